@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `make help` lists what can be made.
+
+# May be given on the command line:
+PYTHON = python3
+CRASH = crash
+CRASH_INCLUDE = /usr/include/crash
+PREFIX = /usr
+DESTDIR =
+BUILD = build
+CFLAGS = -O2 -g
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+BUILD_DIR := $(abspath $(BUILD))
+VENV := $(BUILD_DIR)/venv
+VENV_BIN := $(VENV)/bin
+EXTENSIONS := $(DESTDIR)$(PREFIX)/lib/crash/extensions
+
+HOST_C := $(sort $(wildcard crash_ext/host/*.c))
+HOST_H := $(sort $(wildcard crash_ext/host/*.h))
+MODULES = $(shell find crash_ext -name '*.py')
+
+.PHONY: all
+all: $(BUILD)/pyextend.so  ## the loader, build/pyextend.so, and its Python environment
+
+.PHONY: help
+help:  ## this list
+	@echo 'Targets:'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/    \1\t\2/p' Makefile | expand -t 18
+	@echo 'Variables, with their defaults:'
+	@sed -nE '/^PYTHON = /,/^CFLAGS = /s/^([A-Z_]+ =.*)/    \1/p' Makefile
+
+# --- What has to be on the machine ---------------------------------------------------------
+
+# make, gcc, git and some Python are taken for granted, libc's headers aren't.
+HOST_PACKAGES = crash libc6-dev
+LAB_PACKAGES = $(shell sed 's/\#.*//' tests/lab/packages.txt)
+# Debian's Python comes in pieces; another Python is whole.
+PYTHON_PACKAGES = $(if $(filter /usr/bin/%,$(shell \
+	.ci/python choose '$(PYTHON)' '$(origin PYTHON)')),python3-dev python3-venv)
+
+.PHONY: packages
+packages:  ## install the Debian packages that all of this needs
+	@.ci/packages $(HOST_PACKAGES) $(PYTHON_PACKAGES) $(LAB_PACKAGES)
+
+# --- Python --------------------------------------------------------------------------------
+
+.PHONY: FORCE
+FORCE:
+
+# Asked every time, written only when the answer is another one.
+$(BUILD)/python.env: FORCE
+	@.ci/python write '$(PYTHON)' '$(origin PYTHON)' '$@'
+
+# The environment is the embedded interpreter's, too. Tables have a plain form without
+# tabulate, so a machine without a network gets its loader all the same.
+$(BUILD)/venv/.made: $(BUILD)/python.env
+	@. ./$(BUILD)/python.env; echo "venv: $$PY"; "$$PY" -m venv --clear '$(VENV)'
+	@'$(VENV_BIN)/pip' install -qq $$('$(VENV_BIN)/python' .ci/requirements) \
+		|| echo 'venv: going on without what pip could not install: tables will be plain' >&2
+	@touch '$@'
+
+$(BUILD)/venv/.test: $(BUILD)/venv/.made setup.cfg
+	@'$(VENV_BIN)/python' .ci/requirements test >'$(BUILD)/requirements.txt'
+	@'$(VENV_BIN)/pip' install -qq -r '$(BUILD)/requirements.txt'
+	@touch '$@'
+
+.PHONY: venv
+venv: $(BUILD)/venv/.test  ## build/venv with everything that checks and tests need
+
+# --- The loader ----------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Werror
+# crash's header is not ours to make warning-free. It finds the machine by itself.
+COMPILE = $(CC) -std=gnu11 $(CFLAGS) -fPIC $(WARNINGS) -isystem '$(CRASH_INCLUDE)' $$PY_CFLAGS
+
+define link-loader
+	@test -f '$(CRASH_INCLUDE)/defs.h' || { echo 'make: no defs.h in $(CRASH_INCLUDE): install' \
+		"crash's headers or give CRASH_INCLUDE=" >&2; exit 1; }
+	@mkdir -p '$(@D)'
+	@. ./$(BUILD)/python.env; set -x; \
+		$(COMPILE) $(1) -shared -o '$@' $(HOST_C) $(LDFLAGS) $$PY_LIBS
+endef
+
+$(BUILD)/pyextend.so: $(HOST_C) $(HOST_H) $(BUILD)/python.env $(BUILD)/venv/.made
+	$(call link-loader,-DPYEXTEND_PYTHON='"$(VENV_BIN)/python"')
+
+# What gets installed may not lean on this directory: it runs the Python it is linked with.
+$(BUILD)/install/pyextend.so: $(HOST_C) $(HOST_H) $(BUILD)/python.env
+	$(call link-loader)
+
+.PHONY: install
+install: $(BUILD)/install/pyextend.so  ## put loader and commands where crash looks for extensions
+	@install -d '$(EXTENSIONS)'
+	@install -m 755 $(BUILD)/install/pyextend.so '$(EXTENSIONS)/pyextend.so'
+	@for module in $(MODULES); do install -D -m 644 $$module "$(EXTENSIONS)/$$module"; done
+	@echo 'Installed in $(EXTENSIONS). In ~/.crashrc, or typed in crash:'
+	@printf '    %s\n' 'extend pyextend.so' 'extend slableak.py'
+
+.PHONY: uninstall
+uninstall:  ## take away what install has put there
+	rm -rf '$(EXTENSIONS)/pyextend.so' '$(EXTENSIONS)/crash_ext'
+
+# --- Use -----------------------------------------------------------------------------------
+
+.PHONY: run
+run: $(BUILD)/pyextend.so  ## crash on VMLINUX= and VMCORE= (neither: the live system)
+	@printf 'extend %s\n' '$(abspath $(BUILD)/pyextend.so)' '$(abspath crash_ext/slableak.py)' \
+		>'$(BUILD)/run.crash'
+	@exec '$(CRASH)' -i '$(BUILD)/run.crash' $(if $(VMLINUX),'$(VMLINUX)') $(if $(VMCORE),'$(VMCORE)')
+
+# --- Judgement -----------------------------------------------------------------------------
+
+PYTHON_CODE := crash_ext mocks tests .ci/requirements
+RUFF = '$(VENV_BIN)/ruff'
+
+.PHONY: check
+check: $(BUILD)/venv/.test $(BUILD)/pyextend.so  ## style, types, arrows between rooms, Python 3.8, C
+	$(RUFF) check --quiet --config tests/ruff.toml $(PYTHON_CODE)
+	$(RUFF) format --quiet --diff --config tests/ruff.toml $(PYTHON_CODE)
+	'$(VENV_BIN)/mypy'
+	'$(VENV_BIN)/lint-imports' --config setup.cfg --cache-dir '$(BUILD)/cache/import_linter'
+	'$(VENV_BIN)/vermin' --quiet -t=3.8- --no-tips --violations crash_ext
+	. ./$(BUILD)/python.env; $(COMPILE) -Wshadow -fsyntax-only $(HOST_C)
+
+.PHONY: test
+test:  ## install what is missing, check, and run all tests
+	@$(MAKE) packages
+	@$(MAKE) check
+	'$(VENV_BIN)/python' -m pytest
+
+.PHONY: format
+format: $(BUILD)/venv/.test  ## write the Python code in its one form
+	$(RUFF) check --quiet --fix --config tests/ruff.toml $(PYTHON_CODE)
+	$(RUFF) format --config tests/ruff.toml $(PYTHON_CODE)
+
+.PHONY: clean
+clean:  ## remove build/ (the lab's dumps in it, too)
+	rm -rf '$(BUILD)'
