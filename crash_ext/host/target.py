@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reader over PyKdump's built-in module `crash` (its loader's, or PyKdump's own).
+
+Every question to crash goes through this file, by that module's function names: so one
+code base runs on stock crash, on PyKdump and on the tests' image. Read only.
+"""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_right
+from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
+
+from crash_ext.reader import ReadError
+
+_RANGE_STEP = 1 << 24
+"""Bytes: the smallest memory section of any architecture (ppc64's SECTION_SIZE_BITS)."""
+
+
+class Target:
+    """The dump or live system of this crash session, as a crash_ext.reader.Reader."""
+
+    def __init__(self, crash: Any) -> None:
+        self._crash = crash
+        self._offsets: Dict[Tuple[str, str], Optional[int]] = {}
+        self._sizes: Dict[Tuple[str, str], Optional[int]] = {}
+        self._structs: Dict[str, Optional[int]] = {}
+        self._ranges: Optional[List[Tuple[int, int, int]]] = None
+        self.word: int = self._word()
+        self.byteorder: Literal["little", "big"] = sys.byteorder
+        self.page_size: int = crash.PAGESIZE
+        self._direct_map = self._direct_map_start()
+        self._percpu: Optional[Dict[int, int]] = None
+
+    def read(self, address: int, size: int) -> bytes:
+        """size bytes at the virtual address. Raises ReadError."""
+        try:
+            data: bytes = self._crash.readmem(address, size)
+        except (self._crash.error, IndexError) as error:
+            raise ReadError(address, size) from error
+        return data
+
+    def symbol(self, name: str) -> Optional[int]:
+        """The address of a symbol, None where the kernel has none of that name."""
+        return self._crash.sym2addr(name) or None
+
+    def symbol_at(self, address: int) -> Optional[Tuple[str, int]]:
+        """(name, offset) of the symbol that an address lies in or behind, else None."""
+        name, offset = self._crash.addr2sym(address, True)
+        return (name, offset) if name is not None else None
+
+    def struct_size(self, struct: str) -> Optional[int]:
+        """sizeof(struct NAME) in bytes, None for a type that is missing or incomplete."""
+        if struct not in self._structs:
+            size = self._crash.struct_size(f"struct {struct}")
+            self._structs[struct] = size if size > 0 else None
+        return self._structs[struct]
+
+    def offset(self, struct: str, member: str) -> Optional[int]:
+        """offsetof(struct NAME, member), through anonymous members too."""
+        key = (struct, member)
+        if key not in self._offsets:
+            offset = self._crash.member_offset(f"struct {struct}", member)
+            self._offsets[key] = offset if offset >= 0 else None
+        return self._offsets[key]
+
+    def size(self, struct: str, member: str) -> Optional[int]:
+        """sizeof of the member in bytes, None where there's no such member."""
+        key = (struct, member)
+        if key not in self._sizes:
+            size = self._crash.member_size(f"struct {struct}", member)
+            self._sizes[key] = size if size > 0 else None
+        return self._sizes[key]
+
+    def enumerator(self, name: str) -> Optional[int]:
+        """The value of an enumerator of the kernel's debug information."""
+        value: Optional[int] = self._crash.enumerator_value(name)
+        return value
+
+    def page_to_virt(self, page: int) -> Optional[int]:
+        """The direct map's address of the page whose struct page is at `page`."""
+        size = self.struct_size("page")
+        ranges = self._page_ranges()
+        at = bisect_right(ranges, (page, sys.maxsize, 0)) - 1
+        if size is None or at < 0 or self._direct_map is None:
+            return None
+        start, count, pfn = ranges[at]
+        number, rest = divmod(page - start, size)
+        if rest or number >= count:
+            return None
+        return self._direct_map + (pfn + number) * self.page_size
+
+    def virt_to_page(self, address: int) -> Optional[int]:
+        """The struct page * of an address in the direct map; None for any other."""
+        if self._direct_map is None or address < self._direct_map:
+            return None
+        physical = address - self._direct_map
+        if physical >= self._end_of_memory():
+            return None
+        return self._phys_to_page(physical)
+
+    def page_ranges(self) -> Iterator[Tuple[int, int]]:
+        """(struct page * of the first, number of pages) of each present range of memory."""
+        for start, count, _ in self._page_ranges():
+            yield start, count
+
+    def percpu(self, pointer: int, cpu: int) -> Optional[int]:
+        """per_cpu_ptr(pointer, cpu); None where that CPU has no area."""
+        offset = self._percpu_offsets().get(cpu)
+        if offset is None:
+            return None
+        return (pointer + offset) & ((1 << 8 * self.word) - 1)
+
+    def possible_cpus(self) -> List[int]:
+        """The CPUs that have a per-CPU area, online or not, ascending."""
+        return sorted(self._percpu_offsets())
+
+    def _word(self) -> int:
+        # struct list_head is two pointers in every kernel.
+        size = self._crash.struct_size("struct list_head")
+        return 4 if size == 8 else 8
+
+    def _direct_map_start(self) -> Optional[int]:
+        """Virtual address of physical 0 in the direct map, which is linear wherever SLUB is.
+
+        Asked of crash's own PTOV() through its command: each architecture and KASLR has
+        another answer, and no function of the module `crash` gives it.
+        """
+        try:
+            lines = self._crash.exec_crash_command("ptov 0").split("\n")
+            return int(lines[1].split()[0], 16)
+        except (self._crash.error, IndexError, ValueError):
+            return None
+
+    def _phys_to_page(self, physical: int) -> Optional[int]:
+        return self._crash.phys_to_page(physical) or None
+
+    def _end_of_memory(self) -> int:
+        """The physical address behind the last page: max_pfn, in bytes."""
+        pfn = self._variable("max_pfn", self.word)
+        return (pfn or 0) * self.page_size
+
+    def _page_ranges(self) -> List[Tuple[int, int, int]]:
+        """(struct page *, number of pages, first page frame), ascending by address."""
+        if self._ranges is None:
+            found = sorted(self._find_ranges())
+            self._ranges = found
+        return self._ranges
+
+    def _find_ranges(self) -> Iterator[Tuple[int, int, int]]:
+        size = self.struct_size("page")
+        end = self._end_of_memory()
+        if size is None:
+            return
+        start, count, first = 0, 0, 0
+        for physical in range(0, end, _RANGE_STEP):
+            page = self._phys_to_page(physical)
+            pages = min(_RANGE_STEP, end - physical) // self.page_size
+            if count and page == start + count * size:
+                count += pages
+                continue
+            if count:
+                yield start, count, first
+            start, count, first = page or 0, pages if page else 0, physical // self.page_size
+        if count:
+            yield start, count, first
+
+    def _percpu_offsets(self) -> Dict[int, int]:
+        if self._percpu is None:
+            self._percpu = self._read_percpu_offsets()
+        return self._percpu
+
+    def _read_percpu_offsets(self) -> Dict[int, int]:
+        table = self.symbol("__per_cpu_offset")
+        if table is None:
+            # No CONFIG_SMP: a per-CPU pointer is an ordinary one.
+            return {0: 0}
+        count = self._variable("nr_cpu_ids", 4) or 1
+        possible = self._possible_mask(count)
+        offsets = {}
+        for cpu in range(count):
+            if not possible >> cpu & 1:
+                continue
+            try:
+                data = self.read(table + cpu * self.word, self.word)
+            except ReadError:
+                continue
+            offsets[cpu] = int.from_bytes(data, self.byteorder)
+        return offsets
+
+    def _possible_mask(self, count: int) -> int:
+        # Linux kernel commit 4b804c85dc37 ("cpumask: export __cpu_{possible,online,present,
+        # active}_mask") (in v4.5): before, the bitmap was cpu_possible_bits.
+        for name in ("__cpu_possible_mask", "cpu_possible_bits"):
+            address = self.symbol(name)
+            if address is None:
+                continue
+            words = (count + 8 * self.word - 1) // (8 * self.word)
+            mask = 0
+            for number in range(words):
+                try:
+                    data = self.read(address + number * self.word, self.word)
+                except ReadError:
+                    return (1 << count) - 1
+                mask |= int.from_bytes(data, self.byteorder) << 8 * self.word * number
+            if mask:
+                return mask
+        return (1 << count) - 1
+
+    def _variable(self, name: str, size: int) -> Optional[int]:
+        address = self.symbol(name)
+        if address is None:
+            return None
+        try:
+            return int.from_bytes(self.read(address, size), self.byteorder)
+        except ReadError:
+            return None

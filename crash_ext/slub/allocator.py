@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One kernel's SLUB for a session: what is probed or scanned once is kept here.
+
+The other rooms get this object; it does no decoding itself.
+"""
+
+from __future__ import annotations
+
+from typing import List, Optional
+
+from crash_ext.reader import Reader
+from crash_ext.slub.caches import CacheList, list_caches
+from crash_ext.slub.descriptor import Descriptors
+from crash_ext.slub.freelist import KeyForm
+from crash_ext.slub.layout import Layout
+from crash_ext.slub.scan import PageIndex, Progress, scan_pages
+
+
+class Slub:
+    """A kernel's SLUB. Raises UnsupportedAllocator where the kernel has another one."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.layout = Layout(reader)
+        self.descriptors = Descriptors(reader, self.layout)
+        self.key_forms: Optional[List[KeyForm]] = None
+        """The forms of free pointers that this kernel's slabs bear out; None: not asked yet."""
+        self.progress: Progress = lambda done, total: None
+        """Told how far the page scan is."""
+        self._caches: Optional[CacheList] = None
+        self._index: Optional[PageIndex] = None
+
+    def listed_caches(self) -> CacheList:
+        """The caches of slab_caches, walked once a session."""
+        if self._caches is None:
+            self._caches = list_caches(self.reader, self.layout)
+        return self._caches
+
+    def page_index(self) -> PageIndex:
+        """All slab pages by cache: one scan over the page structures a session."""
+        if self._index is None:
+            self._index = scan_pages(self.reader, self.layout, self.progress)
+        return self._index
+
+    def forget(self) -> None:
+        """Walk and scan anew at the next question (a live kernel moves on)."""
+        self._caches = None
+        self._index = None

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""struct kmem_cache: reading one, and walking slab_caches.
+
+Knows the caches that are on the list. Those that a failed destroy has unlinked
+(v6.12 and later) are not here: unlisted.py finds them.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, List, NamedTuple, Optional, Tuple
+
+from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.layout import Layout
+from crash_ext.slub.memory import read_string, read_symbol_number, walk_both_ways
+from crash_ext.slub.model import Cache, Node
+
+_OO_SHIFT = 16
+_OO_MASK = (1 << _OO_SHIFT) - 1
+_NODES_BOUND = 1 << 10
+_SIZE_BOUND = 1 << 26
+
+
+class CacheError(Exception):
+    """What is said to be a struct kmem_cache can't be one; the text says why."""
+
+
+class CacheList(NamedTuple):
+    """The caches of slab_caches, newest first, and what was wrong with the list."""
+
+    caches: List[Cache]
+    problems: List[str]
+
+
+def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Cache:
+    """The struct kmem_cache at an address.
+
+    Raises ReadError where it can't be read and CacheError where its sizes contradict
+    each other (object_size and inuse within size, objects and order a slab's).
+    """
+    struct = layout.cache
+    data = reader.read(address, struct.span())
+    size = struct.value(data, "size")
+    object_size = struct.value(data, layout.object_size)
+    offset = struct.value(data, "offset")
+    inuse = struct.value(data, "inuse")
+    order, objects = _split_oo(struct.value(data, "oo"))
+    # kmem_cache.max is last seen in v5.17: slabs made before sysfs changed the order may
+    # have more objects than oo says.
+    most = _split_oo(struct.value(data, "max"))[1] if "max" in struct else objects
+    if not (0 < object_size <= size <= _SIZE_BOUND and offset < size and inuse <= size):
+        raise CacheError(
+            f"{address:x}: no struct kmem_cache: size {size}, object_size {object_size},"
+            f" inuse {inuse}, offset {offset}"
+        )
+    if not (0 < objects and order < 32 and objects * size <= reader.page_size << order):
+        raise CacheError(
+            f"{address:x}: no struct kmem_cache: {objects} objects of {size} bytes in a slab"
+            f" of order {order}"
+        )
+    flags = struct.value(data, "flags")
+    red_left = struct.value(data, "red_left_pad") if "red_left_pad" in struct else 0
+    # Ask the flag, not the pad: with slub_debug=O sizes are computed twice, and the pad of
+    # the first time stays.
+    if not flags & layout.flags.mask("RED_ZONE"):
+        red_left = 0
+    links = struct.offset("list")
+    word = reader.word
+    return Cache(
+        address=address,
+        name=read_string(reader, struct.pointer(data, "name")),
+        listed=listed,
+        refcount=struct.signed(data, "refcount"),
+        flags=flags,
+        object_size=object_size,
+        size=size,
+        inuse=inuse,
+        align=struct.value(data, "align") if "align" in struct else None,
+        offset=offset,
+        red_left=red_left,
+        ctor=struct.pointer(data, "ctor") if "ctor" in struct else 0,
+        random=struct.value(data, "random") if "random" in struct else None,
+        order=order,
+        objects=objects,
+        max_objects=max(objects, most),
+        list_next=struct.pointer(data, "list"),
+        list_prev=int.from_bytes(data[links + word : links + 2 * word], reader.byteorder),
+        cpu_slab=struct.pointer(data, "cpu_slab") if "cpu_slab" in struct else None,
+    )
+
+
+def list_caches(reader: Reader, layout: Layout) -> CacheList:
+    """The caches on slab_caches, newest first (kmem_cache_create() adds at the head).
+
+    Walked both ways where the list doesn't come home: a kernel of v6.0 to v6.5 frees
+    the struct of a cache whose destroy failed and leaves it linked (fixed by Linux
+    kernel commit 46a9ea668190).
+    """
+    head = reader.symbol("slab_caches")
+    if head is None:
+        return CacheList([], ["the kernel has no symbol slab_caches"])
+    walk = walk_both_ways(reader, head)
+    problems = [f"slab_caches: {text}" for text in walk.problems]
+    caches = []
+    for link in walk.addresses:
+        address = link - layout.cache.offset("list")
+        try:
+            caches.append(read_cache(reader, layout, address, listed=True))
+        except (ReadError, CacheError) as error:
+            problems.append(f"slab_caches: {address:x}: {error}")
+    return CacheList(caches, problems)
+
+
+def node_count(reader: Reader, layout: Layout) -> int:
+    """nr_node_ids; 1 where the kernel has no such variable (no CONFIG_NUMA)."""
+    count = read_symbol_number(reader, "nr_node_ids", 4)
+    slots = layout.node_array_size // layout.node_stride
+    if not count:
+        return max(1, min(slots, 1))
+    return min(count, slots or _NODES_BOUND, _NODES_BOUND)
+
+
+def for_each_node(
+    reader: Reader, layout: Layout, cache: Cache, problems: List[str]
+) -> Iterator[Node]:
+    """The cache's struct kmem_cache_node of each node that has one.
+
+    The array in struct kmem_cache is longer than what is allocated: only nr_node_ids
+    entries are read. What can't be read goes to `problems`.
+    """
+    array = cache.address + layout.node_array
+    count = node_count(reader, layout)
+    try:
+        data = reader.read(array, count * layout.node_stride)
+    except ReadError as error:
+        problems.append(f"node pointers: {error}")
+        return
+    for number in range(count):
+        at = number * layout.node_stride + layout.node_pointer
+        address = int.from_bytes(data[at : at + reader.word], reader.byteorder)
+        if address:
+            node = _read_node(reader, layout, number, address, problems)
+            if node is not None:
+                yield node
+
+
+def _read_node(
+    reader: Reader, layout: Layout, number: int, address: int, problems: List[str]
+) -> Optional[Node]:
+    struct = layout.node
+    try:
+        data = reader.read(address, struct.span())
+    except ReadError as error:
+        problems.append(f"node {number}: struct kmem_cache_node: {error}")
+        return None
+    return Node(
+        number=number,
+        address=address,
+        nr_partial=struct.value(data, "nr_partial"),
+        nr_slabs=struct.pointer(data, "nr_slabs") if "nr_slabs" in struct else None,
+        total_objects=struct.pointer(data, "total_objects") if "total_objects" in struct else None,
+    )
+
+
+def _split_oo(oo: int) -> Tuple[int, int]:
+    return oo >> _OO_SHIFT, oo & _OO_MASK

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A slab's descriptor and its page: is it a slab, where is its head, what does it count.
+
+struct slab overlays the first struct page of its slab in every kernel up to v7.3, so
+one address serves for both. Knows no lists.
+"""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.layout import Layout
+from crash_ext.slub.model import Slab
+
+
+class SlabError(Exception):
+    """A struct page that should describe a slab and doesn't; the text says why."""
+
+
+class Descriptors:
+    """Reads slab descriptors of one kernel."""
+
+    def __init__(self, reader: Reader, layout: Layout) -> None:
+        self._reader = reader
+        self._layout = layout
+        self._length = max(layout.page_size, layout.slab.span())
+        self._node_shift, self._node_mask = _node_bits(reader, layout)
+
+    def read(self, address: int, place: str, node: Optional[int] = None) -> Slab:
+        """The slab whose descriptor is at an address.
+
+        node: where the caller knows it from a node's list. Raises SlabError where the
+        page isn't a slab's, or isn't one at all.
+        """
+        base = self._reader.page_to_virt(address)
+        if base is None:
+            raise SlabError(f"slab {address:x}: not the address of a page structure")
+        try:
+            page = self._reader.read(address, self._length)
+        except ReadError as error:
+            raise SlabError(f"slab {address:x}: {error}") from error
+        if not self.is_slab(page):
+            raise SlabError(f"slab {address:x}: the page is not marked as a slab's")
+        return self._decode(page, address, base, place, node)
+
+    def next_of(self, address: int) -> int:
+        """The next slab of a per-CPU partial chain, 0 at its end. Raises ReadError."""
+        slab = self._layout.slab
+        data = self._reader.read(address + slab.offset("next"), self._reader.word)
+        return int.from_bytes(data, self._reader.byteorder)
+
+    def head(self, page: int) -> int:
+        """The first struct page * of the compound page that `page` belongs to.
+
+        The page itself where it is a head or a single page. Raises ReadError.
+        """
+        layout = self._layout
+        data = self._reader.read(page, self._length)
+        # Linux kernel v7.1 renamed compound_head and may store a mask in place of a pointer.
+        for member in ("compound_info", "compound_head"):
+            if member in layout.page:
+                info = layout.page.value(data, member)
+                return _head_of(page, info, 8 * self._reader.word) if info & 1 else page
+        if "first_page" in layout.page and layout.pg_tail is not None:
+            if layout.page.value(data, "flags") >> layout.pg_tail & 1:
+                return layout.page.value(data, "first_page")
+        return page
+
+    def is_slab(self, page: bytes) -> bool:
+        """Whether these bytes of a struct page are those of a slab's first page."""
+        layout = self._layout
+        if layout.slab_page_type is not None:
+            return layout.page.value(page, "page_type") >> 24 == layout.slab_page_type
+        assert layout.pg_slab is not None
+        if layout.pg_slab < 8 * self._reader.word:
+            return bool(layout.page.value(page, "flags") >> layout.pg_slab & 1)
+        base = layout.page_type_base
+        return layout.page.value(page, "page_type") & (base | layout.pg_slab) == base
+
+    def _decode(
+        self, page: bytes, address: int, base: int, place: str, node: Optional[int]
+    ) -> Slab:
+        slab = self._layout.slab
+        inuse, objects, frozen = self._counters(page)
+        if node is None and self._node_mask is not None:
+            node = self._layout.page.value(page, "flags") >> self._node_shift & self._node_mask
+        return Slab(
+            address=address,
+            base=base,
+            cache=slab.value(page, "slab_cache"),
+            freelist=slab.value(page, "freelist"),
+            inuse=inuse,
+            objects=objects,
+            frozen=frozen,
+            node=node,
+            place=place,
+        )
+
+    def _counters(self, page: bytes) -> Tuple[int, int, bool]:
+        # inuse:16, objects:15, frozen:1 in one 32-bit unit. `counters` is no help: up to
+        # v4.17 it also holds the page's reference count.
+        at = self._layout.slab.offset("inuse")
+        unit = int.from_bytes(page[at : at + 4], self._reader.byteorder)
+        if self._reader.byteorder == "little":
+            return unit & 0xFFFF, unit >> 16 & 0x7FFF, bool(unit >> 31)
+        return unit >> 16, unit >> 1 & 0x7FFF, bool(unit & 1)
+
+
+def _head_of(page: int, info: int, bits: int) -> int:
+    # With CONFIG_HUGETLB_PAGE_OPTIMIZE_VMEMMAP the rest is a mask: ones down to the size
+    # of the compound page's structures. No pointer looks like that.
+    rest = info & ~1
+    inverse = ~rest & ((1 << bits) - 1)
+    return page & rest if inverse & (inverse + 1) == 0 else rest
+
+
+def _node_bits(reader: Reader, layout: Layout) -> Tuple[int, Optional[int]]:
+    """(shift, mask) of the node in page.flags; mask None where it can't be told.
+
+    The node is the topmost field where SECTIONS_WIDTH is 0 (SPARSEMEM_VMEMMAP); its width
+    is that of the node array: MAX_NUMNODES is 1 << NODES_SHIFT.
+    """
+    if reader.symbol("nr_node_ids") is None:
+        return 0, 0
+    slots = layout.node_array_size // layout.node_stride
+    width = slots.bit_length() - 1
+    if slots != 1 << width or reader.symbol("section_to_node_table") is not None:
+        return 0, None
+    return 8 * layout.page.size("flags") - width, slots - 1

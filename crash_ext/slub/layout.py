@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this kernel's SLUB looks like: one probe of the debug information per session.
+
+Each divergence between kernels is decided here, by asking for members, symbols and
+enumerators, newest first. Knows no memory: nothing is read but types.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from crash_ext.reader import Reader
+from crash_ext.slub.flags import Flags
+from crash_ext.slub.members import MissingMember, Struct
+
+
+# A macro in v6.10, an enumerator in v6.11.
+_PAGE_TYPE_BASE = 0xF0000000
+
+
+class UnsupportedAllocator(Exception):
+    """The kernel's slab allocator isn't SLUB; the text says what it is."""
+
+
+class Layout:
+    """Offsets and forms of one kernel's SLUB.
+
+    cache        struct kmem_cache (without its node array)
+    node         struct kmem_cache_node
+    slab         struct slab, or struct page where the descriptor still lives there
+    slab_list    member that links a slab into a node's list (list_head)
+    next_slab    offset of the pointer that chains per-CPU partial slabs, or None
+    cpu          struct kmem_cache_cpu, or None (SLUB_TINY, 7.0 and later)
+    cpu_page     its member that points to the CPU's slab
+    page_size    sizeof(struct page): the stride of the page structures
+    flags        the SLAB_* masks
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        _require_slub(reader)
+        try:
+            self._probe(reader)
+        except MissingMember as error:
+            raise UnsupportedAllocator(f"this kernel's SLUB is not one we know: {error}") from error
+
+    def _probe(self, reader: Reader) -> None:
+        self.flags = Flags(reader)
+        # Linux kernel commit 3b0efdfa1e71 ("mm, sl[aou]b: Extract common fields from
+        # struct kmem_cache") (in v3.6) renamed objsize.
+        object_size = "object_size" if _has(reader, "kmem_cache", "object_size") else "objsize"
+        self.object_size = object_size
+        self.cache = Struct(
+            reader,
+            "kmem_cache",
+            ("name", "list", "flags", "size", object_size, "inuse", "offset", "oo", "refcount"),
+            ("align", "ctor", "random", "red_left_pad", "cpu_slab", "max"),
+        )
+        self.node = Struct(
+            reader,
+            "kmem_cache_node",
+            ("nr_partial", "partial"),
+            ("nr_slabs", "total_objects", "full"),
+        )
+        self._probe_slab(reader)
+        self._probe_nodes(reader)
+        self._probe_cpu(reader)
+
+    def _probe_slab(self, reader: Reader) -> None:
+        # Linux kernel commit d122019bf061 ("mm: Split slab into its own type") (in v5.17).
+        # Ask for the member: old SLAB and some drivers have a struct slab of their own.
+        descriptor = "slab" if _has(reader, "slab", "slab_cache") else "page"
+        if descriptor == "slab":
+            self.slab_list = "slab_list"
+        elif _has(reader, "page", "slab_list"):
+            # A second name for lru since the 4.18 trees. Ask for it first: the two part in
+            # v6.2, where taking lru goes wrong without a sign.
+            self.slab_list = "slab_list"
+        else:
+            self.slab_list = "lru"
+        self.slab = Struct(
+            reader, descriptor, ("slab_cache", "freelist", "inuse", self.slab_list), ("next",)
+        )
+        self.page = Struct(
+            reader, "page", ("flags",), ("compound_info", "compound_head", "first_page", "page_type")
+        )
+        page_size = reader.struct_size("page")
+        if not page_size:
+            raise MissingMember("no debug information for struct page")
+        self.page_size = page_size
+        # Linux kernel commit 46df8e73a4a3 ("mm: free up PG_slab") (in v6.10) and
+        # 4ffca5a96678 ("mm: support only one page_type per page") (in v6.12): the type is
+        # the top byte. Before, PG_slab was a mask in inverted bits (6.10, 6.11), and first
+        # of all the number of a bit in page.flags.
+        self.slab_page_type = reader.enumerator("PGTY_slab")
+        self.pg_slab = reader.enumerator("PG_slab")
+        if self.slab_page_type is None and self.pg_slab is None:
+            raise MissingMember("neither PGTY_slab nor PG_slab is known")
+        self.page_type_base = reader.enumerator("PAGE_TYPE_BASE") or _PAGE_TYPE_BASE
+        self.pg_tail = reader.enumerator("PG_tail")
+
+    def _probe_nodes(self, reader: Reader) -> None:
+        # Linux kernel commit 5ba6bc27b1f9 ("slab: decouple pointer to barn from
+        # kmem_cache_node") (in v7.1): an array of {barn, node} in place of node pointers.
+        array = reader.offset("kmem_cache", "per_node")
+        if array is not None:
+            self.node_array = array
+            self.node_stride = _need(
+                reader.struct_size("kmem_cache_per_node_ptrs"), "kmem_cache_per_node_ptrs"
+            )
+            self.node_pointer = _need(
+                reader.offset("kmem_cache_per_node_ptrs", "node"), "kmem_cache_per_node_ptrs.node"
+            )
+            self.node_array_size = reader.size("kmem_cache", "per_node") or 0
+        else:
+            self.node_array = _need(reader.offset("kmem_cache", "node"), "kmem_cache.node")
+            self.node_stride = reader.word
+            self.node_pointer = 0
+            self.node_array_size = reader.size("kmem_cache", "node") or 0
+
+    def _probe_cpu(self, reader: Reader) -> None:
+        self.cpu: Optional[Struct] = None
+        self.cpu_page = ""
+        if "cpu_slab" not in self.cache or reader.struct_size("kmem_cache_cpu") is None:
+            return
+        # Linux kernel commit bb192ed9aa71 ("mm/slub: Convert most struct page to struct
+        # slab by spatch") (in v5.17) renamed kmem_cache_cpu.page.
+        self.cpu_page = "slab" if _has(reader, "kmem_cache_cpu", "slab") else "page"
+        self.cpu = Struct(reader, "kmem_cache_cpu", ("freelist", self.cpu_page), ("partial",))
+
+
+def _has(reader: Reader, struct: str, member: str) -> bool:
+    return reader.offset(struct, member) is not None
+
+
+def _need(value: Optional[int], what: str) -> int:
+    if value is None:
+        raise MissingMember(f"no debug information for {what}")
+    return value
+
+
+def _require_slub(reader: Reader) -> None:
+    if reader.struct_size("kmem_cache") is None:
+        raise UnsupportedAllocator("no debug information for struct kmem_cache")
+    # Not cpu_slab: SLUB_TINY (v6.2 to v6.17) has none. `oo` is SLUB's alone.
+    if _has(reader, "kmem_cache", "oo") and _has(reader, "kmem_cache_node", "partial"):
+        return
+    if _has(reader, "kmem_cache", "gfporder"):
+        raise UnsupportedAllocator("the kernel uses the old SLAB allocator: only SLUB is supported")
+    if reader.symbol("free_slob_small") is not None:
+        raise UnsupportedAllocator("the kernel uses SLOB, which keeps no record of its objects")
+    raise UnsupportedAllocator("the kernel's slab allocator is not SLUB")

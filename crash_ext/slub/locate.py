@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an address to the slab and the object that it lies in.
+
+The slab's own page says whose it is, so two caches of one name can't be mixed up.
+"""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional
+
+from crash_ext.reader import ReadError
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.caches import read_cache
+from crash_ext.slub.model import Cache, SlabObjects
+from crash_ext.slub.objects import decode_slab
+from crash_ext.slub.slabs import NO_LIST, for_each_slab
+
+
+class Located(NamedTuple):
+    """The slab that an address lies in, or is the descriptor of."""
+
+    cache: Cache
+    objects: SlabObjects
+    index: Optional[int]
+    """Of the object whose slot holds the address; None behind the last object."""
+    offset: int
+    """Of the address from that object's start; negative in its left red zone."""
+
+
+def locate_address(slub: Slub, caches: List[Cache], address: int) -> Optional[Located]:
+    """The slab slot that an address of the direct map lies in; None where it's in no slab.
+
+    caches: those that are known. The slab's own cache is read where it isn't one of them.
+    Raises ReadError, CacheError or SlabError where the page names a cache that can't be one.
+    """
+    page = slub.reader.virt_to_page(address)
+    if page is None:
+        return None
+    found = locate_page(slub, caches, page)
+    if found is None:
+        return None
+    slot, rest = divmod(address - found.objects.slab.base, found.cache.size)
+    inside = 0 <= slot < len(found.objects.states)
+    return found._replace(index=slot if inside else None, offset=rest - found.cache.red_left)
+
+
+def locate_page(slub: Slub, caches: List[Cache], page: int) -> Optional[Located]:
+    """The slab that a struct page * (head or tail) or struct slab * belongs to, or None.
+
+    Raises as locate_address().
+    """
+    if slub.reader.page_to_virt(page) is None:
+        return None
+    try:
+        head = slub.descriptors.head(page)
+        marked = slub.descriptors.is_slab(slub.reader.read(head, slub.layout.page_size))
+    except ReadError:
+        return None
+    if not marked:
+        return None
+    owner = slub.descriptors.read(head, NO_LIST).cache
+    cache = next((known for known in caches if known.address == owner), None)
+    if cache is None:
+        cache = read_cache(slub.reader, slub.layout, owner, listed=False)
+    return Located(cache, _with_place(slub, cache, head), None, 0)
+
+
+def _with_place(slub: Slub, cache: Cache, address: int) -> SlabObjects:
+    """Decode one slab, looked up on the cache's lists: they say what else is free in it."""
+    for slab in for_each_slab(slub, cache, [], lists_only=True):
+        if slab.address == address:
+            return decode_slab(slub, cache, slab)
+    return decode_slab(slub, cache, slub.descriptors.read(address, NO_LIST))

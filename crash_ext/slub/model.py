@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The values that the allocator's rooms pass on: caches, nodes, slabs, object states.
+
+Plain data, already decoded. Knows no kernel and reads nothing.
+"""
+
+from __future__ import annotations
+
+from typing import FrozenSet, List, NamedTuple, Optional, Tuple
+
+FREE = 0
+"""On a freelist of its slab or of a CPU."""
+ALLOCATED = 1
+"""On no freelist: somebody has it."""
+UNKNOWN = 2
+"""The evidence contradicts itself, or can't be read."""
+
+STATE_NAMES = {FREE: "free", ALLOCATED: "allocated", UNKNOWN: "unknown"}
+
+
+class Cache(NamedTuple):
+    """A struct kmem_cache. Sizes and offsets in bytes."""
+
+    address: int
+    """struct kmem_cache *: the cache's identity."""
+    name: Optional[bytes]
+    """What kmem_cache.name points to; None where it can't be read."""
+    listed: bool
+    """It was found on slab_caches."""
+    refcount: int
+    """1 + aliases; 0 once kmem_cache_destroy() was called; -1 not to be merged."""
+    flags: int
+    object_size: int
+    """What the user of the cache gets."""
+    size: int
+    """From one object to the next, metadata included."""
+    inuse: int
+    """Where the metadata starts, from the object's start."""
+    align: Optional[int]
+    offset: int
+    """Of the free pointer, from the object's start."""
+    red_left: int
+    """Bytes of red zone before an object; 0 where SLAB_RED_ZONE isn't set."""
+    ctor: int
+    """void (*)(void *): the constructor's address or 0."""
+    random: Optional[int]
+    """The freelist's key; None where freelists are plain."""
+    order: int
+    """log2 of the pages of a usual slab."""
+    objects: int
+    """Objects of a usual slab."""
+    max_objects: int
+    """The most objects that one of its slabs may have."""
+    list_next: int
+    """kmem_cache.list.next."""
+    list_prev: int
+    cpu_slab: Optional[int]
+    """struct kmem_cache_cpu __percpu *; None where the kernel has none."""
+
+
+class Node(NamedTuple):
+    """A struct kmem_cache_node of one cache."""
+
+    number: int
+    address: int
+    nr_partial: int
+    """Length of the partial list by the kernel's count."""
+    nr_slabs: Optional[int]
+    """All slabs of the node; None without CONFIG_SLUB_DEBUG."""
+    total_objects: Optional[int]
+
+
+class Slab(NamedTuple):
+    """A slab's descriptor: struct slab, or struct page before v5.17."""
+
+    address: int
+    """struct slab * = struct page * of its first page."""
+    base: int
+    """Virtual address of its first byte."""
+    cache: int
+    """slab_cache: struct kmem_cache *."""
+    freelist: int
+    """First free object, 0 for none."""
+    inuse: int
+    objects: int
+    frozen: bool
+    node: Optional[int]
+    """NUMA node; None where it can't be told."""
+    place: str
+    """The list it's on: partial, full, cpu N, cpu N partial; "-" for a slab on none."""
+    cpu: Optional[int] = None
+    """The CPU whose slab it is."""
+    cpu_freelist: int = 0
+    """kmem_cache_cpu.freelist of that CPU: free objects that inuse counts as used."""
+
+
+class SlabObjects(NamedTuple):
+    """A slab with the state of each of its objects."""
+
+    slab: Slab
+    first: int
+    """Address of object 0, behind its red zone."""
+    states: bytes
+    """FREE, ALLOCATED or UNKNOWN for each object."""
+    problem: Optional[str]
+    """What contradicts itself; then no state is claimed."""
+    cpu_free: FrozenSet[int]
+    """Indices of the objects that are free on slab.cpu's freelist."""
+    memory: Optional[bytes]
+    """The slab's memory from slab.base on, where it was read to know the states."""
+
+    def count(self, state: int) -> int:
+        """How many objects are in that state."""
+        return self.states.count(state)
+
+
+class Walk(NamedTuple):
+    """A walked list: what was found, and what was wrong with it (empty: nothing)."""
+
+    addresses: List[int]
+    problems: List[str]
+
+
+Chain = Tuple[List[int], Optional[str]]
+"""Indices of the objects on a freelist, in its order; what ended it early, or None."""

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Per-CPU slabs and per-CPU partial slabs: struct kmem_cache_cpu, v3.10 to v6.19.
+
+From v7.0 on (and with CONFIG_SLUB_TINY) there is no such struct, and nothing is found.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, List, NamedTuple
+
+from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.descriptor import Descriptors
+from crash_ext.slub.layout import Layout
+from crash_ext.slub.memory import LIST_BOUND
+from crash_ext.slub.model import Cache
+
+
+class CpuSlabs(NamedTuple):
+    """What one CPU holds of a cache."""
+
+    cpu: int
+    slab: int
+    """struct slab * that the CPU allocates from, 0 for none."""
+    freelist: int
+    """Its lockless freelist: objects that the slab itself counts as used."""
+    partial: List[int]
+    """struct slab * of its partial slabs, whose own counters are right."""
+
+
+def for_each_cpu_slabs(
+    reader: Reader,
+    layout: Layout,
+    descriptors: Descriptors,
+    cache: Cache,
+    problems: List[str],
+) -> Iterator[CpuSlabs]:
+    """What each possible CPU holds of the cache, CPUs that hold nothing left out.
+
+    Offline CPUs too: one that died in the middle may not have been flushed. What can't
+    be read goes to `problems`.
+    """
+    struct = layout.cpu
+    if struct is None or not cache.cpu_slab:
+        return
+    for cpu in reader.possible_cpus():
+        address = reader.percpu(cache.cpu_slab, cpu)
+        if address is None:
+            continue
+        try:
+            data = reader.read(address, struct.span())
+        except ReadError as error:
+            problems.append(f"cpu {cpu}: struct kmem_cache_cpu: {error}")
+            continue
+        slab = struct.pointer(data, layout.cpu_page)
+        chain = struct.pointer(data, "partial") if "partial" in struct else 0
+        partial = _chain(layout, descriptors, chain, cpu, problems)
+        if slab or partial:
+            yield CpuSlabs(cpu, slab, struct.pointer(data, "freelist") if slab else 0, partial)
+
+
+def _chain(
+    layout: Layout, descriptors: Descriptors, first: int, cpu: int, problems: List[str]
+) -> List[int]:
+    slabs: List[int] = []
+    seen = set()
+    at = first
+    while at:
+        if at in seen or len(slabs) >= LIST_BOUND:
+            problems.append(f"cpu {cpu}: partial slabs: cycle at slab {at:x}")
+            break
+        seen.add(at)
+        slabs.append(at)
+        if "next" not in layout.slab:
+            break
+        try:
+            at = descriptors.next_of(at)
+        except ReadError as error:
+            problems.append(f"cpu {cpu}: partial slabs: slab {at:x}: {error}")
+            break
+    return slabs

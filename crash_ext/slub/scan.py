@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One pass over all page structures: which slab pages belong to which cache.
+
+SLUB keeps full slabs on no list, and a slab's page is the only thing that still names
+a cache which was unlinked. Knows pages; says nothing about the caches they name.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from typing import Callable, Dict, List, Tuple
+
+from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.layout import Layout
+
+Progress = Callable[[int, int], None]
+"""Called with (pages done, pages in all)."""
+
+_CHUNK_PAGES = 1 << 15
+_SMALLEST = 64
+
+
+class PageIndex:
+    """cache address -> addresses of its slabs' descriptors, ascending by page."""
+
+    def __init__(self) -> None:
+        self.slabs: Dict[int, "array[int]"] = {}
+        self.pages = 0
+        """Page structures that were read."""
+        self.unreadable = 0
+        """Page structures that couldn't be read: holes, or not in the dump."""
+
+    def of(self, cache: int) -> "array[int]":
+        """The descriptors of the slabs that name this cache."""
+        return self.slabs.get(cache, array("Q"))
+
+
+def scan_pages(reader: Reader, layout: Layout, progress: Progress) -> PageIndex:
+    """Index every slab page of the kernel by the cache that its descriptor names."""
+    index = PageIndex()
+    ranges = list(reader.page_ranges())
+    total = sum(count for _, count in ranges)
+    find = _finder(reader, layout)
+    done = 0
+    for start, count in ranges:
+        for first in range(0, count, _CHUNK_PAGES):
+            pages = min(_CHUNK_PAGES, count - first)
+            address = start + first * layout.page_size
+            _scan_chunk(reader, layout, index, find, address, pages)
+            done += pages
+            progress(done, total)
+    return index
+
+
+_Found = List[Tuple[int, int]]
+_Finder = Callable[[bytes], _Found]
+
+
+def _scan_chunk(
+    reader: Reader, layout: Layout, index: PageIndex, find: _Finder, address: int, pages: int
+) -> None:
+    try:
+        data = reader.read(address, pages * layout.page_size)
+    except ReadError:
+        # A hole somewhere in the chunk: halve it, and give up at less than a page of
+        # page structures, the smallest piece that memory comes or stays away in.
+        if pages <= _SMALLEST:
+            index.unreadable += pages
+            return
+        half = pages // 2
+        _scan_chunk(reader, layout, index, find, address, half)
+        _scan_chunk(
+            reader, layout, index, find, address + half * layout.page_size, pages - half
+        )
+        return
+    index.pages += pages
+    slabs = index.slabs
+    for number, owner in find(data):
+        if owner not in slabs:
+            slabs[owner] = array("Q")
+        slabs[owner].append(address + number * layout.page_size)
+
+
+def _finder(reader: Reader, layout: Layout) -> _Finder:
+    """A function that finds (index of the page, slab_cache) of the slab pages in a chunk.
+
+    It works on whole columns, the same member of every page structure at once: asking
+    page by page takes some ten times as long.
+    """
+
+    def column(data: bytes, member_offset: int, size: int) -> "array[int]":
+        values = array("Q" if size == 8 else "I", data)
+        if reader.byteorder != sys.byteorder:
+            values.byteswap()
+        return values[member_offset // size :: layout.page_size // size]
+
+    owner_offset = layout.slab.offset("slab_cache")
+
+    def owners(data: bytes) -> "array[int]":
+        return column(data, owner_offset, reader.word)
+
+    if layout.slab_page_type is not None:
+        wanted = layout.slab_page_type
+
+        def by_type(data: bytes) -> _Found:
+            types = column(data, layout.page.offset("page_type"), 4)
+            hits = [i for i, value in enumerate(types) if value >> 24 == wanted]
+            return _pick(hits, owners, data)
+
+        return by_type
+    bit = layout.pg_slab or 0
+    if bit < 8 * reader.word:
+        mask = 1 << bit
+
+        def by_flag(data: bytes) -> _Found:
+            flags = column(data, layout.page.offset("flags"), reader.word)
+            hits = [i for i, value in enumerate(flags) if value & mask]
+            return _pick(hits, owners, data)
+
+        return by_flag
+    base = layout.page_type_base
+    mask = base | bit
+
+    def by_inverted_type(data: bytes) -> _Found:
+        types = column(data, layout.page.offset("page_type"), 4)
+        hits = [i for i, value in enumerate(types) if value & mask == base]
+        return _pick(hits, owners, data)
+
+    return by_inverted_type
+
+
+def _pick(hits: List[int], owners: Callable[[bytes], "array[int]"], data: bytes) -> _Found:
+    if not hits:
+        return []
+    column = owners(data)
+    return [(i, column[i]) for i in hits]

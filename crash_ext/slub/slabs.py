@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every slab of a cache, with the list it is on.
+
+Per-CPU slabs, per-CPU partial slabs, the nodes' partial and full lists, and last the
+slabs that no list holds, out of the page scan. Counted against the kernel's own
+numbers. Knows slabs; objects are objects.py's.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, List, NamedTuple, Optional, Set
+
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.caches import for_each_node
+from crash_ext.slub.descriptor import SlabError
+from crash_ext.slub.memory import walk_list
+from crash_ext.slub.model import Cache, Node, Slab
+from crash_ext.slub.percpu import for_each_cpu_slabs
+
+NO_LIST = "-"
+
+
+class _Claim(NamedTuple):
+    """A list says that this address is a slab of the cache."""
+
+    address: int
+    place: str
+    node: Optional[int] = None
+    cpu: Optional[int] = None
+    cpu_freelist: int = 0
+
+
+def for_each_slab(
+    slub: Slub, cache: Cache, problems: List[str], lists_only: bool = False
+) -> Iterator[Slab]:
+    """The slabs of a cache, each once.
+
+    lists_only: without the page scan, so full slabs that no list holds are missing.
+    What is wrong (an unreadable list, a slab on two lists or of another cache, a count
+    that differs from the kernel's) goes to `problems`, and the rest is still found.
+    """
+    seen: Set[int] = set()
+    nodes = list(for_each_node(slub.reader, slub.layout, cache, problems))
+    objects = 0
+    for claim in _claims(slub, cache, nodes, problems, lists_only):
+        if claim.address in seen:
+            if claim.place != NO_LIST:
+                problems.append(f"slab {claim.address:x}: on two lists, the second is {claim.place}")
+            continue
+        seen.add(claim.address)
+        try:
+            slab = slub.descriptors.read(claim.address, claim.place, claim.node)
+        except SlabError as error:
+            problems.append(f"{claim.place}: {error}")
+            continue
+        if slab.cache != cache.address:
+            problems.append(
+                f"slab {slab.address:x}: on the list {claim.place} but of cache {slab.cache:x}"
+            )
+            continue
+        objects += slab.objects
+        yield slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist)
+    if not lists_only:
+        _compare_counts(nodes, len(seen), objects, problems)
+
+
+def list_nodes(slub: Slub, cache: Cache, problems: List[str]) -> List[Node]:
+    """The struct kmem_cache_node of each node that the cache has one for."""
+    return list(for_each_node(slub.reader, slub.layout, cache, problems))
+
+
+def _claims(
+    slub: Slub, cache: Cache, nodes: List[Node], problems: List[str], lists_only: bool
+) -> Iterator[_Claim]:
+    for held in for_each_cpu_slabs(slub.reader, slub.layout, slub.descriptors, cache, problems):
+        if held.slab:
+            yield _Claim(held.slab, f"cpu {held.cpu}", None, held.cpu, held.freelist)
+        for address in held.partial:
+            yield _Claim(address, f"cpu {held.cpu} partial")
+    for node in nodes:
+        yield from _listed(slub, node, "partial", problems)
+    for node in nodes:
+        # Only caches with SLAB_STORE_USER put slabs there, in every kernel.
+        if "full" in slub.layout.node:
+            yield from _listed(slub, node, "full", problems)
+    if not lists_only:
+        for address in slub.page_index().of(cache.address):
+            yield _Claim(address, NO_LIST)
+
+
+def _listed(slub: Slub, node: Node, member: str, problems: List[str]) -> Iterator[_Claim]:
+    head = node.address + slub.layout.node.offset(member)
+    walk = walk_list(slub.reader, head)
+    problems.extend(f"node {node.number}: {member}: {text}" for text in walk.problems)
+    link = slub.layout.slab.offset(slub.layout.slab_list)
+    for entry in walk.addresses:
+        yield _Claim(entry - link, member, node.number)
+    if member == "partial" and not walk.problems and len(walk.addresses) != node.nr_partial:
+        problems.append(
+            f"node {node.number}: partial: {len(walk.addresses)} slabs,"
+            f" nr_partial says {node.nr_partial}"
+        )
+
+
+def _compare_counts(nodes: List[Node], slabs: int, objects: int, problems: List[str]) -> None:
+    """nr_slabs and total_objects are there with CONFIG_SLUB_DEBUG only."""
+    counted = [node.nr_slabs for node in nodes if node.nr_slabs is not None]
+    if len(counted) == len(nodes) and nodes and sum(counted) != slabs:
+        problems.append(f"{slabs} slabs found, nr_slabs says {sum(counted)}")
+    totals = [node.total_objects for node in nodes if node.total_objects is not None]
+    if len(totals) == len(nodes) and nodes and sum(totals) != objects:
+        problems.append(f"{objects} objects found, total_objects says {sum(totals)}")
