@@ -60,7 +60,7 @@ $(BUILD)/python.env: FORCE
 # The environment is the embedded interpreter's, too. Tables have a plain form without
 # tabulate, so a machine without a network gets its loader all the same.
 $(BUILD)/venv/.made: $(BUILD)/python.env
-	@. ./$(BUILD)/python.env; echo "venv: $$PY"; "$$PY" -m venv --clear '$(VENV)'
+	@. '$(BUILD_DIR)/python.env'; echo "venv: $$PY"; "$$PY" -m venv --clear '$(VENV)'
 	@'$(VENV_BIN)/pip' install -qq $$('$(VENV_BIN)/python' .ci/requirements) \
 		|| echo 'venv: going on without what pip could not install: tables will be plain' >&2
 	@touch '$@'
@@ -83,7 +83,7 @@ define link-loader
 	@test -f '$(CRASH_INCLUDE)/defs.h' || { echo 'make: no defs.h in $(CRASH_INCLUDE): install' \
 		"crash's headers or give CRASH_INCLUDE=" >&2; exit 1; }
 	@mkdir -p '$(@D)'
-	@. ./$(BUILD)/python.env; set -x; \
+	@. '$(BUILD_DIR)/python.env'; set -x; \
 		$(COMPILE) $(1) -shared -o '$@' $(HOST_C) $(LDFLAGS) $$PY_LIBS
 endef
 
@@ -111,8 +111,8 @@ uninstall:  ## take away what install has put there
 .PHONY: run
 run: $(BUILD)/pyextend.so  ## crash on VMLINUX= and VMCORE= (neither: the live system)
 	@printf 'extend %s\n' '$(abspath $(BUILD)/pyextend.so)' '$(abspath crash_ext/slableak.py)' \
-		>'$(BUILD)/run.crash'
-	@exec '$(CRASH)' -i '$(BUILD)/run.crash' $(if $(VMLINUX),'$(VMLINUX)') $(if $(VMCORE),'$(VMCORE)')
+		>'$(BUILD_DIR)/run.crash'
+	@exec '$(CRASH)' -i '$(BUILD_DIR)/run.crash' $(if $(VMLINUX),'$(VMLINUX)') $(if $(VMCORE),'$(VMCORE)')
 
 # --- Judgement -----------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ check: $(BUILD)/venv/.test $(BUILD)/pyextend.so  ## style, types, arrows between
 	'$(VENV_BIN)/mypy'
 	'$(VENV_BIN)/lint-imports' --config setup.cfg --cache-dir '$(BUILD)/cache/import_linter'
 	'$(VENV_BIN)/vermin' --quiet -t=3.8- --no-tips --violations crash_ext
-	. ./$(BUILD)/python.env; $(COMPILE) -Wshadow -fsyntax-only $(HOST_C)
+	. '$(BUILD_DIR)/python.env'; $(COMPILE) -Wshadow -fsyntax-only $(HOST_C)
 
 .PHONY: test
 test:  ## install what is missing, check, and run all tests
