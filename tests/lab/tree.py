@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A release's programs unpacked beside the system, run as if they were installed.
+
+A tree is packages with all that they depend on, unpacked, not installed: no
+maintainer script has run. Programs in it run in a mount namespace of their own,
+chrooted, with the outside folders they need bound at the same paths, so that a path
+means the same inside and outside. Needs root, or user namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Iterable, List, Sequence
+
+from . import cache
+from .archive import Archive, discard, unpack
+
+ESSENTIAL = ["bash", "coreutils", "dash", "diffutils", "findutils", "grep", "mawk", "sed"]
+"""Nothing depends on what Debian calls essential, so a closure lacks it."""
+
+_ENTER = """
+set -e
+root=$1; shift
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+while [ "$1" != -- ]; do mkdir -p "$root$1"; mount --bind "$1" "$root$1"; shift; done
+shift
+here=$PWD
+exec chroot "$root" /bin/sh -c 'cd "$1" 2>/dev/null || cd /; shift; exec "$@"' sh "$here" "$@"
+"""
+
+
+class Tree:
+    """An unpacked set of packages under .root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def command(self, command: Sequence[str], binds: Iterable[Path] = ()) -> List[str]:
+        """The command line that runs the command inside.
+
+        binds: folders of the outside to be seen inside; the lab's cache always is.
+        """
+        folders = {cache.root(), *(Path(b).resolve() for b in binds)}
+        as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+        return [
+            "unshare", "--mount", *as_root, "sh", "-c", _ENTER, "sh", str(self.root),
+            *(str(f) for f in sorted(folders)), "--", *command,
+        ]  # fmt: skip
+
+    def run(
+        self, command: Sequence[str], binds: Iterable[Path] = (), timeout: float = 600
+    ) -> "subprocess.CompletedProcess[str]":
+        """Runs it to its end; stdout and stderr together, as text."""
+        return subprocess.run(
+            self.command(command, binds),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env={"PATH": "/usr/bin:/usr/sbin:/bin:/sbin", "LC_ALL": "C.UTF-8", "HOME": "/root"},
+        )
+
+
+def unpacked(archive: Archive, name: str, packages: List[str]) -> Tree:
+    """The tree of that name, made of the packages, from the archive if it isn't there yet."""
+
+    def build(folder: Path) -> None:
+        for link in ("bin", "sbin", "lib", "lib64"):
+            (folder / "usr" / link).mkdir(parents=True)
+            (folder / link).symlink_to(f"usr/{link}")
+        for mount in ("proc", "dev", "tmp", "root"):
+            (folder / mount).mkdir()
+        downloads = folder / "downloads"
+        downloads.mkdir()
+        for package in archive.closure([*ESSENTIAL, *packages], downloads):
+            unpack(package, folder)
+        discard(downloads)
+        for scrap in ("usr/share/doc", "usr/share/man", "usr/share/locale"):
+            shutil.rmtree(folder / scrap, ignore_errors=True)
+        if not (folder / "usr/bin/awk").exists():
+            (folder / "usr/bin/awk").symlink_to("mawk")  # update-alternatives would have
+
+    return Tree(cache.once("trees", name, build))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module's own account of what it did, as text and as a dict.
+
+The dict has the shape of a recording's truth (shared with tests that replay one):
+
+    caches   name -> role -> {kmem_cache, objsize, flags, ctor, refcount, counts}
+    objects  name -> role -> state -> [{addr, node, id, list, heap, crc32, hex}]
+    notes    [text]; live_list: {head, n}
+
+Roles: leftover, live, live2. States: leaked, live (allocated), freed (allocated once;
+the place may since have been handed out again, then it is listed only as what it is).
+Addresses, flags are hex without 0x; objsize (bytes), node, id, counts are numbers.
+crc32 is zlib's over the object, hex its first 128 bytes; both only while it is
+allocated. Objects of `big` are listed with their addresses alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Tuple
+
+Truth = Dict[str, Any]
+
+_ALLOCATED = ("leaked", "live")
+
+
+def parse(text: str) -> Truth:
+    """The account's dict. ValueError if it isn't whole: the channel lost something."""
+    caches: Dict[str, Dict[str, Dict[str, Any]]] = {}
+    rows: List[Tuple[str, str, str, Dict[str, Any]]] = []
+    notes: List[str] = []
+    head, end, records = "0", "", 0
+    for line in text.splitlines():
+        kind, *words = line[2:].split() if line.startswith("T ") else [""]
+        if kind == "cache":
+            name, role, address, size, flags, ctor, refcount = words
+            caches.setdefault(name, {})[role] = {
+                "kmem_cache": address, "objsize": int(size), "flags": flags,
+                "ctor": ctor.lstrip("0") or "0", "refcount": int(refcount), "counts": {},
+            }  # fmt: skip
+        elif kind == "obj":
+            records += 1
+            rows.append((words[0], words[1], words[2], _object(words[3:])))
+        elif kind == "page":
+            base, stride, bits = int(words[3], 16), int(words[4]), int(words[5], 16)
+            for n in range(bits.bit_length()):
+                if bits >> n & 1:
+                    row = {"addr": f"{base + n * stride:x}"}
+                    rows.append((words[0], words[1], words[2], row))
+        elif kind == "note":
+            notes.append(" ".join(words))
+        elif kind == "live_list":
+            head = words[0]
+        elif kind == "end":
+            end = " ".join(words[:2])
+    if end != f"{sum(len(roles) for roles in caches.values())} {records}":
+        raise ValueError(f"the module's account is not whole: it ends with '{end}'")
+    objects = _sorted_out(rows)
+    for name, roles in caches.items():
+        for role, cache in roles.items():
+            states = objects.get(name, {}).get(role, {})
+            cache["counts"] = {state: len(found) for state, found in states.items()}
+    linked = sum(1 for row in rows if row[3].get("list") == "live")
+    live_list = {"head": head, "n": linked}
+    return {"caches": caches, "objects": objects, "notes": notes, "live_list": live_list}
+
+
+def _object(words: List[str]) -> Dict[str, Any]:
+    """address node id [list heap crc32 hex]"""
+    row: Dict[str, Any] = {"addr": words[0], "node": int(words[1]), "id": int(words[2])}
+    if len(words) > 3:
+        row.update(zip(("list", "heap", "crc32", "hex"), words[3:]))
+        row["heap"] = row["heap"].lstrip("0") or "0"
+    return row
+
+
+def _sorted_out(
+    rows: List[Tuple[str, str, str, Dict[str, Any]]]
+) -> Dict[str, Dict[str, Dict[str, List[Dict[str, Any]]]]]:
+    """By name, role and state; each address once, as what it is now."""
+    taken = {(name, role, row["addr"]) for name, role, state, row in rows if state in _ALLOCATED}
+    objects: Dict[str, Dict[str, Dict[str, List[Dict[str, Any]]]]] = {}
+    for name, role, state, row in rows:
+        key = (name, role, row["addr"])
+        if state == "freed":
+            if key in taken:
+                continue
+            taken.add(key)
+        objects.setdefault(name, {}).setdefault(role, {}).setdefault(state, []).append(row)
+    return objects
