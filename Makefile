@@ -9,6 +9,7 @@ PREFIX = /usr
 DESTDIR =
 BUILD = build
 CFLAGS = -O2 -g
+WARNINGS = -Wall -Wextra -Werror
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,7 +34,7 @@ help:  ## this list
 	@echo 'Targets:'
 	@sed -nE 's/^([a-z-]+):.*## (.*)/    \1\t\2/p' Makefile | expand -t 18
 	@echo 'Variables, with their defaults:'
-	@sed -nE '/^PYTHON = /,/^CFLAGS = /s/^([A-Z_]+ =.*)/    \1/p' Makefile
+	@sed -nE '/^PYTHON = /,/^WARNINGS = /s/^([A-Z_]+ =.*)/    \1/p' Makefile
 
 # --- What has to be on the machine ---------------------------------------------------------
 
@@ -75,7 +76,6 @@ venv: $(BUILD)/venv/.test  ## build/venv with everything that checks and tests n
 
 # --- The loader ----------------------------------------------------------------------------
 
-WARNINGS := -Wall -Wextra -Werror
 # crash's header is not ours to make warning-free. It finds the machine by itself.
 COMPILE = $(CC) -std=gnu11 $(CFLAGS) -fPIC $(WARNINGS) -isystem '$(CRASH_INCLUDE)' $$PY_CFLAGS
 
@@ -114,6 +114,12 @@ run: $(BUILD)/pyextend.so  ## crash on VMLINUX= and VMCORE= (neither: the live s
 		>'$(BUILD_DIR)/run.crash'
 	@exec '$(CRASH)' -i '$(BUILD_DIR)/run.crash' $(if $(VMLINUX),'$(VMLINUX)') $(if $(VMCORE),'$(VMCORE)')
 
+.PHONY: demo
+demo:  ## install what is missing, then find a leak in a dump of a real kernel 6.1
+	@$(MAKE) packages
+	@$(MAKE) all
+	@'$(VENV_BIN)/python' -m tests.lab.demo '$(CRASH)' '$(BUILD)/pyextend.so'
+
 # --- Judgement -----------------------------------------------------------------------------
 
 PYTHON_CODE := crash_ext mocks tests .ci/requirements
@@ -124,7 +130,8 @@ check: $(BUILD)/venv/.test $(BUILD)/pyextend.so  ## style, types, arrows between
 	$(RUFF) check --quiet --config tests/ruff.toml $(PYTHON_CODE)
 	$(RUFF) format --quiet --diff --config tests/ruff.toml $(PYTHON_CODE)
 	'$(VENV_BIN)/mypy'
-	'$(VENV_BIN)/lint-imports' --config setup.cfg --cache-dir '$(BUILD)/cache/import_linter'
+	'$(VENV_BIN)/lint-imports' --config setup.cfg --cache-dir '$(BUILD)/cache/import_linter' \
+		>'$(BUILD)/imports.txt' || { cat '$(BUILD)/imports.txt'; exit 1; }
 	'$(VENV_BIN)/vermin' --quiet -t=3.8- --no-tips --violations crash_ext
 	. '$(BUILD_DIR)/python.env'; $(COMPILE) -Wshadow -fsyntax-only $(HOST_C)
 
@@ -140,5 +147,5 @@ format: $(BUILD)/venv/.test  ## write the Python code in its one form
 	$(RUFF) format --config tests/ruff.toml $(PYTHON_CODE)
 
 .PHONY: clean
-clean:  ## remove build/ (the lab's dumps in it, too)
+clean:  ## remove build/ (the lab's dumps lie elsewhere and stay)
 	rm -rf '$(BUILD)'

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands at work on the lab's 6.1 dump, in real crash: `make demo`.
+
+    python -m tests.lab.demo CRASH LOADER
+
+Shows what one would see who typed the commands. The dump is made if the cache doesn't
+have it. Exit status 1 if the leftover cache or every object leaked in it is missing from
+what crash printed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import List, Optional
+
+from .dumps import Dump, dump
+
+SCRIPT = Path(__file__).resolve().parents[2] / "crash_ext" / "slableak.py"
+PROMPT = "crash> "
+
+
+def commands(loader: Path, leftover: str) -> List[str]:
+    return [
+        f"extend {loader}",
+        f"extend {SCRIPT}",
+        "slabdup",
+        "slabdup slab_test",
+        f"slabobjs -l 4 {leftover}",
+    ]
+
+
+def show(crash: str, loader: Path, specimen: Dump) -> int:
+    """Runs crash, shows its output from the first prompt on. Exit status.
+
+    What comes before is crash's licence, and its complaints about a guest's idle tasks:
+    shown only where no prompt ever came.
+    """
+    leftover = specimen.truth["caches"]["slab_test"]["leftover"]["kmem_cache"]
+    print(f"{crash} {specimen.vmlinux} {specimen.vmcore}", flush=True)
+    with tempfile.TemporaryDirectory() as home:
+        typed = Path(home) / "typed"
+        typed.write_text("\n".join([*commands(loader, leftover), "quit", ""]))
+        # HOME: what is in the user's .crashrc is no part of the demonstration.
+        session = subprocess.Popen(
+            [crash, "-i", str(typed), str(specimen.vmlinux), str(specimen.vmcore)],
+            cwd=home,
+            env={**os.environ, "HOME": home},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert session.stdout is not None
+        printed: List[str] = []
+        banner: Optional[str] = ""
+        with session.stdout as output:
+            for raw in output:
+                line = raw.decode(errors="replace")
+                if banner is not None and not line.startswith(PROMPT):
+                    banner += line
+                    continue
+                banner = None
+                if not line.startswith(PROMPT):
+                    printed.append(line)
+                print(line, end="", flush=True)
+        status = session.wait()
+    if banner is not None:
+        print(banner, end="")
+    text = "".join(printed)
+    leaked = [row["addr"] for row in specimen.truth["objects"]["slab_test"]["leftover"]["leaked"]]
+    if leftover in text and any(address in text for address in leaked):
+        return status
+    print(f"demo: cache {leftover} and its {len(leaked)} objects were not found", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    print("Kernel 6.1 with a leak, from the lab's cache or made now (minutes)", flush=True)
+    sys.exit(show(sys.argv[1], Path(sys.argv[2]).resolve(), dump("6.1", "leak")))
