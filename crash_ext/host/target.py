@@ -13,6 +13,8 @@ from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
 from crash_ext.reader import ReadError
 
+ByteOrder = Literal["little", "big"]
+
 _RANGE_STEP = 1 << 24
 """Bytes: the smallest memory section of any architecture (ppc64's SECTION_SIZE_BITS)."""
 
@@ -20,14 +22,15 @@ _RANGE_STEP = 1 << 24
 class Target:
     """The dump or live system of this crash session, as a crash_ext.reader.Reader."""
 
-    def __init__(self, crash: Any) -> None:
+    def __init__(self, crash: Any, byteorder: ByteOrder = sys.byteorder) -> None:
         self._crash = crash
         self._offsets: Dict[Tuple[str, str], Optional[int]] = {}
         self._sizes: Dict[Tuple[str, str], Optional[int]] = {}
         self._structs: Dict[str, Optional[int]] = {}
         self._ranges: Optional[List[Tuple[int, int, int]]] = None
         self.word: int = self._word()
-        self.byteorder: Literal["little", "big"] = sys.byteorder
+        # crash itself reads only dumps of its own byte order.
+        self.byteorder: ByteOrder = byteorder
         self.page_size: int = crash.PAGESIZE
         self._direct_map = self._direct_map_start()
         self._percpu: Optional[Dict[int, int]] = None

@@ -31,7 +31,7 @@ class Slub:
         self._index: Optional[PageIndex] = None
 
     def listed_caches(self) -> CacheList:
-        """The caches of slab_caches, walked once a session."""
+        """The caches of slab_caches, walked once until forget_caches()."""
         if self._caches is None:
             self._caches = list_caches(self.reader, self.layout)
         return self._caches
@@ -42,7 +42,11 @@ class Slub:
             self._index = scan_pages(self.reader, self.layout, self.progress)
         return self._index
 
-    def forget(self) -> None:
-        """Walk and scan anew at the next question (a live kernel moves on)."""
+    def forget_caches(self) -> None:
+        """Walk slab_caches anew at the next question: a live kernel moves on."""
         self._caches = None
+
+    def forget(self) -> None:
+        """Scan the pages anew, too."""
+        self.forget_caches()
         self._index = None

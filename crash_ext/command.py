@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every command has in common: options, help, errors, the session's allocator.
+
+A command's file hands run() its Command. Output goes to sys.stdout and errors to
+sys.stderr, which the host connects with crash's current output. Exceptions that a user
+can cause end here, as one line.
+"""
+
+from __future__ import annotations
+
+import getopt
+import sys
+from typing import Callable, Dict, List, NamedTuple, Optional
+
+from crash_ext.host.target import Target
+from crash_ext.leak.duplicates import all_caches
+from crash_ext.leak.select import Selection, SelectionError, select
+from crash_ext.report.jsonl import VERSION, Encoder, encoder, hexadecimal
+from crash_ext.report.progress import Progress
+from crash_ext.report.text import plural, printable
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.layout import UnsupportedAllocator
+from crash_ext.slub.model import Cache
+
+Options = Dict[str, str]
+
+
+class Command(NamedTuple):
+    """A command: what crash shows of it, and what runs it."""
+
+    name: str
+    short: str
+    """One line, as `help` lists it."""
+    synopsis: str
+    """The arguments, as in a usage message."""
+    text: str
+    """The help page from DESCRIPTION on; a line starts with two spaces."""
+    options: str
+    """As for getopt: letters, a colon behind those that take a value."""
+    main: Callable[["Call"], Dict[str, object]]
+    """Does it; what it counted is for the last JSON record."""
+
+
+class UsageError(Exception):
+    """The command line can't be taken; the text says why."""
+
+
+class Call:
+    """One run of a command."""
+
+    def __init__(self, command: Command, slub: Slub, options: Options, arguments: List[str]):
+        self.slub = slub
+        self.options = options
+        self.arguments = arguments
+        self.lists_only = "-p" in options
+        self.problems = 0
+        """How many lines error() has said."""
+        self.limited = ""
+        """What made the output incomplete without being a problem."""
+        self._name = command.name
+        self._caches: Optional[List[Cache]] = None
+        self._encode = _encoder(options)
+
+    def caches(self) -> List[Cache]:
+        """Every cache, the unlisted too; what is wrong with the lists is said once."""
+        if self._caches is None:
+            problems: List[str] = []
+            self._caches = all_caches(self.slub, problems, self.lists_only)
+            for problem in problems:
+                self.error(problem)
+        return self._caches
+
+    def selections(self) -> List[Selection]:
+        """What the arguments stand for; those that stand for nothing are said to."""
+        chosen: List[Selection] = []
+        for argument in self.arguments:
+            try:
+                chosen.extend(select(self.slub, self.caches(), argument))
+            except SelectionError as error:
+                self.error(str(error))
+        return chosen
+
+    def number(self, option: str) -> Optional[int]:
+        """The value of an option as a decimal number; None where it isn't given.
+
+        Raises UsageError.
+        """
+        text = self.options.get(option)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit()):
+            raise UsageError(f"{option}: not a decimal number: {text}")
+        return int(text)
+
+    @property
+    def json(self) -> bool:
+        """Whether the output is JSON lines."""
+        return self._encode is not None
+
+    def record(self, kind: str, **fields: object) -> None:
+        """Write a JSON record; nothing without -j."""
+        if self._encode is not None:
+            sys.stdout.write(self._encode({"type": kind, **fields}) + "\n")
+
+    def error(self, text: str, cache: Optional[Cache] = None) -> None:
+        """Say `command: text`, with -j as a record of type problem; the output goes on."""
+        self.problems += 1
+        if self.json:
+            address = hexadecimal(cache.address) if cache is not None else None
+            self.record("problem", text=text, cache=address)
+            return
+        if cache is not None:
+            text = f"{cache.address:x} {printable(cache.name)}: {text}"
+        sys.stdout.flush()
+        sys.stderr.write(f"{self._name}: {text}\n")
+
+    def end(self, fields: Dict[str, object], failure: str = "") -> None:
+        """The last JSON record: whether the output is complete, and if not, why."""
+        reasons = [failure, self.limited, plural(self.problems, "problem") if self.problems else ""]
+        reason = ", ".join(text for text in reasons if text)
+        self.record("end", complete=not reason, reason=reason or None, **fields)
+
+
+_sessions: Dict[int, Slub] = {}
+
+
+def session(crash: object) -> Slub:
+    """The allocator of this crash session: kept, with its page scan, as long as crash runs."""
+    slub = _sessions.get(id(crash))
+    if slub is None:
+        _sessions.clear()
+        slub = _sessions[id(crash)] = Slub(Target(crash))
+    return slub
+
+
+def run(command: Command, argv: List[str]) -> None:
+    """Run a command with its arguments (without its name). Returns in every case."""
+    try:
+        try:
+            _run(command, argv)
+        finally:
+            sys.stdout.flush()
+    except UsageError as error:
+        _complain(command, f"{error}\n{usage(command)}")
+    except UnsupportedAllocator as error:
+        _complain(command, str(error))
+    except KeyboardInterrupt:
+        _complain(command, "interrupted: the output is incomplete")
+    except BrokenPipeError:
+        # `| head`: its reader has seen enough.
+        pass
+
+
+def _complain(command: Command, text: str) -> None:
+    sys.stderr.write(f"{command.name}: {text}\n")
+    sys.stderr.flush()
+
+
+def _run(command: Command, argv: List[str]) -> None:
+    try:
+        pairs, arguments = getopt.gnu_getopt(argv, command.options + "h")
+    except getopt.GetoptError as error:
+        raise UsageError(str(error)) from error
+    options = dict(pairs)
+    if "-h" in options:
+        sys.stdout.write(help_page(command))
+        return
+    import crash  # the host's built-in module: there only once crash runs us
+
+    slub = session(crash)
+    if "-R" in options:
+        slub.forget()
+    slub.forget_caches()
+    progress = Progress(command.name, sys.stderr)
+    slub.progress = progress.tell
+    call = Call(command, slub, options, arguments)
+    call.record("begin", command=command.name, version=VERSION)
+    try:
+        fields = command.main(call)
+    except KeyboardInterrupt:
+        call.end({}, "interrupted")
+        raise
+    finally:
+        progress.clear()
+    call.end(fields)
+
+
+def _encoder(options: Options) -> Optional[Encoder]:
+    if "-j" not in options:
+        return None
+    encode = encoder()
+    if encode is None:
+        raise UsageError("-j: this Python has no json module")
+    return encode
+
+
+def usage(command: Command) -> str:
+    """The usage message in crash's form."""
+    return (
+        f"Usage:\n  {command.name} {command.synopsis}\n"
+        f'Enter "help {command.name}" for details.'
+    )
+
+
+def help_page(command: Command) -> str:
+    """The help page in crash's form, as `help NAME` prints it."""
+    return (
+        f"\nNAME\n  {command.name} - {command.short}\n"
+        f"\nSYNOPSIS\n  {command.name} {command.synopsis}\n"
+        f"\nDESCRIPTION\n{command.text}\n"
+    )

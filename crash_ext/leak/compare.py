@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Caches side by side, field by field: what differs between two of one name."""
+
+from __future__ import annotations
+
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Union
+
+from crash_ext.leak.survey import NodeCount, Survey
+from crash_ext.slub.allocator import Slub
+
+
+Value = Union[int, str, bool, None]
+
+
+class Row(NamedTuple):
+    """One field of the compared caches."""
+
+    field: str
+    values: List[Value]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the caches don't agree on it."""
+        return any(value != self.values[0] for value in self.values)
+
+
+def compare_caches(slub: Slub, surveys: Sequence[Survey]) -> Iterator[Row]:
+    """The fields of the caches, a value for each cache; sizes and offsets in bytes."""
+
+    def row(field: str, values: Iterator[Value]) -> Row:
+        return Row(field, list(values))
+
+    caches = [survey.cache for survey in surveys]
+    yield row("state", (survey.state.kind for survey in surveys))
+    yield row("on slab_caches", (cache.listed for cache in caches))
+    yield row("refcount", (cache.refcount for cache in caches))
+    for field in ("object_size", "size", "align", "inuse", "offset"):
+        yield row(field, (getattr(cache, field) for cache in caches))
+    yield row("red_left_pad", (cache.red_left for cache in caches))
+    yield from _flag_rows(slub, surveys)
+    yield row("ctor", (symbol_text(slub, cache.ctor) for cache in caches))
+    yield row("order", (cache.order for cache in caches))
+    yield row("objects per slab", (cache.objects for cache in caches))
+    yield row("slabs", (survey.slabs for survey in surveys))
+    yield row("objects", (survey.objects for survey in surveys))
+    yield row("allocated", (survey.allocated for survey in surveys))
+    for number in sorted({number for survey in surveys for number in survey.nodes}):
+        counts = [survey.nodes.get(number, NodeCount(0, 0, 0, 0)) for survey in surveys]
+        name = f"node {number}" if number >= 0 else "node ?"
+        yield row(f"{name} partial slabs", (count.partial for count in counts))
+        yield row(f"{name} slabs", (count.slabs for count in counts))
+        yield row(f"{name} objects", (count.objects for count in counts))
+        yield row(f"{name} allocated", (count.allocated for count in counts))
+
+
+def symbol_text(slub: Slub, address: int) -> Optional[str]:
+    """An address as symbol+offset, as a number where no symbol is near, None for NULL."""
+    if not address:
+        return None
+    found = slub.reader.symbol_at(address)
+    if found is None:
+        return f"{address:x}"
+    name, offset = found
+    return f"{name}+{offset:#x}" if offset else name
+
+
+def _flag_rows(slub: Slub, surveys: Sequence[Survey]) -> Iterator[Row]:
+    """flags as a number, and each flag that one of the caches has by its name."""
+    flags = [survey.cache.flags for survey in surveys]
+    yield Row("flags", [f"{value:x}" for value in flags])
+    names = [slub.layout.flags.names(value) for value in flags]
+    for name in dict.fromkeys(name for own in names for name in own):
+        yield Row(name, [name in own for own in names])

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which caches share a name, and which were left behind by a failed destroy."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional
+
+from crash_ext.leak.state import LEFTOVER
+from crash_ext.leak.survey import Survey, survey_cache
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import Cache
+from crash_ext.slub.unlisted import find_unlisted
+
+
+class Group(NamedTuple):
+    """The caches of one name, newest first (those off the list last: no list dates them)."""
+
+    name: Optional[bytes]
+    members: List[Survey]
+
+
+class Totals(NamedTuple):
+    """What a run of groups comes to."""
+
+    groups: int
+    """Names that several caches have."""
+    leftovers: int
+    objects: int
+    """Allocated in leftovers."""
+    slabs: int
+    """Held by leftovers."""
+    bytes: int
+    """Memory of those slabs."""
+
+
+def all_caches(slub: Slub, problems: List[str], lists_only: bool = False) -> List[Cache]:
+    """Every cache of the kernel: those on slab_caches, newest first, then the unlisted."""
+    listed = slub.listed_caches()
+    problems.extend(listed.problems)
+    return listed.caches + find_unlisted(slub, problems, lists_only)
+
+
+def find_groups(slub: Slub, caches: Iterable[Cache], lists_only: bool = False) -> Iterator[Group]:
+    """The names that several of the caches have, and the leftovers, in the caches' order.
+
+    A cache of its own name that is listed and has references is nobody's leftover, and
+    isn't counted: that would cost reading every slab of the kernel.
+    """
+    for name, members in by_name(caches).items():
+        several = name is not None and len(members) > 1
+        if several or any(cache.refcount == 0 or not cache.listed for cache in members):
+            yield Group(name, [survey_cache(slub, cache, lists_only) for cache in members])
+
+
+def by_name(caches: Iterable[Cache]) -> Dict[Optional[bytes], List[Cache]]:
+    """The caches by name, in their order; under None those whose name can't be read."""
+    groups: Dict[Optional[bytes], List[Cache]] = {}
+    for cache in caches:
+        groups.setdefault(cache.name, []).append(cache)
+    return groups
+
+
+def total(groups: Iterable[Group]) -> Totals:
+    """Count the groups; a name that one cache alone has is no group."""
+    several = leftovers = objects = slabs = held = 0
+    for group in groups:
+        several += group.name is not None and len(group.members) > 1
+        for member in group.members:
+            if member.state.kind == LEFTOVER:
+                leftovers += 1
+                objects += member.allocated
+                slabs += member.slabs
+                held += member.bytes
+    return Totals(several, leftovers, objects, slabs, held)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user's NAME or ADDRESS stands for: caches, a slab, or an object.
+
+An address is identity and answered from the memory it points to; a name is a label,
+and stands for every cache that has it.
+"""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional
+
+from crash_ext.reader import ReadError
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.caches import CacheError
+from crash_ext.slub.descriptor import SlabError
+from crash_ext.slub.locate import Located, locate_address, locate_page
+from crash_ext.slub.model import Cache
+
+
+class SelectionError(Exception):
+    """The argument stands for nothing; the text says why."""
+
+
+class Selection(NamedTuple):
+    """What an argument stands for: a whole cache, or one slab of it, or one object."""
+
+    cache: Cache
+    slab: Optional[Located] = None
+    """Set for a slab or an object: slab.index says which object, None for all."""
+
+
+def select(slub: Slub, caches: List[Cache], argument: str) -> List[Selection]:
+    r"""What NAME or ADDRESS stands for. Raises SelectionError.
+
+    ADDRESS (hexadecimal, with or without 0x): of a struct kmem_cache, of a slab's struct
+    page or struct slab, or inside an object. A NAME that reads as a number is written
+    \NAME, as in crash's own kmem.
+    """
+    if argument.startswith("\\"):
+        return _by_name(caches, argument[1:])
+    address = _hexadecimal(argument)
+    if address is None:
+        return _by_name(caches, argument)
+    return [_by_address(slub, caches, argument, address)]
+
+
+def _hexadecimal(argument: str) -> Optional[int]:
+    digits = argument[2:] if argument[:2] in ("0x", "0X") else argument
+    if not digits or any(digit not in "0123456789abcdefABCDEF" for digit in digits):
+        return None
+    return int(digits, 16)
+
+
+def _by_name(caches: List[Cache], name: str) -> List[Selection]:
+    wanted = name.encode("utf-8", "surrogateescape")
+    found = [Selection(cache) for cache in caches if cache.name == wanted]
+    if not found:
+        raise SelectionError(f"{name}: no cache has this name")
+    return found
+
+
+def _by_address(slub: Slub, caches: List[Cache], argument: str, address: int) -> Selection:
+    for cache in caches:
+        if cache.address == address:
+            return Selection(cache)
+    if address >> 8 * slub.reader.word:
+        raise SelectionError(f"{argument}: wider than an address")
+    try:
+        found = locate_page(slub, caches, address)
+        if found is None:
+            found = locate_address(slub, caches, address)
+    except (ReadError, CacheError, SlabError) as error:
+        raise SelectionError(f"{argument}: {error}") from error
+    if found is None:
+        if any(cache.name == argument.encode() for cache in caches):
+            raise SelectionError(f"{argument}: an address; for the cache of this name: \\{argument}")
+        raise SelectionError(f"{argument}: not the address of a cache, a slab or an object")
+    return Selection(found.cache, found)

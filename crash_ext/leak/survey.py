@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cache with what it holds: slabs, objects, how many allocated, and its state."""
+
+from __future__ import annotations
+
+from typing import Dict, List, NamedTuple
+
+from crash_ext.leak.state import State, judge
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab
+from crash_ext.slub.objects import decode_slab
+from crash_ext.slub.slabs import for_each_slab
+
+
+class NodeCount(NamedTuple):
+    """What one NUMA node holds of a cache."""
+
+    partial: int
+    """Slabs on the node's partial list."""
+    slabs: int
+    objects: int
+    allocated: int
+
+
+class Survey(NamedTuple):
+    """A cache, counted."""
+
+    cache: Cache
+    state: State
+    slabs: int
+    objects: int
+    allocated: int
+    free: int
+    unknown: int
+    """Objects of slabs whose records contradict themselves."""
+    bytes: int
+    """Memory of the slabs."""
+    nodes: Dict[int, NodeCount]
+    """By node; -1 for slabs whose node can't be told."""
+    problems: List[str]
+    """What was wrong, a line each."""
+
+
+def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
+    """Count a cache's slabs and objects, every slab decoded.
+
+    lists_only: only slabs that a list holds.
+    """
+    problems: List[str] = []
+    counts = {ALLOCATED: 0, FREE: 0, UNKNOWN: 0}
+    slabs = 0
+    held = 0
+    nodes: Dict[int, NodeCount] = {}
+    for slab in for_each_slab(slub, cache, problems, lists_only):
+        decoded = decode_slab(slub, cache, slab)
+        if decoded.problem is not None:
+            problems.append(f"slab {slab.address:x}: {decoded.problem}")
+        slabs += 1
+        held += _slab_bytes(slub.reader.page_size, len(decoded.states) * cache.size)
+        for state in counts:
+            counts[state] += decoded.count(state)
+        _count_node(nodes, slab, len(decoded.states), decoded.count(ALLOCATED))
+    return Survey(
+        cache=cache,
+        state=judge(cache, slabs),
+        slabs=slabs,
+        objects=sum(counts.values()),
+        allocated=counts[ALLOCATED],
+        free=counts[FREE],
+        unknown=counts[UNKNOWN],
+        bytes=held,
+        nodes=nodes,
+        problems=problems,
+    )
+
+
+def _slab_bytes(page_size: int, objects_bytes: int) -> int:
+    """Pages come in powers of two, and objects fill more than half of them."""
+    size = page_size
+    while size < objects_bytes:
+        size *= 2
+    return size
+
+
+def _count_node(nodes: Dict[int, NodeCount], slab: Slab, objects: int, allocated: int) -> None:
+    number = -1 if slab.node is None else slab.node
+    old = nodes.get(number, NodeCount(0, 0, 0, 0))
+    nodes[number] = NodeCount(
+        old.partial + (slab.place == "partial"),
+        old.slabs + 1,
+        old.objects + objects,
+        old.allocated + allocated,
+    )

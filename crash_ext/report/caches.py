@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lines and columns of crash's own `kmem -s` and `kmem -S`, from plain numbers."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+CACHE_HEAD = "CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME"
+SLAB_HEAD = "  SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST"
+
+
+def cache_line(
+    address: int, object_size: int, allocated: str, total: int, slabs: int, ssize: int, name: str
+) -> str:
+    """A cache under CACHE_HEAD; ssize: bytes of a usual slab."""
+    return (
+        f"{address:<16x}  {object_size:>7}  {allocated:>9}  {total:>8}  {slabs:>5}"
+        f"  {kilobytes(ssize):>5}  {name}"
+    )
+
+
+def slab_line(
+    address: int,
+    base: int,
+    node: Optional[int],
+    total: int,
+    allocated: Optional[int],
+    free: Optional[int],
+    place: str,
+) -> str:
+    """A slab under SLAB_HEAD; "?" stands for what isn't known."""
+    return (
+        f"  {address:<16x}  {base:<16x}  {_known(node):>4}  {total:>5}"
+        f"  {_known(allocated):>9}  {_known(free):>4}  {place}"
+    )
+
+
+def object_line(address: int, state: str, cpu: Optional[int]) -> str:
+    """An object: [address] for allocated, bare for free, as crash lists them."""
+    if state == "allocated":
+        return f"  [{address:x}]"
+    if state == "free":
+        return f"   {address:x}" + (f"  (cpu {cpu} cache)" if cpu is not None else "")
+    return f"   {address:x}  ({state})"
+
+
+def kilobytes(size: int) -> str:
+    """Bytes as crash writes a slab's size: 4k."""
+    return f"{size // 1024}k"
+
+
+def counted(number: int, unknown: int) -> str:
+    """A count, with + where unknown objects may add to it."""
+    return f"{number}+" if unknown else str(number)
+
+
+def _known(number: Optional[int]) -> str:
+    return "?" if number is None else str(number)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A table with crash's looks: two spaces between columns, numbers to the right.
+
+Laid out by tabulate, and in the same way without it where it can't be imported (a
+released PyKdump lacks what it needs).
+"""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+try:
+    from tabulate import tabulate as _tabulate
+except ImportError:
+    _tabulate = None  # type: ignore[assignment]
+
+LEFT = "left"
+RIGHT = "right"
+
+
+def table_lines(
+    head: Sequence[str], rows: Sequence[Sequence[str]], align: Sequence[str]
+) -> List[str]:
+    """The lines of a table; align: LEFT or RIGHT for each column."""
+    if _tabulate is None:
+        return plain_lines(head, rows, align)
+    text = _tabulate(
+        [list(row) for row in rows],
+        headers=list(head),
+        tablefmt="plain",
+        colalign=tuple(align) if rows else None,
+        disable_numparse=True,
+    )
+    return [line.rstrip() for line in text.split("\n")]
+
+
+def plain_lines(
+    head: Sequence[str], rows: Sequence[Sequence[str]], align: Sequence[str]
+) -> List[str]:
+    """The same without tabulate."""
+    table = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    return [
+        "  ".join(
+            cell.rjust(width) if side == RIGHT else cell.ljust(width)
+            for cell, width, side in zip(row, widths, align)
+        ).rstrip()
+        for row in table
+    ]

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Strings out of a dump as text for a terminal: data, never control characters."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+UNREADABLE = "(unreadable)"
+
+
+def printable(name: Optional[bytes]) -> str:
+    r"""Bytes as printable ASCII; anything else, and the backslash, as \xNN.
+
+    None is a string that couldn't be read.
+    """
+    if name is None:
+        return UNREADABLE
+    return "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}" for byte in name
+    )
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 slab", "2 slabs" """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

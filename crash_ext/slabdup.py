@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""slabdup: which caches share a name or were left behind by a failed destroy?
+
+Options, help page, and which parts to call. PyKdump and the loader find a registered
+command by this file's name and run it as __main__.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Dict, List, Sequence
+
+if __name__ == "__main__":
+    # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
+
+from crash_ext.command import Call, Command, UsageError, run
+from crash_ext.leak.compare import Value, compare_caches
+from crash_ext.leak.duplicates import Group, Totals, by_name, find_groups, total
+from crash_ext.leak.state import LIVE
+from crash_ext.leak.survey import Survey, survey_cache
+from crash_ext.report.caches import counted, kilobytes
+from crash_ext.report.jsonl import hexadecimal, name_field
+from crash_ext.report.table import LEFT, RIGHT, table_lines
+from crash_ext.report.text import plural, printable
+
+_HEAD = ("CACHE", "OBJSIZE", "ALLOCATED", "TOTAL", "SLABS", "SSIZE", "REFS", "STATE", "NAME")
+_ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT, LEFT)
+
+
+def main(call: Call) -> Dict[str, object]:
+    """slabdup [-ajpR] [NAME|ADDRESS]..."""
+    if "-a" in call.options and call.arguments:
+        raise UsageError("-a takes no NAME or ADDRESS")
+    if call.lists_only:
+        call.limited = "lists only (-p): full slabs that no list holds are not counted"
+    if call.arguments:
+        return _compare(call)
+    return _list(call)
+
+
+def _list(call: Call) -> Dict[str, object]:
+    caches = call.caches()
+    if "-a" in call.options:
+        groups = [
+            Group(name, [survey_cache(call.slub, cache, call.lists_only) for cache in members])
+            for name, members in by_name(caches).items()
+        ]
+    else:
+        groups = list(find_groups(call.slub, caches, call.lists_only))
+    members = [member for group in groups for member in group.members]
+    sums = total(groups)
+    if members and not call.json:
+        page = call.slub.reader.page_size
+        print(*table_lines(_HEAD, [_row(member, page) for member in members], _ALIGN), sep="\n")
+    _details(call, members)
+    if not call.json:
+        print(_closing(sums, len(caches)))
+        if call.limited:
+            print(call.limited)
+    return {"caches": len(caches), **sums._asdict()}
+
+
+def _compare(call: Call) -> Dict[str, object]:
+    caches = {selection.cache.address: selection.cache for selection in call.selections()}
+    surveys = [survey_cache(call.slub, cache, call.lists_only) for cache in caches.values()]
+    if not surveys:
+        return {"caches": 0}
+    names = [printable(survey.cache.name) for survey in surveys]
+    heads = [hexadecimal(survey.cache.address) for survey in surveys]
+    lines = [["*" if len(set(names)) > 1 else "", "name", *names]]
+    for row in compare_caches(call.slub, surveys):
+        lines.append(["*" if row.differs else "", row.field, *map(_shown, row.values)])
+        call.record(
+            "field", field=row.field, values=dict(zip(heads, row.values)), differs=row.differs
+        )
+    if not call.json:
+        print(*table_lines(["", "CACHE", *heads], lines, [LEFT] * (2 + len(heads))), sep="\n")
+        if call.limited:
+            print(call.limited)
+    _details(call, surveys)
+    return {"caches": len(surveys)}
+
+
+def _details(call: Call, surveys: Sequence[Survey]) -> None:
+    """What the table has no room for: reasons and problems, or the whole as records."""
+    for survey in surveys:
+        cache = survey.cache
+        call.record(
+            "cache",
+            address=hexadecimal(cache.address),
+            name=name_field(cache.name),
+            state=survey.state.kind,
+            reason=survey.state.reason,
+            object_size=cache.object_size,
+            size=cache.size,
+            order=cache.order,
+            refcount=cache.refcount,
+            slabs=survey.slabs,
+            objects=survey.objects,
+            allocated=survey.allocated,
+            free=survey.free,
+            unknown=survey.unknown,
+            bytes=survey.bytes,
+        )
+        if survey.state.kind != LIVE and not call.json:
+            where = f"{cache.address:x} {printable(cache.name)}"
+            print(f"{where}: {survey.state.kind}: {survey.state.reason}")
+        for problem in survey.problems:
+            call.error(problem, cache)
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+def _row(survey: Survey, page_size: int) -> List[str]:
+    cache = survey.cache
+    return [
+        hexadecimal(cache.address),
+        str(cache.object_size),
+        counted(survey.allocated, survey.unknown),
+        str(survey.objects),
+        str(survey.slabs),
+        kilobytes(page_size << cache.order),
+        str(cache.refcount),
+        survey.state.kind,
+        printable(cache.name),
+    ]
+
+
+def _closing(sums: Totals, caches: int) -> str:
+    if not sums.groups and not sums.leftovers:
+        return f"no two of {plural(caches, 'cache')} share a name, and none is a leftover"
+    return (
+        f"{plural(sums.groups, 'name')} with several caches, {plural(sums.leftovers, 'leftover')}"
+        f" holding {plural(sums.objects, 'object')} in {plural(sums.slabs, 'slab')}"
+        f" ({sums.bytes} bytes)"
+    )
+
+
+COMMAND = Command(
+    name="slabdup",
+    short="slab caches that share a name, and leftovers of a failed destroy",
+    synopsis="[-ajpR] [NAME|ADDRESS]...",
+    options="ajpR",
+    main=main,
+    text="""\
+  This command finds slab caches that have the same name, and caches that were left
+  behind because kmem_cache_destroy() found objects in them.  Without arguments it
+  lists every group of caches with one name and every leftover, newest first, and
+  counts what the leftovers hold.  Two live caches of one name are listed, too; the
+  STATE column tells them from leftovers:
+
+         live  on slab_caches, with references.
+     leftover  kmem_cache_destroy() has dropped the last reference, but the cache
+               still holds slabs.  From Linux 6.12 on such a cache is on no list;
+               it is found among the objects of the cache "kmem_cache" and by the
+               slab pages that name it.
+      unknown  the evidence doesn't decide; a line below the table says why.
+
+  With arguments the caches are compared field by field, and a field that differs
+  is marked with an asterisk.
+
+   NAME     the name of a cache; all caches of that name are selected.  A name that
+            reads as a hexadecimal number is written \\NAME.
+   ADDRESS  the address of a kmem_cache, of a slab's page structure, or inside an
+            object: the cache it belongs to is selected.
+     -a     all caches.
+     -j     JSON lines: one record a line, addresses as hexadecimal strings.
+     -p     walk the lists only, without the scan over all page structures: full
+            slabs that no list holds are not counted.
+     -R     scan the page structures anew (they are scanned once a session).
+
+  A leftover may be missing: up to Linux 6.11 a mergeable leftover can be taken over
+  by the next kmem_cache_create() of a compatible cache.  Then there is one cache
+  with a reference, and leaked and live objects lie side by side in it.
+
+EXAMPLES
+  Which caches were left behind?
+
+    crash> slabdup
+
+  How does the leftover differ from its living twin?
+
+    crash> slabdup slab_test""",
+)
+
+if __name__ == "__main__":
+    run(COMMAND, sys.argv[1:])

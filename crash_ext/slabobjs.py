@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""slabobjs: what is still allocated in a cache, a slab, or at an address?
+
+Options, help page, and which parts to call. PyKdump and the loader find a registered
+command by this file's name and run it as __main__.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Dict, Iterator, List, NamedTuple, Optional
+
+if __name__ == "__main__":
+    # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
+
+from crash_ext.command import Call, Command, UsageError, run
+from crash_ext.leak.select import Selection
+from crash_ext.leak.state import judge
+from crash_ext.reader import ReadError
+from crash_ext.report.caches import (
+    CACHE_HEAD,
+    SLAB_HEAD,
+    cache_line,
+    counted,
+    object_line,
+    slab_line,
+)
+from crash_ext.report.hexdump import rd_lines
+from crash_ext.report.jsonl import hexadecimal, name_field
+from crash_ext.report.text import plural, printable
+from crash_ext.slub.model import ALLOCATED, FREE, STATE_NAMES, UNKNOWN, Cache, SlabObjects
+from crash_ext.slub.objects import decode_slab
+from crash_ext.slub.slabs import for_each_slab
+
+
+class _Wanted(NamedTuple):
+    """What of a cache is to be shown."""
+
+    quiet: bool
+    free: bool
+    node: Optional[int]
+    limit: Optional[int]
+    """Objects of a cache at the most."""
+    bytes: Optional[int]
+    """Of each object's contents; None for object_size."""
+
+
+def main(call: Call) -> Dict[str, object]:
+    """slabobjs [-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS..."""
+    if not call.arguments:
+        raise UsageError("no cache, slab or object is named")
+    if "-q" in call.options and "-j" in call.options:
+        raise UsageError("only one of -q and -j")
+    wanted = _Wanted(
+        quiet="-q" in call.options,
+        free="-f" in call.options,
+        node=call.number("-n"),
+        limit=call.number("-l"),
+        bytes=call.number("-b"),
+    )
+    if call.lists_only:
+        call.limited = "lists only (-p): full slabs that no list holds are not shown"
+    shown = 0
+    for selection in call.selections():
+        shown += _Listing(call, wanted, selection).show()
+    return {"shown": shown}
+
+
+class _Listing:
+    """One selection, listed."""
+
+    def __init__(self, call: Call, wanted: _Wanted, selection: Selection) -> None:
+        self._call = call
+        self._wanted = wanted
+        self._selection = selection
+        self._cache: Cache = selection.cache
+        self._shown = 0
+        self._left_out = 0
+
+    def show(self) -> int:
+        """Write it; the number of objects shown."""
+        problems: List[str] = []
+        if self._wanted.quiet:
+            for decoded in self._slabs(problems):
+                self._quiet(decoded)
+        else:
+            everything = list(self._slabs(problems))
+            self._summary(everything)
+            for decoded in self._chosen(everything):
+                self._slab(decoded)
+        for problem in problems:
+            self._call.error(problem, self._cache)
+        if self._left_out:
+            self._limited(f"{plural(self._left_out, 'object')} left out (-l)")
+        if self._call.lists_only and not self._selection.slab:
+            self._limited(self._call.limited)
+        return self._shown
+
+    def _limited(self, text: str) -> None:
+        self._call.limited = text
+        if not self._wanted.quiet and not self._call.json:
+            print(text)
+
+    def _slabs(self, problems: List[str]) -> Iterator[SlabObjects]:
+        """Every slab of the cache, decoded; of a single slab or object only that slab."""
+        call, cache = self._call, self._cache
+        if self._wanted.quiet and self._selection.slab:
+            yield self._selection.slab.objects
+            return
+        for slab in for_each_slab(call.slub, cache, problems, call.lists_only):
+            # The memory isn't kept: a cache's slabs may be more than fits.
+            yield decode_slab(call.slub, cache, slab)._replace(memory=None)
+
+    def _chosen(self, everything: List[SlabObjects]) -> List[SlabObjects]:
+        if self._selection.slab:
+            return [self._selection.slab.objects]
+        return [decoded for decoded in everything if self._on_node(decoded)]
+
+    def _on_node(self, decoded: SlabObjects) -> bool:
+        return self._wanted.node is None or decoded.slab.node == self._wanted.node
+
+    def _summary(self, everything: List[SlabObjects]) -> None:
+        cache = self._cache
+        allocated = sum(decoded.count(ALLOCATED) for decoded in everything)
+        unknown = sum(decoded.count(UNKNOWN) for decoded in everything)
+        objects = sum(len(decoded.states) for decoded in everything)
+        state = judge(cache, len(everything))
+        ssize = self._call.slub.reader.page_size << cache.order
+        self._call.record(
+            "cache",
+            address=hexadecimal(cache.address),
+            name=name_field(cache.name),
+            state=state.kind,
+            reason=state.reason,
+            object_size=cache.object_size,
+            size=cache.size,
+            slabs=len(everything),
+            objects=objects,
+            allocated=allocated,
+            unknown=unknown,
+        )
+        if self._call.json:
+            return
+        print(CACHE_HEAD)
+        print(
+            cache_line(
+                cache.address,
+                cache.object_size,
+                counted(allocated, unknown),
+                objects,
+                len(everything),
+                ssize,
+                printable(cache.name),
+            )
+        )
+
+    def _indices(self, decoded: SlabObjects) -> List[int]:
+        """The objects to show of a slab: what was asked for, cut to the limit."""
+        chosen = self._selection.slab
+        if chosen is not None and chosen.index is not None:
+            return [chosen.index]
+        states = decoded.states
+        if self._wanted.free:
+            indices = list(range(len(states)))
+        else:
+            indices = [index for index, state in enumerate(states) if state == ALLOCATED]
+        if self._wanted.limit is not None:
+            room = max(0, self._wanted.limit - self._shown)
+            self._left_out += max(0, len(indices) - room)
+            indices = indices[:room]
+        return indices
+
+    def _quiet(self, decoded: SlabObjects) -> None:
+        if decoded.problem is not None:
+            self._call.error(f"slab {decoded.slab.address:x}: {decoded.problem}", self._cache)
+        if not self._on_node(decoded):
+            return
+        indices = self._indices(decoded)
+        first, size = decoded.first, self._cache.size
+        if indices:
+            self._shown += len(indices)
+            print("\n".join([f"{first + index * size:016x}" for index in indices]))
+
+    def _slab(self, decoded: SlabObjects) -> None:
+        indices = self._indices(decoded)
+        damaged = decoded.problem is not None
+        if not indices and not damaged and not self._selection.slab:
+            return
+        slab = decoded.slab
+        self._call.record(
+            "slab",
+            cache=hexadecimal(self._cache.address),
+            address=hexadecimal(slab.address),
+            memory=hexadecimal(slab.base),
+            node=slab.node,
+            objects=len(decoded.states),
+            allocated=None if damaged else decoded.count(ALLOCATED),
+            free=None if damaged else decoded.count(FREE),
+            list=slab.place,
+        )
+        if not self._call.json:
+            print(SLAB_HEAD)
+            print(
+                slab_line(
+                    slab.address,
+                    slab.base,
+                    slab.node,
+                    len(decoded.states),
+                    None if damaged else decoded.count(ALLOCATED),
+                    None if damaged else decoded.count(FREE),
+                    slab.place,
+                )
+            )
+        if damaged:
+            text = f"slab {slab.address:x}: {decoded.problem}: its objects are unknown"
+            self._call.error(text, self._cache)
+        memory = self._memory(decoded, indices)
+        for index in indices:
+            self._object(decoded, index, memory)
+
+    def _memory(self, decoded: SlabObjects, indices: List[int]) -> Optional[bytes]:
+        """The slab's memory in one read; None where it can't be had, or isn't needed whole."""
+        if len(indices) < 2:
+            return None
+        try:
+            return self._call.slub.reader.read(
+                decoded.slab.base, len(decoded.states) * self._cache.size
+            )
+        except ReadError:
+            # Some of its pages may be there: each object is read alone, and says so if not.
+            return None
+
+    def _object(self, decoded: SlabObjects, index: int, memory: Optional[bytes]) -> None:
+        self._shown += 1
+        call, cache = self._call, self._cache
+        address = decoded.first + index * cache.size
+        state = STATE_NAMES[decoded.states[index]]
+        cpu = decoded.slab.cpu if index in decoded.cpu_free else None
+        length = cache.object_size if self._wanted.bytes is None else self._wanted.bytes
+        data: Optional[bytes] = b""
+        unreadable = ""
+        if memory is not None and length <= cache.size - cache.red_left:
+            start = address - decoded.slab.base
+            data = memory[start : start + length]
+        elif length:
+            try:
+                data = call.slub.reader.read(address, length)
+            except ReadError as error:
+                data, unreadable = None, str(error)
+        call.record(
+            "object",
+            cache=hexadecimal(cache.address),
+            slab=hexadecimal(decoded.slab.address),
+            address=hexadecimal(address),
+            index=index,
+            state=state,
+            cpu=cpu,
+            data=None if data is None else data.hex(),
+        )
+        if not call.json:
+            print(object_line(address, state, cpu) + self._pointed(address))
+            if data:
+                reader = call.slub.reader
+                print(*rd_lines(address, data, reader.word, reader.byteorder), sep="\n")
+        if unreadable:
+            call.error(f"object {address:x}: {unreadable}", cache)
+
+    def _pointed(self, address: int) -> str:
+        """Where in the object the given address points, unless to its start."""
+        chosen = self._selection.slab
+        if chosen is None or not chosen.offset:
+            return ""
+        return f"  {address + chosen.offset:x} is at {chosen.offset:+#x}"
+
+
+COMMAND = Command(
+    name="slabobjs",
+    short="allocated objects of slab caches, with their contents",
+    synopsis="[-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS...",
+    options="qjfpRn:l:b:",
+    main=main,
+    text="""\
+  This command lists the allocated objects of slab caches.  For each cache it shows
+  the summary line of "kmem -s", and then each slab that holds allocated objects, the
+  list that the slab is on, and each allocated object in brackets, with its raw
+  contents as "rd" shows them.  Free objects that lie on a CPU's own freelist are
+  known as free.
+
+   NAME     the name of a cache; all caches of that name are selected.  A name that
+            reads as a hexadecimal number is written \\NAME.
+   ADDRESS  the address of a kmem_cache; or of a slab (its page structure or slab
+            descriptor): that slab alone; or any address inside an object: that
+            object alone, whatever its state.
+
+     -q        addresses only: one of 16 digits a line and nothing else, errors aside.
+     -j        JSON lines: one record a line, addresses as hexadecimal strings; the
+               last record says whether the output is complete.
+     -f        free objects, too.
+     -n NODE   slabs of this NUMA node only.
+     -l COUNT  at most COUNT objects of each cache; how many were left out is said.
+     -b BYTES  so many bytes of each object; default: the cache's object size.
+     -p        walk the lists only, without the scan over all page structures: full
+               slabs that no list holds are not shown.
+     -R        scan the page structures anew (they are scanned once a session).
+
+  The LIST column says where a slab is: "cpu N" (CPU N allocates from it), "cpu N
+  partial", "partial" or "full" (lists of its node; "full" only in caches that store
+  their users), or "-": on no list, as full slabs of other caches are.
+
+  A slab whose records contradict each other (a freelist that leaves the slab, or
+  that is not as long as the slab's counters say) is shown with "?", an error line
+  says what was found, and none of its objects is claimed to be allocated or free.
+
+EXAMPLES
+  The objects that keep slab_test from being destroyed:
+
+    crash> slabobjs slab_test
+
+  Only the addresses, for other commands:
+
+    crash> slabobjs -q slab_test > addresses""",
+)
+
+if __name__ == "__main__":
+    run(COMMAND, sys.argv[1:])

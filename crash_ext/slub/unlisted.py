@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Caches that are not on slab_caches, found by what still holds or names them.
+
+Linux kernel commit 4ec10268ed98 ("mm, slab: unlink slabinfo, sysfs and debugfs
+immediately") (in v6.12) takes a cache off the list even where its destroy fails. Its
+struct stays allocated in the boot cache `kmem_cache`, and its slabs still name it.
+What such a cache is, a leftover or one in creation, is not said here.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, Set
+
+from crash_ext.reader import ReadError
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.caches import CacheError, read_cache
+from crash_ext.slub.memory import read_word
+from crash_ext.slub.model import ALLOCATED, Cache
+from crash_ext.slub.objects import decode_slab
+from crash_ext.slub.slabs import for_each_slab
+
+
+def find_unlisted(
+    slub: Slub, problems: List[str], lists_only: bool = False
+) -> List[Cache]:
+    """The caches that slab_caches doesn't hold, by address.
+
+    lists_only: without the page scan; then caches are missed whose struct lies in a full
+    slab of the boot cache. What can't be a cache goes to `problems`.
+    """
+    listed = {cache.address for cache in slub.listed_caches().caches}
+    found: Dict[int, Cache] = {}
+    for address in _boot_cache_objects(slub, problems, lists_only):
+        if address not in listed:
+            _try(slub, address, found, problems, f"{address:x}: an object of the cache kmem_cache")
+    if not lists_only:
+        for address, slabs in sorted(slub.page_index().slabs.items()):
+            if address not in listed and address not in found:
+                what = f"{address:x}: named by {len(slabs)} slab pages, {slabs[0]:x} the first"
+                _try(slub, address, found, problems, what)
+    return [found[address] for address in sorted(found)]
+
+
+def _boot_cache_objects(slub: Slub, problems: List[str], lists_only: bool) -> Iterator[int]:
+    symbol = slub.reader.symbol("kmem_cache")
+    if symbol is None:
+        problems.append("the kernel has no symbol kmem_cache: caches off the list may be missed")
+        return
+    try:
+        boot = read_cache(slub.reader, slub.layout, read_word(slub.reader, symbol), listed=True)
+    except (ReadError, CacheError) as error:
+        problems.append(f"the boot cache kmem_cache: {error}")
+        return
+    own: List[str] = []
+    seen: Set[int] = set()
+    for slab in for_each_slab(slub, boot, own, lists_only):
+        decoded = decode_slab(slub, boot, slab)
+        if decoded.problem is not None:
+            own.append(f"slab {slab.address:x}: {decoded.problem}")
+        for index, state in enumerate(decoded.states):
+            address = decoded.first + index * boot.size
+            if state == ALLOCATED and address not in seen:
+                seen.add(address)
+                yield address
+    problems.extend(f"the boot cache kmem_cache: {text}" for text in own)
+
+
+def _try(
+    slub: Slub, address: int, found: Dict[int, Cache], problems: List[str], what: str
+) -> None:
+    try:
+        found[address] = read_cache(slub.reader, slub.layout, address, listed=False)
+    except (ReadError, CacheError) as error:
+        problems.append(f"{what}: {error}")
