@@ -12,7 +12,7 @@ import getopt
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from crash_ext.host.target import Target
+from crash_ext.host.target import Target, host_module
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
 from crash_ext.report.jsonl import VERSION, Encoder, encoder, hexadecimal
@@ -37,7 +37,7 @@ class Command(NamedTuple):
     """The help page from DESCRIPTION on; a line starts with two spaces."""
     options: str
     """As for getopt: letters, a colon behind those that take a value."""
-    main: Callable[["Call"], Dict[str, object]]
+    main: Callable[[Call], Dict[str, object]]
     """Does it; what it counted is for the last JSON record."""
 
 
@@ -165,9 +165,7 @@ def _run(command: Command, argv: List[str]) -> None:
     if "-h" in options:
         sys.stdout.write(help_page(command))
         return
-    import crash  # the host's built-in module: there only once crash runs us
-
-    slub = session(crash)
+    slub = session(host_module())
     if "-R" in options:
         slub.forget()
     slub.forget_caches()
@@ -196,10 +194,7 @@ def _encoder(options: Options) -> Optional[Encoder]:
 
 def usage(command: Command) -> str:
     """The usage message in crash's form."""
-    return (
-        f"Usage:\n  {command.name} {command.synopsis}\n"
-        f'Enter "help {command.name}" for details.'
-    )
+    return f'Usage:\n  {command.name} {command.synopsis}\nEnter "help {command.name}" for details.'
 
 
 def help_page(command: Command) -> str:

@@ -14,14 +14,15 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
 from crash_ext import slabdup, slabobjs
+from crash_ext.host.target import host_module
 
 
 def register() -> None:
     """Tell crash the commands' names and help pages."""
-    import crash  # the host's built-in module: there only once crash runs us
-
     for command in (slabdup.COMMAND, slabobjs.COMMAND):
-        crash.register_epython_prog(command.name, command.short, command.synopsis, command.text)
+        host_module().register_epython_prog(
+            command.name, command.short, command.synopsis, command.text
+        )
 
 
 if __name__ == "__main__":

@@ -159,8 +159,8 @@ class _Listing:
     def _indices(self, decoded: SlabObjects) -> List[int]:
         """The objects to show of a slab: what was asked for, cut to the limit."""
         chosen = self._selection.slab
-        if chosen is not None and chosen.index is not None:
-            return [chosen.index]
+        if chosen is not None and chosen.number is not None:
+            return [chosen.number]
         states = decoded.states
         if self._wanted.free:
             indices = list(range(len(states)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_right
+from importlib import import_module
 from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
 from crash_ext.reader import ReadError
@@ -17,6 +18,11 @@ ByteOrder = Literal["little", "big"]
 
 _RANGE_STEP = 1 << 24
 """Bytes: the smallest memory section of any architecture (ppc64's SECTION_SIZE_BITS)."""
+
+
+def host_module() -> Any:
+    """The built-in module `crash`. ImportError where no crash runs this Python."""
+    return import_module("crash")
 
 
 class Target:

@@ -8,7 +8,6 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Union
 from crash_ext.leak.survey import NodeCount, Survey
 from crash_ext.slub.allocator import Slub
 
-
 Value = Union[int, str, bool, None]
 
 

@@ -26,7 +26,7 @@ class Selection(NamedTuple):
 
     cache: Cache
     slab: Optional[Located] = None
-    """Set for a slab or an object: slab.index says which object, None for all."""
+    """Set for a slab or an object: slab.number says which object, None for all."""
 
 
 def select(slub: Slub, caches: List[Cache], argument: str) -> List[Selection]:
@@ -73,6 +73,8 @@ def _by_address(slub: Slub, caches: List[Cache], argument: str, address: int) ->
         raise SelectionError(f"{argument}: {error}") from error
     if found is None:
         if any(cache.name == argument.encode() for cache in caches):
-            raise SelectionError(f"{argument}: an address; for the cache of this name: \\{argument}")
+            raise SelectionError(
+                f"{argument}: an address; for the cache of this name: \\{argument}"
+            )
         raise SelectionError(f"{argument}: not the address of a cache, a slab or an object")
     return Selection(found.cache, found)

@@ -50,13 +50,13 @@ def judge(cache: Cache, slabs: int) -> State:
     if cache.list_next == 0 and cache.list_prev == 0:
         return State(UNKNOWN, "never linked: being created")
     if cache.refcount == 0:
-        return State(UNKNOWN, f"refcount 0, not on slab_caches, holds {slabs} slabs: being destroyed")
+        return State(
+            UNKNOWN, f"refcount 0, not on slab_caches, holds {slabs} slabs: being destroyed"
+        )
     return State(UNKNOWN, f"not on slab_caches, but refcount {cache.refcount}")
 
 
 def unlinked(cache: Cache) -> bool:
     """Whether list_del() has poisoned the cache's list pointers."""
     base = cache.list_next - _POISON1
-    return base & _POISON_MASK == 0 and any(
-        cache.list_prev == base + poison for poison in _POISON2
-    )
+    return base & _POISON_MASK == 0 and any(cache.list_prev == base + poison for poison in _POISON2)

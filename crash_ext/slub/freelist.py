@@ -53,9 +53,7 @@ def key_of(form: Optional[KeyForm], random: Optional[int], word: int) -> Key:
         return lambda address: 0
     value = random
     if form.swab:
-        return lambda address: (
-            value ^ int.from_bytes(address.to_bytes(word, "little"), "big")
-        )
+        return lambda address: value ^ int.from_bytes(address.to_bytes(word, "little"), "big")
     return lambda address: value ^ address
 
 

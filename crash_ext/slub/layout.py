@@ -13,7 +13,6 @@ from crash_ext.reader import Reader
 from crash_ext.slub.flags import Flags
 from crash_ext.slub.members import MissingMember, Struct
 
-
 # A macro in v6.10, an enumerator in v6.11.
 _PAGE_TYPE_BASE = 0xF0000000
 
@@ -81,7 +80,10 @@ class Layout:
             reader, descriptor, ("slab_cache", "freelist", "inuse", self.slab_list), ("next",)
         )
         self.page = Struct(
-            reader, "page", ("flags",), ("compound_info", "compound_head", "first_page", "page_type")
+            reader,
+            "page",
+            ("flags",),
+            ("compound_info", "compound_head", "first_page", "page_type"),
         )
         page_size = reader.struct_size("page")
         if not page_size:

@@ -21,7 +21,7 @@ class Located(NamedTuple):
 
     cache: Cache
     objects: SlabObjects
-    index: Optional[int]
+    number: Optional[int]
     """Of the object whose slot holds the address; None behind the last object."""
     offset: int
     """Of the address from that object's start; negative in its left red zone."""
@@ -41,7 +41,7 @@ def locate_address(slub: Slub, caches: List[Cache], address: int) -> Optional[Lo
         return None
     slot, rest = divmod(address - found.objects.slab.base, found.cache.size)
     inside = 0 <= slot < len(found.objects.states)
-    return found._replace(index=slot if inside else None, offset=rest - found.cache.red_left)
+    return found._replace(number=slot if inside else None, offset=rest - found.cache.red_left)
 
 
 def locate_page(slub: Slub, caches: List[Cache], page: int) -> Optional[Located]:

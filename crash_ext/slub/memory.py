@@ -81,7 +81,9 @@ def walk_list(reader: Reader, head: int, backward: bool = False) -> Walk:
         if following in seen:
             return Walk(entries, [f"list {head:x}: cycle: {way} of {at:x} is {following:x} again"])
         if following == 0 or following % reader.word:
-            return Walk(entries, [f"list {head:x}: {way} of {at:x} is {following:x}, no list entry"])
+            return Walk(
+                entries, [f"list {head:x}: {way} of {at:x} is {following:x}, no list entry"]
+            )
         if len(entries) >= LIST_BOUND:
             return Walk(entries, [f"list {head:x}: more than {LIST_BOUND} entries"])
         seen.add(following)

@@ -54,7 +54,7 @@ def key_forms(slub: Slub, caches: List[Cache]) -> List[KeyForm]:
     with more valid chains stands. Both are kept where no slab decides.
     """
     if slub.key_forms is None:
-        votes = {form: 0 for form in KEY_FORMS}
+        votes = dict.fromkeys(KEY_FORMS, 0)
         for cache, slab in _samples(slub, caches):
             where = geometry(cache, slab)
             try:
@@ -93,9 +93,7 @@ def _check_counters(slub: Slub, cache: Cache, slab: Slab) -> Optional[str]:
     return None
 
 
-def _decode(
-    slub: Slub, cache: Cache, slab: Slab, where: Geometry, memory: bytes
-) -> SlabObjects:
+def _decode(slub: Slub, cache: Cache, slab: Slab, where: Geometry, memory: bytes) -> SlabObjects:
     forms: List[Optional[KeyForm]] = [None]
     if cache.random is not None:
         forms = list(key_forms(slub, slub.listed_caches().caches))

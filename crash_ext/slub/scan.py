@@ -25,13 +25,13 @@ class PageIndex:
     """cache address -> addresses of its slabs' descriptors, ascending by page."""
 
     def __init__(self) -> None:
-        self.slabs: Dict[int, "array[int]"] = {}
+        self.slabs: Dict[int, array[int]] = {}
         self.pages = 0
         """Page structures that were read."""
         self.unreadable = 0
         """Page structures that couldn't be read: holes, or not in the dump."""
 
-    def of(self, cache: int) -> "array[int]":
+    def of(self, cache: int) -> array[int]:
         """The descriptors of the slabs that name this cache."""
         return self.slabs.get(cache, array("Q"))
 
@@ -70,9 +70,7 @@ def _scan_chunk(
             return
         half = pages // 2
         _scan_chunk(reader, layout, index, find, address, half)
-        _scan_chunk(
-            reader, layout, index, find, address + half * layout.page_size, pages - half
-        )
+        _scan_chunk(reader, layout, index, find, address + half * layout.page_size, pages - half)
         return
     index.pages += pages
     slabs = index.slabs
@@ -89,7 +87,7 @@ def _finder(reader: Reader, layout: Layout) -> _Finder:
     page by page takes some ten times as long.
     """
 
-    def column(data: bytes, member_offset: int, size: int) -> "array[int]":
+    def column(data: bytes, member_offset: int, size: int) -> array[int]:
         values = array("Q" if size == 8 else "I", data)
         if reader.byteorder != sys.byteorder:
             values.byteswap()
@@ -97,7 +95,7 @@ def _finder(reader: Reader, layout: Layout) -> _Finder:
 
     owner_offset = layout.slab.offset("slab_cache")
 
-    def owners(data: bytes) -> "array[int]":
+    def owners(data: bytes) -> array[int]:
         return column(data, owner_offset, reader.word)
 
     if layout.slab_page_type is not None:
@@ -130,7 +128,7 @@ def _finder(reader: Reader, layout: Layout) -> _Finder:
     return by_inverted_type
 
 
-def _pick(hits: List[int], owners: Callable[[bytes], "array[int]"], data: bytes) -> _Found:
+def _pick(hits: List[int], owners: Callable[[bytes], array[int]], data: bytes) -> _Found:
     if not hits:
         return []
     column = owners(data)

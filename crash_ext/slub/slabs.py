@@ -45,7 +45,9 @@ def for_each_slab(
     for claim in _claims(slub, cache, nodes, problems, lists_only):
         if claim.address in seen:
             if claim.place != NO_LIST:
-                problems.append(f"slab {claim.address:x}: on two lists, the second is {claim.place}")
+                problems.append(
+                    f"slab {claim.address:x}: on two lists, the second is {claim.place}"
+                )
             continue
         seen.add(claim.address)
         try:

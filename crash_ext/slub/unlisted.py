@@ -20,9 +20,7 @@ from crash_ext.slub.objects import decode_slab
 from crash_ext.slub.slabs import for_each_slab
 
 
-def find_unlisted(
-    slub: Slub, problems: List[str], lists_only: bool = False
-) -> List[Cache]:
+def find_unlisted(slub: Slub, problems: List[str], lists_only: bool = False) -> List[Cache]:
     """The caches that slab_caches doesn't hold, by address.
 
     lists_only: without the page scan; then caches are missed whose struct lies in a full
@@ -65,9 +63,7 @@ def _boot_cache_objects(slub: Slub, problems: List[str], lists_only: bool) -> It
     problems.extend(f"the boot cache kmem_cache: {text}" for text in own)
 
 
-def _try(
-    slub: Slub, address: int, found: Dict[int, Cache], problems: List[str], what: str
-) -> None:
+def _try(slub: Slub, address: int, found: Dict[int, Cache], problems: List[str], what: str) -> None:
     try:
         found[address] = read_cache(slub.reader, slub.layout, address, listed=False)
     except (ReadError, CacheError) as error:
