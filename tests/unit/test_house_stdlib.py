@@ -97,11 +97,6 @@ def test_imports_what_every_host_has(path: pathlib.Path) -> None:
     assert offences(path.read_text(encoding="utf-8"), own_modules(path)) == []
 
 
-def test_only_commands_and_host_may_know_crash() -> None:
-    knowing = {path for path in PACKAGE.rglob("*.py") if "crash" in own_modules(path)}
-    assert {path.parent for path in knowing} == {PACKAGE, PACKAGE / "host"}
-
-
 @pytest.mark.parametrize(
     "source",
     [
