@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import functools
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, List, Optional
 
 from . import cache, guest
 from .archive import Archive
+from .elfcore import straighten
 from .guest import Setup
 from .kernels import KERNELS, Files, Kernel, fetch
 from .module import build_module
@@ -62,40 +61,27 @@ class Dump:
         return parse((self.folder / "truth").read_text())
 
 
-def _run(command: List[str], source: Optional[IO[bytes]] = None) -> None:
-    done = subprocess.run(
-        command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(f"{command}: exit status {done.returncode}\n{done.stdout}")
+def _filter(kernel: Kernel, whole: Path, vmcore: Path) -> None:
+    """What a distribution's kdump leaves of the memory: compressed, pages excluded.
 
-
-def _makedumpfile(release: str) -> List[str]:
-    """The command line of that release's makedumpfile, without arguments."""
+    (QEMU's own kdump format is no way there: makedumpfile reads rubbish from it.)
+    """
+    straighten(whole)
+    release, level = kernel.makedumpfile
     tree = unpacked(Archive(release), f"makedumpfile-{release}", ["makedumpfile"])
-    return tree.command(["makedumpfile"])
-
-
-def _finish(kernel: Kernel, flat: Path, vmcore: Path) -> None:
-    """From QEMU's flattened form to what a distribution's kdump leaves: -d 31, compressed."""
-    whole = vmcore.with_suffix(".whole") if kernel.makedumpfile else vmcore
-    with flat.open("rb") as source:
-        _run(["makedumpfile", "-R", str(whole)], source)
-    flat.unlink()
-    if kernel.makedumpfile:
-        program = _makedumpfile(kernel.makedumpfile)
-        _run([*program, "-c", "-d", "31", str(whole), str(vmcore)])
-        whole.unlink()
+    done = tree.run(["makedumpfile", "-c", "-d", str(level), str(whole), str(vmcore)])
+    if done.returncode:
+        raise RuntimeError(f"makedumpfile of {release} fails on {kernel.name}:\n{done.stdout}")
 
 
 def _make(kernel: Kernel, files: Files, module: Path, setup: Setup, folder: Path) -> None:
     work = folder / "work"
     work.mkdir()
-    account, log, flat = guest.run(files.image, [files.fw_cfg, module], setup, work)
+    account, log, whole = guest.run(files.image, [files.fw_cfg, module], setup, work)
     parse(account)
     (folder / "truth").write_text(account)
     (folder / "log").write_text(log)
-    _finish(kernel, flat, folder / "vmcore")
+    _filter(kernel, whole, folder / "vmcore")
     shutil.rmtree(work)
 
 
@@ -107,7 +93,7 @@ def dump(kernel: str, scenario: str) -> Dump:
     row, setup = KERNELS[kernel], SCENARIOS[scenario]
     files = fetch(row)
     module = build_module(row, files)
-    ours = [p for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem in ("guest", "dumps")]
+    ours = [Path(__file__).with_name(name) for name in ("dumps.py", "elfcore.py", "guest.py")]
     key = cache.digest(module.parent.name, row, setup, *ours)
     folder = cache.once(
         "dumps",

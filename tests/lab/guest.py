@@ -139,8 +139,8 @@ def _wait(machine: "subprocess.Popen[bytes]", truth: Path, console: Path) -> Non
 def _attempt(
     image: Path, initrd: Path, setup: Setup, folder: Path, accel: str
 ) -> Tuple[str, str, Path]:
-    truth, console, flat = folder / "truth.serial", folder / "console", folder / "flat"
-    for path in (truth, console, flat):
+    truth, console, elf = folder / "truth.serial", folder / "console", folder / "elf"
+    for path in (truth, console, elf):
         path.unlink(missing_ok=True)
     # relative: a socket's path may not be longer than 107 bytes
     command = [
@@ -159,9 +159,7 @@ def _attempt(
         here = os.open(folder, os.O_RDONLY)
         try:
             qmp = _Qmp(Path(f"/proc/self/fd/{here}/qmp"), DUMP_SECONDS)
-            qmp.call(
-                "dump-guest-memory", paging=False, protocol=f"file:{flat}", format="kdump-zlib"
-            )
+            qmp.call("dump-guest-memory", paging=False, protocol=f"file:{elf}", format="elf")
             qmp.close()
         finally:
             os.close(here)
@@ -172,13 +170,13 @@ def _attempt(
         machine.wait()
     text = truth.read_text(errors="replace").replace("\r\n", "\n")
     account, _, rest = text.partition(LOG_MARK + "\n")
-    return account, rest.partition(DONE_MARK)[0], flat
+    return account, rest.partition(DONE_MARK)[0], elf
 
 
 def run(
     image: Path, modules: Sequence[Path], setup: Setup, folder: Path
 ) -> Tuple[str, str, Path]:
-    """Boots, runs the module, dumps. (truth, kernel log, dump in QEMU's flattened form).
+    """Boots, runs the module, dumps. (truth, kernel log, dump in QEMU's ELF form).
 
     A second try goes without threads: emulation with them has made a kernel panic in
     its text patching (7.3). Raises GuestFailed.

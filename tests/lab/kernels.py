@@ -11,7 +11,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Tuple
 
 from . import cache
 from .archive import Archive, Unavailable, discard, unpack
@@ -26,27 +26,28 @@ class Kernel:
 
     name: what the lab calls it, its first two version numbers.
     release: Debian's, for apt.
-    makedumpfile: release whose makedumpfile filters its dumps rightly; None: none does
-        (1.7.2 loses live slab pages of 6.12, 1.7.8 those of 7.3).
+    makedumpfile: the release whose makedumpfile filters its dumps, and the dump level (-d).
+        1.7.2 loses live slab pages of 6.12; on 7.3 each release loses some, so that
+        there only pages of zeros (-d 1) are left out.
     crashes: which crash opens its dumps, and with which options.
     """
 
     name: str
     release: str
-    makedumpfile: Optional[str]
+    makedumpfile: Tuple[str, int]
     crashes: Tuple[Tuple[str, Tuple[str, ...]], ...]
 
 
 KERNELS = {
     kernel.name: kernel
     for kernel in (
-        Kernel("5.10", "bullseye", "bookworm", (("8.0.2", ()), ("9.0.2", ()))),
-        Kernel("6.1", "bookworm", None, (("8.0.2", ()), ("9.0.2", ()))),
-        Kernel("6.12", "trixie", "trixie", (("8.0.6", ()), ("9.0.2", ()))),
+        Kernel("5.10", "bullseye", ("bookworm", 31), (("8.0.2", ()), ("9.0.2", ()))),
+        Kernel("6.1", "bookworm", ("bookworm", 31), (("8.0.2", ()), ("9.0.2", ()))),
+        Kernel("6.12", "trixie", ("trixie", 31), (("8.0.6", ()), ("9.0.2", ()))),
         Kernel(
             "7.3",
             "trixie-backports",
-            None,
+            ("trixie", 1),
             (("8.0.6", ("--no_modules", "--no_kmem_cache")), ("9.0.2", ("--no_modules",))),
         ),
     )
