@@ -55,11 +55,12 @@ class Call:
         self.lists_only = "-p" in options
         self.problems = 0
         """How many lines error() has said."""
-        self.limited = ""
-        """What made the output incomplete without being a problem."""
+        self.limits: List[str] = []
+        """What was left out because the user asked for less."""
         self._name = command.name
         self._caches: Optional[List[Cache]] = None
         self._encode = _encoder(options)
+        self._begun = False
 
     def caches(self) -> List[Cache]:
         """Every cache, the unlisted too; what is wrong with the lists is said once."""
@@ -99,8 +100,12 @@ class Call:
 
     def record(self, kind: str, **fields: object) -> None:
         """Write a JSON record; nothing without -j."""
-        if self._encode is not None:
-            sys.stdout.write(self._encode({"type": kind, **fields}) + "\n")
+        if self._encode is None:
+            return
+        if not self._begun:
+            self._begun = True
+            self.record("begin", command=self._name, version=VERSION)
+        sys.stdout.write(self._encode({"type": kind, **fields}) + "\n")
 
     def error(self, text: str, cache: Optional[Cache] = None) -> None:
         """Say `command: text`, with -j as a record of type problem; the output goes on."""
@@ -116,8 +121,11 @@ class Call:
 
     def end(self, fields: Dict[str, object], failure: str = "") -> None:
         """The last JSON record: whether the output is complete, and if not, why."""
-        reasons = [failure, self.limited, plural(self.problems, "problem") if self.problems else ""]
-        reason = ", ".join(text for text in reasons if text)
+        reasons = [failure] if failure else []
+        reasons += self.limits
+        if self.problems:
+            reasons.append(plural(self.problems, "problem"))
+        reason = ", ".join(reasons)
         self.record("end", complete=not reason, reason=reason or None, **fields)
 
 
@@ -172,7 +180,6 @@ def _run(command: Command, argv: List[str]) -> None:
     progress = Progress(command.name, sys.stderr)
     slub.progress = progress.tell
     call = Call(command, slub, options, arguments)
-    call.record("begin", command=command.name, version=VERSION)
     try:
         fields = command.main(call)
     except KeyboardInterrupt:

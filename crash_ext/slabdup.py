@@ -34,7 +34,7 @@ def main(call: Call) -> Dict[str, object]:
     if "-a" in call.options and call.arguments:
         raise UsageError("-a takes no NAME or ADDRESS")
     if call.lists_only:
-        call.limited = "lists only (-p): full slabs that no list holds are not counted"
+        call.limits.append("lists only (-p): full slabs that no list holds are not counted")
     if call.arguments:
         return _compare(call)
     return _list(call)
@@ -57,8 +57,8 @@ def _list(call: Call) -> Dict[str, object]:
     _details(call, members)
     if not call.json:
         print(_closing(sums, len(caches)))
-        if call.limited:
-            print(call.limited)
+        for text in call.limits:
+            print(text)
     return {"caches": len(caches), **sums._asdict()}
 
 
@@ -77,8 +77,8 @@ def _compare(call: Call) -> Dict[str, object]:
         )
     if not call.json:
         print(*table_lines(["", "CACHE", *heads], lines, [LEFT] * (2 + len(heads))), sep="\n")
-        if call.limited:
-            print(call.limited)
+        for text in call.limits:
+            print(text)
     _details(call, surveys)
     return {"caches": len(surveys)}
 

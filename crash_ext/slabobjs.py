@@ -60,11 +60,14 @@ def main(call: Call) -> Dict[str, object]:
         limit=call.number("-l"),
         bytes=call.number("-b"),
     )
-    if call.lists_only:
-        call.limited = "lists only (-p): full slabs that no list holds are not shown"
     shown = 0
     for selection in call.selections():
         shown += _Listing(call, wanted, selection).show()
+    if call.lists_only:
+        call.limits.append("lists only (-p): full slabs that no list holds are not shown")
+    if not wanted.quiet and not call.json:
+        for text in call.limits:
+            print(text)
     return {"shown": shown}
 
 
@@ -93,15 +96,9 @@ class _Listing:
         for problem in problems:
             self._call.error(problem, self._cache)
         if self._left_out:
-            self._limited(f"{plural(self._left_out, 'object')} left out (-l)")
-        if self._call.lists_only and not self._selection.slab:
-            self._limited(self._call.limited)
+            text = f"{self._cache.address:x}: {plural(self._left_out, 'object')} left out (-l)"
+            self._call.limits.append(text)
         return self._shown
-
-    def _limited(self, text: str) -> None:
-        self._call.limited = text
-        if not self._wanted.quiet and not self._call.json:
-            print(text)
 
     def _slabs(self, problems: List[str]) -> Iterator[SlabObjects]:
         """Every slab of the cache, decoded; of a single slab or object only that slab."""

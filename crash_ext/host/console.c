@@ -10,10 +10,10 @@
  * Always UTF-8, whatever the locale: what is shown comes from a dump, and is the same for
  * everybody.
  */
+#include "pyextend.h"
+
 #include <errno.h>
 #include <string.h>
-
-#include "pyextend.h"
 
 #define WAITING_SIZE 8192
 

@@ -8,10 +8,10 @@
  *
  * Nothing in here writes to the memory of a dump or of a live system.
  */
+#include "pyextend.h"
+
 #include <limits.h>
 #include <string.h>
-
-#include "pyextend.h"
 
 #define VERSION "1.0"
 /* Handed over by a build that knows it; crash's header doesn't. */

@@ -4,17 +4,16 @@
  *
  * No pipes, no redirection, no input files and no aliases: those belong to crash's prompt.
  */
+#include "pyextend.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "pyextend.h"
 
 struct collected {
 	FILE *stream;
 	char *text;
 	size_t size;
 };
-
 
 static bool collect_start(struct collected *collected)
 {

@@ -29,10 +29,10 @@
  *           called by pyextend.c from crash's command loop with no Python frame of ours
  *           beneath, or, through exec_crash_command(), in a guarded_command().
  */
+#include "pyextend.h"
+
 #include <signal.h>
 #include <string.h>
-
-#include "pyextend.h"
 
 /* crash takes any word but "default" and "redirect" for a file's name, whose messages go to
  * pc->error_fp alone. */

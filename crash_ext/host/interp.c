@@ -9,11 +9,11 @@
  * Modules stay imported from one program to the next. That is how caches persist. Everything
  * else is each program's own: globals, sys.argv, sys.path, the standard streams.
  */
+#include "pyextend.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include "pyextend.h"
 
 static int depth;
 /* File name -> (device, inode, size, seconds, nanoseconds, code). */

@@ -24,11 +24,11 @@ def table_lines(
     """The lines of a table; align: LEFT or RIGHT for each column."""
     if _tabulate is None:
         return plain_lines(head, rows, align)
+    # The head as a row: tabulate gives a column with a real head two more spaces.
     text = _tabulate(
-        [list(row) for row in rows],
-        headers=list(head),
+        [list(head), *(list(row) for row in rows)],
         tablefmt="plain",
-        colalign=tuple(align) if rows else None,
+        colalign=tuple(align),
         disable_numparse=True,
     )
     return [line.rstrip() for line in text.split("\n")]

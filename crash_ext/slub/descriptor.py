@@ -62,9 +62,10 @@ class Descriptors:
             if member in layout.page:
                 info = layout.page.value(data, member)
                 return _head_of(page, info, 8 * self._reader.word) if info & 1 else page
-        if "first_page" in layout.page and layout.pg_tail is not None:
-            if layout.page.value(data, "flags") >> layout.pg_tail & 1:
-                return layout.page.value(data, "first_page")
+        # v3.10: no pointer that tells by itself, but a flag beside it.
+        tail = layout.pg_tail is not None and layout.page.value(data, "flags") >> layout.pg_tail & 1
+        if tail and "first_page" in layout.page:
+            return layout.page.value(data, "first_page")
         return page
 
     def is_slab(self, page: bytes) -> bool:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the commands over an image of memory, as crash would run them, and keeps the output."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from functools import lru_cache
+from typing import Iterable, List
+
+from crash_ext import slabdup, slabobjs
+from crash_ext.command import run
+from mocks.crash_module import FakeCrash, install
+from mocks.recording import Recording, find, load
+
+COMMANDS = {command.name: command for command in (slabdup.COMMAND, slabobjs.COMMAND)}
+
+
+@lru_cache(maxsize=None)
+def recorded(name: str) -> Recording:
+    """A recording, loaded once a test run: images are only read by the commands."""
+    return load(find(f"{name}.json.gz"))
+
+
+def run_line(fake: FakeCrash, line: str) -> str:
+    """What a command line prints: output and errors in one stream, as on crash's."""
+    name, *arguments = line.split()
+    return run_command(fake, name, arguments)
+
+
+def run_command(fake: FakeCrash, name: str, arguments: Iterable[str]) -> str:
+    """The same with the arguments already split."""
+    stream = io.StringIO()
+    with install(fake), redirect_stdout(stream), redirect_stderr(stream):
+        run(COMMANDS[name], list(arguments))
+    return stream.getvalue()
+
+
+def addresses(fake: FakeCrash, *arguments: str) -> List[int]:
+    """The addresses that `slabobjs -q` lists; any other line is a failure."""
+    lines = run_command(fake, "slabobjs", ["-q", *arguments]).splitlines()
+    assert all(len(line) == 16 for line in lines), lines
+    return [int(line, 16) for line in lines]
