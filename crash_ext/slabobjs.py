@@ -31,6 +31,7 @@ from crash_ext.report.hexdump import rd_lines
 from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.text import plural, printable
 from crash_ext.slub.model import ALLOCATED, FREE, STATE_NAMES, UNKNOWN, Cache, SlabObjects
+from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import decode_slab
 from crash_ext.slub.slabs import for_each_slab
 
@@ -123,7 +124,7 @@ class _Listing:
         allocated = sum(decoded.count(ALLOCATED) for decoded in everything)
         unknown = sum(decoded.count(UNKNOWN) for decoded in everything)
         objects = sum(len(decoded.states) for decoded in everything)
-        state = judge(cache, len(everything))
+        state = judge(cache, len(everything), allocated, slab_mutex_held(self._call.slub.reader))
         ssize = self._call.slub.reader.page_size << cache.order
         self._call.record(
             "cache",

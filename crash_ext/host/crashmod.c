@@ -163,6 +163,7 @@ static void do_read(void *arg)
 /* False and crash.error where not all of it can be read. */
 static bool read_memory(struct reading *reading)
 {
+	char message[128];
 	ulonglong last;
 
 	if (reading->type != KVADDR && reading->type != UVADDR && reading->type != PHYSADDR)
@@ -171,9 +172,11 @@ static bool read_memory(struct reading *reading)
 	    !__builtin_add_overflow(reading->address, (ulonglong)reading->size - 1, &last) &&
 	    guarded(do_read, reading) && reading->done)
 		return true;
-	PyErr_Format(crash_error, "cannot read %ld bytes at %s address %llx", reading->size,
-		     reading->type == KVADDR ? "kernel" :
-		     reading->type == UVADDR ? "user" : "physical", reading->address);
+	/* Not PyErr_Format(): it knows %llx since Python 3.12 only. */
+	snprintf(message, sizeof(message), "cannot read %ld bytes at %s address %llx",
+		 reading->size, reading->type == KVADDR ? "kernel" :
+		 reading->type == UVADDR ? "user" : "physical", reading->address);
+	PyErr_SetString(crash_error, message);
 	return false;
 }
 
@@ -280,6 +283,7 @@ static void ask_page(void *arg)
 static PyObject *crash_phys_to_page(PyObject *self, PyObject *arguments)
 {
 	struct page_question question = {0};
+	char message[128];
 	ulonglong address;
 	PyObject *number;
 
@@ -290,7 +294,9 @@ static PyObject *crash_phys_to_page(PyObject *self, PyObject *arguments)
 		return NULL;
 	question.address = address;
 	if (!guarded(ask_page, &question)) {
-		PyErr_Format(crash_error, "cannot find the page of physical address %llx", address);
+		snprintf(message, sizeof(message), "cannot find the page of physical address %llx",
+			 address);
+		PyErr_SetString(crash_error, message);
 		return NULL;
 	}
 	if (!question.found)

@@ -156,7 +156,7 @@ bool guarded_gdb(void (*work)(void *), void *arg)
 struct command_state {
 	char line[BUFSIZE], original[BUFSIZE], pipe_command[BUFSIZE];
 	char *words[MAXARGS];
-	int word_count, errors, index, eoc_index;
+	int word_count, errors, index, option_messages, eoc_index;
 	char *last;
 	ulong curcmd_flags, redirect, ifile_in_progress;
 	ulonglong curcmd_private;
@@ -177,6 +177,7 @@ static void command_state_save(struct command_state *state)
 	state->word_count = argcnt;
 	state->errors = argerrs;
 	state->index = optind;
+	state->option_messages = opterr;
 	state->eoc_index = pc->eoc_index;
 	state->last = pc->lastcmd;
 	state->curcmd_flags = pc->curcmd_flags;
@@ -213,6 +214,8 @@ static void command_state_hide(void)
 	pc->curcmd_flags = 0;
 	pc->curcmd_private = 0;
 	pc->pipe_command[0] = '\0';
+	/* getopt() writes to the terminal past everything. The usage message follows anyway. */
+	opterr = 0;
 }
 
 static void command_state_restore(const struct command_state *state)
@@ -224,6 +227,7 @@ static void command_state_restore(const struct command_state *state)
 	argcnt = state->word_count;
 	argerrs = state->errors;
 	optind = state->index;
+	opterr = state->option_messages;
 	pc->eoc_index = state->eoc_index;
 	pc->lastcmd = state->last;
 	pc->curcmd_flags = state->curcmd_flags;

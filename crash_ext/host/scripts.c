@@ -197,6 +197,22 @@ static void command_clear(struct command_table_entry *command)
 	free(command->help_data);
 }
 
+/* crash takes the lines of a help page for printf formats. */
+static char *printf_safe(const char *text)
+{
+	char *copy = malloc(2 * strlen(text) + 1), *to = copy;
+
+	if (!copy)
+		return NULL;
+	for (; *text; text++) {
+		if (*text == '%')
+			*to++ = '%';
+		*to++ = *text;
+	}
+	*to = '\0';
+	return copy;
+}
+
 static bool command_set(struct command_table_entry *command, char *const *texts)
 {
 	int i;
@@ -209,7 +225,7 @@ static bool command_set(struct command_table_entry *command, char *const *texts)
 		return false;
 	command->help_data[0] = command->name;
 	for (i = 1; i < HELP_LINES; i++) {
-		command->help_data[i] = strdup(texts[i]);
+		command->help_data[i] = printf_safe(texts[i]);
 		if (!command->help_data[i])
 			return false;
 	}

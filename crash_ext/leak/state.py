@@ -2,12 +2,12 @@
 """Is a cache live, left behind by a failed destroy, or not to be told?
 
 Judged by what kmem_cache_destroy() leaves in memory, never by the name. Knows one
-cache and how many slabs it holds; reads nothing.
+cache and what it holds; reads nothing.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from crash_ext.slub.model import Cache
 
@@ -29,31 +29,38 @@ class State(NamedTuple):
     reason: str
 
 
-def judge(cache: Cache, slabs: int) -> State:
-    """The state of a cache that still holds this many slabs.
+def judge(cache: Cache, slabs: int, allocated: int, mutex_held: Optional[bool]) -> State:
+    """The state of a cache that still holds so many slabs and allocated objects.
+
+    mutex_held: slab_mutex is taken; None where that can't be told.
 
     kmem_cache_destroy() drops the last reference before it shuts the cache down, and a
-    shutdown that finds objects leaves it at 0. Up to v6.11 the cache stays listed, from
-    v6.12 on its list pointers are poisoned. A destroy that is running passes through
-    both states, but not for as long as it holds slabs with objects.
+    shutdown that finds objects leaves it at 0. Up to v6.11 the cache then stays on the
+    list, from v6.12 on it is unlinked behind the shutdown, failed or not. A destroy that
+    is running has the mutex, and frees every slab that holds no object.
     """
+    held = f"{_count(allocated, 'allocated object')} in {_count(slabs, 'slab')}"
+    if cache.listed and cache.refcount != 0:
+        return State(LIVE, f"on slab_caches, refcount {cache.refcount}")
     if cache.listed:
-        if cache.refcount != 0:
-            return State(LIVE, f"listed, refcount {cache.refcount}")
-        if slabs:
-            return State(LEFTOVER, f"listed, refcount 0, holds {slabs} slabs")
-        return State(UNKNOWN, "refcount 0 but no slab: being destroyed, or emptied since it failed")
+        if allocated:
+            return State(LEFTOVER, f"on slab_caches, refcount 0, {held}")
+        if mutex_held is False:
+            return State(LEFTOVER, f"on slab_caches, refcount 0, no destroy is running, {held}")
+        return State(UNKNOWN, f"refcount 0, {held}: being destroyed, or emptied since it failed")
     if cache.refcount == 0 and unlinked(cache):
         if slabs:
-            return State(LEFTOVER, f"unlinked, refcount 0, holds {slabs} slabs")
+            return State(LEFTOVER, f"unlinked from slab_caches, refcount 0, {held}")
         return State(UNKNOWN, "unlinked, no slab: being destroyed, or emptied since it failed")
     if cache.list_next == 0 and cache.list_prev == 0:
-        return State(UNKNOWN, "never linked: being created")
+        return State(UNKNOWN, "never linked to slab_caches: being created")
     if cache.refcount == 0:
-        return State(
-            UNKNOWN, f"refcount 0, not on slab_caches, holds {slabs} slabs: being destroyed"
-        )
+        return State(UNKNOWN, f"not on slab_caches, refcount 0, {held}: being destroyed")
     return State(UNKNOWN, f"not on slab_caches, but refcount {cache.refcount}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def unlinked(cache: Cache) -> bool:

@@ -8,6 +8,7 @@ from typing import Dict, List, NamedTuple
 from crash_ext.leak.state import State, judge
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab
+from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import decode_slab
 from crash_ext.slub.slabs import for_each_slab
 
@@ -49,20 +50,25 @@ def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
     problems: List[str] = []
     counts = {ALLOCATED: 0, FREE: 0, UNKNOWN: 0}
     slabs = 0
+    damaged: List[str] = []
     held = 0
     nodes: Dict[int, NodeCount] = {}
     for slab in for_each_slab(slub, cache, problems, lists_only):
         decoded = decode_slab(slub, cache, slab)
         if decoded.problem is not None:
-            problems.append(f"slab {slab.address:x}: {decoded.problem}")
+            damaged.append(f"slab {slab.address:x}: {decoded.problem}")
         slabs += 1
         held += _slab_bytes(slub.reader.page_size, len(decoded.states) * cache.size)
         for state in counts:
             counts[state] += decoded.count(state)
         _count_node(nodes, slab, len(decoded.states), decoded.count(ALLOCATED))
+    if damaged:
+        # One line a cache: a filtered dump may lack the memory of thousands of slabs.
+        more = f" (and {len(damaged) - 1} more of its slabs)" if len(damaged) > 1 else ""
+        problems.append(damaged[0] + more)
     return Survey(
         cache=cache,
-        state=judge(cache, slabs),
+        state=judge(cache, slabs, counts[ALLOCATED], slab_mutex_held(slub.reader)),
         slabs=slabs,
         objects=sum(counts.values()),
         allocated=counts[ALLOCATED],
