@@ -149,35 +149,36 @@ COMMAND = Command(
     options="ajpR",
     main=main,
     text="""\
-  This command finds slab caches that have the same name, and caches that were left
-  behind because kmem_cache_destroy() found objects in them.  Without arguments it
-  lists every group of caches with one name and every leftover, newest first, and
-  counts what the leftovers hold.  Two live caches of one name are listed, too; the
-  STATE column tells them from leftovers:
+  This command finds slab caches that have the same name, and caches that were
+  left behind because kmem_cache_destroy() found objects in them.  Without
+  arguments it lists every group of caches with one name and every leftover,
+  newest first, and counts what the leftovers hold.  Two live caches of one
+  name are listed, too; the STATE column tells them from leftovers:
 
-         live  on slab_caches, with references.
-     leftover  kmem_cache_destroy() has dropped the last reference, but the cache
-               still holds slabs.  From Linux 6.12 on such a cache is on no list;
-               it is found among the objects of the cache "kmem_cache" and by the
-               slab pages that name it.
-      unknown  the evidence doesn't decide; a line below the table says why.
+      live      on slab_caches, with references.
+      leftover  kmem_cache_destroy() has dropped the last reference, but the
+                cache still holds objects.  From Linux 6.12 on such a cache is
+                on no list; it is found among the objects of the cache
+                "kmem_cache" and by the slab pages that name it.
+      unknown   the evidence doesn't decide; a line below the table says why.
 
-  With arguments the caches are compared field by field, and a field that differs
-  is marked with an asterisk.
+  With arguments the caches are compared field by field, and a field that
+  differs is marked with an asterisk.
 
-   NAME     the name of a cache; all caches of that name are selected.  A name that
-            reads as a hexadecimal number is written \\NAME.
-   ADDRESS  the address of a kmem_cache, of a slab's page structure, or inside an
-            object: the cache it belongs to is selected.
-     -a     all caches.
-     -j     JSON lines: one record a line, addresses as hexadecimal strings.
-     -p     walk the lists only, without the scan over all page structures: full
-            slabs that no list holds are not counted.
-     -R     scan the page structures anew (they are scanned once a session).
+      NAME     the name of a cache; all caches of that name are selected.  A name
+               that reads as a hexadecimal number is written \\NAME.
+      ADDRESS  the address of a kmem_cache, of a slab's page structure, or inside
+               an object: the cache it belongs to is selected.
+      -a       all caches.
+      -j       JSON lines: one record a line, addresses as hexadecimal strings;
+               the last record says whether the output is complete.
+      -p       walk the lists only, without the scan over all page structures:
+               full slabs that no list holds are not counted.
+      -R       scan the page structures anew (they are scanned once a session).
 
-  A leftover may be missing: up to Linux 6.11 a mergeable leftover can be taken over
-  by the next kmem_cache_create() of a compatible cache.  Then there is one cache
-  with a reference, and leaked and live objects lie side by side in it.
+  A leftover may be missing: up to Linux 6.11 a mergeable leftover can be taken
+  over by the next kmem_cache_create() of a compatible cache.  Then there is one
+  cache with a reference, and leaked and live objects lie side by side in it.
 
 EXAMPLES
   Which caches were left behind?

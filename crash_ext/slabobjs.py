@@ -280,36 +280,37 @@ COMMAND = Command(
     options="qjfpRn:l:b:",
     main=main,
     text="""\
-  This command lists the allocated objects of slab caches.  For each cache it shows
-  the summary line of "kmem -s", and then each slab that holds allocated objects, the
-  list that the slab is on, and each allocated object in brackets, with its raw
-  contents as "rd" shows them.  Free objects that lie on a CPU's own freelist are
-  known as free.
+  This command lists the allocated objects of slab caches.  For each cache it
+  shows the summary line of "kmem -s", and then each slab that holds allocated
+  objects, the list that the slab is on, and each allocated object in brackets,
+  with its raw contents as "rd" shows them.
 
-   NAME     the name of a cache; all caches of that name are selected.  A name that
-            reads as a hexadecimal number is written \\NAME.
-   ADDRESS  the address of a kmem_cache; or of a slab (its page structure or slab
-            descriptor): that slab alone; or any address inside an object: that
-            object alone, whatever its state.
-
-     -q        addresses only: one of 16 digits a line and nothing else, errors aside.
-     -j        JSON lines: one record a line, addresses as hexadecimal strings; the
-               last record says whether the output is complete.
-     -f        free objects, too.
-     -n NODE   slabs of this NUMA node only.
-     -l COUNT  at most COUNT objects of each cache; how many were left out is said.
-     -b BYTES  so many bytes of each object; default: the cache's object size.
-     -p        walk the lists only, without the scan over all page structures: full
-               slabs that no list holds are not shown.
-     -R        scan the page structures anew (they are scanned once a session).
+      NAME      the name of a cache; all caches of that name are selected.  A
+                name that reads as a hexadecimal number is written \\NAME.
+      ADDRESS   the address of a kmem_cache; or of a slab (its page structure or
+                slab descriptor): that slab alone; or any address inside an
+                object: that object alone, whatever its state.
+      -q        addresses only: one of 16 digits a line and nothing else, errors
+                aside.
+      -j        JSON lines: one record a line, addresses as hexadecimal strings;
+                the last record says whether the output is complete.
+      -f        free objects, too.
+      -n NODE   slabs of this NUMA node only.
+      -l COUNT  at most COUNT objects of each cache; how many were left out is
+                said.
+      -b BYTES  so many bytes of each object; default: the cache's object size.
+      -p        walk the lists only, without the scan over all page structures:
+                full slabs that no list holds are not shown.
+      -R        scan the page structures anew (they are scanned once a session).
 
   The LIST column says where a slab is: "cpu N" (CPU N allocates from it), "cpu N
-  partial", "partial" or "full" (lists of its node; "full" only in caches that store
-  their users), or "-": on no list, as full slabs of other caches are.
+  partial", "partial" or "full" (lists of its node; "full" only in caches that
+  store their users), or "-": on no list, as full slabs of other caches are.
 
   A slab whose records contradict each other (a freelist that leaves the slab, or
-  that is not as long as the slab's counters say) is shown with "?", an error line
-  says what was found, and none of its objects is claimed to be allocated or free.
+  that is not as long as the slab's counters say) is shown with "?", an error
+  line says what was found, and none of its objects is claimed to be allocated
+  or free.
 
 EXAMPLES
   The objects that keep slab_test from being destroyed:

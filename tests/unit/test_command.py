@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever a user types or interrupts, a command ends with a line that says what happened."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from crash_ext import slabdup, slableak, slabobjs
+from crash_ext.command import run
+from mocks.crash_module import FakeCrash, install
+from tests.replay import recorded, run_command, run_line
+
+NAME = "el7-3.10.0-514"
+COMMANDS = (slabdup.COMMAND, slabobjs.COMMAND)
+
+
+@pytest.fixture
+def fake() -> FakeCrash:
+    return FakeCrash(recorded(NAME).image)
+
+
+def test_slableak_registers_each_command_under_its_files_name(fake: FakeCrash) -> None:
+    with install(fake):
+        slableak.register()
+    names = [name for name in fake.get_epython_cmds() if name != "epython"]
+    assert names == ["slabdup", "slabobjs"]
+    home = Path(slableak.__file__).parent
+    assert all((home / f"{name}.py").is_file() for name in names)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_help_fits_a_terminal_of_80_columns(command: slabdup.Command) -> None:
+    lines = command.text.splitlines()
+    assert all(line == "" or line.startswith("  ") or line == "EXAMPLES" for line in lines)
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_an_interrupt_keeps_what_is_printed_and_says_that_it_is_not_all(
+    fake: FakeCrash, mocker: MockerFixture
+) -> None:
+    whole = run_line(fake, "slabobjs slab_test")
+    calls = mocker.patch("crash_ext.slabobjs.rd_lines", side_effect=[["x"], KeyboardInterrupt])
+    text = run_line(fake, "slabobjs slab_test")
+    assert calls.call_count == 2
+    assert whole.startswith(text.split("x")[0])
+    assert text.endswith("slabobjs: interrupted: the output is incomplete\n")
+
+
+def test_an_interrupt_ends_json_with_a_record_that_says_so(
+    fake: FakeCrash, mocker: MockerFixture
+) -> None:
+    mocker.patch("crash_ext.slabobjs.object_line", side_effect=KeyboardInterrupt)
+    mocker.patch("crash_ext.slabobjs.hexadecimal", side_effect=KeyboardInterrupt)
+    lines = run_line(fake, "slabobjs -j slab_test").splitlines()
+    end = json.loads(lines[-2])
+    assert (end["type"], end["complete"], end["reason"]) == ("end", False, "interrupted")
+
+
+class _Closed(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_closed_pipe_ends_the_command_without_a_word(fake: FakeCrash) -> None:
+    errors = io.StringIO()
+    with install(fake), redirect_stdout(_Closed()), redirect_stderr(errors):
+        run(slabobjs.COMMAND, ["slab_test"])
+    assert errors.getvalue() == ""
+
+
+def test_json_without_a_json_module_is_a_clear_error(
+    fake: FakeCrash, mocker: MockerFixture
+) -> None:
+    mocker.patch("crash_ext.command.encoder", return_value=None)
+    assert run_line(fake, "slabdup -j").startswith("slabdup: -j: this Python has no json module\n")
+
+
+def test_another_allocator_is_said_in_one_line(mocker: MockerFixture) -> None:
+    image = recorded(NAME).image
+    fake = FakeCrash(image)
+    real = fake.member_offset
+
+    def without_oo(struct: str, member: str) -> int:
+        return -1 if member == "oo" else int(real(struct, member))
+
+    mocker.patch.object(fake, "member_offset", without_oo)
+    assert run_line(fake, "slabdup") == "slabdup: the kernel's slab allocator is not SLUB\n"
+
+
+def test_the_pages_are_scanned_once_a_session_and_again_on_demand(fake: FakeCrash) -> None:
+    run_command(fake, "slabdup", [])
+    first = fake.bytes_read
+    run_command(fake, "slabdup", [])
+    second = fake.bytes_read - first
+    run_command(fake, "slabdup", ["-R"])
+    third = fake.bytes_read - first - second
+    pages = 65536 * 64
+    assert first > pages > second
+    assert third > pages
