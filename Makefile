@@ -141,6 +141,10 @@ test:  ## install what is missing, check, and run all tests
 	@$(MAKE) check
 	'$(VENV_BIN)/python' -m pytest
 
+.PHONY: golden
+golden: $(BUILD)/venv/.test  ## write the golden files anew: read their diff before a commit
+	'$(VENV_BIN)/python' -m tests.golden
+
 .PHONY: format
 format: $(BUILD)/venv/.test  ## write the Python code in its one form
 	$(RUFF) check --quiet --fix --config tests/ruff.toml $(PYTHON_CODE)
