@@ -85,7 +85,7 @@ def test_only_missing_packages_are_installed_after_one_update(fake: Fake) -> Non
     assert done.returncode == 0, done.stdout
     assert done.stdout == "packages: installing cpio zstd\n"
     update, install = apt_calls(fake)
-    assert update.endswith(" update")
+    assert update.startswith("apt-get update ")
     assert re.search(r" install .*\bcpio zstd\b", install)
     assert "crash" not in install
 
@@ -100,8 +100,10 @@ def test_who_is_not_root_is_told_what_to_do(fake: Fake) -> None:
 
 def test_failing_apt_stops_it(fake: Fake) -> None:
     debian(fake, "")
-    fake.program("apt-get", "exit 100")
-    assert run(fake, "packages", "crash").returncode == 100
+    fake.program("apt-get", "echo E: no such host; exit 100")
+    done = run(fake, "packages", "crash")
+    assert done.returncode == 100
+    assert "E: no such host\npackages: apt-get update: exit status 100\n" in done.stdout
 
 
 def test_elsewhere_than_on_debian_it_names_the_packages_and_goes_on(fake: Fake) -> None:
