@@ -135,7 +135,7 @@ def save(recording: Recording, path: Union[str, Path]) -> None:
     }
     # Neither a time nor a name in the header: the same recording is the same file.
     with open(path, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
-        stream.write(json.dumps(document).encode())
+        stream.write(json.dumps(document, sort_keys=True).encode())
 
 
 def _place(member: Mapping[str, Any]) -> Tuple[int, int]:
