@@ -48,7 +48,9 @@ def _stanzas(path: Path) -> Iterator[Dict[str, str]]:
 def machine_sources() -> Dict[str, Tuple[str, str]]:
     """{'': (URI, keyring), '-security': (URI, keyring)} of this machine's release."""
     release = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
+        line.split("=", 1)
+        for line in Path("/etc/os-release").read_text().splitlines()
+        if "=" in line
     )
     codename = release.get("VERSION_CODENAME", "").strip('"')
     etc = Path("/etc/apt")
@@ -96,7 +98,9 @@ class Archive:
         text = ""
         for suite, kind in suites:
             uri, key = machine.get(kind, machine[""])
-            text += f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nSigned-By: {key}\n\n"
+            text += (
+                f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nSigned-By: {key}\n\n"
+            )
         (self.root / "sources.d" / "lab.sources").write_text(text)
         dump = subprocess.run(["apt-config", "dump"], check=True, capture_output=True, text=True)
         network = re.findall(r'(?m)^Acquire::https?::\S+ ".+";$', dump.stdout)
@@ -123,7 +127,7 @@ class Archive:
         lines = [f'{key} "{value}";' for key, value in settings.items()]
         (self.root / "apt.conf").write_text("\n".join([*lines, *network]) + "\n")
 
-    def _apt(self, *command: str) -> "subprocess.CompletedProcess[str]":
+    def _apt(self, *command: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=1800)
         if done.returncode:
             raise Unavailable(f"{self.release}: {' '.join(command)}:\n{done.stderr.strip()}")
@@ -151,25 +155,23 @@ class Archive:
         names = self.root / "state" / "lists"
         return any(names.glob(f"*_dists_{suite}_*Release"))
 
-    def depends(self, package: str) -> List[str]:
-        """What the newest version of the package depends on directly."""
+    def versions(self, package: str) -> List[str]:
+        """Every version of the package that the archive lists, newest first."""
         self.update()
-        text = self._apt("apt-cache", "depends", "--important", package).stdout
-        return re.findall(r"(?m)^ *\|?Depends: <?([^\s<>]+)", text)
+        text = self._apt("apt-cache", "madison", package).stdout
+        return list(dict.fromkeys(line.split("|")[1].strip() for line in text.splitlines()))
 
-    def version(self, package: str) -> str:
-        """The version that would be installed."""
+    def depends(self, package: str, version: str) -> List[str]:
+        """What that version of the package depends on directly: names only."""
         self.update()
-        text = self._apt("apt-cache", "policy", package).stdout
-        found = re.search(r"(?m)^ *Candidate: (\S+)", text)
-        if not found or found.group(1) == "(none)":
-            raise Unavailable(f"{self.release} has no package {package}")
-        return found.group(1)
+        text = self._apt("apt-cache", "show", f"{package}={version}").stdout
+        found = re.search(r"(?m)^Depends: (.*)$", text)
+        return re.findall(r"(?:^|[,|]) *([^\s,|(]+)", found.group(1)) if found else []
 
     def download(self, package: str, folder: Path) -> Path:
-        """Puts the package's file into the folder."""
+        """Puts the package's file into the folder. package: a name, or NAME=VERSION."""
         self.update()
-        work = folder / f"{package}.download"
+        work = folder / "download"
         work.mkdir()
         command = ["apt-get", "download", package]
         done = subprocess.run(command, env=self._env, cwd=work, capture_output=True, text=True)
@@ -181,7 +183,7 @@ class Archive:
         return path
 
     def closure(self, packages: List[str], folder: Path) -> List[Path]:
-        """Puts the packages and all that they depend on into the folder."""
+        """Puts the packages (as for download) and all that they depend on into the folder."""
         self.update()
         archives = folder / "archives"
         (archives / "partial").mkdir(parents=True)
@@ -193,9 +195,8 @@ class Archive:
 
 
 def unpack(package: Path, folder: Path, *members: str) -> None:
-    """Unpacks a package's files, or only those named (./usr/lib/x, */x.ko*), keeping folder links."""
-    keep = ["--keep-directory-symlink", "--no-same-owner", "-C", str(folder)]
-    keep += ["--wildcards", *members]
+    """Unpacks a package's files, or only those named (./usr/lib/x), keeping folder links."""
+    keep = ["--keep-directory-symlink", "--no-same-owner", "-C", str(folder), *members]
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
     ) as source:

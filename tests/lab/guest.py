@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A virtual machine that runs the test module once, and a dump of its memory.
 
-Software emulation (the default, `-accel tcg`) boots a cloud kernel to an initramfs in some seconds; no
-network, no disk. The truth and the kernel log leave by the second serial port, for
-the log's own buffer and the console are too small and too slow for them.
+Software emulation boots a cloud kernel to an initramfs in some seconds. No network, no
+disk. The truth and the kernel log leave by the second serial port, for the log's own
+buffer and the console are too small and too slow for them.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class _Qmp:
         self._socket.close()
 
 
-def _wait(machine: "subprocess.Popen[bytes]", truth: Path, console: Path) -> None:
+def _wait(machine: subprocess.Popen[bytes], truth: Path, console: Path) -> None:
     """Until the guest says that it's done."""
     end = time.monotonic() + BOOT_SECONDS
     while time.monotonic() < end and machine.poll() is None:
@@ -142,7 +142,7 @@ def _attempt(
     truth, console, elf = folder / "truth.serial", folder / "console", folder / "elf"
     for path in (truth, console, elf):
         path.unlink(missing_ok=True)
-    # relative: a socket's path may not be longer than 107 bytes
+    # qmp: relative, for a socket's path may not be longer than 107 bytes
     command = [
         "qemu-system-x86_64", "-accel", accel, "-nodefaults", "-display", "none",
         "-net", "none", "-no-reboot", "-device", "vmcoreinfo", *setup.options(),
@@ -173,9 +173,7 @@ def _attempt(
     return account, rest.partition(DONE_MARK)[0], elf
 
 
-def run(
-    image: Path, modules: Sequence[Path], setup: Setup, folder: Path
-) -> Tuple[str, str, Path]:
+def run(image: Path, modules: Sequence[Path], setup: Setup, folder: Path) -> Tuple[str, str, Path]:
     """Boots, runs the module, dumps. (truth, kernel log, dump in QEMU's ELF form).
 
     A second try goes without threads: emulation with them has made a kernel panic in

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Tuple
+from typing import Tuple
 
 from . import cache
-from .archive import Archive, Unavailable, discard, unpack
+from .archive import MAX_AGE, Archive, Unavailable, discard, unpack
 from .tree import Tree, unpacked
 
 FLAVOUR = "cloud-amd64"
@@ -80,14 +81,6 @@ class Files:
         return self.folder / "qemu_fw_cfg.ko"
 
 
-def _versioned(archive: Archive, meta: str, pattern: str) -> str:
-    """The package that a meta-package stands for today."""
-    names: List[str] = [n for n in archive.depends(meta) if re.fullmatch(pattern, n)]
-    if not names:
-        raise Unavailable(f"{archive.release}: {meta} depends on no {pattern}")
-    return names[0]
-
-
 def _plain(module: Path) -> Path:
     """The kernel module, uncompressed (6.12 on ships .ko.xz, which busybox can't load)."""
     for suffix, program in ((".xz", "xz"), (".zst", "zstd")):
@@ -97,39 +90,61 @@ def _plain(module: Path) -> Path:
     return module
 
 
-def fetch(kernel: Kernel) -> Files:
-    """The newest version of the kernel: its image and its debug information.
-
-    Raises Unavailable if the archive doesn't have it, or if what it has under the
-    kernel's release isn't this kernel any more.
-    """
-    archive = Archive(kernel.release)
-    image = _versioned(archive, f"linux-image-{FLAVOUR}", rf"linux-image-\d.*-{FLAVOUR}")
-    uname = image[len("linux-image-") :]
-    version = archive.version(image)
-    if not version.startswith(kernel.name + "."):
-        raise Unavailable(f"{kernel.release} has kernel {version} where {kernel.name} was")
+def _fetch_version(archive: Archive, version: str) -> Files:
+    """That version of the kernel. Unavailable if the archive lists but doesn't have it."""
+    meta = f"linux-image-{FLAVOUR}"
+    names = [n for n in archive.depends(meta, version) if re.match(r"linux-image-\d", n)]
+    if not names:
+        raise Unavailable(f"{archive.release}: {meta} {version} names no image")
+    image, uname = names[0], names[0][len("linux-image-") :]
 
     def build(folder: Path) -> None:
         work = folder / "work"
         work.mkdir()
-        for package, members in (
-            (image, ("./boot/vmlinuz-*", "*/qemu_fw_cfg.ko*")),
-            (f"{image}-dbg", (f"./usr/lib/debug/boot/vmlinux-{uname}",)),
-        ):
-            path = archive.download(package, work)
-            if f"_{version}_" not in path.name.replace("%3a", ":"):
-                raise Unavailable(f"{path.name} is not of version {version}")
-            unpack(path, work, *members)
-        (work / f"boot/vmlinuz-{uname}").rename(folder / "vmlinuz")
+        debug = archive.download(f"{image}-dbg={version}", work)
+        unpack(debug, work, f"./usr/lib/debug/boot/vmlinux-{uname}")
         (work / f"usr/lib/debug/boot/vmlinux-{uname}").rename(folder / "vmlinux")
+        # since 7.x the image package is empty and depends on those that aren't
+        parts = [n for n in archive.depends(image, version) if n.endswith(f"-{uname}")]
+        for package in (image, *parts):
+            unpack(archive.download(f"{package}={version}", work), work)
+        next(work.rglob("vmlinuz*")).rename(folder / "vmlinuz")
         _plain(next(work.rglob("qemu_fw_cfg.ko*"))).rename(folder / "qemu_fw_cfg.ko")
         discard(work)
 
     return Files(version, uname, cache.once("kernels", version, build))
 
 
+def fetch(kernel: Kernel) -> Files:
+    """The newest version of the kernel that is whole in the archive.
+
+    An archive's index may list packages that are gone (an old release whose support
+    has moved elsewhere): then the version before it. Raises Unavailable with all
+    reasons if there is none, or none any more under the kernel's release.
+    """
+    archive = Archive(kernel.release)
+    listed = archive.versions(f"linux-image-{FLAVOUR}")
+    reasons = []
+    for version in (v for v in listed if v.startswith(kernel.name + ".")):
+        missing = cache.root() / "missing" / version
+        if missing.exists() and time.time() - missing.stat().st_mtime < MAX_AGE:
+            reasons.append(missing.read_text())
+            continue
+        try:
+            return _fetch_version(archive, version)
+        except Unavailable as reason:
+            missing.parent.mkdir(exist_ok=True)
+            missing.write_text(str(reason))
+            reasons.append(str(reason))
+    raise Unavailable(
+        f"kernel {kernel.name} is not to be had: {kernel.release} has {', '.join(listed)}\n"
+        + "\n".join(reasons)
+    )
+
+
 def headers(kernel: Kernel, files: Files) -> Tree:
     """The kernel's headers with the compiler they ask for, in a tree."""
-    package = f"linux-headers-{files.uname}"
-    return unpacked(Archive(kernel.release), f"headers-{files.version}", [package, "make"])
+    package = f"linux-headers-{files.uname}={files.version}"
+    return unpacked(
+        Archive(kernel.release), f"headers-{files.version}", [package, "binutils", "make"]
+    )

@@ -53,7 +53,7 @@ class Tree:
 
     def run(
         self, command: Sequence[str], binds: Iterable[Path] = (), timeout: float = 600
-    ) -> "subprocess.CompletedProcess[str]":
+    ) -> subprocess.CompletedProcess[str]:
         """Runs it to its end; stdout and stderr together, as text."""
         return subprocess.run(
             self.command(command, binds),
@@ -68,7 +68,10 @@ class Tree:
 
 
 def unpacked(archive: Archive, name: str, packages: List[str]) -> Tree:
-    """The tree of that name, made of the packages, from the archive if it isn't there yet."""
+    """The tree of the packages; the name is for who looks into the cache.
+
+    Its packages stay as they were when it was made: newer ones don't replace it.
+    """
 
     def build(folder: Path) -> None:
         for link in ("bin", "sbin", "lib", "lib64"):
@@ -86,4 +89,4 @@ def unpacked(archive: Archive, name: str, packages: List[str]) -> Tree:
         if not (folder / "usr/bin/awk").exists():
             (folder / "usr/bin/awk").symlink_to("mawk")  # update-alternatives would have
 
-    return Tree(cache.once("trees", name, build))
+    return Tree(cache.once("trees", f"{name}-{cache.digest(ESSENTIAL, packages)}", build))

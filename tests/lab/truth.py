@@ -74,7 +74,7 @@ def _object(words: List[str]) -> Dict[str, Any]:
 
 
 def _sorted_out(
-    rows: List[Tuple[str, str, str, Dict[str, Any]]]
+    rows: List[Tuple[str, str, str, Dict[str, Any]]],
 ) -> Dict[str, Dict[str, Dict[str, List[Dict[str, Any]]]]]:
     """By name, role and state; each address once, as what it is now."""
     taken = {(name, role, row["addr"]) for name, role, state, row in rows if state in _ALLOCATED}

@@ -334,14 +334,14 @@ static void build_full(void)
 	if (c) {
 		for (i = 0; i < 150; i++)
 			alloc(c, i, -1);
-		/* two slabs' worth of objects more, spared one in seven */
 		keep_full_slabs(first, 3);
-		for (i = 150; i < 220; i++) {
-			struct record *r = alloc(c, i, -1);
-
-			if (r && i % 7)
-				release(r);
-		}
+		/* and beside them partly filled ones */
+		first = nr_records;
+		for (i = 150; i < 230; i++)
+			alloc(c, i, -1);
+		for (i = first; i < nr_records; i++)
+			if (i % 7)
+				release(&records[i]);
 		destroy(c);
 	}
 	/* nothing on any list: not one object in the log's report */
@@ -380,15 +380,16 @@ static void build_numa(void)
 		destroy(c);
 	}
 	c = make("slab_numa", "live", 104, 0, NULL);
-	if (c)
-		for (i = 0; i < 300; i++) {
-			struct record *r = alloc(c, LIVE_ID + i, i % nr_online_nodes);
-
-			if (r && i % 4 == 3)
-				release(r);
-			else if (r)
-				link_live(r);
-		}
+	first = nr_records;
+	if (c) {
+		for (i = 0; i < 300; i++)
+			alloc(c, LIVE_ID + i, i % nr_online_nodes);
+		for (i = first; i < nr_records; i++)
+			if ((i - first) % 4 == 3)
+				release(&records[i]);
+			else
+				link_live(&records[i]);
+	}
 }
 
 static void build_twins(void)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab itself: is what the module says of the 6.1 dump what crash reads in it?
+
+crash's `rd` and `struct` only: its slab commands are what the project is about to correct.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import Any, Dict, List
+
+import pytest
+
+from tests import lab
+from tests.lab.truth import parse
+
+MAGIC = b"KCAJ"
+
+
+@pytest.fixture(scope="module")
+def dump() -> lab.Dump:
+    return lab.dump("6.1", "leak")
+
+
+def _objects(dump: lab.Dump, role: str, state: str) -> List[Dict[str, Any]]:
+    found: List[Dict[str, Any]] = dump.truth["objects"]["slab_test"][role][state]
+    return found
+
+
+def _read(dump: lab.Dump, addresses: List[str], size: int) -> Dict[str, bytes]:
+    """What crash reads at each address: size bytes, a multiple of 4 (84 is none of 8)."""
+    said = lab.crash(lab.crashes_for("6.1")[0]).run(
+        dump.vmlinux, dump.vmcore, [f"rd -32 {address} {size // 4}" for address in addresses]
+    )
+    lines = re.findall(r"(?m)^([0-9a-f]{16}):  ((?:[0-9a-f]{8} )+)", said)
+    memory = {
+        int(start, 16) + 4 * n: int(word, 16).to_bytes(4, "little")
+        for start, words in lines
+        for n, word in enumerate(words.split())
+    }
+    return {
+        address: b"".join(memory[int(address, 16) + n] for n in range(0, size, 4))
+        for address in addresses
+    }
+
+
+def test_every_state_has_objects(dump: lab.Dump) -> None:
+    caches = dump.truth["caches"]["slab_test"]
+    assert caches["leftover"]["kmem_cache"] != caches["live"]["kmem_cache"]
+    assert len({row["addr"][:-3] for row in _objects(dump, "leftover", "leaked")}) > 1
+    assert len(_objects(dump, "leftover", "freed")) > 100
+    assert len(_objects(dump, "live", "live")) == dump.truth["live_list"]["n"] > 500
+
+
+def test_crash_reads_what_the_module_wrote(dump: lab.Dump) -> None:
+    objects = [*_objects(dump, "leftover", "leaked"), *_objects(dump, "live", "live")]
+    read = _read(dump, [row["addr"] for row in objects], 84)
+    for row in objects:
+        contents = read[row["addr"]]
+        assert contents[:4] == MAGIC
+        assert contents.hex() == row["hex"]
+        assert zlib.crc32(contents) == int(row["crc32"], 16)
+
+
+def test_the_leaked_were_never_linked(dump: lab.Dump) -> None:
+    for row in _objects(dump, "leftover", "leaked"):
+        own = (int(row["addr"], 16) + 0x20).to_bytes(8, "little")
+        assert bytes.fromhex(row["hex"])[0x20:0x30] == own * 2
+
+
+def test_the_log_reports_the_leftover(dump: lab.Dump) -> None:
+    assert "Objects remaining in slab_test on __kmem_cache_shutdown()" in dump.log
+    assert "kmem_cache_destroy slab_test: Slab cache still has objects" in dump.log
+
+
+def test_a_cut_account_is_refused(dump: lab.Dump) -> None:
+    text = (dump.folder / "truth").read_text()
+    with pytest.raises(ValueError, match="not whole"):
+        parse(text[: len(text) // 2])
+    with pytest.raises(ValueError, match="not whole"):
+        parse(text.replace("T obj slab_test leftover leaked", "? obj", 1))
