@@ -260,12 +260,24 @@ static void notice_interrupt(void *interrupted)
 		*(bool *)interrupted = true;
 }
 
+/* Inside of gdb, gdb's own handler is on duty, and crash makes a failed command of it. */
+static volatile sig_atomic_t gdb_interrupts;
+static void (*gdb_handler)(int);
+
+static void on_gdb_interrupt(int signal)
+{
+	gdb_interrupts++;
+	gdb_handler(signal);
+}
+
 bool guarded_command(void (*work)(void *), void *arg, FILE *output, bool *interrupted)
 {
 	struct jump_state jump;
 	struct command_state *command = malloc(sizeof(*command));
 	char *own_path = strdup(OWN_ERROR_PATH);
 	struct sigaction faults;
+	void (*handler)(int) = pc->gdb_sigaction.sa_handler;
+	sig_atomic_t gdb_interrupts_before = gdb_interrupts;
 	bool returned, scroll = pc->flags & SCROLL;
 
 	*interrupted = false;
@@ -284,6 +296,10 @@ bool guarded_command(void (*work)(void *), void *arg, FILE *output, bool *interr
 	/* On the heap, since `set error` frees it. */
 	pc->error_path = own_path;
 	pc->error_fp = fp = output;
+	if (handler != on_gdb_interrupt && handler != SIG_DFL && handler != SIG_IGN) {
+		gdb_handler = handler;
+		pc->gdb_sigaction.sa_handler = on_gdb_interrupt;
+	}
 	sigaction(SIGSEGV, NULL, &faults);
 
 	returned = run_to_the_wall(work, arg, shift_on_duty ? &shift_on_duty->crash : NULL);
@@ -291,7 +307,10 @@ bool guarded_command(void (*work)(void *), void *arg, FILE *output, bool *interr
 		tidy();
 
 	sigaction(SIGSEGV, &faults, NULL);
+	pc->gdb_sigaction.sa_handler = handler;
 	notice_interrupt(interrupted);
+	if (gdb_interrupts != gdb_interrupts_before)
+		*interrupted = true;
 	pc->sigint_cnt = 0;
 	if (scroll)
 		pc->flags |= SCROLL;
