@@ -167,7 +167,7 @@ COMMAND = Command(
 
       NAME     the name of a cache; all caches of that name are selected.  A name
                that reads as a hexadecimal number is written \\NAME.
-      ADDRESS  the address of a kmem_cache, of a slab's page structure, or inside
+      ADDRESS  the address of a kmem_cache, of a slab's page structure, or in
                an object: the cache it belongs to is selected.
       -a       all caches.
       -j       JSON lines: one record a line, addresses as hexadecimal strings;

@@ -97,7 +97,8 @@ class _Listing:
         for problem in problems:
             self._call.error(problem, self._cache)
         if self._left_out:
-            text = f"{self._cache.address:x}: {plural(self._left_out, 'object')} left out (-l)"
+            where = f"{self._cache.address:x} {printable(self._cache.name)}"
+            text = f"{where}: {plural(self._left_out, 'object')} left out (-l)"
             self._call.limits.append(text)
         return self._shown
 
@@ -303,8 +304,8 @@ COMMAND = Command(
                 full slabs that no list holds are not shown.
       -R        scan the page structures anew (they are scanned once a session).
 
-  The LIST column says where a slab is: "cpu N" (CPU N allocates from it), "cpu N
-  partial", "partial" or "full" (lists of its node; "full" only in caches that
+  The LIST column says where a slab is: "cpu N" (CPU N allocates from it), "cpu
+  N partial", "partial" or "full" (lists of its node; "full" only in caches that
   store their users), or "-": on no list, as full slabs of other caches are.
 
   A slab whose records contradict each other (a freelist that leaves the slab, or

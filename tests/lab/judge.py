@@ -33,11 +33,7 @@ class Verdict:
     @property
     def right(self) -> bool:
         return not (
-            self.wrong_caches
-            or self.missing
-            or self.extra
-            or self.wrong_contents
-            or self.problems
+            self.wrong_caches or self.missing or self.extra or self.wrong_contents or self.problems
         )
 
 

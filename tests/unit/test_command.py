@@ -12,7 +12,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from crash_ext import slabdup, slableak, slabobjs
-from crash_ext.command import run
+from crash_ext.command import Command, run
 from mocks.crash_module import FakeCrash, install
 from tests.replay import recorded, run_command, run_line
 
@@ -35,7 +35,7 @@ def test_slableak_registers_each_command_under_its_files_name(fake: FakeCrash) -
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_help_fits_a_terminal_of_80_columns(command: slabdup.Command) -> None:
+def test_help_fits_a_terminal_of_80_columns(command: Command) -> None:
     lines = command.text.splitlines()
     assert all(line == "" or line.startswith("  ") or line == "EXAMPLES" for line in lines)
     assert max(len(line) for line in lines) <= 80

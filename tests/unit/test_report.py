@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from crash_ext.report import progress, table
+from crash_ext.report import table
 from crash_ext.report.caches import cache_line, object_line, slab_line
 from crash_ext.report.hexdump import rd_lines
 from crash_ext.report.jsonl import encoder, name_field
 from crash_ext.report.progress import Progress
 from crash_ext.report.table import LEFT, RIGHT, plain_lines, table_lines
 from crash_ext.report.text import plural, printable
+from mocks.image import ByteOrder
 
 
 def test_contents_stand_as_rd_shows_them() -> None:
@@ -41,9 +42,13 @@ def test_big_endian_words_read_from_their_first_byte() -> None:
     ]
 
 
-@given(st.binary(max_size=70), st.sampled_from(["little", "big"]), st.sampled_from([4, 8]))
-def test_every_byte_of_the_contents_is_printed_once(data: bytes, order: str, word: int) -> None:
-    byteorder = "little" if order == "little" else "big"
+orders: List[ByteOrder] = ["little", "big"]
+
+
+@given(st.binary(max_size=70), st.sampled_from(orders), st.sampled_from([4, 8]))
+def test_every_byte_of_the_contents_is_printed_once(
+    data: bytes, byteorder: ByteOrder, word: int
+) -> None:
     back = b""
     for line in rd_lines(0x1000, data, word, byteorder):
         for number in line.split(":")[1][2 : 2 + 16 // word * (2 * word + 1)].split():
@@ -119,7 +124,7 @@ class _Terminal(io.StringIO):
 
 
 def test_progress_is_for_terminals_and_for_work_that_takes_long(mocker: MockerFixture) -> None:
-    clock = mocker.patch.object(progress.time, "monotonic", return_value=100.0)
+    clock = mocker.patch("crash_ext.report.progress.time.monotonic", return_value=100.0)
     terminal, file = _Terminal(), io.StringIO()
     bars = [Progress("slabdup", terminal), Progress("slabdup", file)]
     for bar in bars:
