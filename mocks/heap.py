@@ -71,6 +71,14 @@ class Heap:
         self._dirty = True
         self._boot()
 
+    def __repr__(self) -> str:
+        caches = ", ".join(
+            f"{cache.name!r}@{cache.address:x} ({cache.object_size} bytes, "
+            f"slabs: {' '.join(slab.where for slab in cache.slabs)})"
+            for cache in self.caches
+        )
+        return f"Heap({self.layout.name}, cpus={self.cpus}, nodes={self.nodes}: {caches})"
+
     @property
     def image(self) -> Image:
         """The memory, with everything that was asked for written into it."""
@@ -312,6 +320,8 @@ class Heap:
             raise ValueError(f"no such place: {where}")
         if where.startswith("full") and free:
             raise ValueError("a full slab has no free object")
+        if where.endswith("partial") and not free:
+            raise ValueError("a slab without a free object is on no partial list")
         if where == "full" and not cache.flags & self.flag("STORE_USER"):
             raise ValueError("only caches with SLAB_STORE_USER have a full list")
         if where.startswith("cpu"):

@@ -273,6 +273,7 @@ class Writer:
 
     def release(self, slab: Slab) -> None:
         """The pages of a slab that was freed: no slab any more, but its stale words stay."""
+        self.slab(slab)
         layout = self.layout
         size = layout.structs["page"][0]
         for number in range(1 << slab.order):
