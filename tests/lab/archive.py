@@ -103,7 +103,8 @@ class Archive:
             )
         (self.root / "sources.d" / "lab.sources").write_text(text)
         dump = subprocess.run(["apt-config", "dump"], check=True, capture_output=True, text=True)
-        network = re.findall(r'(?m)^Acquire::https?::\S+ ".+";$', dump.stdout)
+        # proxies and the like; whether an expired Release will do is this machine's to say, too
+        kept = re.findall(r'(?m)^Acquire::(?:https?::|Check-Valid)\S+ ".+";$', dump.stdout)
         settings = {
             "Dir::State": self.root / "state",
             "Dir::State::status": self.root / "status",
@@ -125,7 +126,7 @@ class Archive:
         if self.release != self.base:  # a pin that would hide security updates elsewhere
             settings["APT::Default-Release"] = self.release
         lines = [f'{key} "{value}";' for key, value in settings.items()]
-        (self.root / "apt.conf").write_text("\n".join([*lines, *network]) + "\n")
+        (self.root / "apt.conf").write_text("\n".join([*lines, *kept]) + "\n")
 
     def _apt(self, *command: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=1800)

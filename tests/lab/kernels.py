@@ -7,6 +7,7 @@ meta-packages. Package names: linux-image-cloud-amd64 and friends (Debian).
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -102,8 +103,12 @@ def _fetch_version(archive: Archive, version: str) -> Files:
         work = folder / "work"
         work.mkdir()
         debug = archive.download(f"{image}-dbg={version}", work)
-        unpack(debug, work, f"./usr/lib/debug/boot/vmlinux-{uname}")
-        (work / f"usr/lib/debug/boot/vmlinux-{uname}").rename(folder / "vmlinux")
+        member = Path(f"usr/lib/debug/boot/vmlinux-{uname}")
+        unpack(debug, work, f"./{member}")
+        if (work / member).is_symlink():  # since 7.x
+            member = Path(os.path.normpath(member.parent / os.readlink(work / member)))
+            unpack(debug, work, f"./{member}")
+        (work / member).rename(folder / "vmlinux")
         # since 7.x the image package is empty and depends on those that aren't
         parts = [n for n in archive.depends(image, version) if n.endswith(f"-{uname}")]
         for package in (image, *parts):
