@@ -347,6 +347,15 @@ def test_pages_are_slabs_by_the_layouts_own_test(name: str) -> None:
     assert flags >> (8 * heap.layout.word - width) == heap.nodes - 1
 
 
+@pytest.mark.parametrize(("name", "bit"), [("6.9", 8), ("6.12", 9), ("7.3", 9)])
+def test_slabs_on_a_nodes_list_are_marked_from_6_8_on(name: str, bit: int) -> None:
+    heap = Heap(LAYOUTS[name], seed=24)
+    cache = heap.cache("slab_test")
+    partial = heap.slab(cache, {1})
+    full = heap.slab(cache, range(cache.objects), where="full-unlisted")
+    assert [word(heap, slab.page) >> bit & 1 for slab in (partial, full)] == [1, 0]
+
+
 @every_layout
 def test_tails_lead_to_their_head(name: str) -> None:
     heap = Heap(LAYOUTS[name], seed=15)
