@@ -101,6 +101,7 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
             objects=survey.objects,
             allocated=survey.allocated,
             free=survey.free,
+            pending=survey.pending,
             unknown=survey.unknown,
             bytes=survey.bytes,
         )
@@ -165,8 +166,8 @@ COMMAND = Command(
   With arguments the caches are compared field by field, and a field that
   differs is marked with an asterisk.
 
-      NAME     the name of a cache; all caches of that name are selected.  A name
-               that reads as a hexadecimal number is written \\NAME.
+      NAME     the name of a cache; all caches of that name are selected.  A
+               name that reads as a hexadecimal number is written \\NAME.
       ADDRESS  the address of a kmem_cache, of a slab's page structure, or in
                an object: the cache it belongs to is selected.
       -a       all caches.

@@ -30,10 +30,17 @@ from crash_ext.report.caches import (
 from crash_ext.report.hexdump import rd_lines
 from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.text import plural, printable
-from crash_ext.slub.model import ALLOCATED, FREE, STATE_NAMES, UNKNOWN, Cache, SlabObjects
+from crash_ext.slub.model import (
+    ALLOCATED,
+    FREE,
+    RCU_PENDING,
+    STATE_NAMES,
+    UNKNOWN,
+    Cache,
+    SlabObjects,
+)
 from crash_ext.slub.mutex import slab_mutex_held
-from crash_ext.slub.objects import decode_slab
-from crash_ext.slub.slabs import for_each_slab
+from crash_ext.slub.objects import for_each_decoded_slab
 
 
 class _Wanted(NamedTuple):
@@ -72,6 +79,11 @@ def main(call: Call) -> Dict[str, object]:
     return {"shown": shown}
 
 
+def _free(decoded: SlabObjects) -> int:
+    """As crash counts: what isn't allocated, be it usable yet or not."""
+    return decoded.count(FREE) + decoded.count(RCU_PENDING)
+
+
 class _Listing:
     """One selection, listed."""
 
@@ -108,9 +120,9 @@ class _Listing:
         if self._wanted.quiet and self._selection.slab:
             yield self._selection.slab.objects
             return
-        for slab in for_each_slab(call.slub, cache, problems, call.lists_only):
+        for decoded in for_each_decoded_slab(call.slub, cache, problems, call.lists_only):
             # The memory isn't kept: a cache's slabs may be more than fits.
-            yield decode_slab(call.slub, cache, slab)._replace(memory=None)
+            yield decoded._replace(memory=None)
 
     def _chosen(self, everything: List[SlabObjects]) -> List[SlabObjects]:
         if self._selection.slab:
@@ -196,7 +208,7 @@ class _Listing:
             node=slab.node,
             objects=len(decoded.states),
             allocated=None if damaged else decoded.count(ALLOCATED),
-            free=None if damaged else decoded.count(FREE),
+            free=None if damaged else _free(decoded),
             list=slab.place,
         )
         if not self._call.json:
@@ -208,7 +220,7 @@ class _Listing:
                     slab.node,
                     len(decoded.states),
                     None if damaged else decoded.count(ALLOCATED),
-                    None if damaged else decoded.count(FREE),
+                    None if damaged else _free(decoded),
                     slab.place,
                 )
             )
@@ -236,7 +248,7 @@ class _Listing:
         call, cache = self._call, self._cache
         address = decoded.first + index * cache.size
         state = STATE_NAMES[decoded.states[index]]
-        cpu = decoded.slab.cpu if index in decoded.cpu_free else None
+        note = decoded.notes.get(index)
         length = cache.object_size if self._wanted.bytes is None else self._wanted.bytes
         data: Optional[bytes] = b""
         unreadable = ""
@@ -255,11 +267,11 @@ class _Listing:
             address=hexadecimal(address),
             index=index,
             state=state,
-            cpu=cpu,
+            held_by=note,
             data=None if data is None else data.hex(),
         )
         if not call.json:
-            print(object_line(address, state, cpu) + self._pointed(address))
+            print(object_line(address, state, note) + self._pointed(address))
             if data:
                 reader = call.slub.reader
                 print(*rd_lines(address, data, reader.word, reader.byteorder), sep="\n")
@@ -308,8 +320,11 @@ COMMAND = Command(
   N partial", "partial" or "full" (lists of its node; "full" only in caches that
   store their users), or "-": on no list, as full slabs of other caches are.
 
-  A slab whose records contradict each other (a freelist that leaves the slab, or
-  that is not as long as the slab's counters say) is shown with "?", an error
+  From Linux 6.18 on free objects may lie in sheaves of a CPU or a node, or wait
+  for an RCU grace period; these are known as free, and -f says where they are.
+
+  A slab whose records contradict each other (a freelist that leaves the slab,
+  or that is not as long as the slab's counters say) is shown with "?", an error
   line says what was found, and none of its objects is claimed to be allocated
   or free.
 

@@ -198,8 +198,7 @@ class Target:
         return offsets
 
     def _possible_mask(self, count: int) -> int:
-        # Linux kernel commit 4b804c85dc37 ("cpumask: export __cpu_{possible,online,present,
-        # active}_mask") (in v4.5): before, the bitmap was cpu_possible_bits.
+        # cpu_possible_bits up to v4.4.
         for name in ("__cpu_possible_mask", "cpu_possible_bits"):
             address = self.symbol(name)
             if address is None:

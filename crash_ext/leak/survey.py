@@ -7,10 +7,9 @@ from typing import Dict, List, NamedTuple
 
 from crash_ext.leak.state import State, judge
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab
+from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, Slab
 from crash_ext.slub.mutex import slab_mutex_held
-from crash_ext.slub.objects import decode_slab
-from crash_ext.slub.slabs import for_each_slab
+from crash_ext.slub.objects import for_each_decoded_slab
 
 
 class NodeCount(NamedTuple):
@@ -32,6 +31,8 @@ class Survey(NamedTuple):
     objects: int
     allocated: int
     free: int
+    pending: int
+    """Freed, and waiting for an RCU grace period."""
     unknown: int
     """Objects of slabs whose records contradict themselves."""
     bytes: int
@@ -48,13 +49,13 @@ def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
     lists_only: only slabs that a list holds.
     """
     problems: List[str] = []
-    counts = {ALLOCATED: 0, FREE: 0, UNKNOWN: 0}
+    counts = {ALLOCATED: 0, FREE: 0, UNKNOWN: 0, RCU_PENDING: 0}
     slabs = 0
     damaged: List[str] = []
     held = 0
     nodes: Dict[int, NodeCount] = {}
-    for slab in for_each_slab(slub, cache, problems, lists_only):
-        decoded = decode_slab(slub, cache, slab)
+    for decoded in for_each_decoded_slab(slub, cache, problems, lists_only):
+        slab = decoded.slab
         if decoded.problem is not None:
             damaged.append(f"slab {slab.address:x}: {decoded.problem}")
         slabs += 1
@@ -73,6 +74,7 @@ def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
         objects=sum(counts.values()),
         allocated=counts[ALLOCATED],
         free=counts[FREE],
+        pending=counts[RCU_PENDING],
         unknown=counts[UNKNOWN],
         bytes=held,
         nodes=nodes,

@@ -35,13 +35,15 @@ def slab_line(
     )
 
 
-def object_line(address: int, state: str, cpu: Optional[int]) -> str:
-    """An object: [address] for allocated, bare for free, as crash lists them."""
+def object_line(address: int, state: str, note: Optional[str]) -> str:
+    """An object: [address] for allocated, bare for free, as crash lists them.
+
+    note: what holds an object that is free, but not on its slab's freelist.
+    """
     if state == "allocated":
         return f"  [{address:x}]"
-    if state == "free":
-        return f"   {address:x}" + (f"  (cpu {cpu} cache)" if cpu is not None else "")
-    return f"   {address:x}  ({state})"
+    remarks = [text for text in (state if state != "free" else None, note) if text]
+    return f"   {address:x}" + (f"  ({', '.join(remarks)})" if remarks else "")
 
 
 def kilobytes(size: int) -> str:

@@ -13,6 +13,7 @@ from crash_ext.slub.caches import CacheList, list_caches
 from crash_ext.slub.descriptor import Descriptors
 from crash_ext.slub.freelist import KeyForm
 from crash_ext.slub.layout import Layout
+from crash_ext.slub.pending import Pending, find_deferred
 from crash_ext.slub.scan import PageIndex, Progress, scan_pages
 
 
@@ -29,6 +30,7 @@ class Slub:
         """Told how far the page scan is."""
         self._caches: Optional[CacheList] = None
         self._index: Optional[PageIndex] = None
+        self._deferred: Optional[Pending] = None
 
     def listed_caches(self) -> CacheList:
         """The caches of slab_caches, walked once until forget_caches()."""
@@ -42,9 +44,19 @@ class Slub:
             self._index = scan_pages(self.reader, self.layout, self.progress)
         return self._index
 
+    def deferred(self, problems: List[str]) -> Pending:
+        """Objects whose free is put off, of all caches: looked for until forget_caches().
+
+        What is wrong with the lists goes to `problems` the first time.
+        """
+        if self._deferred is None:
+            self._deferred = find_deferred(self.reader, self.layout, self.descriptors, problems)
+        return self._deferred
+
     def forget_caches(self) -> None:
-        """Walk slab_caches anew at the next question: a live kernel moves on."""
+        """Walk the kernel's lists anew at the next question: a live kernel moves on."""
         self._caches = None
+        self._deferred = None
 
     def forget(self) -> None:
         """Scan the pages anew, too."""

@@ -85,6 +85,7 @@ def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Ca
         list_next=struct.pointer(data, "list"),
         list_prev=int.from_bytes(data[links + word : links + 2 * word], reader.byteorder),
         cpu_slab=struct.pointer(data, "cpu_slab") if "cpu_slab" in struct else None,
+        cpu_sheaves=struct.pointer(data, "cpu_sheaves") if "cpu_sheaves" in struct else None,
     )
 
 

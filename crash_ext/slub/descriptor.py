@@ -70,14 +70,8 @@ class Descriptors:
 
     def is_slab(self, page: bytes) -> bool:
         """Whether these bytes of a struct page are those of a slab's first page."""
-        layout = self._layout
-        if layout.slab_page_type is not None:
-            return layout.page.value(page, "page_type") >> 24 == layout.slab_page_type
-        assert layout.pg_slab is not None
-        if layout.pg_slab < 8 * self._reader.word:
-            return bool(layout.page.value(page, "flags") >> layout.pg_slab & 1)
-        base = layout.page_type_base
-        return layout.page.value(page, "page_type") & (base | layout.pg_slab) == base
+        mark = self._layout.slab_mark
+        return self._layout.page.value(page, mark.member) & mark.mask == mark.value
 
     def _decode(
         self, page: bytes, address: int, base: int, place: str, node: Optional[int]

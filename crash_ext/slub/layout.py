@@ -2,19 +2,28 @@
 """What this kernel's SLUB looks like: one probe of the debug information per session.
 
 Each divergence between kernels is decided here, by asking for members, symbols and
-enumerators, newest first. Knows no memory: nothing is read but types.
+enumerators, newest first. Reads no memory but VMCOREINFO.
 """
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from crash_ext.reader import Reader
 from crash_ext.slub.flags import Flags
 from crash_ext.slub.members import MissingMember, Struct
+from crash_ext.slub.vmcoreinfo import vmcoreinfo_number
 
-# A macro in v6.10, an enumerator in v6.11.
+# The macro of the trees that have no enumerator of that name.
 _PAGE_TYPE_BASE = 0xF0000000
+
+
+class Mark(NamedTuple):
+    """A slab's first struct page: (member & mask) == value."""
+
+    member: str
+    mask: int
+    value: int
 
 
 class UnsupportedAllocator(Exception):
@@ -32,6 +41,7 @@ class Layout:
     cpu          struct kmem_cache_cpu, or None (SLUB_TINY, 7.0 and later)
     cpu_page     its member that points to the CPU's slab
     page_size    sizeof(struct page): the stride of the page structures
+    slab_mark    how the first page of a slab is marked as one
     flags        the SLAB_* masks
     """
 
@@ -52,7 +62,7 @@ class Layout:
             reader,
             "kmem_cache",
             ("name", "list", "flags", "size", object_size, "inuse", "offset", "oo", "refcount"),
-            ("align", "ctor", "random", "red_left_pad", "cpu_slab", "max"),
+            ("align", "ctor", "random", "red_left_pad", "cpu_slab", "cpu_sheaves", "max"),
         )
         self.node = Struct(
             reader,
@@ -63,6 +73,7 @@ class Layout:
         self._probe_slab(reader)
         self._probe_nodes(reader)
         self._probe_cpu(reader)
+        self._probe_sheaves(reader)
 
     def _probe_slab(self, reader: Reader) -> None:
         # Linux kernel commit d122019bf061 ("mm: Split slab into its own type") (in v5.17).
@@ -89,15 +100,7 @@ class Layout:
         if not page_size:
             raise MissingMember("no debug information for struct page")
         self.page_size = page_size
-        # Linux kernel commit 46df8e73a4a3 ("mm: free up PG_slab") (in v6.10) and
-        # 4ffca5a96678 ("mm: support only one page_type per page") (in v6.12): the type is
-        # the top byte. Before, PG_slab was a mask in inverted bits (6.10, 6.11), and first
-        # of all the number of a bit in page.flags.
-        self.slab_page_type = reader.enumerator("PGTY_slab")
-        self.pg_slab = reader.enumerator("PG_slab")
-        if self.slab_page_type is None and self.pg_slab is None:
-            raise MissingMember("neither PGTY_slab nor PG_slab is known")
-        self.page_type_base = reader.enumerator("PAGE_TYPE_BASE") or _PAGE_TYPE_BASE
+        self.slab_mark = _slab_mark(reader)
         self.pg_tail = reader.enumerator("PG_tail")
 
     def _probe_nodes(self, reader: Reader) -> None:
@@ -128,6 +131,43 @@ class Layout:
         # slab by spatch") (in v5.17) renamed kmem_cache_cpu.page.
         self.cpu_page = "slab" if _has(reader, "kmem_cache_cpu", "slab") else "page"
         self.cpu = Struct(reader, "kmem_cache_cpu", ("freelist", self.cpu_page), ("partial",))
+
+    def _probe_sheaves(self, reader: Reader) -> None:
+        # Linux kernel commit 2d517aa09bbc ("slab: add opt-in caching layer of percpu
+        # sheaves") (in v6.18); from v7.0 on most caches have them.
+        self.sheaves: Optional[Struct] = None
+        if "cpu_sheaves" not in self.cache:
+            return
+        self.sheaves = Struct(reader, "slub_percpu_sheaves", ("main",), ("spare", "rcu_free"))
+        self.sheaf = Struct(reader, "slab_sheaf", ("cache", "size", "objects"))
+        # struct rcu_head is callback_head in the debug information; it opens the sheaf.
+        self.sheaf_rcu_func = _need(reader.offset("callback_head", "func"), "callback_head.func")
+        self.sheaf_link = _need(reader.offset("slab_sheaf", "barn_list"), "slab_sheaf.barn_list")
+        self.barn_full = _need(reader.offset("node_barn", "sheaves_full"), "node_barn.sheaves_full")
+        # Up to v7.0 the barn hangs on struct kmem_cache_node, then beside it.
+        self.barn_beside_node = reader.offset("kmem_cache_per_node_ptrs", "barn")
+        self.barn_in_node = reader.offset("kmem_cache_node", "barn")
+
+
+def _slab_mark(reader: Reader) -> Mark:
+    # Linux kernel commit 4ffca5a96678 ("mm: support only one page_type per page") (in
+    # v6.12): the type is the top byte.
+    page_type = reader.enumerator("PGTY_slab")
+    if page_type is not None:
+        return Mark("page_type", 0xFF000000, page_type << 24)
+    pg_slab = reader.enumerator("PG_slab")
+    if pg_slab is None:
+        # Linux kernel commit 46df8e73a4a3 ("mm: free up PG_slab") (in v6.10) took the
+        # enumerator away; makedumpfile is told the whole word instead.
+        mapcount = vmcoreinfo_number(reader, "PAGE_SLAB_MAPCOUNT_VALUE")
+        if mapcount is None:
+            raise MissingMember("neither PGTY_slab nor PG_slab is known")
+        return Mark("page_type", 0xFFFFFFFF, mapcount & 0xFFFFFFFF)
+    if pg_slab < 8 * reader.word:
+        return Mark("flags", 1 << pg_slab, 1 << pg_slab)
+    # v6.11: a mask of inverted bits beside a base that is always set.
+    base = reader.enumerator("PAGE_TYPE_BASE") or _PAGE_TYPE_BASE
+    return Mark("page_type", base | pg_slab, base)
 
 
 def _has(reader: Reader, struct: str, member: str) -> bool:

@@ -12,7 +12,7 @@ from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import read_cache
 from crash_ext.slub.model import Cache, SlabObjects
-from crash_ext.slub.objects import decode_slab
+from crash_ext.slub.objects import Decoder
 from crash_ext.slub.slabs import NO_LIST, for_each_slab
 
 
@@ -67,7 +67,8 @@ def locate_page(slub: Slub, caches: List[Cache], page: int) -> Optional[Located]
 
 def _with_place(slub: Slub, cache: Cache, address: int) -> SlabObjects:
     """Decode one slab, looked up on the cache's lists: they say what else is free in it."""
+    decoder = Decoder(slub, cache, [])
     for slab in for_each_slab(slub, cache, [], lists_only=True):
         if slab.address == address:
-            return decode_slab(slub, cache, slab)
-    return decode_slab(slub, cache, slub.descriptors.read(address, NO_LIST))
+            return decoder.decode(slab)
+    return decoder.decode(slub.descriptors.read(address, NO_LIST))

@@ -6,7 +6,7 @@ Plain data, already decoded. Knows no kernel and reads nothing.
 
 from __future__ import annotations
 
-from typing import FrozenSet, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 FREE = 0
 """On a freelist of its slab or of a CPU."""
@@ -15,7 +15,15 @@ ALLOCATED = 1
 UNKNOWN = 2
 """The evidence contradicts itself, or can't be read."""
 
-STATE_NAMES = {FREE: "free", ALLOCATED: "allocated", UNKNOWN: "unknown"}
+RCU_PENDING = 3
+"""Freed by kfree_rcu(), but its grace period isn't over: its contents are still there."""
+
+STATE_NAMES = {
+    FREE: "free",
+    ALLOCATED: "allocated",
+    UNKNOWN: "unknown",
+    RCU_PENDING: "freed, RCU pending",
+}
 
 
 class Cache(NamedTuple):
@@ -56,6 +64,8 @@ class Cache(NamedTuple):
     list_prev: int
     cpu_slab: Optional[int]
     """struct kmem_cache_cpu __percpu *; None where the kernel has none."""
+    cpu_sheaves: Optional[int]
+    """struct slub_percpu_sheaves __percpu *; None or 0 where the cache has none."""
 
 
 class Node(NamedTuple):
@@ -101,11 +111,11 @@ class SlabObjects(NamedTuple):
     first: int
     """Address of object 0, behind its red zone."""
     states: bytes
-    """FREE, ALLOCATED or UNKNOWN for each object."""
+    """FREE, ALLOCATED, UNKNOWN or RCU_PENDING for each object."""
     problem: Optional[str]
     """What contradicts itself; then no state is claimed."""
-    cpu_free: FrozenSet[int]
-    """Indices of the objects that are free on slab.cpu's freelist."""
+    notes: Dict[int, str]
+    """Object index -> what holds it, for free objects that aren't on the slab's freelist."""
     memory: Optional[bytes]
     """The slab's memory from slab.base on, where it was read to know the states."""
 

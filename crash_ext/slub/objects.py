@@ -1,81 +1,174 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state of each object of a slab: free, allocated, or unknown.
+"""The state of each object of a cache's slabs: free, allocated, on its way, or unknown.
 
-One read for the slab, the freelists decoded in its bytes. An object is called free
-only if it's on a freelist that is whole, and allocated only if all freelists are:
-chain lengths must agree with the slab's counters, or nothing is claimed.
+One read for a slab, the freelists decoded in its bytes. An object is called free only
+if a whole freelist or a sheaf has it, and allocated only if all freelists of its slab
+are whole: their lengths must agree with the slab's counters, or nothing is claimed.
 """
 
 from __future__ import annotations
 
-from typing import FrozenSet, Iterator, List, Optional, Tuple
+from bisect import bisect_left
+from struct import Struct
+from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.freelist import KEY_FORMS, Geometry, KeyForm, follow, key_of, word_reader
+from crash_ext.slub.freelist import KEY_FORMS, Geometry, Key, KeyForm, follow, key_of, word_reader
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObjects
+from crash_ext.slub.pending import for_each_pending_sheaf
+from crash_ext.slub.sheaves import Freed, for_each_sheaf, read_sheaf
 from crash_ext.slub.slabs import for_each_slab
 
 _SAMPLES = 32
 
 
-def geometry(cache: Cache, slab: Slab) -> Geometry:
-    """Where the slab's objects are."""
-    return Geometry(
-        slab.base + cache.red_left, cache.size, slab.objects, cache.red_left, cache.offset
-    )
+def for_each_decoded_slab(
+    slub: Slub, cache: Cache, problems: List[str], lists_only: bool = False
+) -> Iterator[SlabObjects]:
+    """The slabs of a cache with the state of each object.
+
+    lists_only: only slabs that a list holds. What is wrong with the cache goes to
+    `problems`; what is wrong with a slab is in the slab.
+    """
+    decoder = Decoder(slub, cache, problems)
+    for slab in for_each_slab(slub, cache, problems, lists_only):
+        yield decoder.decode(slab)
+    if not lists_only:
+        decoder.report_strays()
 
 
-def decode_slab(slub: Slub, cache: Cache, slab: Slab) -> SlabObjects:
-    """The slab with the state of each of its objects. Never raises on bad memory."""
-    where = geometry(cache, slab)
-    problem = _check_counters(slub, cache, slab)
-    if problem is not None:
-        # A damaged count must not make up objects.
-        where = where._replace(objects=min(slab.objects, cache.objects))
-        return _unknown(slab, where, problem, None)
-    if not slab.freelist and not slab.cpu_freelist:
-        if slab.inuse != slab.objects:
+class Decoder:
+    """Decodes slabs of one cache; what its CPUs and nodes hold back is looked up once."""
+
+    def __init__(self, slub: Slub, cache: Cache, problems: List[str]) -> None:
+        self._reader = slub.reader
+        self._cache = cache
+        self._problems = problems
+        self._words = word_reader(slub.reader.word, slub.reader.byteorder)
+        forms: List[Optional[KeyForm]] = [None]
+        if cache.random is not None:
+            forms = list(key_forms(slub))
+        self._keys = [key_of(form, cache.random, slub.reader.word) for form in forms]
+        self._held = _in_sheaves(slub, cache, problems)
+        self._held_order = sorted(self._held)
+        self._deferred = slub.deferred(problems)
+        self._claimed = 0
+
+    def decode(self, slab: Slab) -> SlabObjects:
+        """The slab with the state of each of its objects. Never raises on bad memory."""
+        cache = self._cache
+        where = Geometry(
+            slab.base + cache.red_left, cache.size, slab.objects, cache.red_left, cache.offset
+        )
+        held = self._held_in(where)
+        problem = check_counters(cache, slab, self._reader.word)
+        if problem is not None:
+            # A damaged count must not make up objects.
+            where = where._replace(objects=min(slab.objects, cache.objects))
+            return _unknown(slab, where, problem, None)
+        memory: Optional[bytes] = None
+        states = bytearray([ALLOCATED]) * slab.objects
+        notes: Dict[int, str] = {}
+        if slab.freelist or slab.cpu_freelist:
+            try:
+                memory = self._reader.read(slab.base, slab.objects * cache.size)
+            except ReadError as error:
+                return _unknown(slab, where, f"slab memory: {error}", None)
+            for key in self._keys:
+                chains = _chains(slab, where, memory, key, self._words)
+                problem = chains[2]
+                if problem is None:
+                    break
+            if problem is not None:
+                return _unknown(slab, where, problem, memory)
+            for index in chains[0]:
+                states[index] = FREE
+            for index in chains[1]:
+                states[index] = FREE
+                notes[index] = f"cpu {slab.cpu} cache"
+        elif slab.inuse != slab.objects:
             text = f"no freelist, but inuse is {slab.inuse} of {slab.objects}"
             return _unknown(slab, where, text, None)
-        states = bytes([ALLOCATED]) * slab.objects
-        return SlabObjects(slab, where.first, states, None, frozenset(), None)
-    try:
-        memory = slub.reader.read(slab.base, slab.objects * cache.size)
-    except ReadError as error:
-        return _unknown(slab, where, f"slab memory: {error}", None)
-    return _decode(slub, cache, slab, where, memory)
+        for index, freed in held.items():
+            if states[index] != ALLOCATED:
+                address = where.first + index * where.size
+                text = f"{address:x} is free in the slab and in {freed.note}, too"
+                return _unknown(slab, where, text, memory)
+            states[index] = freed.state
+            notes[index] = freed.note
+        return SlabObjects(slab, where.first, bytes(states), None, notes, memory)
+
+    def report_strays(self) -> None:
+        """After all slabs: say how many objects in sheaves were in none of them."""
+        strays = len(self._held) - self._claimed
+        if strays:
+            self._problems.append(f"{strays} entries of sheaves are no objects of the cache")
+
+    def _held_in(self, where: Geometry) -> Dict[int, Freed]:
+        """The slab's objects that sheaves or lists of deferred frees hold, by index."""
+        found: Dict[int, Freed] = {}
+        order = self._held_order
+        at = bisect_left(order, where.first)
+        end = where.first + where.objects * where.size
+        while at < len(order) and order[at] < end:
+            index, rest = divmod(order[at] - where.first, where.size)
+            if not rest:
+                found[index] = self._held[order[at]]
+                self._claimed += 1
+            at += 1
+        base = where.first - where.shift
+        for address, freed in self._deferred.get(base, {}).items():
+            index = (address - base) // where.size
+            if index < where.objects:
+                found[index] = freed
+        return found
 
 
-def key_forms(slub: Slub, caches: List[Cache]) -> List[KeyForm]:
+def key_forms(slub: Slub) -> List[KeyForm]:
     """The forms of hardened free pointers that this kernel's own slabs bear out.
 
     Asked once a session: slabs on partial lists are decoded in every form, and the form
     with more valid chains stands. Both are kept where no slab decides.
     """
     if slub.key_forms is None:
+        words = word_reader(slub.reader.word, slub.reader.byteorder)
         votes = dict.fromkeys(KEY_FORMS, 0)
-        for cache, slab in _samples(slub, caches):
-            where = geometry(cache, slab)
+        for cache, slab in _samples(slub):
+            where = Geometry(
+                slab.base + cache.red_left, cache.size, slab.objects, cache.red_left, cache.offset
+            )
             try:
                 memory = slub.reader.read(slab.base, slab.objects * cache.size)
             except ReadError:
                 continue
             for form in KEY_FORMS:
-                if _chain_problem(slub, cache, slab, where, memory, form) is None:
+                key = key_of(form, cache.random, slub.reader.word)
+                if _chains(slab._replace(cpu_freelist=0), where, memory, key, words)[2] is None:
                     votes[form] += 1
         most = max(votes.values())
         slub.key_forms = [form for form in KEY_FORMS if votes[form] == most]
     return slub.key_forms
 
 
-def _samples(slub: Slub, caches: List[Cache]) -> Iterator[Tuple[Cache, Slab]]:
+def check_counters(cache: Cache, slab: Slab, word: int) -> Optional[str]:
+    """What is wrong with a slab's counters, None where they can be."""
+    if not 0 < slab.objects <= cache.max_objects:
+        return f"{slab.objects} objects in a slab of at most {cache.max_objects}"
+    if slab.inuse > slab.objects:
+        return f"inuse is {slab.inuse} of {slab.objects}"
+    if slab.freelist and cache.red_left + cache.offset + word > cache.size:
+        return f"free pointer at +{cache.offset:#x} is outside an object of {cache.size} bytes"
+    return None
+
+
+def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
     taken = 0
-    for cache in caches:
+    for cache in slub.listed_caches().caches:
         if cache.random is None:
             continue
         for slab in for_each_slab(slub, cache, [], lists_only=True):
-            if slab.freelist and _check_counters(slub, cache, slab) is None:
+            if slab.freelist and check_counters(cache, slab, slub.reader.word) is None:
                 yield cache, slab
                 taken += 1
                 break
@@ -83,65 +176,45 @@ def _samples(slub: Slub, caches: List[Cache]) -> Iterator[Tuple[Cache, Slab]]:
             return
 
 
-def _check_counters(slub: Slub, cache: Cache, slab: Slab) -> Optional[str]:
-    if not 0 < slab.objects <= cache.max_objects:
-        return f"{slab.objects} objects in a slab of at most {cache.max_objects}"
-    if slab.inuse > slab.objects:
-        return f"inuse is {slab.inuse} of {slab.objects}"
-    if cache.red_left + cache.offset + slub.reader.word > cache.size and slab.freelist:
-        return f"free pointer at +{cache.offset:#x} is outside an object of {cache.size} bytes"
-    return None
-
-
-def _decode(slub: Slub, cache: Cache, slab: Slab, where: Geometry, memory: bytes) -> SlabObjects:
-    forms: List[Optional[KeyForm]] = [None]
-    if cache.random is not None:
-        forms = list(key_forms(slub, slub.listed_caches().caches))
-    problem = None
-    for form in forms:
-        states, cpu_free, problem = _states(slub, cache, slab, where, memory, form)
-        if problem is None:
-            return SlabObjects(slab, where.first, states, None, cpu_free, memory)
-    return _unknown(slab, where, problem or "", memory)
-
-
-def _states(
-    slub: Slub,
-    cache: Cache,
-    slab: Slab,
-    where: Geometry,
-    memory: bytes,
-    form: Optional[KeyForm],
-) -> Tuple[bytes, FrozenSet[int], Optional[str]]:
-    none: FrozenSet[int] = frozenset()
-    words = word_reader(slub.reader.word, slub.reader.byteorder)
-    key = key_of(form, cache.random, slub.reader.word)
+def _chains(
+    slab: Slab, where: Geometry, memory: bytes, key: Key, words: Struct
+) -> Tuple[List[int], List[int], Optional[str]]:
+    """Objects on the slab's freelist, on its CPU's, and what is wrong with them."""
     chain, problem = follow(memory, where, slab.freelist, key, words)
     expected = slab.objects - slab.inuse
     if problem is not None:
-        return b"", none, f"freelist: {problem}, after {len(chain)} of {expected} free objects"
+        return [], [], f"freelist: {problem}, after {len(chain)} of {expected} free objects"
     if len(chain) != expected:
-        return b"", none, f"freelist: {len(chain)} objects, but inuse leaves {expected} free"
+        return [], [], f"freelist: {len(chain)} objects, but inuse leaves {expected} free"
     cpu_chain, problem = follow(memory, where, slab.cpu_freelist, key, words)
     if problem is not None:
-        return b"", none, f"freelist of cpu {slab.cpu}: {problem}, after {len(cpu_chain)} objects"
-    states = bytearray([ALLOCATED]) * slab.objects
-    for index in chain:
-        states[index] = FREE
-    for index in cpu_chain:
-        if states[index] == FREE:
-            address = where.first + index * where.size
-            return b"", none, f"freelist of cpu {slab.cpu}: {address:x} is on the slab's, too"
-        states[index] = FREE
-    return bytes(states), frozenset(cpu_chain), None
+        return [], [], f"freelist of cpu {slab.cpu}: {problem}, after {len(cpu_chain)} objects"
+    both = set(chain).intersection(cpu_chain)
+    if both:
+        address = where.first + min(both) * where.size
+        return [], [], f"freelist of cpu {slab.cpu}: {address:x} is on the slab's, too"
+    return chain, cpu_chain, None
 
 
-def _chain_problem(
-    slub: Slub, cache: Cache, slab: Slab, where: Geometry, memory: bytes, form: KeyForm
-) -> Optional[str]:
-    return _states(slub, cache, slab._replace(cpu_freelist=0), where, memory, form)[2]
+def _in_sheaves(slub: Slub, cache: Cache, problems: List[str]) -> Dict[int, Freed]:
+    """Address -> how it is freed, of the objects in the cache's sheaves."""
+    if slub.layout.sheaves is None or not cache.cpu_sheaves:
+        return {}
+    reader, layout = slub.reader, slub.layout
+    sheaves = list(for_each_sheaf(reader, layout, cache, problems))
+    known: Set[int] = {sheaf.address for sheaf in sheaves}
+    sheaves += for_each_pending_sheaf(
+        reader, layout, slub.descriptors, slub.page_index(), cache, known, problems
+    )
+    held: Dict[int, Freed] = {}
+    for sheaf in sheaves:
+        for address, freed in read_sheaf(reader, layout, cache, sheaf, problems).items():
+            if address in held:
+                problems.append(f"{address:x}: in {held[address].note} and in {freed.note}, too")
+            held[address] = freed
+    return held
 
 
 def _unknown(slab: Slab, where: Geometry, problem: str, memory: Optional[bytes]) -> SlabObjects:
     states = bytes([UNKNOWN]) * where.objects
-    return SlabObjects(slab, where.first, states, problem, frozenset(), memory)
+    return SlabObjects(slab, where.first, states, problem, {}, memory)

@@ -86,50 +86,21 @@ def _finder(reader: Reader, layout: Layout) -> _Finder:
     It works on whole columns, the same member of every page structure at once: asking
     page by page takes some ten times as long.
     """
+    mark = layout.slab_mark
+    mask, marked = mark.mask, mark.value
 
-    def column(data: bytes, member_offset: int, size: int) -> array[int]:
+    def column(data: bytes, offset: int, size: int) -> array[int]:
         values = array("Q" if size == 8 else "I", data)
         if reader.byteorder != sys.byteorder:
             values.byteswap()
-        return values[member_offset // size :: layout.page_size // size]
+        return values[offset // size :: layout.page_size // size]
 
-    owner_offset = layout.slab.offset("slab_cache")
+    def find(data: bytes) -> _Found:
+        marks = column(data, layout.page.offset(mark.member), layout.page.size(mark.member))
+        hits = [i for i, value in enumerate(marks) if value & mask == marked]
+        if not hits:
+            return []
+        owners = column(data, layout.slab.offset("slab_cache"), reader.word)
+        return [(i, owners[i]) for i in hits]
 
-    def owners(data: bytes) -> array[int]:
-        return column(data, owner_offset, reader.word)
-
-    if layout.slab_page_type is not None:
-        wanted = layout.slab_page_type
-
-        def by_type(data: bytes) -> _Found:
-            types = column(data, layout.page.offset("page_type"), 4)
-            hits = [i for i, value in enumerate(types) if value >> 24 == wanted]
-            return _pick(hits, owners, data)
-
-        return by_type
-    bit = layout.pg_slab or 0
-    if bit < 8 * reader.word:
-        mask = 1 << bit
-
-        def by_flag(data: bytes) -> _Found:
-            flags = column(data, layout.page.offset("flags"), reader.word)
-            hits = [i for i, value in enumerate(flags) if value & mask]
-            return _pick(hits, owners, data)
-
-        return by_flag
-    base = layout.page_type_base
-    mask = base | bit
-
-    def by_inverted_type(data: bytes) -> _Found:
-        types = column(data, layout.page.offset("page_type"), 4)
-        hits = [i for i, value in enumerate(types) if value & mask == base]
-        return _pick(hits, owners, data)
-
-    return by_inverted_type
-
-
-def _pick(hits: List[int], owners: Callable[[bytes], array[int]], data: bytes) -> _Found:
-    if not hits:
-        return []
-    column = owners(data)
-    return [(i, column[i]) for i in hits]
+    return find

@@ -16,8 +16,7 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, read_cache
 from crash_ext.slub.memory import read_word
 from crash_ext.slub.model import ALLOCATED, Cache
-from crash_ext.slub.objects import decode_slab
-from crash_ext.slub.slabs import for_each_slab
+from crash_ext.slub.objects import for_each_decoded_slab
 
 
 def find_unlisted(slub: Slub, problems: List[str], lists_only: bool = False) -> List[Cache]:
@@ -51,10 +50,9 @@ def _boot_cache_objects(slub: Slub, problems: List[str], lists_only: bool) -> It
         return
     own: List[str] = []
     seen: Set[int] = set()
-    for slab in for_each_slab(slub, boot, own, lists_only):
-        decoded = decode_slab(slub, boot, slab)
+    for decoded in for_each_decoded_slab(slub, boot, own, lists_only):
         if decoded.problem is not None:
-            own.append(f"slab {slab.address:x}: {decoded.problem}")
+            own.append(f"slab {decoded.slab.address:x}: {decoded.problem}")
         for index, state in enumerate(decoded.states):
             address = decoded.first + index * boot.size
             if state == ALLOCATED and address not in seen:

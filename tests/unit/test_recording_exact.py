@@ -11,9 +11,9 @@ import pytest
 from crash_ext.host.target import Target
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import ALLOCATED as IN_USE
 from crash_ext.slub.model import Cache
-from crash_ext.slub.objects import decode_slab
-from crash_ext.slub.slabs import for_each_slab
+from crash_ext.slub.objects import for_each_decoded_slab
 from mocks.crash_module import FakeCrash
 from tests.replay import addresses, recorded, run_line
 
@@ -56,9 +56,9 @@ def test_a_name_lists_the_objects_of_both_caches(fake: FakeCrash) -> None:
 
 def _slabs(slub: Slub, caches: Tuple[Cache, ...]) -> Iterator[Tuple[int, str, int, int, int]]:
     for cache in caches:
-        for slab in for_each_slab(slub, cache, []):
-            allocated = decode_slab(slub, cache, slab).states.count(1)
-            yield slab.address, slab.place, slab.objects, slab.node or 0, allocated
+        for decoded in for_each_decoded_slab(slub, cache, []):
+            slab = decoded.slab
+            yield slab.address, slab.place, slab.objects, slab.node or 0, decoded.count(IN_USE)
 
 
 def test_every_slab_is_found_on_the_list_that_it_is_on(fake: FakeCrash) -> None:

@@ -109,8 +109,13 @@ def test_rows_stand_under_crashs_own_columns() -> None:
 
 def test_only_an_allocated_object_stands_in_brackets() -> None:
     assert object_line(0xFFFF8800003A1500, "allocated", None) == "  [ffff8800003a1500]"
-    assert object_line(0xFFFF8800003A1500, "free", 1) == "   ffff8800003a1500  (cpu 1 cache)"
+    assert (
+        object_line(0xFFFF8800003A1500, "free", "cpu 1 cache")
+        == "   ffff8800003a1500  (cpu 1 cache)"
+    )
     assert object_line(0xFFFF8800003A1500, "free", None) == "   ffff8800003a1500"
+    pending = object_line(0xFFFF8800003A1500, "freed, RCU pending", "cpu 0 sheaf")
+    assert pending == "   ffff8800003a1500  (freed, RCU pending, cpu 0 sheaf)"
     assert object_line(0xFFFF8800003A1500, "unknown", None) == "   ffff8800003a1500  (unknown)"
 
 

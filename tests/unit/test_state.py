@@ -31,6 +31,7 @@ CACHE = Cache(
     list_next=0xFFFF888000020068,
     list_prev=0xFFFF888000030068,
     cpu_slab=None,
+    cpu_sheaves=None,
 )
 UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_prev=POISON[1])
 

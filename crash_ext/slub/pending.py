@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Freed objects that are on their way (v6.18 and later) and hang on no freelist yet.
+
+Objects that kfree_nolock() and kvfree_rcu() have put off, and sheaves full of freed
+objects that wait for an RCU grace period. The kernel's per-CPU lists name some; a sheaf
+that only call_rcu() knows is found among the objects of the cache that sheaves come from.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, Set, Tuple
+
+from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.caches import CacheError, read_cache
+from crash_ext.slub.descriptor import Descriptors, SlabError
+from crash_ext.slub.layout import Layout
+from crash_ext.slub.memory import LIST_BOUND, read_word
+from crash_ext.slub.model import FREE, RCU_PENDING, Cache
+from crash_ext.slub.scan import PageIndex
+from crash_ext.slub.sheaves import Freed, Sheaf
+
+# Linux kernel commit af92793e52c3 ("slab: Introduce kmalloc_nolock() and
+# kfree_nolock().") (in v6.18): (per-CPU variable, its struct), newest first.
+_HEADS = (("deferred_percpu_work", "deferred_percpu_work"), ("defer_free_objects", "defer_free"))
+_CALLBACKS = ("rcu_free_sheaf", "rcu_free_sheaf_nobarn")
+
+Pending = Dict[int, Dict[int, Freed]]
+"""Slab's base address -> address inside an object of it -> how that object is freed."""
+
+
+def find_deferred(
+    reader: Reader, layout: Layout, descriptors: Descriptors, problems: List[str]
+) -> Pending:
+    """The objects on the per-CPU lists of deferred frees, of all caches.
+
+    The list's link lies at kmem_cache.offset in objects of kfree_nolock() (a plain
+    pointer, hardened kernels too), and in the rcu_head of those of kvfree_rcu().
+    """
+    found: Pending = {}
+    for cpu, member, head in _heads(reader):
+        state = FREE if member == "objects" else RCU_PENDING
+        if member == "rcu_sheaves":
+            continue
+        for node in _for_each_llist_node(reader, head, f"cpu {cpu} deferred", problems):
+            page = reader.virt_to_page(node)
+            try:
+                if page is None:
+                    raise SlabError("not in the direct map")
+                slab = descriptors.read(descriptors.head(page), "-")
+            except (ReadError, SlabError) as error:
+                problems.append(f"cpu {cpu}: deferred free {node:x}: {error}")
+                continue
+            found.setdefault(slab.base, {})[node] = Freed(state, f"cpu {cpu} deferred")
+    return found
+
+
+def for_each_pending_sheaf(
+    reader: Reader,
+    layout: Layout,
+    descriptors: Descriptors,
+    index: PageIndex,
+    cache: Cache,
+    known: Set[int],
+    problems: List[str],
+) -> Iterator[Sheaf]:
+    """Sheaves of a cache that wait for RCU: those on per-CPU lists, then the others.
+
+    known: the cache's other sheaves. They tell which caches sheaves are allocated from,
+    and only the slabs of those are looked through.
+    """
+    seen = set(known)
+    for cpu, member, head in _heads(reader):
+        if member == "rcu_sheaves":
+            what = f"cpu {cpu} rcu sheaves"
+            for address in _for_each_llist_node(reader, head, what, problems):
+                if address not in seen and _owner(reader, layout, address) == cache.address:
+                    seen.add(address)
+                    yield Sheaf(address, RCU_PENDING, f"cpu {cpu} rcu sheaf")
+    callbacks = [reader.symbol(name) for name in _CALLBACKS]
+    needles = [address.to_bytes(reader.word, reader.byteorder) for address in callbacks if address]
+    for owner in _caches_of(reader, descriptors, known):
+        try:
+            source = read_cache(reader, layout, owner, listed=True)
+        except (ReadError, CacheError) as error:
+            problems.append(f"the cache of sheaves {owner:x}: {error}")
+            continue
+        for address in _called_back(reader, layout, descriptors, index, source, needles):
+            if address not in seen and _owner(reader, layout, address) == cache.address:
+                seen.add(address)
+                yield Sheaf(address, RCU_PENDING, "rcu sheaf")
+
+
+def _heads(reader: Reader) -> Iterator[Tuple[int, str, int]]:
+    """(CPU, member, address of the struct llist_head) of each list of deferred frees."""
+    for variable, struct in _HEADS:
+        symbol = reader.symbol(variable)
+        if symbol is None:
+            continue
+        for cpu in reader.possible_cpus():
+            base = reader.percpu(symbol, cpu)
+            for member in ("objects", "objects_by_rcu", "rcu_sheaves"):
+                offset = reader.offset(struct, member)
+                if base is not None and offset is not None:
+                    yield cpu, member, base + offset
+        return
+
+
+def _for_each_llist_node(
+    reader: Reader, head: int, what: str, problems: List[str]
+) -> Iterator[int]:
+    seen: Set[int] = set()
+    at = head
+    while True:
+        try:
+            at = read_word(reader, at)
+        except ReadError as error:
+            problems.append(f"{what}: {error}")
+            return
+        if not at:
+            return
+        if at in seen or len(seen) >= LIST_BOUND:
+            problems.append(f"{what}: cycle at {at:x}")
+            return
+        seen.add(at)
+        yield at
+
+
+def _owner(reader: Reader, layout: Layout, sheaf: int) -> int:
+    """slab_sheaf.cache of a sheaf that holds something, 0 for anything else."""
+    struct = layout.sheaf
+    try:
+        head = reader.read(sheaf, struct.span("cache", "size"))
+    except ReadError:
+        return 0
+    return struct.pointer(head, "cache") if struct.value(head, "size") else 0
+
+
+def _caches_of(reader: Reader, descriptors: Descriptors, objects: Set[int]) -> Set[int]:
+    """The caches that these objects belong to."""
+    caches: Set[int] = set()
+    for address in objects:
+        page = reader.virt_to_page(address)
+        try:
+            if page is not None:
+                caches.add(descriptors.read(descriptors.head(page), "-").cache)
+        except (ReadError, SlabError):
+            # The static bootstrap_sheaf lies in no slab.
+            continue
+    return caches
+
+
+def _called_back(
+    reader: Reader,
+    layout: Layout,
+    descriptors: Descriptors,
+    index: PageIndex,
+    source: Cache,
+    needles: List[bytes],
+) -> Iterator[int]:
+    """Objects of a cache whose rcu_head is one that call_rcu() has for a sheaf."""
+    for address in index.of(source.address):
+        try:
+            slab = descriptors.read(address, "-")
+            size = min(slab.objects, source.max_objects) * source.size
+            memory = reader.read(slab.base, size)
+        except (ReadError, SlabError):
+            continue
+        for needle in needles:
+            at = memory.find(needle)
+            while at >= 0:
+                start = at - layout.sheaf_rcu_func
+                if (start - source.red_left) % source.size == 0:
+                    yield slab.base + start
+                at = memory.find(needle, at + 1)

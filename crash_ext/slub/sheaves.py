@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sheaves (v6.18 and later): arrays of free objects in front of the slabs.
+
+A slab counts an object that lies in a sheaf as used, and no freelist has it. Knows the
+sheaves that something points to: a CPU's main, spare and rcu_free, and a node's barn.
+Those that wait for an RCU grace period on no list are pending.py's.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, NamedTuple
+
+from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.caches import node_count
+from crash_ext.slub.layout import Layout
+from crash_ext.slub.memory import read_word, walk_list
+from crash_ext.slub.model import FREE, RCU_PENDING, Cache
+
+SHEAF_BOUND = 1 << 12
+"""No sheaf has more objects: capacities end at 60, larger ones are asked for by a user."""
+
+
+class Freed(NamedTuple):
+    """How an object is free though its slab counts it as used."""
+
+    state: int
+    """FREE or RCU_PENDING."""
+    note: str
+    """What holds it."""
+
+
+class Sheaf(NamedTuple):
+    """A struct slab_sheaf and what it is at the moment."""
+
+    address: int
+    state: int
+    note: str
+
+
+def for_each_sheaf(
+    reader: Reader, layout: Layout, cache: Cache, problems: List[str]
+) -> Iterator[Sheaf]:
+    """The sheaves of a cache: each possible CPU's, then the full ones in the barns.
+
+    What can't be read goes to `problems`.
+    """
+    struct = layout.sheaves
+    if struct is None or not cache.cpu_sheaves:
+        return
+    for cpu in reader.possible_cpus():
+        address = reader.percpu(cache.cpu_sheaves, cpu)
+        if address is None:
+            continue
+        try:
+            data = reader.read(address, struct.span())
+        except ReadError as error:
+            problems.append(f"cpu {cpu}: struct slub_percpu_sheaves: {error}")
+            continue
+        for member, state in (("main", FREE), ("spare", FREE), ("rcu_free", RCU_PENDING)):
+            sheaf = struct.pointer(data, member) if member in struct else 0
+            if sheaf:
+                yield Sheaf(sheaf, state, f"cpu {cpu} sheaf")
+    yield from _barns(reader, layout, cache, problems)
+
+
+def read_sheaf(
+    reader: Reader, layout: Layout, cache: Cache, sheaf: Sheaf, problems: List[str]
+) -> Dict[int, Freed]:
+    """The objects in a sheaf. What can't be one is a problem and has no objects."""
+    struct = layout.sheaf
+    what = f"{sheaf.note} {sheaf.address:x}"
+    try:
+        head = reader.read(sheaf.address, struct.span("cache", "size"))
+        size = struct.value(head, "size")
+        owner = struct.pointer(head, "cache")
+        if size == 0:
+            # Also the one static bootstrap_sheaf of all caches without sheaves, which
+            # names no cache.
+            return {}
+        if owner != cache.address:
+            problems.append(f"{what}: of cache {owner:x}")
+            return {}
+        if size > SHEAF_BOUND:
+            problems.append(f"{what}: size {size}")
+            return {}
+        start = sheaf.address + struct.offset("objects")
+        data = reader.read(start, size * reader.word)
+    except ReadError as error:
+        problems.append(f"{what}: {error}")
+        return {}
+    word, order = reader.word, reader.byteorder
+    freed = Freed(sheaf.state, sheaf.note)
+    return {int.from_bytes(data[i : i + word], order): freed for i in range(0, len(data), word)}
+
+
+def _barns(reader: Reader, layout: Layout, cache: Cache, problems: List[str]) -> Iterator[Sheaf]:
+    """A node may have a barn where it has no memory: every slot is looked at."""
+    for number in range(node_count(reader, layout)):
+        slot = cache.address + layout.node_array + number * layout.node_stride
+        try:
+            if layout.barn_beside_node is not None:
+                barn = read_word(reader, slot + layout.barn_beside_node)
+            else:
+                node = read_word(reader, slot + layout.node_pointer)
+                offset = layout.barn_in_node
+                barn = read_word(reader, node + offset) if node and offset is not None else 0
+        except ReadError as error:
+            problems.append(f"node {number}: barn: {error}")
+            continue
+        if not barn:
+            continue
+        walk = walk_list(reader, barn + layout.barn_full)
+        problems.extend(f"node {number}: barn: {text}" for text in walk.problems)
+        for link in walk.addresses:
+            yield Sheaf(link - layout.sheaf_link, FREE, f"node {number} barn")

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""NUMBER() entries of VMCOREINFO: what the kernel itself tells of constants that its
+debug information lacks. Read from memory, not from the dump's header, so that a live
+system answers, too."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.memory import read_symbol_number
+
+_BOUND = 1 << 16
+
+
+def vmcoreinfo_number(reader: Reader, name: str) -> Optional[int]:
+    """The value of NUMBER(name) (signed); None where the kernel doesn't tell it."""
+    # vmcoreinfo_data is a pointer to a page since v4.13.
+    data = read_symbol_number(reader, "vmcoreinfo_data", reader.word)
+    size = read_symbol_number(reader, "vmcoreinfo_size", reader.word)
+    if not data or not size or size > _BOUND:
+        return None
+    try:
+        text = reader.read(data, size)
+    except ReadError:
+        return None
+    found = re.search(rb"^NUMBER\(" + name.encode() + rb"\)=(-?\d+)$", text, re.MULTILINE)
+    return int(found.group(1)) if found else None
