@@ -17,6 +17,7 @@ from random import Random
 from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Set, Union
 
 from mocks.arena import Arena
+from mocks.deferred import Deferred
 from mocks.filling import Filler
 from mocks.flags import debug_flags, flag
 from mocks.geometry import measure_cache, sheaf_capacity
@@ -35,9 +36,9 @@ class Truth(NamedTuple):
     slabs: Set[int]
     allocated: Set[int]
     free: Set[int]
-    """On a freelist, or in a sheaf that isn't waiting for RCU."""
+    """On a freelist, in a sheaf that isn't waiting for RCU, or put off by kfree_nolock()."""
     rcu: Set[int]
-    """Freed through kfree_rcu and in a sheaf until the grace period is over."""
+    """Freed through kfree_rcu, in a sheaf or on a list until the grace period is over."""
 
 
 class Heap:
@@ -67,6 +68,9 @@ class Heap:
         self.writer = Writer(self._arena.image, layout, bootstrap)
         self._filler = Filler(self.writer, self.rng, self._arena.function("kmem_cache_alloc"))
         self.writer.ring(self._head, [])
+        self._deferred = Deferred(self._arena, self.writer)
+        mutex = self._arena.variable("slab_mutex", layout.structs["mutex"][0])
+        self.writer.set("mutex", mutex, count=1, owner=0)
         self._kmalloc_caches: Dict[int, Cache] = {}
         self._dirty = True
         self._boot()
@@ -86,6 +90,7 @@ class Heap:
             for cache in self.caches:
                 if not cache.frozen:
                     self.writer.cache(cache)
+            self._deferred.write()
             self._dirty = False
         return self._arena.image
 
@@ -109,6 +114,8 @@ class Heap:
             for sheaf in cache.sheaves():
                 pending = sheaf in cache.rcu_free.values() or sheaf in cache.loose
                 (truth.rcu if pending else truth.free).update(sheaf.objects)
+            truth.free.update(self._deferred.free(cache))
+            truth.rcu.update(self._deferred.pending(cache))
         return found
 
     # caches ---------------------------------------------------------------------------
@@ -383,18 +390,16 @@ class Heap:
         cpu: int = 0,
         node: int = 0,
     ) -> Sheaf:
-        """Moves allocated objects (addresses) into a sheaf: main, spare, rcu_free, barn or loose.
+        """Moves allocated objects (addresses) into a sheaf.
 
-        loose: handed to call_rcu(), found only through the kmalloc object that it is.
+        where: main, spare, rcu_free, barn, loose (handed to call_rcu(), found only through the
+        kmalloc object that it is) or deferred (7.3: on the CPU's list of RCU sheaves).
         """
         if not cache.capacity:
             raise ValueError("the cache has no sheaves")
         if len(objects) > cache.capacity:
             raise ValueError(f"a sheaf holds {cache.capacity} objects")
-        slabs = [cache.slab_of(address) for address in objects]
-        for slab, address in zip(slabs, objects):
-            slab.allocated.remove(slab.index(address))
-            slab.sheaved.add(slab.index(address))
+        self._use_up(cache, objects)
         if where == "main":
             sheaf = cache.main[cpu]
             if sheaf.objects:
@@ -413,10 +418,32 @@ class Heap:
         elif where == "loose":
             sheaf.rcu_func = self._rcu_free_sheaf
             cache.loose.append(sheaf)
+        elif where == "deferred":
+            cache.loose.append(sheaf)
+            self._deferred.add_sheaf(cache, sheaf, cpu)
         elif where != "main":
             raise ValueError(f"no such place: {where}")
         self._dirty = True
         return sheaf
+
+    def defer(
+        self, cache: Cache, objects: Sequence[int], *, cpu: int = 0, rcu: bool = False
+    ) -> None:
+        """Frees allocated objects (addresses) with kfree_nolock(), to be done later by a CPU.
+
+        rcu: with kvfree_rcu() instead (7.3).
+        """
+        for address in objects:
+            self._deferred.add_object(cache, address, cpu, rcu)
+        self._use_up(cache, objects)
+        self._dirty = True
+
+    def _use_up(self, cache: Cache, objects: Sequence[int]) -> None:
+        """From now on they are allocated for their slab only."""
+        for address in objects:
+            slab = cache.slab_of(address)
+            slab.allocated.remove(slab.index(address))
+            slab.sheaved.add(slab.index(address))
 
     def _new_sheaf(self, cache: Cache) -> Sheaf:
         return Sheaf(self._kmalloc(self._sheaf_bytes(cache.capacity)), cache.capacity)
@@ -446,11 +473,11 @@ class Heap:
 
     def _flush(self, cache: Cache) -> None:
         """What is done before the check for remaining objects fails."""
+        self._deferred.drop(cache)
+        for slab in cache.slabs:
+            slab.chain = [*sorted(slab.sheaved), *slab.chain]
+            slab.sheaved.clear()
         for sheaf in cache.sheaves():
-            for address in sheaf.objects:
-                slab = cache.slab_of(address)
-                slab.sheaved.remove(slab.index(address))
-                slab.chain.insert(0, slab.index(address))
             if sheaf not in cache.main.values():
                 self._give_back(
                     self._kmalloc_cache(self._sheaf_bytes(sheaf.capacity)), sheaf.address

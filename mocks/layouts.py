@@ -97,7 +97,9 @@ class KernelLayout(NamedTuple):
 
 _COMMON = {
     "list_head": "next:p prev:p",
+    "callback_head": "next:p func:p",
     "atomic_t": "counter:4",
+    "mutex": c.MUTEX_4_10,
 }
 
 # include/linux/page-flags.h. PG_slab was bit 7 up to the 4.x trees, 9 in Debian's 5.10 and 6.1.
@@ -126,7 +128,7 @@ def _structs(word: int, texts: Dict[str, str], nodes: int = 64) -> Structs:
     cache = texts["kmem_cache"] + array
     # unsigned long up to the 4.14 trees, unsigned int from the 4.18 ones.
     orders = {"kmem_cache_order_objects": "x:p" if " oo:p" in cache else "x:4"}
-    return c.parse_all({**_COMMON, **texts, **orders, "kmem_cache": cache}, word)
+    return c.parse_all({**_COMMON, **orders, **texts, "kmem_cache": cache}, word)
 
 
 def _page_structs(
@@ -142,6 +144,8 @@ def _page_structs(
     }
     if memcg:
         texts["memcg_cache_params"] = memcg
+    if memcg in (c.MEMCG_3_10, c.MEMCG_4_4):
+        texts["mutex"] = c.MUTEX_3_10
     return _structs(word, texts, nodes)
 
 
@@ -448,6 +452,7 @@ _TABLE = (
             c.SLAB_6_18,
             cpu=c.CPU_6_5,
             kmem_cache_node=c.NODE_BARN,
+            defer_free=c.DEFER_FREE,
             **_SHEAVES,
             **_FREEPTR,
         ),
@@ -462,7 +467,14 @@ _TABLE = (
     KernelLayout(
         "7.0",
         "7.0.0: sheaves for most, no per-CPU slabs, the barn in kmem_cache_node",
-        _slab_structs(c.CACHE_7_0, c.SLAB_7_0, kmem_cache_node=c.NODE_BARN, **_SHEAVES, **_FREEPTR),
+        _slab_structs(
+            c.CACHE_7_0,
+            c.SLAB_7_0,
+            kmem_cache_node=c.NODE_BARN,
+            defer_free=c.DEFER_FREE,
+            **_SHEAVES,
+            **_FREEPTR,
+        ),
         {
             **_FLAGS_6_10,
             **_bits("NO_OBJ_EXT OBJ_EXT_IN_OBJ"),
@@ -483,6 +495,7 @@ _TABLE = (
             c.CACHE_7_0,
             c.SLAB_7_0,
             page=c.PAGE_7_1,
+            defer_free=c.DEFER_FREE,
             kmem_cache_per_node_ptrs="barn:p node:p",
             **_SHEAVES,
             **_FREEPTR,
@@ -507,6 +520,7 @@ _TABLE = (
             c.CACHE_7_0,
             c.SLAB_7_3,
             page=c.PAGE_7_1,
+            deferred_percpu_work=c.DEFERRED_WORK,
             kmem_cache_per_node_ptrs="barn:p node:p",
             **{**_SHEAVES, "slab_sheaf": c.SHEAF + " llnode@0:p"},
             **_FREEPTR,

@@ -44,7 +44,7 @@ class Slab:
     cpu_chain: List[int] = field(default_factory=list)
     """Indices on the freelist of the CPU whose slab this is."""
     sheaved: Set[int] = field(default_factory=set)
-    """Indices that lie in a sheaf: in use for the slab, free for the user."""
+    """Indices that lie in a sheaf or wait to be freed: in use for the slab, not for a user."""
 
     @property
     def inuse(self) -> int:

@@ -121,6 +121,13 @@ SHEAF = (
     " cache@2p:p size:4 node:4 objects@3p+8:0"
 )
 BARN = "lock:4 sheaves_full:2p sheaves_empty:2p nr_full:4 nr_empty:4"
+DEFER_FREE = "objects:p slabs:p work:4p"
+DEFERRED_WORK = "objects:p objects_by_rcu:p rcu_sheaves:p work:4p"
+
+# struct mutex: a counter up to the 4.9 trees, the owner with flag bits from 4.10 on.
+
+MUTEX_3_10 = "count:4 wait_lock:4 wait_list:2p owner:p"
+MUTEX_4_10 = "owner:p wait_lock:4 osq:4 wait_list:2p"
 
 # struct page and the slab's descriptor. A bit field's offset is the byte of its first bit,
 # as gdb and so crash give it: inuse:16, objects:15, frozen:1 in one 32-bit unit.

@@ -480,6 +480,46 @@ def test_sheaves(name: str) -> None:
     assert counters(heap, slab)[0] == slab.objects - 13
 
 
+@pytest.mark.parametrize("name", ["6.18", "7.0", "7.1", "7.3"])
+def test_deferred_frees(name: str) -> None:
+    heap = Heap(LAYOUTS[name], seed=25)
+    cache = heap.cache("slab_test", 84)
+    slab = heap.slab(cache, range(cache.objects), where="full-unlisted")
+    first, second, third = (slab.object(index) for index in (3, 4, 5))
+    heap.defer(cache, [first, second], cpu=1)
+    symbol = "deferred_percpu_work" if name == "7.3" else "defer_free_objects"
+    base = heap.image.symbols[symbol] + heap.image.percpu_offsets[1]
+    assert word(heap, base) == second + 40
+    assert word(heap, second + 40) == first + 40
+    assert word(heap, first + 40) == 0
+    rcu = set()
+    if name == "7.3":
+        heap.defer(cache, [third], cpu=1, rcu=True)
+        sheaf = heap.sheaf(cache, [slab.object(6)], where="deferred", cpu=1)
+        assert word(heap, base + 8) == third + 8
+        assert word(heap, base + 16) == sheaf.address
+        rcu = {third, slab.object(6)}
+    else:
+        with pytest.raises(ValueError, match="no list of deferred"):
+            heap.defer(cache, [third], rcu=True)
+    truth = heap.truth()[cache.address]
+    assert (truth.free, truth.rcu) == ({first, second}, rcu)
+    assert counters(heap, slab) == (slab.objects, slab.objects, 0)
+    heap.leave_behind(cache)
+    assert word(heap, base) == 0
+    assert heap.truth()[cache.address].rcu == set()
+    assert len(freelist(heap, slab)) == 2 + len(rcu)
+
+
+@every_layout
+def test_nobody_holds_slab_mutex(name: str) -> None:
+    heap = Heap(LAYOUTS[name])
+    mutex = heap.image.symbols["slab_mutex"]
+    unlocked = struct.pack("<I", 1) if older_than(name, "4.12") else bytes(4)
+    assert heap.image.read(mutex, 4) == unlocked
+    assert member(heap, "mutex", mutex, "owner") == 0
+
+
 @pytest.mark.parametrize("name", ["7.0", "7.1", "7.3"])
 def test_caches_without_sheaves_share_the_bootstrap_one(name: str) -> None:
     heap = Heap(LAYOUTS[name], seed=20)
