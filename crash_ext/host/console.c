@@ -20,6 +20,7 @@
 /* One for both streams: they go to one place, in the order of the calls. */
 static char waiting[WAITING_SIZE];
 static size_t waiting_used;
+static bool inside_line;
 
 static bool put(const char *text, size_t length)
 {
@@ -61,6 +62,9 @@ static bool emit(const char *text, size_t length)
 {
 	const char *line_end = memrchr(text, '\n', length);
 	size_t lines = line_end ? (size_t)(line_end - text) + 1 : 0;
+
+	if (length)
+		inside_line = text[length - 1] != '\n';
 
 	if (length - lines > WAITING_SIZE)
 		lines = length;
@@ -107,9 +111,15 @@ bool console_flush(void)
 	return true;
 }
 
+bool console_end_line(void)
+{
+	return !inside_line || emit("\n", 1);
+}
+
 void console_drop(void)
 {
 	waiting_used = 0;
+	inside_line = false;
 }
 
 struct console {
@@ -222,6 +232,9 @@ static PyObject *console_name(PyObject *self, void *nothing)
 	PyObject *name = ((struct console *)self)->name;
 
 	(void)nothing;
+	/* A stream that a program made from our type has none. */
+	if (!name)
+		name = Py_None;
 	Py_INCREF(name);
 	return name;
 }

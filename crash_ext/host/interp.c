@@ -426,6 +426,9 @@ enum outcome program_run(const char *path, int argc, char **argv, char *message)
 	execute(path, argc, argv, place.path);
 	outcome = judge(message);
 	place_restore(&place);
+	/* What crash will say begins a line. */
+	if ((outcome == PROGRAM_FAILED || outcome == PROGRAM_INTERRUPTED) && !console_end_line())
+		PyErr_Clear();
 	/* A disk that is full shows at last here. What went wrong first is said first. */
 	if (!console_flush()) {
 		end = judge(end_message);

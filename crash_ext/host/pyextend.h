@@ -50,7 +50,9 @@ bool sigint_learn(void);
 PyObject *console_new(const char *name);
 /* Writes out what waits for the end of its line. False and an exception on error. */
 bool console_flush(void);
-/* Forgets it. */
+/* Ends a line that was begun. As above. */
+bool console_end_line(void);
+/* Forgets it all. */
 void console_drop(void);
 
 /* --- interp.c ------------------------------------------------------------------------ */
@@ -83,7 +85,9 @@ bool script_unload(const char *name);
 void scripts_unload_all(void);
 /* An entry in crash's list of extensions, with its message. False: crash refused it. */
 bool extension_add(const char *filename, struct command_table_entry *table, const char *what);
-/* Does the name mean this file? A path to it, or a name found where crash looks. */
+/* Does the name lead to this file, by itself or where crash looks? */
+bool names_path(const char *name, const char *path);
+/* The same, or is it the file's name without its directory? */
 bool names_file(const char *name, const char *path);
 
 PyObject *script_register(PyObject *self, PyObject *arguments);

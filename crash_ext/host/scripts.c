@@ -80,14 +80,19 @@ static bool find_file(const char *name, char *found)
 	return false;
 }
 
-bool names_file(const char *name, const char *path)
+bool names_path(const char *name, const char *path)
 {
 	char found[PATH_MAX];
+
+	/* A file that is gone since can still be unloaded. */
+	return !strcmp(name, path) || (find_file(name, found) && !strcmp(found, path));
+}
+
+bool names_file(const char *name, const char *path)
+{
 	const char *slash = strrchr(path, '/');
 
-	if (find_file(name, found))
-		return !strcmp(found, path);
-	return !strcmp(name, slash ? slash + 1 : path);
+	return names_path(name, path) || !strcmp(name, slash ? slash + 1 : path);
 }
 
 /* --- crash's list -------------------------------------------------------------------- */
@@ -176,6 +181,9 @@ static void run_command(void)
 		break;
 	case PROGRAM_INTERRUPTED:
 		error(INFO, "interrupted\n");
+		/* Else `repeat` would go on for ever: it looks for this, not for our line. */
+		if (pc->curcmd_flags & REPEAT)
+			pc->flags |= _SIGINT_;
 		break;
 	case PROGRAM_DONE:
 	case PROGRAM_EXITED:
@@ -305,6 +313,8 @@ PyObject *script_commands(PyObject *self, PyObject *none)
 /* Where PyKdump is, there's a Python already: it gets the script. */
 static bool hand_to_epython(char *path)
 {
+	char *command = pc->curcmd;
+
 	if (!get_command_table_entry("epython"))
 		return false;
 	args[0] = "epython";
@@ -312,6 +322,7 @@ static bool hand_to_epython(char *path)
 	args[2] = NULL;
 	argcnt = 2;
 	exec_command();
+	pc->curcmd = command;
 	return true;
 }
 
@@ -417,14 +428,18 @@ static bool unloading_refused(const char *name)
 
 bool script_unload(const char *name)
 {
+	bool (*const means[])(const char *, const char *) = {names_path, names_file};
 	struct script **link;
+	int i;
 
-	for (link = &scripts; *link; link = &(*link)->next)
-		if (names_file(name, (*link)->path)) {
-			if (!unloading_refused(name))
-				unload(link);
-			return true;
-		}
+	/* Of two with one file name, the one that crash would find. */
+	for (i = 0; i < 2; i++)
+		for (link = &scripts; *link; link = &(*link)->next)
+			if (means[i](name, (*link)->path)) {
+				if (!unloading_refused(name))
+					unload(link);
+				return true;
+			}
 	return false;
 }
 

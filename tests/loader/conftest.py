@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One crash for all that a batch file can show, one on a terminal for the rest.
+
+Starting crash takes some seconds, so the batch is one story, told in story.py. A test looks
+at its parts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Dict, Iterator
+
+import pytest
+
+from tests import lab
+
+from .builds import ROOT
+from .story import Place, Said, prepare, tell
+from .terminal import PROMPT, Terminal
+
+
+@pytest.fixture(scope="session")
+def loader() -> Path:
+    """The loader under test."""
+    return Path(os.environ.get("PYEXTEND_SO", str(ROOT / "build" / "pyextend.so")))
+
+
+@pytest.fixture(scope="session")
+def place(loader: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    dump = lab.dump("6.1", "leak")
+    binary = os.environ.get("CRASH", "crash")
+    assert shutil.which(binary)
+    return prepare(tmp_path_factory.mktemp("loader"), loader, [binary], dump.vmlinux, dump.vmcore)
+
+
+@pytest.fixture(scope="session")
+def said(place: Place) -> Said:
+    """What crash said to each line of the story."""
+    return tell(place)
+
+
+@pytest.fixture(scope="session")
+def answers(said: Said) -> Dict[str, str]:
+    """Answers of the module `crash`: repr() of the value, or the exception."""
+    found: Dict[str, str] = said.json("answers")
+    return found
+
+
+@pytest.fixture(scope="module")
+def terminal(place: Place) -> Iterator[Terminal]:
+    """crash on a terminal at its prompt, the commands loaded, no pager."""
+    command = place.command("-s", "--no_scroll")
+    with Terminal(command, place.environment, str(place.work)) as opened:
+        opened.wait_for(PROMPT)
+        for line in (f"extend {place.loader}", "extend kit.py"):
+            assert " loaded\n" in opened.type(line)
+        yield opened
