@@ -20,18 +20,24 @@ from .truth import Truth, parse
 _LONG_LOG = "log_buf_len=4M"  # the reports of many leaks outgrow the default buffer
 
 SCENARIOS = {
-    "leak": Setup("leak"),
-    "sizes": Setup("sizes", arguments=_LONG_LOG),
-    "ctor": Setup("ctor", arguments=_LONG_LOG),
-    "rcu": Setup("rcu"),
-    "numa": Setup("numa", memory=512, nodes=2, arguments=_LONG_LOG),
-    "full": Setup("full"),
-    "twins": Setup("twins"),
-    "debug": Setup("debug", arguments=f"slub_debug=FZPU,slab_dbg* {_LONG_LOG}"),
-    "big": Setup("big", memory=2048),
-    "all": Setup("leak+sizes+ctor+rcu+full+twins", arguments=_LONG_LOG),
+    "leak": Setup(("leak",)),
+    "sizes": Setup(("sizes",), arguments=_LONG_LOG),
+    "ctor": Setup(("ctor",), arguments=_LONG_LOG),
+    "rcu": Setup(("rcu",)),
+    "numa": Setup(("numa",), memory=512, nodes=2, arguments=_LONG_LOG),
+    "full": Setup(("full",)),
+    "refs": Setup(("refs",)),
+    "merge": Setup(("merge",)),
+    "reload": Setup(("left", "again")),
+    "twins": Setup(("twins",)),
+    "debug": Setup(("debug",), arguments=f"slub_debug=FZPU,slab_dbg* {_LONG_LOG}"),
+    "big": Setup(("big",), memory=2048),
+    "all": Setup(("leak+sizes+ctor+rcu+full+twins",), arguments=_LONG_LOG),
 }
-"""all: several in one boot, for tests that want many kinds of caches side by side."""
+"""all: several in one boot, for tests that want many kinds of caches side by side.
+reload: leak, with the module unloaded and loaded again between leftover and live cache.
+What each leaves behind is in module/slabtest.c, build_NAME.
+"""
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,17 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 stty -F /dev/ttyS1 raw -echo
 insmod /qemu_fw_cfg.ko
-insmod /slabtest.ko "$(cat /scenario)" || echo "insmod failed" > /dev/ttyS1
-cat /proc/slabtest > /dev/ttyS1
+while read -r scenario; do
+    test -e /proc/slabtest && rmmod slabtest
+    insmod /slabtest.ko "scenario=$scenario" || echo "insmod failed" > /dev/ttyS1
+    cat /proc/slabtest > /dev/ttyS1
+done < /loads
 echo {LOG_MARK} > /dev/ttyS1
 dmesg > /dev/ttyS1
 echo {DONE_MARK} > /dev/ttyS1
 while :; do sleep 1000; done
 """
-_APPLETS = "sh mount stty insmod cat echo dmesg sleep".split()
+_APPLETS = "sh mount stty test insmod rmmod cat echo dmesg sleep".split()
 
 
 class GuestFailed(Exception):
@@ -48,10 +51,11 @@ class GuestFailed(Exception):
 class Setup:
     """What a scenario needs of its machine.
 
-    parameter: the module's; memory: MB; nodes: NUMA nodes; arguments: kernel command line.
+    loads: the module's parameter, each time it is loaded; memory: MB; nodes: NUMA nodes;
+    arguments: the kernel's command line.
     """
 
-    parameter: str
+    loads: Tuple[str, ...]
     memory: int = 256
     nodes: int = 1
     arguments: str = ""
@@ -82,7 +86,7 @@ def initramfs(modules: Sequence[Path], setup: Setup, folder: Path) -> Path:
         (tree / "bin" / name).symlink_to("busybox")
     for module in modules:
         shutil.copy(module, tree)
-    (tree / "scenario").write_text(f"scenario={setup.parameter}\n")
+    (tree / "loads").write_text("".join(f"{load}\n" for load in setup.loads))
     (tree / "init").write_text(_INIT)
     (tree / "init").chmod(0o755)
     names = "\n".join(str(p.relative_to(tree)) for p in sorted(tree.rglob("*")))

@@ -83,6 +83,23 @@ def test_the_leaked_were_never_linked(dump: lab.Dump) -> None:
         assert bytes.fromhex(row["hex"])[0x20:0x30] == own * 2
 
 
+def test_what_is_said_to_refer_to_an_object_does() -> None:
+    dump = lab.dump("6.1", "refs")
+    leaked = {row["addr"] for row in dump.truth["objects"]["slab_refs"]["leftover"]["leaked"]}
+    refs = {ref["holder"]: ref["addr"] for ref in dump.truth["refs"]}
+    assert set(refs.values()) < leaked
+    read = _read(dump, {holder: 8 for holder in refs})
+    assert {h: int.from_bytes(read[h], "little") for h in refs} == {
+        holder: int(address, 16) for holder, address in refs.items()
+    }
+
+
+def test_a_module_loaded_twice_gives_one_account() -> None:
+    caches = lab.dump("6.1", "reload").truth["caches"]["slab_test"]
+    assert caches["leftover"]["counts"]["leaked"] == 5
+    assert caches["live"]["refcount"] - caches["leftover"]["refcount"] == 1
+
+
 def test_the_log_reports_the_leftover(dump: lab.Dump) -> None:
     assert "Objects remaining in slab_test on __kmem_cache_shutdown()" in dump.log
     assert "kmem_cache_destroy slab_test: Slab cache still has objects" in dump.log

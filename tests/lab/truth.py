@@ -5,10 +5,12 @@ The dict has the shape of a recording's truth (shared with tests that replay one
 
     caches   name -> role -> {kmem_cache, objsize, flags, ctor, refcount, counts}
     objects  name -> role -> state -> [{addr, node, id, list, heap, crc32, hex}]
+    refs     [{addr, holder}]: a pointer to an object that is meant to be found, and where it is
     notes    [text]; live_list: {head, n}
 
 Roles: leftover, live, live2. States: leaked, live (allocated), freed (allocated once;
 the place may since have been handed out again, then it is listed only as what it is).
+list, of the object's list head: self (never linked), live, deleted (list_del), none (no head).
 Addresses, flags are hex without 0x; objsize (bytes), node, id, counts are numbers.
 crc32 is zlib's over the object, hex its first 128 bytes; both only while it is
 allocated. Objects of `big` are listed with their addresses alone.
@@ -28,17 +30,19 @@ def parse(text: str) -> Truth:
     caches: Dict[str, Dict[str, Dict[str, Any]]] = {}
     rows: List[Tuple[str, str, str, Dict[str, Any]]] = []
     notes: List[str] = []
-    head, end, records = "0", "", 0
+    refs: List[Dict[str, str]] = []
+    head, made, ends = "0", [0, 0], []  # of caches and records: since the module was loaded
     for line in text.splitlines():
         kind, *words = line[2:].split() if line.startswith("T ") else [""]
         if kind == "cache":
+            made[0] += 1
             name, role, address, size, flags, ctor, refcount = words
             caches.setdefault(name, {})[role] = {
                 "kmem_cache": address, "objsize": int(size), "flags": flags,
                 "ctor": ctor.lstrip("0") or "0", "refcount": int(refcount), "counts": {},
             }  # fmt: skip
         elif kind == "obj":
-            records += 1
+            made[1] += 1
             rows.append((words[0], words[1], words[2], _object(words[3:])))
         elif kind == "page":
             base, stride, bits = int(words[3], 16), int(words[4]), int(words[5], 16)
@@ -50,10 +54,13 @@ def parse(text: str) -> Truth:
             notes.append(" ".join(words))
         elif kind == "live_list":
             head = words[0]
+        elif kind == "ref":
+            refs.append({"addr": words[0], "holder": words[1]})
         elif kind == "end":
-            end = " ".join(words[:2])
-    if end != f"{sum(len(roles) for roles in caches.values())} {records}":
-        raise ValueError(f"the module's account is not whole: it ends with '{end}'")
+            ends.append(made == [int(words[0]), int(words[1])])
+            made = [0, 0]
+    if not ends or not all(ends) or made != [0, 0]:
+        raise ValueError(f"the module's account is not whole: {len(ends)} ends, then {made}")
     objects = _sorted_out(rows)
     for name, roles in caches.items():
         for role, cache in roles.items():
@@ -61,7 +68,10 @@ def parse(text: str) -> Truth:
             cache["counts"] = {state: len(found) for state, found in states.items()}
     linked = sum(1 for row in rows if row[3].get("list") == "live")
     live_list = {"head": head, "n": linked}
-    return {"caches": caches, "objects": objects, "notes": notes, "live_list": live_list}
+    return {
+        "caches": caches, "objects": objects, "refs": refs, "notes": notes,
+        "live_list": live_list,
+    }  # fmt: skip
 
 
 def _object(words: List[str]) -> Dict[str, Any]:
@@ -77,13 +87,12 @@ def _sorted_out(
     rows: List[Tuple[str, str, str, Dict[str, Any]]],
 ) -> Dict[str, Dict[str, Dict[str, List[Dict[str, Any]]]]]:
     """By name, role and state; each address once, as what it is now."""
-    taken = {(name, role, row["addr"]) for name, role, state, row in rows if state in _ALLOCATED}
+    taken = {row["addr"] for _, _, state, row in rows if state in _ALLOCATED}
     objects: Dict[str, Dict[str, Dict[str, List[Dict[str, Any]]]]] = {}
     for name, role, state, row in rows:
-        key = (name, role, row["addr"])
         if state == "freed":
-            if key in taken:
+            if row["addr"] in taken:
                 continue
-            taken.add(key)
+            taken.add(row["addr"])
         objects.setdefault(name, {}).setdefault(role, {}).setdefault(state, []).append(row)
     return objects

@@ -48,6 +48,10 @@ struct slabtest_obj {
 enum state { LEAKED, LIVE, FREED };
 static const char * const state_names[] = { "leaked", "live", "freed" };
 
+/* of the object's list head: there is none, it points to itself, ... */
+enum list { NONE, SELF, LINKED, DELETED };
+static const char * const list_names[] = { "none", "self", "live", "deleted" };
+
 struct tcache {
 	const char *name;
 	const char *role;
@@ -58,30 +62,45 @@ struct tcache {
 	int refcount;		/* creates - destroys: what the kernel's must be */
 };
 
+/*
+ * Addresses are kept complemented: who looks for references to an object in the dump
+ * must not find this account.
+ */
 struct record {
-	void *addr;
-	void *heap;
+	unsigned long addr;
+	unsigned long heap;
 	u32 id;
 	u8 state;
 	u8 cache;
 	u8 node;
-	u8 linked;
+	u8 list;
+};
+
+/* A pointer to an object that is meant to be found: where it is. */
+struct reference {
+	struct record *to;
+	void *holder;
 };
 
 static struct tcache caches[MAX_CACHES];
 static unsigned int nr_caches;
 static struct record *records;
 static unsigned int nr_records;
+static struct reference references[16];
+static unsigned int nr_references;
 static char notes[32][120];
 static unsigned int nr_notes;
 
-/* `big` has too many objects for a record each */
-static void **big_objects;
+/* `big` has too many objects for a record each; complemented, too */
+static unsigned long *big_objects;
 static unsigned int big_total;
 static struct tcache *big_cache;
 
 LIST_HEAD(slabtest_live_list);
 static unsigned long ctor_calls;
+
+/* The last object that `refs` handed out: forgotten there. */
+void *slabtest_last;
 
 /* What slabtest_obj.ops points to; exported through kallsyms only. */
 const struct slabtest_ops {
@@ -99,10 +118,49 @@ static void slabtest_ctor(void *object)
 			snprintf(notes[nr_notes++], sizeof(notes[0]), __VA_ARGS__); \
 	} while (0)
 
+static unsigned long hide(void *p)
+{
+	return ~(unsigned long)p;
+}
+
+static void *object_of(const struct record *r)
+{
+	return (void *)~r->addr;
+}
+
+static struct list_head *list_of(const struct record *r)
+{
+	return (void *)(~r->addr + offsetof(struct slabtest_obj, list));
+}
+
+static bool has_list(const struct record *r)
+{
+	return caches[r->cache].objsize >= sizeof(struct slabtest_obj);
+}
+
 static void run_on(unsigned int cpu)
 {
 	if (cpu_online(cpu))
 		set_cpus_allowed_ptr(current, cpumask_of(cpu));
+}
+
+static struct tcache *add_cache(struct tcache c)
+{
+	unsigned int i;
+
+	if (!c.s || nr_caches == MAX_CACHES) {
+		note("%s %s: kmem_cache_create failed", c.name, c.role);
+		return NULL;
+	}
+	c.refcount = 1;
+	for (i = 0; i < nr_caches; i++)
+		if (caches[i].s == c.s) {
+			note("%s %s: merged into %s %s", c.name, c.role, caches[i].name,
+			     caches[i].role);
+			c.refcount = ++caches[i].refcount;
+		}
+	caches[nr_caches] = c;
+	return &caches[nr_caches++];
 }
 
 /*
@@ -112,23 +170,23 @@ static void run_on(unsigned int cpu)
 static struct tcache *make(const char *name, const char *role, unsigned int size,
 			   slab_flags_t flags, void (*ctor)(void *))
 {
-	struct tcache *c;
+	struct tcache c = { .name = name, .role = role, .objsize = size, .flags = flags,
+			    .ctor = ctor };
 
-	if (nr_caches == MAX_CACHES)
-		return NULL;
-	c = &caches[nr_caches];
-	*c = (struct tcache){ .name = name, .role = role, .objsize = size,
-			      .flags = flags, .ctor = ctor, .refcount = 1 };
 	if (ctor || flags & SLAB_TYPESAFE_BY_RCU)
-		c->s = kmem_cache_create(name, size, 0, flags, ctor);
+		c.s = kmem_cache_create(name, size, 0, flags, ctor);
 	else
-		c->s = kmem_cache_create_usercopy(name, size, 0, flags, 0, size, NULL);
-	if (!c->s) {
-		note("%s %s: kmem_cache_create failed", name, role);
-		return NULL;
-	}
-	nr_caches++;
-	return c;
+		c.s = kmem_cache_create_usercopy(name, size, 0, flags, 0, size, NULL);
+	return add_cache(c);
+}
+
+/* One that may be merged. */
+static struct tcache *make_mergeable(const char *name, const char *role, unsigned int size)
+{
+	struct tcache c = { .name = name, .role = role, .objsize = size };
+
+	c.s = kmem_cache_create(name, size, 0, 0, NULL);
+	return add_cache(c);
 }
 
 static void fill(struct tcache *c, void *object, u32 id, struct record *r)
@@ -147,7 +205,8 @@ static void fill(struct tcache *c, void *object, u32 id, struct record *r)
 		o->heap = kmalloc(HEAP_SIZE, GFP_KERNEL);
 		if (o->heap)
 			memset(o->heap, 'h', HEAP_SIZE);
-		r->heap = o->heap;
+		r->heap = hide(o->heap);
+		r->list = SELF;
 		o->ops = &slabtest_ops;
 		for (i = 0; i < ARRAY_SIZE(o->counters); i++)
 			o->counters[i] = id * (i + 1);
@@ -171,7 +230,8 @@ static struct record *alloc(struct tcache *c, u32 id, int node)
 		return NULL;
 	}
 	r = &records[nr_records++];
-	*r = (struct record){ .addr = object, .id = id, .cache = c - caches, .state = LEAKED };
+	*r = (struct record){ .addr = hide(object), .heap = hide(NULL), .id = id,
+			      .cache = c - caches, .state = LEAKED };
 	r->node = page_to_nid(virt_to_page(object));
 	fill(c, object, id, r);
 	return r;
@@ -179,28 +239,29 @@ static struct record *alloc(struct tcache *c, u32 id, int node)
 
 static void link_live(struct record *r)
 {
-	struct slabtest_obj *o = r->addr;
-
 	r->state = LIVE;
-	if (caches[r->cache].objsize < sizeof(*o))
+	if (!has_list(r))
 		return;
-	list_add_tail((struct list_head *)((char *)o + offsetof(struct slabtest_obj, list)),
-		      &slabtest_live_list);
-	r->linked = 1;
+	list_add_tail(list_of(r), &slabtest_live_list);
+	r->list = LINKED;
+}
+
+static void unlink_live(struct record *r)
+{
+	list_del(list_of(r));
+	r->list = DELETED;
 }
 
 static void release(struct record *r)
 {
-	struct slabtest_obj *o = r->addr;
-
 	if (r->state == FREED)
 		return;
-	if (r->linked)
-		list_del((struct list_head *)((char *)o + offsetof(struct slabtest_obj, list)));
-	r->linked = 0;
-	kfree(r->heap);
-	r->heap = NULL;
-	kmem_cache_free(caches[r->cache].s, r->addr);
+	if (r->list == LINKED)
+		unlink_live(r);
+	kfree((void *)~r->heap);
+	r->heap = hide(NULL);
+	kmem_cache_free(caches[r->cache].s, object_of(r));
+	r->list = NONE;
 	r->state = FREED;
 }
 
@@ -255,12 +316,23 @@ static void keep(struct tcache *c, unsigned int count)
 	run_on(0);
 }
 
-static void build_leak(void)
+/* The two halves of `leak`, with the module loaded anew in between, or not. */
+static void build_left(void)
 {
 	leave_behind(make("slab_test", "leftover", sizeof(struct slabtest_obj),
 			  SLAB_HWCACHE_ALIGN, slabtest_ctor), 200, 41);
+}
+
+static void build_again(void)
+{
 	keep(make("slab_test", "live", sizeof(struct slabtest_obj),
 		  SLAB_HWCACHE_ALIGN, slabtest_ctor), 700);
+}
+
+static void build_leak(void)
+{
+	build_left();
+	build_again();
 }
 
 static void build_sizes(void)
@@ -307,11 +379,11 @@ static void keep_full_slabs(unsigned int first, unsigned int also_step)
 	unsigned int i, j, most = 0;
 
 	for (i = first; i < nr_records; i++) {
-		struct page *page = virt_to_head_page(records[i].addr);
+		struct page *page = virt_to_head_page(object_of(&records[i]));
 		unsigned int count = 0;
 
 		for (j = first; j < nr_records; j++)
-			count += virt_to_head_page(records[j].addr) == page;
+			count += virt_to_head_page(object_of(&records[j])) == page;
 		most = max(most, count);
 		records[i].id = count; /* lent; the object itself has the real one */
 	}
@@ -401,6 +473,61 @@ static void build_twins(void)
 	keep(b, 300);
 }
 
+/*
+ * The ways in which an object stays behind, 84 bytes each, over several slabs. Every
+ * 12th stays (id / 12): 0-2 never linked; 3-5 taken off the list and forgotten; 6, 7
+ * still on a list; 8 held by a global pointer; 9 by a live object's heap pointer.
+ */
+static void build_refs(void)
+{
+	struct tcache *keeper = make("slab_keeper", "live", 84, 0, slabtest_ctor);
+	struct tcache *c = make("slab_refs", "leftover", 84, 0, slabtest_ctor);
+	unsigned int first, i;
+	struct slabtest_obj *o;
+	struct record *kept;
+
+	kept = keeper ? alloc(keeper, LIVE_ID, -1) : NULL;
+	if (!c || !kept)
+		return;
+	link_live(kept);
+	first = nr_records;
+	for (i = 0; i < 120; i++)
+		alloc(c, i, -1);
+	for (i = first; i < nr_records; i++) {
+		struct record *r = &records[i];
+		unsigned int way = r->id / 12;
+
+		if (r->id % 12) {
+			release(r);
+			continue;
+		}
+		if (way >= 3 && way <= 7)
+			link_live(r);
+		if (way >= 3 && way <= 5)
+			unlink_live(r);
+		r->state = LEAKED;
+		if (way == 8) {
+			slabtest_last = object_of(r);
+			references[nr_references++] = (struct reference){ r, &slabtest_last };
+		}
+		if (way == 9) {
+			o = object_of(kept);
+			kfree(o->heap);
+			o->heap = object_of(r);
+			kept->heap = hide(NULL); /* not a buffer to be freed any more */
+			references[nr_references++] = (struct reference){ r, &o->heap };
+		}
+	}
+	destroy(c);
+}
+
+/* To 6.11 the second create takes the leftover over; since 6.12 it makes a new cache. */
+static void build_merge(void)
+{
+	leave_behind(make_mergeable("slab_merge", "leftover", 1000), 60, 19);
+	keep(make_mergeable("slab_merge", "live", 1000), 60);
+}
+
 static void build_debug(void)
 {
 	leave_behind(make("slab_dbg", "leftover", 96, 0, NULL), 130, 19);
@@ -416,25 +543,26 @@ static void build_big(void)
 
 	leave_behind(make("slab_big", "leftover", 64, 0, NULL), 130, 50);
 	big_cache = make("slab_big", "live", 64, 0, NULL);
-	big_objects = vzalloc(1500000 * sizeof(void *));
+	big_objects = vzalloc(1500000 * sizeof(*big_objects));
 	if (!big_cache || !big_objects)
 		return;
 	for (i = 0; i < 1500000; i++) {
 		struct record r = {};
+		void *object = kmem_cache_alloc(big_cache->s, GFP_KERNEL);
 
-		big_objects[i] = kmem_cache_alloc(big_cache->s, GFP_KERNEL);
-		if (!big_objects[i])
+		if (!object)
 			break;
-		fill(big_cache, big_objects[i], (unsigned long)big_objects[i] >> 6, &r);
+		fill(big_cache, object, (unsigned long)object >> 6, &r);
+		big_objects[i] = hide(object);
 		if (i % 1024 == 0)
 			cond_resched();
 	}
 	big_total = i;
 	/* by place, not by age: each slab loses a third and none empties */
 	for (i = 0; i < big_total; i++)
-		if (((unsigned long)big_objects[i] >> 6) % 64 % 3 == 1) {
-			kmem_cache_free(big_cache->s, big_objects[i]);
-			big_objects[i] = NULL;
+		if ((~big_objects[i] >> 6) % 64 % 3 == 1) {
+			kmem_cache_free(big_cache->s, (void *)~big_objects[i]);
+			big_objects[i] = hide(NULL);
 		}
 }
 
@@ -445,6 +573,8 @@ static const struct {
 	{ "leak", build_leak }, { "sizes", build_sizes }, { "ctor", build_ctor },
 	{ "rcu", build_rcu }, { "full", build_full }, { "numa", build_numa },
 	{ "twins", build_twins }, { "debug", build_debug }, { "big", build_big },
+	{ "refs", build_refs }, { "merge", build_merge }, { "left", build_left },
+	{ "again", build_again },
 };
 
 /* T cache NAME ROLE kmem_cache objsize flags ctor refcount */
@@ -456,24 +586,22 @@ static void show_cache(struct seq_file *m, const struct tcache *c)
 
 /*
  * T obj NAME ROLE STATE address node id          and, while it is allocated,
- *     list(self|live|none) heap crc32 hex(the first 128 bytes)
+ *     list(self|live|deleted|none) heap crc32 hex(the first 128 bytes)
  */
 static void show_record(struct seq_file *m, const struct record *r)
 {
 	const struct tcache *c = &caches[r->cache];
-	const char *list = "none";
+	char *object = object_of(r);
 
 	seq_printf(m, "T obj %s %s %s %px %u %u", c->name, c->role, state_names[r->state],
-		   r->addr, r->node, r->id);
+		   object, r->node, r->id);
 	if (r->state != FREED) {
-		if (c->objsize >= sizeof(struct slabtest_obj))
-			list = r->linked ? "live" : "self";
-		seq_printf(m, " %s %px %08x %*phN", list, r->heap,
-			   ~crc32_le(~0, r->addr, c->objsize),
-			   (int)min(c->objsize, 64u), r->addr);
+		seq_printf(m, " %s %lx %08x %*phN", list_names[r->list], ~r->heap,
+			   ~crc32_le(~0, object, c->objsize),
+			   (int)min(c->objsize, 64u), object);
 		if (c->objsize > 64)
 			seq_printf(m, "%*phN", (int)min(c->objsize - 64, HEX_MAX - 64u),
-				   (char *)r->addr + 64);
+				   object + 64);
 	}
 	seq_putc(m, '\n');
 }
@@ -489,7 +617,7 @@ static void show_big(struct seq_file *m, unsigned int first)
 	u64 bits = 0;
 
 	for (i = first; i < min(first + 4096, big_total); i++) {
-		unsigned long a = (unsigned long)big_objects[i];
+		unsigned long a = ~big_objects[i];
 
 		if (!a)
 			continue;
@@ -504,10 +632,11 @@ static void show_big(struct seq_file *m, unsigned int first)
 		seq_printf(m, "T page slab_big live live %lx 64 %llx\n", page, bits);
 }
 
-/* positions: caches, records, notes, blocks of big_objects, the end */
+/* positions: caches, records, references, notes, blocks of big_objects, the end */
 static void *truth_start(struct seq_file *m, loff_t *pos)
 {
-	loff_t last = nr_caches + nr_records + nr_notes + DIV_ROUND_UP(big_total, 4096);
+	loff_t last = nr_caches + nr_records + nr_references + nr_notes +
+		      DIV_ROUND_UP(big_total, 4096);
 
 	return *pos <= last ? pos : NULL;
 }
@@ -530,7 +659,10 @@ static int truth_show(struct seq_file *m, void *v)
 		show_cache(m, &caches[i]);
 	else if ((i -= nr_caches) < nr_records)
 		show_record(m, &records[i]);
-	else if ((i -= nr_records) < nr_notes)
+	else if ((i -= nr_records) < nr_references) /* T ref object, the pointer's address */
+		seq_printf(m, "T ref %px %px\n", object_of(references[i].to),
+			   references[i].holder);
+	else if ((i -= nr_references) < nr_notes)
 		seq_printf(m, "T note %s\n", notes[i]);
 	else if ((i -= nr_notes) < DIV_ROUND_UP(big_total, 4096))
 		show_big(m, i * 4096);
@@ -568,6 +700,26 @@ static int __init slabtest_init(void)
 	return 0;
 }
 
+/* Takes back what is live; what was left behind stays, that's the point. */
+static void __exit slabtest_exit(void)
+{
+	unsigned int i;
+
+	remove_proc_entry("slabtest", NULL);
+	for (i = 0; i < nr_records; i++)
+		if (records[i].state == LIVE)
+			release(&records[i]);
+	for (i = 0; i < big_total; i++)
+		if (~big_objects[i])
+			kmem_cache_free(big_cache->s, (void *)~big_objects[i]);
+	for (i = 0; i < nr_caches; i++)
+		if (caches[i].refcount > 0)
+			destroy(&caches[i]);
+	vfree(big_objects);
+	vfree(records);
+}
+
 module_init(slabtest_init);
+module_exit(slabtest_exit);
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("slab caches left behind, with an account of every object");
