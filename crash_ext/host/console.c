@@ -65,7 +65,6 @@ static bool emit(const char *text, size_t length)
 
 	if (length)
 		inside_line = text[length - 1] != '\n';
-
 	if (length - lines > WAITING_SIZE)
 		lines = length;
 	if (lines) {

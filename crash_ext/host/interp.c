@@ -19,6 +19,8 @@ static int depth;
 /* File name -> (device, inode, size, seconds, nanoseconds, code). */
 static PyObject *compiled;
 static PyObject *stdin_stream, *stdout_stream, *stderr_stream;
+/* sys.path as the interpreter made it. */
+static PyObject *first_path;
 
 int program_depth(void)
 {
@@ -74,11 +76,14 @@ static bool set_streams(void)
 
 static bool prepare(void)
 {
+	PyObject *path = PySys_GetObject("path");
+
+	first_path = path ? PySequence_List(path) : NULL;
 	compiled = PyDict_New();
 	stdin_stream = empty_stream();
 	stdout_stream = console_new("<stdout>");
 	stderr_stream = console_new("<stderr>");
-	return compiled && stdin_stream && stdout_stream && stderr_stream && set_streams() &&
+	return first_path && compiled && stdin_stream && stdout_stream && stderr_stream && set_streams() &&
 	       !PySys_SetObject("__stdin__", stdin_stream) &&
 	       !PySys_SetObject("__stdout__", stdout_stream) &&
 	       !PySys_SetObject("__stderr__", stderr_stream) && sigint_learn();
@@ -327,10 +332,10 @@ fail:
 	return NULL;
 }
 
-/* A copy of sys.path with the script's own directory in front. */
-static PyObject *program_path(PyObject *outer, PyObject *name)
+/* The script's own directory in front. */
+static PyObject *program_path(PyObject *name)
 {
-	PyObject *path = PySequence_List(outer);
+	PyObject *path = PySequence_List(first_path);
 	PyObject *directory = NULL;
 	Py_ssize_t length;
 
@@ -391,13 +396,13 @@ static void place_restore(struct place *place)
 	sys_restore("stderr", place->err);
 }
 
-static void execute(const char *path, int argc, char **argv, PyObject *outer_path)
+static void execute(const char *path, int argc, char **argv)
 {
 	PyObject *name = PyUnicode_DecodeFSDefault(path);
 	PyObject *code = name ? code_of(path, name) : NULL;
 	PyObject *main = code ? new_main(name) : NULL;
 	PyObject *words = main ? argument_list(name, argc, argv) : NULL;
-	PyObject *search = words ? program_path(outer_path, name) : NULL;
+	PyObject *search = words ? program_path(name) : NULL;
 	PyObject *result = NULL, *globals;
 
 	if (search && !PySys_SetObject("argv", words) && !PySys_SetObject("path", search) &&
@@ -423,7 +428,7 @@ enum outcome program_run(const char *path, int argc, char **argv, char *message)
 	sigint_to_python(&shift);
 	depth++;
 	place_save(&place);
-	execute(path, argc, argv, place.path);
+	execute(path, argc, argv);
 	outcome = judge(message);
 	place_restore(&place);
 	/* What crash will say begins a line. */

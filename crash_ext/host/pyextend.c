@@ -188,6 +188,26 @@ static struct command_table_entry *extend_entry(void)
 	return entry->name ? entry : NULL;
 }
 
+/* `extend pyextend.so slableak.py`: crash's own function is at work on that line, and would take
+ * each script for a shared object. They are loaded from in here, and it never sees them.
+ * Not where PyKdump is: its command may longjmp, which must not cross dlopen(). */
+static void take_scripts_behind(void)
+{
+	int from, to;
+
+	if (strcmp(pc->curcmd, "extend") || !args[optind] || !names_path(args[optind], own_path) ||
+	    get_command_table_entry("epython"))
+		return;
+	for (from = to = optind + 1; args[from]; from++) {
+		if (ends_with(args[from], ".py"))
+			script_load(args[from]);
+		else
+			args[to++] = args[from];
+	}
+	args[to] = NULL;
+	argcnt = to;
+}
+
 /* Where this returns early crash finds nothing registered, says so and unloads us. */
 static void __attribute__((constructor)) arrive(void)
 {
@@ -216,4 +236,5 @@ static void __attribute__((constructor)) arrive(void)
 	}
 	scripts_init(own_path);
 	entry->func = extend;
+	take_scripts_behind();
 }

@@ -54,6 +54,10 @@ def terminal(place: Place) -> Iterator[Terminal]:
     command = place.command("-s", "--no_scroll")
     with Terminal(command, place.environment, str(place.work)) as opened:
         opened.wait_for(PROMPT)
-        for line in (f"extend {place.loader}", "extend kit.py"):
-            assert " loaded\n" in opened.type(line)
+        # At the first line of all it is crash's own `extend` that is at work.
+        assert opened.type(f"extend {place.loader} kit.py no_such.so").splitlines() == [
+            f"{place.work}/kit.py: script loaded",
+            f"{place.loader}: shared object loaded",
+            "extend: no_such.so: No such device or address",
+        ]
         yield opened

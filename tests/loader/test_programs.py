@@ -93,7 +93,7 @@ def test_a_command_inside_of_a_program_inside_of_a_command(said: Said) -> None:
     assert said["nested"].splitlines() == [
         "outer, to be first: end of its line",
         "__main__ True ['from', 'inside']",
-        *("True True", "True", "True"),
+        *("True False", "True", "True"),
     ]
 
 
