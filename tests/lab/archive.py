@@ -13,15 +13,18 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Set, Tuple
 
 from . import cache
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 MAX_AGE = 24 * 3600.0
 """Seconds for which fetched package lists count as new."""
+
+_updated: Set[str] = set()  # by this process, or tried in vain
 
 
 class Unavailable(Exception):
@@ -135,22 +138,37 @@ class Archive:
         return done
 
     def update(self) -> None:
-        """Fetches the package lists, unless they are new."""
+        """Fetches the package lists, unless they are new.
+
+        Where that fails, lists that were fetched earlier will do, with a word on stderr:
+        what the cache has can be used without a network.
+        """
         stamp = self.root / "updated"
         with cache.lock(f"apt-{self.release}"):
-            if stamp.exists() and time.time() - stamp.stat().st_mtime < MAX_AGE:
+            if self.release in _updated or (
+                stamp.exists() and time.time() - stamp.stat().st_mtime < MAX_AGE
+            ):
                 return
-            suites = self._suites()
-            self._configure(suites)
             try:
-                self._apt("apt-get", "update", "--error-on=any")
-            except Unavailable:
-                # not every release has updates or security: leave out what isn't there
-                needed = 2 if self.release != self.base else 1
-                there = [s for n, s in enumerate(suites) if n < needed or self._listed(s[0])]
-                self._configure(there)
-                self._apt("apt-get", "update", "--error-on=any")
-            stamp.touch()
+                self._fetch_lists()
+                stamp.touch()
+            except Unavailable as reason:
+                if not stamp.exists():
+                    raise
+                print(f"lab: going on with old package lists: {reason}", file=sys.stderr)
+            _updated.add(self.release)
+
+    def _fetch_lists(self) -> None:
+        suites = self._suites()
+        self._configure(suites)
+        try:
+            self._apt("apt-get", "update", "--error-on=any")
+        except Unavailable:
+            # not every release has updates or security: leave out what isn't there
+            needed = 2 if self.release != self.base else 1
+            there = [s for n, s in enumerate(suites) if n < needed or self._listed(s[0])]
+            self._configure(there)
+            self._apt("apt-get", "update", "--error-on=any")
 
     def _listed(self, suite: str) -> bool:
         names = self.root / "state" / "lists"

@@ -88,7 +88,7 @@ def test_what_is_said_to_refer_to_an_object_does() -> None:
     leaked = {row["addr"] for row in dump.truth["objects"]["slab_refs"]["leftover"]["leaked"]}
     refs = {ref["holder"]: ref["addr"] for ref in dump.truth["refs"]}
     assert set(refs.values()) < leaked
-    read = _read(dump, {holder: 8 for holder in refs})
+    read = _read(dump, dict.fromkeys(refs, 8))
     assert {h: int.from_bytes(read[h], "little") for h in refs} == {
         holder: int(address, 16) for holder, address in refs.items()
     }
