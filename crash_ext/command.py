@@ -12,7 +12,7 @@ import getopt
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
-from crash_ext.host.target import Target, host_module
+from crash_ext.host.target import ByteOrder, Target, host_module
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
 from crash_ext.report.jsonl import VERSION, Encoder, encoder, hexadecimal
@@ -132,12 +132,12 @@ class Call:
 _sessions: Dict[int, Slub] = {}
 
 
-def session(crash: object) -> Slub:
+def session(crash: object, byteorder: ByteOrder = sys.byteorder) -> Slub:
     """The allocator of this crash session: kept, with its page scan, as long as crash runs."""
     slub = _sessions.get(id(crash))
     if slub is None:
         _sessions.clear()
-        slub = _sessions[id(crash)] = Slub(Target(crash))
+        slub = _sessions[id(crash)] = Slub(Target(crash, byteorder))
     return slub
 
 

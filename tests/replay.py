@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import lru_cache
 from typing import Iterable, List
 
 from crash_ext import slabdup, slabobjs
-from crash_ext.command import run
+from crash_ext.command import run, session
+from crash_ext.slub.layout import UnsupportedAllocator
 from mocks.crash_module import FakeCrash, install
 from mocks.recording import Recording, find, load
 
@@ -32,6 +33,8 @@ def run_command(fake: FakeCrash, name: str, arguments: Iterable[str]) -> str:
     """The same with the arguments already split."""
     stream = io.StringIO()
     with install(fake), redirect_stdout(stream), redirect_stderr(stream):
+        with suppress(UnsupportedAllocator):
+            session(fake, fake.image.byteorder)
         run(COMMANDS[name], list(arguments))
     return stream.getvalue()
 

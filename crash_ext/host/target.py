@@ -18,6 +18,8 @@ ByteOrder = Literal["little", "big"]
 
 _RANGE_STEP = 1 << 24
 """Bytes: the smallest memory section of any architecture (ppc64's SECTION_SIZE_BITS)."""
+_RANGE_STEPS = 1 << 22
+"""So many at the most, whatever a damaged max_pfn says: 64 TB in smallest sections."""
 
 
 def host_module() -> Any:
@@ -161,10 +163,13 @@ class Target:
         end = self._end_of_memory()
         if size is None:
             return
+        step = _RANGE_STEP
+        while end // step > _RANGE_STEPS:
+            step *= 2
         start, count, first = 0, 0, 0
-        for physical in range(0, end, _RANGE_STEP):
+        for physical in range(0, end, step):
             page = self._phys_to_page(physical)
-            pages = min(_RANGE_STEP, end - physical) // self.page_size
+            pages = min(step, end - physical) // self.page_size
             if count and page == start + count * size:
                 count += pages
                 continue

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On a heap of any layout, every object is told as it is: complete sets, nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Set
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mocks.crash_module import FakeCrash
+from mocks.heap import Heap
+from mocks.layouts import LAYOUTS
+from mocks.strategies import heaps
+from tests.replay import run_command
+
+EXAMPLES = settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def _records(heap: Heap, name: str, *arguments: str) -> List[Dict[str, Any]]:
+    text = run_command(FakeCrash(heap.image), name, ["-j", *arguments])
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _by_state(records: List[Dict[str, Any]]) -> Dict[str, Set[int]]:
+    found: Dict[str, Set[int]] = {}
+    for row in records:
+        if row["type"] == "object":
+            address = int(row["address"], 16)
+            assert all(address not in others for others in found.values()), "listed twice"
+            found.setdefault(row["state"], set()).add(address)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+@EXAMPLES
+@given(data=st.data())
+def test_every_object_of_every_cache_is_told_as_it_is(name: str, data: st.DataObject) -> None:
+    heap = data.draw(heaps(LAYOUTS[name]))
+    for address, truth in heap.truth().items():
+        records = _records(heap, "slabobjs", "-f", "-b", "0", f"{address:x}")
+        assert [row["text"] for row in records if row["type"] == "problem"] == []
+        states = _by_state(records)
+        assert states.pop("allocated", set()) == truth.allocated
+        assert states.pop("free", set()) == truth.free
+        assert states.pop("freed, RCU pending", set()) == truth.rcu
+        assert states == {}
+        assert {int(r["address"], 16) for r in records if r["type"] == "slab"} == truth.slabs
+        assert records[-1]["complete"] is True
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+@EXAMPLES
+@given(data=st.data())
+def test_the_leftovers_are_those_that_were_left_behind(name: str, data: st.DataObject) -> None:
+    heap = data.draw(heaps(LAYOUTS[name]))
+    records = _records(heap, "slabdup", "-a")
+    told = {int(r["address"], 16): r["state"] for r in records if r["type"] == "cache"}
+    wanted = {
+        cache.address: "live" if cache.refcount else "leftover"
+        for cache in heap.caches
+        if cache.refcount or heap.truth()[cache.address].allocated
+    }
+    assert {address: told.get(address) for address in wanted} == wanted
+    assert set(told) == {cache.address for cache in heap.caches}
