@@ -100,6 +100,8 @@ class Slab(NamedTuple):
     """The list it's on: partial, full, cpu N, cpu N partial; "-" for a slab on none."""
     cpu: Optional[int] = None
     """The CPU whose slab it is."""
+    doubt: Optional[str] = None
+    """Why it may not be the cache's at all; then its objects are unknown."""
     cpu_freelist: int = 0
     """kmem_cache_cpu.freelist of that CPU: free objects that inuse counts as used."""
 

@@ -62,7 +62,7 @@ class Decoder:
             slab.base + cache.red_left, cache.size, slab.objects, cache.red_left, cache.offset
         )
         held = self._held_in(where)
-        problem = check_counters(cache, slab, self._reader.word)
+        problem = slab.doubt or check_counters(cache, slab, self._reader.word)
         if problem is not None:
             # A damaged count must not make up objects.
             where = where._replace(objects=min(slab.objects, cache.objects))

@@ -28,6 +28,7 @@ class _Claim(NamedTuple):
     node: Optional[int] = None
     cpu: Optional[int] = None
     cpu_freelist: int = 0
+    doubt: Optional[str] = None
 
 
 def for_each_slab(
@@ -42,7 +43,7 @@ def for_each_slab(
     seen: Set[int] = set()
     nodes = list(for_each_node(slub.reader, slub.layout, cache, problems))
     objects = 0
-    for claim in _claims(slub, cache, nodes, problems, lists_only):
+    for claim in _claims(slub, cache, nodes, seen, problems, lists_only):
         if claim.address in seen:
             if claim.place != NO_LIST:
                 problems.append(
@@ -61,7 +62,7 @@ def for_each_slab(
             )
             continue
         objects += slab.objects
-        yield slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist)
+        yield slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=claim.doubt)
     if not lists_only:
         _compare_counts(nodes, len(seen), objects, problems)
 
@@ -72,8 +73,14 @@ def list_nodes(slub: Slub, cache: Cache, problems: List[str]) -> List[Node]:
 
 
 def _claims(
-    slub: Slub, cache: Cache, nodes: List[Node], problems: List[str], lists_only: bool
+    slub: Slub,
+    cache: Cache,
+    nodes: List[Node],
+    seen: Set[int],
+    problems: List[str],
+    lists_only: bool,
 ) -> Iterator[_Claim]:
+    """What the lists claim, and then, with `seen` filled from it, what the pages claim."""
     for held in for_each_cpu_slabs(slub.reader, slub.layout, slub.descriptors, cache, problems):
         if held.slab:
             yield _Claim(held.slab, f"cpu {held.cpu}", None, held.cpu, held.freelist)
@@ -86,8 +93,29 @@ def _claims(
         if "full" in slub.layout.node:
             yield from _listed(slub, node, "full", problems)
     if not lists_only:
-        for address in slub.page_index().of(cache.address):
-            yield _Claim(address, NO_LIST)
+        yield from _on_no_list(slub, cache, nodes, seen)
+
+
+def _on_no_list(slub: Slub, cache: Cache, nodes: List[Node], seen: Set[int]) -> Iterator[_Claim]:
+    """The slabs that only their pages give to the cache.
+
+    A kernel of v6.0 to v6.5 frees the struct of a cache whose destroy failed (see
+    caches.list_caches()), and hands it out for the next cache: then pages of the dead
+    cache name the new one, too. Its own count of slabs gives that away, but not which
+    of them are whose.
+    """
+    unlisted = [address for address in slub.page_index().of(cache.address) if address not in seen]
+    counts = [node.nr_slabs for node in nodes]
+    doubt = None
+    if None not in counts and nodes:
+        room = sum(count or 0 for count in counts) - len(seen)
+        if len(unlisted) > room:
+            doubt = (
+                f"{len(unlisted)} slabs on no list name this cache, but by its count only"
+                f" {max(room, 0)} can be its own"
+            )
+    for address in unlisted:
+        yield _Claim(address, NO_LIST, doubt=doubt)
 
 
 def _listed(slub: Slub, node: Node, member: str, problems: List[str]) -> Iterator[_Claim]:
