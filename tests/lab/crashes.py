@@ -53,11 +53,6 @@ class Crash:
         """The folder of crash's defs.h."""
         return (self.root or Path("/")) / "usr/include/crash"
 
-    @property
-    def python(self) -> str:
-        """The Python an extension embeds: the tree's, or the one that runs the lab."""
-        return "python3"
-
     def command(self, command: Sequence[str], binds: Iterable[Path] = ()) -> List[str]:
         """The command line that runs a command where this crash lives.
 
@@ -140,8 +135,10 @@ def options_for(kernel: str, version: str) -> Sequence[str]:
 
 
 def build_loader(version: str) -> Path:
-    """pyextend.so for that crash and the Python that lives where it does."""
+    """pyextend.so for that crash and the Python (python3) that lives where it does."""
     this = crash(version)
+    which = this.command(["python3", "-c", "import sys; print(sys.executable, sys.version)"])
+    python = subprocess.run(which, check=True, capture_output=True, text=True).stdout
     sources = sorted((_CHECKOUT / "crash_ext" / "host").glob("*.[ch]"))
 
     def build(folder: Path) -> None:
@@ -149,9 +146,10 @@ def build_loader(version: str) -> Path:
         names = " ".join(str(s) for s in sources if s.suffix == ".c")
         line = (
             f"gcc -std=gnu11 -O2 -g -fPIC -shared -Wall -Wextra -Werror"
-            f" $({this.python}-config --includes) -isystem {_inside(this, this.include)} -DX86_64"
-            f""" '-DPYEXTEND_PYTHON="'$({this.python} -c 'import sys; print(sys.executable)')'"'"""
-            f" -o {out} {names} $({this.python}-config --ldflags --embed)"
+            f" $(python3-config --includes) -isystem {_inside(this, this.include)} -DX86_64"
+            f""" '-DPYEXTEND_PYTHON="{python.split()[0]}"'"""
+            """ '-DPYEXTEND_CRASH_RELEASE="'$(crash -v | sed -n 's/^crash //p')'"'"""
+            f" -o {out} {names} $(python3-config --ldflags --embed)"
         )
         done = subprocess.run(
             this.command(["sh", "-c", line]),
@@ -160,7 +158,7 @@ def build_loader(version: str) -> Path:
         if done.returncode:
             raise RuntimeError(f"the loader does not compile for {version}:\n{done.stdout}")
 
-    key = cache.digest(*sources, Path(__file__), str(this.root))
+    key = cache.digest(*sources, Path(__file__), str(this.root), python)
     return cache.once("loaders", f"{version}-{key}", build) / "pyextend.so"
 
 
