@@ -76,22 +76,32 @@ venv: $(BUILD)/venv/.test  ## build/venv with everything that checks and tests n
 
 # --- The loader ----------------------------------------------------------------------------
 
+# Asked every time, written only when the answer is another one. Without an answer (headers
+# alone are enough to build) the loader judges a crash by the sizes of its structs.
+$(BUILD)/crash.env: FORCE
+	@mkdir -p '$(@D)'
+	@release=$$('$(CRASH)' -v 2>/dev/null | sed -nE 's/^crash ([^ ]+).*/\1/p') || true; \
+	[ -n "$$release" ] || echo 'crash: $(CRASH) does not tell its release' >&2; \
+	said="CRASH_CFLAGS=$${release:+'-DPYEXTEND_CRASH_RELEASE=\"$$release\"'}"; \
+	[ "$$said" = "$$(cat '$@' 2>/dev/null)" ] || printf '%s\n' "$$said" >'$@'
+
 # crash's header is not ours to make warning-free. It finds the machine by itself.
-COMPILE = $(CC) -std=gnu11 $(CFLAGS) -fPIC $(WARNINGS) -isystem '$(CRASH_INCLUDE)' $$PY_CFLAGS
+COMPILE = $(CC) -std=gnu11 $(CFLAGS) -fPIC $(WARNINGS) -isystem '$(CRASH_INCLUDE)' \
+	$$CRASH_CFLAGS $$PY_CFLAGS
 
 define link-loader
 	@test -f '$(CRASH_INCLUDE)/defs.h' || { echo 'make: no defs.h in $(CRASH_INCLUDE): install' \
 		"crash's headers or give CRASH_INCLUDE=" >&2; exit 1; }
 	@mkdir -p '$(@D)'
-	@. '$(BUILD_DIR)/python.env'; set -x; \
+	@. '$(BUILD_DIR)/python.env'; . '$(BUILD_DIR)/crash.env'; set -x; \
 		$(COMPILE) $(1) -shared -o '$@' $(HOST_C) $(LDFLAGS) $$PY_LIBS
 endef
 
-$(BUILD)/pyextend.so: $(HOST_C) $(HOST_H) $(BUILD)/python.env $(BUILD)/venv/.made
+$(BUILD)/pyextend.so: $(HOST_C) $(HOST_H) $(BUILD)/crash.env $(BUILD)/python.env $(BUILD)/venv/.made
 	$(call link-loader,-DPYEXTEND_PYTHON='"$(VENV_BIN)/python"')
 
 # What gets installed may not lean on this directory: it runs the Python it is linked with.
-$(BUILD)/install/pyextend.so: $(HOST_C) $(HOST_H) $(BUILD)/python.env
+$(BUILD)/install/pyextend.so: $(HOST_C) $(HOST_H) $(BUILD)/crash.env $(BUILD)/python.env
 	$(call link-loader)
 
 .PHONY: install
@@ -133,7 +143,7 @@ check: $(BUILD)/venv/.test $(BUILD)/pyextend.so  ## style, types, arrows between
 	'$(VENV_BIN)/lint-imports' --config setup.cfg --cache-dir '$(BUILD)/cache/import_linter' \
 		>'$(BUILD)/imports.txt' || { cat '$(BUILD)/imports.txt'; exit 1; }
 	'$(VENV_BIN)/vermin' --quiet -t=3.8- --no-tips --violations crash_ext
-	. '$(BUILD_DIR)/python.env'; $(COMPILE) -Wshadow -fsyntax-only $(HOST_C)
+	. '$(BUILD_DIR)/python.env'; . '$(BUILD_DIR)/crash.env'; $(COMPILE) -Wshadow -fsyntax-only $(HOST_C)
 
 .PHONY: test
 test:  ## install what is missing, check, and run all tests
