@@ -249,7 +249,9 @@ class _Listing:
         address = decoded.first + index * cache.size
         state = STATE_NAMES[decoded.states[index]]
         note = decoded.notes.get(index)
-        length = cache.object_size if self._wanted.bytes is None else self._wanted.bytes
+        length = decoded.length or cache.object_size
+        if self._wanted.bytes is not None:
+            length = self._wanted.bytes
         data: Optional[bytes] = b""
         unreadable = ""
         if memory is not None and length <= cache.size - cache.red_left:

@@ -12,6 +12,7 @@ from crash_ext.reader import Reader
 from crash_ext.slub.caches import CacheList, list_caches
 from crash_ext.slub.descriptor import Descriptors
 from crash_ext.slub.freelist import KeyForm
+from crash_ext.slub.kfence import Kfence, find_kfence
 from crash_ext.slub.layout import Layout
 from crash_ext.slub.pending import Pending, find_deferred
 from crash_ext.slub.scan import PageIndex, Progress, scan_pages
@@ -31,6 +32,7 @@ class Slub:
         self._caches: Optional[CacheList] = None
         self._index: Optional[PageIndex] = None
         self._deferred: Optional[Pending] = None
+        self._kfence: Optional[Kfence] = None
 
     def listed_caches(self) -> CacheList:
         """The caches of slab_caches, walked once until forget_caches()."""
@@ -41,7 +43,8 @@ class Slub:
     def page_index(self) -> PageIndex:
         """All slab pages by cache: one scan over the page structures a session."""
         if self._index is None:
-            self._index = scan_pages(self.reader, self.layout, self.progress)
+            skip = self.kfence([]).holds
+            self._index = scan_pages(self.reader, self.layout, skip, self.progress)
         return self._index
 
     def deferred(self, problems: List[str]) -> Pending:
@@ -53,10 +56,17 @@ class Slub:
             self._deferred = find_deferred(self.reader, self.layout, self.descriptors, problems)
         return self._deferred
 
+    def kfence(self, problems: List[str]) -> Kfence:
+        """The KFENCE pool, read until forget_caches(); problems as for deferred()."""
+        if self._kfence is None:
+            self._kfence = find_kfence(self.reader, problems)
+        return self._kfence
+
     def forget_caches(self) -> None:
         """Walk the kernel's lists anew at the next question: a live kernel moves on."""
         self._caches = None
         self._deferred = None
+        self._kfence = None
 
     def forget(self) -> None:
         """Scan the pages anew, too."""

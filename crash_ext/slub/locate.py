@@ -11,6 +11,8 @@ from typing import List, NamedTuple, Optional
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import read_cache
+from crash_ext.slub.descriptor import SlabError
+from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import Cache, SlabObjects
 from crash_ext.slub.objects import Decoder
 from crash_ext.slub.slabs import NO_LIST, for_each_slab
@@ -39,6 +41,8 @@ def locate_address(slub: Slub, caches: List[Cache], address: int) -> Optional[Lo
     found = locate_page(slub, caches, page)
     if found is None:
         return None
+    if found.objects.slab.place == PLACE:
+        return found._replace(number=0, offset=address - found.objects.first)
     slot, rest = divmod(address - found.objects.slab.base, found.cache.size)
     inside = 0 <= slot < len(found.objects.states)
     return found._replace(number=slot if inside else None, offset=rest - found.cache.red_left)
@@ -58,11 +62,25 @@ def locate_page(slub: Slub, caches: List[Cache], page: int) -> Optional[Located]
         return None
     if not marked:
         return None
+    if slub.kfence([]).holds(head):
+        return _in_kfence(slub, caches, head)
     owner = slub.descriptors.read(head, NO_LIST).cache
-    cache = next((known for known in caches if known.address == owner), None)
-    if cache is None:
-        cache = read_cache(slub.reader, slub.layout, owner, listed=False)
+    cache = _cache(slub, caches, owner)
     return Located(cache, _with_place(slub, cache, head), None, 0)
+
+
+def _cache(slub: Slub, caches: List[Cache], address: int) -> Cache:
+    for known in caches:
+        if known.address == address:
+            return known
+    return read_cache(slub.reader, slub.layout, address, listed=False)
+
+
+def _in_kfence(slub: Slub, caches: List[Cache], page: int) -> Located:
+    for found in slub.kfence([]).objects:
+        if found.page == page:
+            return Located(_cache(slub, caches, found.cache), found.as_slab(), None, 0)
+    raise SlabError(f"slab {page:x}: a page of the KFENCE pool without an allocated object")
 
 
 def _with_place(slub: Slub, cache: Cache, address: int) -> SlabObjects:

@@ -97,7 +97,8 @@ class Slab(NamedTuple):
     node: Optional[int]
     """NUMA node; None where it can't be told."""
     place: str
-    """The list it's on: partial, full, cpu N, cpu N partial; "-" for a slab on none."""
+    """The list it's on: partial, full, cpu N, cpu N partial; kfence
+    for a page of the KFENCE pool; "-" for a slab on none."""
     cpu: Optional[int] = None
     """The CPU whose slab it is."""
     doubt: Optional[str] = None
@@ -120,6 +121,8 @@ class SlabObjects(NamedTuple):
     """Object index -> what holds it, for free objects that aren't on the slab's freelist."""
     memory: Optional[bytes]
     """The slab's memory from slab.base on, where it was read to know the states."""
+    length: Optional[int] = None
+    """Bytes of its object where it isn't the cache's object_size (KFENCE)."""
 
     def count(self, state: int) -> int:
         """How many objects are in that state."""

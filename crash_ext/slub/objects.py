@@ -36,6 +36,8 @@ def for_each_decoded_slab(
         yield decoder.decode(slab)
     if not lists_only:
         decoder.report_strays()
+    for found in slub.kfence(problems).of(cache.address):
+        yield found.as_slab()
 
 
 class Decoder:

@@ -36,8 +36,13 @@ class PageIndex:
         return self.slabs.get(cache, array("Q"))
 
 
-def scan_pages(reader: Reader, layout: Layout, progress: Progress) -> PageIndex:
-    """Index every slab page of the kernel by the cache that its descriptor names."""
+def scan_pages(
+    reader: Reader, layout: Layout, skip: Callable[[int], bool], progress: Progress
+) -> PageIndex:
+    """Index every slab page of the kernel by the cache that its descriptor names.
+
+    skip: says of a struct page * that its descriptor is not to be believed.
+    """
     index = PageIndex()
     ranges = list(reader.page_ranges())
     total = sum(count for _, count in ranges)
@@ -50,7 +55,17 @@ def scan_pages(reader: Reader, layout: Layout, progress: Progress) -> PageIndex:
             _scan_chunk(reader, layout, index, find, address, pages)
             done += pages
             progress(done, total)
+    _drop(index, skip)
     return index
+
+
+def _drop(index: PageIndex, skip: Callable[[int], bool]) -> None:
+    for owner, pages in list(index.slabs.items()):
+        kept = array("Q", [page for page in pages if not skip(page)])
+        if kept:
+            index.slabs[owner] = kept
+        else:
+            del index.slabs[owner]
 
 
 _Found = List[Tuple[int, int]]
