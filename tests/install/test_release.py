@@ -31,5 +31,8 @@ def test_loader_is_built_anew_for_another_crash(tmp_path: pathlib.Path) -> None:
 def test_crash_that_is_not_there_leaves_the_release_out(tmp_path: pathlib.Path) -> None:
     machine = Machine(tmp_path)
     done = machine.make("build/crash.env", "CRASH=/no/such/crash")
-    assert (done.returncode, done.stdout) == (0, "crash: /no/such/crash does not tell its release\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "crash: /no/such/crash does not tell its release\n",
+    )
     assert (machine.source / "build" / "crash.env").read_text() == "CRASH_CFLAGS=\n"
