@@ -32,6 +32,7 @@ SCENARIOS = {
     "twins": Setup(("twins",)),
     "debug": Setup(("debug",), arguments=f"slub_debug=FZPU,slab_dbg* {_LONG_LOG}"),
     "big": Setup(("big",), memory=2048),
+    "kfence": Setup(("leak",), arguments="kfence.sample_interval=1"),
     "all": Setup(("leak+sizes+ctor+rcu+full+twins",), arguments=_LONG_LOG),
 }
 """all: several in one boot, for tests that want many kinds of caches side by side.
