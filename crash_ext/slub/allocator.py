@@ -59,7 +59,7 @@ class Slub:
     def kfence(self, problems: List[str]) -> Kfence:
         """The KFENCE pool, read until forget_caches(); problems as for deferred()."""
         if self._kfence is None:
-            self._kfence = find_kfence(self.reader, problems)
+            self._kfence = find_kfence(self.reader, self.descriptors, problems)
         return self._kfence
 
     def forget_caches(self) -> None:

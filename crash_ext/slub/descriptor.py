@@ -68,6 +68,13 @@ class Descriptors:
             return layout.page.value(data, "first_page")
         return page
 
+    def node_of(self, page: int) -> Optional[int]:
+        """The NUMA node of the page whose struct page is at `page`, None: can't be told."""
+        try:
+            return self._node(self._reader.read(page, self._length))
+        except ReadError:
+            return None
+
     def is_slab(self, page: bytes) -> bool:
         """Whether these bytes of a struct page are those of a slab's first page."""
         mark = self._layout.slab_mark
@@ -78,8 +85,8 @@ class Descriptors:
     ) -> Slab:
         slab = self._layout.slab
         inuse, objects, frozen = self._counters(page)
-        if node is None and self._node_mask is not None:
-            node = self._layout.page.value(page, "flags") >> self._node_shift & self._node_mask
+        if node is None:
+            node = self._node(page)
         return Slab(
             address=address,
             base=base,
@@ -91,6 +98,11 @@ class Descriptors:
             node=node,
             place=place,
         )
+
+    def _node(self, page: bytes) -> Optional[int]:
+        if self._node_mask is None:
+            return None
+        return self._layout.page.value(page, "flags") >> self._node_shift & self._node_mask
 
     def _counters(self, page: bytes) -> Tuple[int, int, bool]:
         # inuse:16, objects:15, frozen:1 in one 32-bit unit. `counters` is no help: up to

@@ -8,9 +8,10 @@ kfence_metadata, and a cache's nr_slabs doesn't count these pages.
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple
+from typing import Iterator, List, NamedTuple, Optional
 
 from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.descriptor import Descriptors
 from crash_ext.slub.members import MissingMember, Struct
 from crash_ext.slub.memory import read_symbol_number
 from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Slab, SlabObjects
@@ -35,6 +36,8 @@ class KfenceObject(NamedTuple):
     """struct page * of the page that it lies in."""
     base: int
     """Virtual address of that page."""
+    node: Optional[int]
+    """NUMA node of the page."""
 
     def as_slab(self) -> SlabObjects:
         """A slab of this one object."""
@@ -46,7 +49,7 @@ class KfenceObject(NamedTuple):
             inuse=1,
             objects=1,
             frozen=False,
-            node=None,
+            node=self.node,
             place=PLACE,
         )
         return SlabObjects(slab, self.address, bytes([self.state]), None, {}, None, self.size)
@@ -72,7 +75,7 @@ class Kfence(NamedTuple):
 NO_KFENCE = Kfence(0, 0, [])
 
 
-def find_kfence(reader: Reader, problems: List[str]) -> Kfence:
+def find_kfence(reader: Reader, descriptors: Descriptors, problems: List[str]) -> Kfence:
     """The pool of this kernel; NO_KFENCE where there's none or it is switched off.
 
     The pool is (N + 1) * 2 pages long; N isn't in the debug information. It is as many
@@ -93,7 +96,7 @@ def find_kfence(reader: Reader, problems: List[str]) -> Kfence:
     pointed = read_symbol_number(reader, "kfence_metadata", reader.word)
     for table in (pointed, symbol):
         objects: List[KfenceObject] = []
-        count = _read_table(reader, struct, size, pool, table or 0, objects)
+        count = _read_table(reader, descriptors, struct, size, pool, table or 0, objects)
         if count:
             return _pool(reader, pool, count, objects, problems)
     problems.append(f"KFENCE: no metadata for the pool at {pool:x}")
@@ -102,6 +105,7 @@ def find_kfence(reader: Reader, problems: List[str]) -> Kfence:
 
 def _read_table(
     reader: Reader,
+    descriptors: Descriptors,
     struct: Struct,
     size: int,
     pool: int,
@@ -128,7 +132,8 @@ def _read_table(
         if state is not None and page is not None:
             length, cache = struct.value(data, "size"), struct.pointer(data, "cache")
             length = min(length, base + reader.page_size - address)
-            objects.append(KfenceObject(address, length, cache, state, page, base))
+            node = descriptors.node_of(page)
+            objects.append(KfenceObject(address, length, cache, state, page, base, node))
     return _BOUND
 
 

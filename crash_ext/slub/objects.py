@@ -15,6 +15,7 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.freelist import KEY_FORMS, Geometry, Key, KeyForm, follow, key_of, word_reader
+from crash_ext.slub.kfence import KfenceObject
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObjects
 from crash_ext.slub.pending import for_each_pending_sheaf
 from crash_ext.slub.sheaves import Freed, for_each_sheaf, read_sheaf
@@ -34,10 +35,10 @@ def for_each_decoded_slab(
     decoder = Decoder(slub, cache, problems)
     for slab in for_each_slab(slub, cache, problems, lists_only):
         yield decoder.decode(slab)
+    for found in slub.kfence(problems).of(cache.address):
+        yield decoder.decode_kfence(found)
     if not lists_only:
         decoder.report_strays()
-    for found in slub.kfence(problems).of(cache.address):
-        yield found.as_slab()
 
 
 class Decoder:
@@ -100,6 +101,15 @@ class Decoder:
             states[index] = freed.state
             notes[index] = freed.note
         return SlabObjects(slab, where.first, bytes(states), None, notes, memory)
+
+    def decode_kfence(self, found: KfenceObject) -> SlabObjects:
+        """An object of the KFENCE pool. A sheaf may have been filled with it."""
+        objects = found.as_slab()
+        freed = self._held.get(found.address)
+        if freed is None:
+            return objects
+        self._claimed += 1
+        return objects._replace(states=bytes([freed.state]), notes={0: freed.note})
 
     def report_strays(self) -> None:
         """After all slabs: say how many objects in sheaves were in none of them."""
