@@ -145,6 +145,7 @@ class _Listing:
             name=name_field(cache.name),
             state=state.kind,
             reason=state.reason,
+            alias=self._selection.alias or None,
             object_size=cache.object_size,
             size=cache.size,
             slabs=len(everything),
@@ -154,6 +155,8 @@ class _Listing:
         )
         if self._call.json:
             return
+        if self._selection.alias:
+            print(f"{self._selection.alias} is merged into {printable(cache.name)}:")
         print(CACHE_HEAD)
         print(
             cache_line(

@@ -33,6 +33,10 @@ def compare_caches(slub: Slub, surveys: Sequence[Survey]) -> Iterator[Row]:
     yield row("state", (survey.state.kind for survey in surveys))
     yield row("on slab_caches", (cache.listed for cache in caches))
     yield row("refcount", (cache.refcount for cache in caches))
+    if any(slub.aliases(cache) for cache in caches):
+        yield row("aliases", (_names(slub.aliases(cache)) for cache in caches))
+    if any(cache.root for cache in caches):
+        yield row("memcg child of", (f"{c.root:x}" if c.root else None for c in caches))
     for field in ("object_size", "size", "align", "inuse", "offset"):
         yield row(field, (getattr(cache, field) for cache in caches))
     yield row("red_left_pad", (cache.red_left for cache in caches))
@@ -50,6 +54,10 @@ def compare_caches(slub: Slub, surveys: Sequence[Survey]) -> Iterator[Row]:
         yield row(f"{name} slabs", (count.slabs for count in counts))
         yield row(f"{name} objects", (count.objects for count in counts))
         yield row(f"{name} allocated", (count.allocated for count in counts))
+
+
+def _names(names: List[bytes]) -> Optional[str]:
+    return " ".join(name.decode("ascii", "backslashreplace") for name in names) or None
 
 
 def symbol_text(slub: Slub, address: int) -> Optional[str]:

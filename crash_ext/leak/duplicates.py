@@ -44,10 +44,11 @@ def find_groups(slub: Slub, caches: Iterable[Cache], lists_only: bool = False) -
     """The names that several of the caches have, and the leftovers, in the caches' order.
 
     A cache of its own name that is listed and has references is nobody's leftover, and
-    isn't counted: that would cost reading every slab of the kernel.
+    isn't counted: that would cost reading every slab of the kernel. Nor are memcg child
+    caches: the kernel names them by cgroup, and may do so twice.
     """
     for name, members in by_name(caches).items():
-        several = name is not None and len(members) > 1
+        several = name is not None and sum(not cache.root for cache in members) > 1
         if several or any(cache.refcount == 0 or not cache.listed for cache in members):
             yield Group(name, [survey_cache(slub, cache, lists_only) for cache in members])
 
@@ -64,7 +65,8 @@ def total(groups: Iterable[Group]) -> Totals:
     """Count the groups; a name that one cache alone has is no group."""
     several = leftovers = objects = slabs = held = 0
     for group in groups:
-        several += group.name is not None and len(group.members) > 1
+        roots = [member for member in group.members if not member.cache.root]
+        several += group.name is not None and len(roots) > 1
         for member in group.members:
             if member.state.kind == LEFTOVER:
                 leftovers += 1

@@ -27,6 +27,8 @@ class Selection(NamedTuple):
     cache: Cache
     slab: Optional[Located] = None
     """Set for a slab or an object: slab.number says which object, None for all."""
+    alias: str = ""
+    """The argument, where it is another name of a merged cache."""
 
 
 def select(slub: Slub, caches: List[Cache], argument: str) -> List[Selection]:
@@ -37,10 +39,10 @@ def select(slub: Slub, caches: List[Cache], argument: str) -> List[Selection]:
     \NAME, as in crash's own kmem.
     """
     if argument.startswith("\\"):
-        return _by_name(caches, argument[1:])
+        return _by_name(slub, caches, argument[1:])
     address = _hexadecimal(argument)
     if address is None:
-        return _by_name(caches, argument)
+        return _by_name(slub, caches, argument)
     return [_by_address(slub, caches, argument, address)]
 
 
@@ -51,9 +53,10 @@ def _hexadecimal(argument: str) -> Optional[int]:
     return int(digits, 16)
 
 
-def _by_name(caches: List[Cache], name: str) -> List[Selection]:
+def _by_name(slub: Slub, caches: List[Cache], name: str) -> List[Selection]:
     wanted = name.encode("utf-8", "surrogateescape")
     found = [Selection(cache) for cache in caches if cache.name == wanted]
+    found += [Selection(cache, None, name) for cache in caches if wanted in slub.aliases(cache)]
     if not found:
         raise SelectionError(f"{name}: no cache has this name")
     return found

@@ -6,14 +6,16 @@ The other rooms get this object; it does no decoding itself.
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from crash_ext.reader import Reader
+from crash_ext.slub.aliases import find_aliases
 from crash_ext.slub.caches import CacheList, list_caches
 from crash_ext.slub.descriptor import Descriptors
 from crash_ext.slub.freelist import KeyForm
 from crash_ext.slub.kfence import Kfence, find_kfence
 from crash_ext.slub.layout import Layout
+from crash_ext.slub.model import Cache
 from crash_ext.slub.pending import Pending, find_deferred
 from crash_ext.slub.scan import PageIndex, Progress, scan_pages
 
@@ -33,6 +35,7 @@ class Slub:
         self._index: Optional[PageIndex] = None
         self._deferred: Optional[Pending] = None
         self._kfence: Optional[Kfence] = None
+        self._aliases: Optional[Dict[int, List[bytes]]] = None
 
     def listed_caches(self) -> CacheList:
         """The caches of slab_caches, walked once until forget_caches()."""
@@ -62,11 +65,18 @@ class Slub:
             self._kfence = find_kfence(self.reader, self.descriptors, problems)
         return self._kfence
 
+    def aliases(self, cache: Cache) -> List[bytes]:
+        """The other names under which a merged cache is in use, as sysfs has them."""
+        if self._aliases is None:
+            self._aliases = find_aliases(self.reader, [])
+        return [name for name in self._aliases.get(cache.address, []) if name != cache.name]
+
     def forget_caches(self) -> None:
         """Walk the kernel's lists anew at the next question: a live kernel moves on."""
         self._caches = None
         self._deferred = None
         self._kfence = None
+        self._aliases = None
 
     def forget(self) -> None:
         """Scan the pages anew, too."""

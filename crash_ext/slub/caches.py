@@ -11,6 +11,7 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.layout import Layout
+from crash_ext.slub.memcg import root_cache
 from crash_ext.slub.memory import read_string, read_symbol_number, walk_both_ways
 from crash_ext.slub.model import Cache, Node
 
@@ -84,6 +85,7 @@ def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Ca
         max_objects=max(objects, most),
         list_next=struct.pointer(data, "list"),
         list_prev=int.from_bytes(data[links + word : links + 2 * word], reader.byteorder),
+        root=root_cache(reader, address),
         cpu_slab=struct.pointer(data, "cpu_slab") if "cpu_slab" in struct else None,
         cpu_sheaves=struct.pointer(data, "cpu_sheaves") if "cpu_sheaves" in struct else None,
     )

@@ -84,9 +84,13 @@ def _in_kfence(slub: Slub, caches: List[Cache], page: int) -> Located:
 
 
 def _with_place(slub: Slub, cache: Cache, address: int) -> SlabObjects:
-    """Decode one slab, looked up on the cache's lists: they say what else is free in it."""
+    """Decode one slab, looked up among all of the cache's.
+
+    Its list says what else is free in it, and all others whether it is the cache's at all.
+    """
     decoder = Decoder(slub, cache, [])
-    for slab in for_each_slab(slub, cache, [], lists_only=True):
-        if slab.address == address:
-            return decoder.decode(slab)
+    for lists_only in (True, False):
+        for slab in for_each_slab(slub, cache, [], lists_only):
+            if slab.address == address:
+                return decoder.decode(slab)
     return decoder.decode(slub.descriptors.read(address, NO_LIST))

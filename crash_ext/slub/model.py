@@ -62,6 +62,8 @@ class Cache(NamedTuple):
     list_next: int
     """kmem_cache.list.next."""
     list_prev: int
+    root: int
+    """struct kmem_cache * that it's a memcg child of; 0 for a root cache."""
     cpu_slab: Optional[int]
     """struct kmem_cache_cpu __percpu *; None where the kernel has none."""
     cpu_sheaves: Optional[int]

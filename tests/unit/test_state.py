@@ -30,6 +30,7 @@ CACHE = Cache(
     max_objects=32,
     list_next=0xFFFF888000020068,
     list_prev=0xFFFF888000030068,
+    root=0,
     cpu_slab=None,
     cpu_sheaves=None,
 )
