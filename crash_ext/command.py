@@ -17,7 +17,7 @@ from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
 from crash_ext.report.jsonl import VERSION, Encoder, encoder, hexadecimal
 from crash_ext.report.progress import Progress
-from crash_ext.report.text import plural, printable
+from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.layout import UnsupportedAllocator
 from crash_ext.slub.model import Cache
@@ -117,7 +117,7 @@ class Call:
         if cache is not None:
             text = f"{cache.address:x} {printable(cache.name)}: {text}"
         sys.stdout.flush()
-        sys.stderr.write(f"{self._name}: {text}\n")
+        sys.stderr.write(f"{self._name}: {visible(text)}\n")
 
     def end(self, fields: Dict[str, object], failure: str = "") -> None:
         """The last JSON record: whether the output is complete, and if not, why."""

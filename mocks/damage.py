@@ -119,7 +119,7 @@ def _words(heap: Heap, start: int, size: int, what: str) -> _Places:
 def _cache_words(heap: Heap, rng: Random) -> _Places:
     # As much as is allocated: up to node[nr_node_ids].
     cache = rng.choice(_caches(heap))
-    return _words(heap, cache.address, heap.caches[1].object_size, "kmem_cache")
+    return _words(heap, cache.address, heap.caches[0].object_size, "kmem_cache")
 
 
 def _node_words(heap: Heap, rng: Random) -> _Places:

@@ -20,6 +20,15 @@ def printable(name: Optional[bytes]) -> str:
     )
 
 
+def visible(text: str) -> str:
+    r"""A message that quotes a user's argument, which may be a name out of the dump.
+
+    Printable ASCII stays as it is, the backslash too; anything else becomes \xNN.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in data)
+
+
 def plural(count: int, noun: str) -> str:
     """ "1 slab", "2 slabs" """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

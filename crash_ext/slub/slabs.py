@@ -8,7 +8,7 @@ numbers. Knows slabs; objects are objects.py's.
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Set
+from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import for_each_node
@@ -40,7 +40,7 @@ def for_each_slab(
     What is wrong (an unreadable list, a slab on two lists or of another cache, a count
     that differs from the kernel's) goes to `problems`, and the rest is still found.
     """
-    seen: Set[int] = set()
+    seen: Dict[int, bool] = {}
     nodes = list(for_each_node(slub.reader, slub.layout, cache, problems))
     objects = 0
     for claim in _claims(slub, cache, nodes, seen, problems, lists_only):
@@ -50,7 +50,7 @@ def for_each_slab(
                     f"slab {claim.address:x}: on two lists, the second is {claim.place}"
                 )
             continue
-        seen.add(claim.address)
+        seen[claim.address] = False
         try:
             slab = slub.descriptors.read(claim.address, claim.place, claim.node)
         except SlabError as error:
@@ -61,10 +61,11 @@ def for_each_slab(
                 f"slab {slab.address:x}: on the list {claim.place} but of cache {slab.cache:x}"
             )
             continue
+        seen[claim.address] = True
         objects += slab.objects
         yield slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=claim.doubt)
     if not lists_only:
-        _compare_counts(nodes, len(seen), objects, problems)
+        _compare_counts(nodes, sum(seen.values()), objects, problems)
 
 
 def list_nodes(slub: Slub, cache: Cache, problems: List[str]) -> List[Node]:
@@ -76,11 +77,14 @@ def _claims(
     slub: Slub,
     cache: Cache,
     nodes: List[Node],
-    seen: Set[int],
+    seen: Dict[int, bool],
     problems: List[str],
     lists_only: bool,
 ) -> Iterator[_Claim]:
-    """What the lists claim, and then, with `seen` filled from it, what the pages claim."""
+    """What the lists claim, and then, with `seen` filled from it, what the pages claim.
+
+    seen: address -> whether it is a slab of the cache. A damaged link claims what is none.
+    """
     for held in for_each_cpu_slabs(slub.reader, slub.layout, slub.descriptors, cache, problems):
         if held.slab:
             yield _Claim(held.slab, f"cpu {held.cpu}", None, held.cpu, held.freelist)
@@ -96,7 +100,9 @@ def _claims(
         yield from _on_no_list(slub, cache, nodes, seen)
 
 
-def _on_no_list(slub: Slub, cache: Cache, nodes: List[Node], seen: Set[int]) -> Iterator[_Claim]:
+def _on_no_list(
+    slub: Slub, cache: Cache, nodes: List[Node], seen: Dict[int, bool]
+) -> Iterator[_Claim]:
     """The slabs that only their pages give to the cache.
 
     A kernel of v6.0 to v6.5 frees the struct of a cache whose destroy failed (see
@@ -108,7 +114,7 @@ def _on_no_list(slub: Slub, cache: Cache, nodes: List[Node], seen: Set[int]) -> 
     counts = [node.nr_slabs for node in nodes]
     doubt = None
     if None not in counts and nodes:
-        room = sum(count or 0 for count in counts) - len(seen)
+        room = sum(count or 0 for count in counts) - sum(seen.values())
         if len(unlisted) > room:
             doubt = (
                 f"{len(unlisted)} slabs on no list name this cache, but by its count only"
