@@ -18,6 +18,7 @@ from crash_ext.slub.freelist import KEY_FORMS, Geometry, Key, KeyForm, follow, k
 from crash_ext.slub.kfence import KfenceObject
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObjects
 from crash_ext.slub.pending import for_each_pending_sheaf
+from crash_ext.slub.redzone import cross_check
 from crash_ext.slub.sheaves import Freed, for_each_sheaf, read_sheaf
 from crash_ext.slub.slabs import for_each_slab
 
@@ -57,6 +58,7 @@ class Decoder:
         self._held_order = sorted(self._held)
         self._deferred = slub.deferred(problems)
         self._claimed = 0
+        self._red_zones = bool(cache.flags & slub.layout.flags.mask("RED_ZONE"))
 
     def decode(self, slab: Slab) -> SlabObjects:
         """The slab with the state of each of its objects. Never raises on bad memory."""
@@ -100,7 +102,23 @@ class Decoder:
                 return _unknown(slab, where, text, memory)
             states[index] = freed.state
             notes[index] = freed.note
+        if self._red_zones:
+            memory = self._cross_check(slab, where, memory, states)
         return SlabObjects(slab, where.first, bytes(states), None, notes, memory)
+
+    def _cross_check(
+        self, slab: Slab, where: Geometry, memory: Optional[bytes], states: bytearray
+    ) -> Optional[bytes]:
+        """Let the red zones contradict the states; the slab's memory, where it can be read."""
+        if memory is None:
+            try:
+                memory = self._reader.read(slab.base, slab.objects * self._cache.size)
+            except ReadError:
+                return None
+        verdict = cross_check(self._cache, where, memory, bytes(states))
+        states[:] = verdict.states
+        self._problems.extend(verdict.remarks)
+        return memory
 
     def decode_kfence(self, found: KfenceObject) -> SlabObjects:
         """An object of the KFENCE pool. A sheaf may have been filled with it."""
