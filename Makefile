@@ -151,6 +151,12 @@ test:  ## install what is missing, check, and run all tests
 	@$(MAKE) check
 	'$(VENV_BIN)/python' -m pytest
 
+.PHONY: test-matrix
+test-matrix:  ## every kernel, scenario and crash (ONLY="6.1 leak"; README=yes keeps the table)
+	@$(MAKE) packages
+	@$(MAKE) venv
+	@'$(VENV_BIN)/python' -m tests.lab.matrix $(if $(README),--readme) $(ONLY)
+
 .PHONY: golden
 golden: $(BUILD)/venv/.test  ## write the golden files anew: read their diff before a commit
 	'$(VENV_BIN)/python' -m tests.golden

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The matrix: what counts as a failure, that it goes on behind one, what README gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Dict, List
+
+import pytest
+
+from tests.lab import KERNELS, SCENARIOS, Unavailable, matrix
+from tests.lab.judge import Verdict
+
+RIGHT = Verdict(caches=2, objects=5)
+
+
+@pytest.fixture(name="verdicts")
+def fixture_verdicts(monkeypatch: pytest.MonkeyPatch) -> Dict[str, Any]:
+    """Kernel -> its verdict in every run, or the exception that ends it. No crash runs."""
+    verdicts: Dict[str, Any] = dict.fromkeys(KERNELS, RIGHT)
+    truth = {"caches": {"slab_test": {"live": {}, "leftover": {}}}}
+
+    def dump(kernel: str, scenario: str) -> SimpleNamespace:
+        log = f"[0.0] Linux version {kernel}.0-cloud (gcc) #1 SMP Debian {kernel}.7-1 (2026-01-01)"
+        return SimpleNamespace(kernel=kernel, scenario=scenario, log=log, truth=truth)
+
+    def judge(specimen: SimpleNamespace, _version: str) -> Verdict:
+        verdict = verdicts[specimen.kernel]
+        if isinstance(verdict, Exception):
+            raise verdict
+        assert isinstance(verdict, Verdict)
+        return verdict
+
+    monkeypatch.setattr(matrix, "dump", dump)
+    monkeypatch.setattr(matrix, "judge", judge)
+    return verdicts
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> List[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.usefixtures("verdicts")
+def test_all_right_is_one_row_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert matrix.main([]) == 0
+    head, *rows, last = lines(capsys)
+    assert tuple(head.split()) == matrix.HEAD
+    assert len(rows) == len(matrix.runs()) == len(set(rows))
+    assert {row.split()[1] for row in rows} == set(SCENARIOS) - {"all"}
+    assert rows[0].split() == ["5.10", "leak", "8.0.2", "2/2", "5/5", "0", "0"]
+    assert last.startswith(f"{len(rows)} passed, 0 failed in ")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "row", "reason"),
+    [
+        (Verdict(2, 4, missing={"aa"}), "2/2 4/5 1 0 failed", "missing: aa"),
+        (Verdict(2, 5, extra={"cc", "bb"}), "2/2 5/5 0 2 failed", "extra: bb cc"),
+        (Verdict(1, 5, wrong_caches=["aa: no"]), "1/2 5/5 0 0 failed", "cache aa: no"),
+        (Verdict(2, 5, wrong_contents={"aa"}), "2/2 5/5 0 0 failed", "wrong contents: aa"),
+        (Verdict(2, 5, problems=["odd"]), "2/2 5/5 0 0 failed", "problem: odd"),
+        (Verdict(2, 0), "2/2 0/0 0 0 failed", "the module's account lists no allocated object"),
+        (Unavailable("gone"), "0/0 0/0 0 0 failed", "Unavailable: gone"),
+        (AssertionError("twice"), "0/0 0/0 0 0 failed", "AssertionError: twice"),
+    ],
+)
+def test_what_is_wrong_fails_with_its_reason_and_the_rest_goes_on(
+    verdicts: Dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    verdict: object,
+    row: str,
+    reason: str,
+) -> None:
+    verdicts["6.1"] = verdict
+    assert matrix.main(["leak"]) == 1
+    said = lines(capsys)
+    first = next(number for number, line in enumerate(said) if line.startswith("6.1 "))
+    assert said[first].split()[3:] == row.split()
+    assert said[first + 1] == f"    {reason}"
+    assert [line for line in said if line.startswith("7.3 ")]
+    assert said[-1].startswith("6 passed, 2 failed in ")
+
+
+def test_many_addresses_are_counted(
+    verdicts: Dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdicts["6.1"] = Verdict(2, 5, missing={f"{n:x}" for n in range(100, 120)})
+    assert matrix.main(["leak", "6.1", "9.0.2"]) == 1
+    assert lines(capsys)[2] == "    missing: 64 65 66 67 68 69 6a 6b and 12 more"
+
+
+def test_readme_gets_the_table_between_its_marks(verdicts: Dict[str, Any], tmp_path: Path) -> None:
+    verdicts["7.3"] = Unavailable("gone")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{matrix.BEGIN}\nold\n{matrix.END}\nafter\n")
+    assert matrix.main(["--readme"], readme) == 1
+    before, begin, *table, packages, end, after = readme.read_text().splitlines()
+    assert (before, begin, end, after) == ("before", matrix.BEGIN, matrix.END, "after")
+    assert table[0] == "| kernel | scenario | crash | caches | objects | missing | extra |"
+    assert table[2] == "| 5.10 | leak | 8.0.2, 9.0.2 | 2/2 | 5/5 | 0 | 0 |"
+    assert any(line.startswith("| 7.3 | leak |") and "**failed**" in line for line in table)
+    assert packages.endswith("Kernel packages: 5.10.7-1, 6.1.7-1, 6.12.7-1, 7.3.7-1.")
+
+
+@pytest.mark.usefixtures("verdicts")
+@pytest.mark.parametrize("words", [["nosuch"], ["--readme", "leak"], ["leak", "rcu"]])
+def test_what_cannot_be_meant_is_refused(words: List[str], tmp_path: Path) -> None:
+    assert matrix.main(words, tmp_path / "README.md") == 2
+
+
+@pytest.mark.usefixtures("verdicts")
+def test_a_readme_without_marks_is_left_alone(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing\n")
+    with pytest.raises(ValueError, match="lacks the lines"):
+        matrix.main(["--readme"], readme)
+    assert readme.read_text() == "nothing\n"
