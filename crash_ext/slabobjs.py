@@ -16,6 +16,8 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
 from crash_ext.command import Call, Command, UsageError, run
+from crash_ext.host.settings import redzone_on
+from crash_ext.host.target import host_module
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
 from crash_ext.reader import ReadError
@@ -53,6 +55,8 @@ class _Wanted(NamedTuple):
     """Objects of a cache at the most."""
     bytes: Optional[int]
     """Of each object's contents; None for object_size."""
+    slots: bool
+    """Where a red zone comes first, its address, too."""
 
 
 def main(call: Call) -> Dict[str, object]:
@@ -67,6 +71,7 @@ def main(call: Call) -> Dict[str, object]:
         node=call.number("-n"),
         limit=call.number("-l"),
         bytes=call.number("-b"),
+        slots=redzone_on(host_module()),
     )
     shown = 0
     for selection in call.selections():
@@ -273,15 +278,22 @@ class _Listing:
             index=index,
             state=state,
             held_by=note,
+            slot=hexadecimal(address - cache.red_left),
             data=None if data is None else data.hex(),
         )
         if not call.json:
-            print(object_line(address, state, note) + self._pointed(address))
+            print(object_line(address, state, note) + self._slot(address) + self._pointed(address))
             if data:
                 reader = call.slub.reader
                 print(*rd_lines(address, data, reader.word, reader.byteorder), sep="\n")
         if unreadable:
             call.error(f"object {address:x}: {unreadable}", cache)
+
+    def _slot(self, address: int) -> str:
+        """Where the object's red zone starts: the address that kmem shows, `set redzone on`."""
+        if not self._wanted.slots or not self._cache.red_left:
+            return ""
+        return f"  red zone from {address - self._cache.red_left:x}"
 
     def _pointed(self, address: int) -> str:
         """Where in the object the given address points, unless to its start."""
@@ -324,6 +336,10 @@ COMMAND = Command(
   The LIST column says where a slab is: "cpu N" (CPU N allocates from it), "cpu
   N partial", "partial" or "full" (lists of its node; "full" only in caches that
   store their users), or "-": on no list, as full slabs of other caches are.
+
+  The address of an object is what its user has.  In a cache with red zones "kmem"
+  shows where the zone before it starts, unless "set redzone off"; with that
+  setting on, this address stands beside the object, too.
 
   From Linux 6.18 on free objects may lie in sheaves of a CPU or a node, or wait
   for an RCU grace period; these are known as free, and -f says where they are.
