@@ -79,7 +79,7 @@ class _Tree:
                 continue
             if at in seen or len(seen) >= LIST_BOUND:
                 problems.append(f"aliases: /sys/kernel/slab: cycle at {at:x}")
-                return
+                continue
             seen.add(at)
             data = reader.read(at, self._link.span())
             stack += [self._link.pointer(data, "rb_left"), self._link.pointer(data, "rb_right")]
