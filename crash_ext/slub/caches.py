@@ -64,6 +64,10 @@ def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Ca
     # the first time stays.
     if not flags & layout.flags.mask("RED_ZONE"):
         red_left = 0
+    if red_left + inuse > size:
+        raise CacheError(
+            f"{address:x}: no struct kmem_cache: red_left_pad {red_left}, inuse {inuse}, size {size}"
+        )
     links = struct.offset("list")
     word = reader.word
     return Cache(

@@ -231,6 +231,7 @@ def _in_sheaves(slub: Slub, cache: Cache, problems: List[str]) -> Dict[int, Free
     if slub.layout.sheaves is None or not cache.cpu_sheaves:
         return {}
     reader, layout = slub.reader, slub.layout
+    before = len(problems)
     sheaves = list(for_each_sheaf(reader, layout, cache, problems))
     known: Set[int] = {sheaf.address for sheaf in sheaves}
     sheaves += for_each_pending_sheaf(
@@ -242,6 +243,8 @@ def _in_sheaves(slub: Slub, cache: Cache, problems: List[str]) -> Dict[int, Free
             if address in held:
                 problems.append(f"{address:x}: in {held[address].note} and in {freed.note}, too")
             held[address] = freed
+    if len(problems) > before:
+        problems.append("what the lost sheaves hold is taken for allocated")
     return held
 
 

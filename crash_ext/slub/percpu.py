@@ -40,7 +40,10 @@ def for_each_cpu_slabs(
     be read goes to `problems`.
     """
     struct = layout.cpu
-    if struct is None or not cache.cpu_slab:
+    if struct is None:
+        return
+    if not cache.cpu_slab:
+        problems.append("cpu_slab is 0: what CPUs hold can't be told")
         return
     for cpu in reader.possible_cpus():
         address = reader.percpu(cache.cpu_slab, cpu)
@@ -53,9 +56,12 @@ def for_each_cpu_slabs(
             continue
         slab = struct.pointer(data, layout.cpu_page)
         chain = struct.pointer(data, "partial") if "partial" in struct else 0
+        freelist = struct.pointer(data, "freelist")
+        if freelist and not slab:
+            problems.append(f"cpu {cpu}: freelist {freelist:x}, but no slab")
         partial = _chain(layout, descriptors, chain, cpu, problems)
         if slab or partial:
-            yield CpuSlabs(cpu, slab, struct.pointer(data, "freelist") if slab else 0, partial)
+            yield CpuSlabs(cpu, slab, freelist if slab else 0, partial)
 
 
 def _chain(

@@ -18,6 +18,8 @@ from crash_ext.slub.model import Cache, Node, Slab
 from crash_ext.slub.percpu import for_each_cpu_slabs
 
 NO_LIST = "-"
+_DEBUGGING = ("CONSISTENCY_CHECKS", "RED_ZONE", "POISON", "STORE_USER", "TRACE")
+"""SLAB_DEBUG_FLAGS: a cache with one of these has no per-CPU slabs."""
 
 
 class _Claim(NamedTuple):
@@ -63,9 +65,22 @@ def for_each_slab(
             continue
         seen[claim.address] = True
         objects += slab.objects
-        yield slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=claim.doubt)
+        doubt = claim.doubt or _no_cpu(slub, cache, slab)
+        yield slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=doubt)
     if not lists_only:
         _compare_counts(nodes, sum(seen.values()), objects, problems)
+
+
+def _no_cpu(slub: Slub, cache: Cache, slab: Slab) -> Optional[str]:
+    """Why a frozen slab that no CPU holds is doubtful: a lost CPU may have freed its objects.
+
+    As long as there are per-CPU slabs (up to v6.19), they and only they are frozen; in a
+    cache with debugging also a slab that has failed the kernel's own check.
+    """
+    debugging = any(cache.flags & slub.layout.flags.mask(name) for name in _DEBUGGING)
+    if slub.layout.cpu is None or debugging or not slab.frozen or slab.place.startswith("cpu "):
+        return None
+    return "frozen, but no CPU has it"
 
 
 def list_nodes(slub: Slub, cache: Cache, problems: List[str]) -> List[Node]:
