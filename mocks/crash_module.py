@@ -73,16 +73,18 @@ class FakeCrash(ModuleType):
     # symbols --------------------------------------------------------------------------
 
     def symbol_exists(self, *args: Any) -> int:
-        _checked(args, _name)
-        return int(args[0] in self.image.symbols)
+        return int(self.sym2addr(*args) != 0)
 
     def sym2addr(self, *args: Any) -> int:
         _checked(args, _name)
-        return self.image.symbols.get(args[0], 0)
+        if args[0] not in self.image.symbols:
+            self.image.missing("symbol", args[0])
+            return 0
+        return self.image.symbols[args[0]]
 
     def sym2alladdr(self, *args: Any) -> List[int]:
-        _checked(args, _name)
-        return [self.image.symbols[args[0]]] if args[0] in self.image.symbols else []
+        address = self.sym2addr(*args)
+        return [address] if address else []
 
     def addr2sym(self, *args: Any) -> Any:
         """Strict: str or None. Loose: (str, offset) or (None, None)."""
@@ -151,22 +153,34 @@ class FakeCrash(ModuleType):
 
     def struct_size(self, *args: Any) -> int:
         _checked(args, _name)
-        found = self.image.structs.get(_bare(args[0]))
-        return found[0] if found else -1
+        struct = self._struct(args[0])
+        return self.image.sizeof(struct) if struct else -1
 
     def member_offset(self, *args: Any) -> int:
         _checked(args, _name, _name)
-        found = self.image.member(_bare(args[0]), args[1])
+        struct = self._struct(args[0])
+        found = self.image.member(struct, args[1]) if struct else None
         return found[0] if found else -1
 
     def member_size(self, *args: Any) -> int:
         _checked(args, _name, _name)
-        found = self.image.member(_bare(args[0]), args[1])
+        struct = self._struct(args[0])
+        found = self.image.member(struct, args[1]) if struct else None
         return found[1] if found else 0
 
     def enumerator_value(self, *args: Any) -> Optional[int]:
         _checked(args, _name)
+        if args[0] not in self.image.enums:
+            self.image.missing("enumerator", args[0])
         return self.image.enums.get(args[0])
+
+    def _struct(self, name: str) -> Optional[str]:
+        """The struct's name without "struct", None where there's none."""
+        bare = _bare(name)
+        if bare in self.image.structs:
+            return bare
+        self.image.missing("struct", bare)
+        return None
 
     def gdb_typeinfo(self, *args: Any) -> Dict[str, Any]:
         if len(args) != 1 or args[0] not in self.typeinfo:
@@ -209,6 +223,8 @@ class FakeCrash(ModuleType):
         self.commands_run.append(line)
         words = line.split()
         answer = self.commands.get(line, self.commands.get(words[0] if words else ""))
+        if answer is None:
+            answer = self.image.commands.get(line)
         if answer is None:
             answer = self._builtin(words)
         if isinstance(answer, str):

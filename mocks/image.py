@@ -7,7 +7,7 @@ It knows bytes at addresses and names. It doesn't know crash, nor what a slab is
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Dict, Iterator, List, Literal, Optional, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Literal, Optional, Tuple
 
 ByteOrder = Literal["little", "big"]
 
@@ -25,6 +25,13 @@ class Hole(Exception):
         super().__init__(f"{size} bytes at {address:x}: not in the image")
         self.address = address
         self.size = size
+
+
+class NotRecorded(AssertionError):
+    """A question that nobody asked when the recording was made: nobody knows the answer."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: not asked when this was recorded; tests/record records it anew")
 
 
 class Image:
@@ -46,6 +53,15 @@ class Image:
         """(name, first address, end) of each loaded module."""
         self.symbol_reach = 0x10000
         """An address this far behind the last symbol below it belongs to none any more."""
+        self.symbol_names: Dict[int, Optional[Tuple[str, int]]] = {}
+        """Address -> (name, offset), where a recording says so; None: crash knows no name."""
+        self.asked_in_vain: Optional[FrozenSet[str]] = None
+        """What the recorded kernel is known not to have, as missing() names it.
+
+        None: symbols, structs, enums are all that there is.
+        """
+        self.commands: Dict[str, str] = {}
+        """A command line -> what crash answered to it, where a recording says so."""
         self.page_offset = 0
         """Direct map: virtual = page_offset + physical."""
         self.vmemmap = 0
@@ -165,11 +181,23 @@ class Image:
 
     def symbol_at(self, address: int) -> Optional[Tuple[str, int]]:
         """(name, offset) of the nearest symbol at or below, if it's near enough."""
+        if self.asked_in_vain is not None:
+            if address not in self.symbol_names:
+                raise NotRecorded(f"the name of {address:x}")
+            return self.symbol_names[address]
         below = [(value, name) for name, value in self.symbols.items() if value <= address]
         if not below:
             return None
         value, name = max(below)
         return (name, address - value) if address - value < self.symbol_reach else None
+
+    def missing(self, kind: str, name: str) -> None:
+        """To be called for what isn't there: raises NotRecorded where that isn't sure.
+
+        kind: symbol, struct or enumerator.
+        """
+        if self.asked_in_vain is not None and f"{kind} {name}" not in self.asked_in_vain:
+            raise NotRecorded(f"{kind} {name}")
 
     # page frames ----------------------------------------------------------------------
 

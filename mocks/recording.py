@@ -50,6 +50,9 @@ class Recording:
     To be loaded again a recording needs nr_cpu_ids and nr_node_ids here; save() adds the rest.
     """
 
+    outputs: Dict[str, str] = field(default_factory=dict)
+    """Command line -> what it printed in real crash when this was recorded."""
+
     @property
     def log(self) -> str:
         return self.image.log
@@ -84,6 +87,7 @@ def load(path: Union[str, Path]) -> Recording:
         members = {member["name"]: _place(member) for member in struct["members"]}
         image.structs[name] = (struct["size"], members)
     image.enums.update(layout["enums"])
+    _add_limits(image, values)
     _add_page_flags(image, values)
     image.page_offset = int(values["page_offset"], 16)
     image.vmemmap = int(values["vmemmap"], 16)
@@ -95,7 +99,10 @@ def load(path: Union[str, Path]) -> Recording:
     _add_variables(image, values)
     caches = [(int(cache["addr"], 16), cache["name"]) for cache in document["caches"]]
     note = document["note"]
-    return Recording(document["kernel"], note, image, caches, document["truth"], values)
+    return Recording(
+        document["kernel"], note, image, caches, document["truth"], values,
+        document.get("outputs", {}),
+    )  # fmt: skip
 
 
 def save(recording: Recording, path: Union[str, Path]) -> None:
@@ -119,6 +126,11 @@ def save(recording: Recording, path: Union[str, Path]) -> None:
             "page_size": image.page_size,
         }
     )
+    if image.commands:
+        symbols["commands"] = image.commands
+    if image.asked_in_vain is not None:
+        symbols["asked_in_vain"] = sorted(image.asked_in_vain)
+        symbols["symbol_names"] = {hex(a): name for a, name in image.symbol_names.items()}
     document = {
         "kernel": recording.kernel,
         "note": recording.note,
@@ -132,6 +144,7 @@ def save(recording: Recording, path: Union[str, Path]) -> None:
         "memory": {hex(start): b64encode(data).decode() for start, data in image.extents()},
         "log": image.log,
         "truth": recording.truth,
+        "outputs": recording.outputs,
     }
     # Neither a time nor a name in the header: the same recording is the same file.
     with open(path, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
@@ -147,6 +160,16 @@ def _place(member: Mapping[str, Any]) -> Tuple[int, int]:
 def _struct(size: int, members: Mapping[str, Tuple[int, int]]) -> Dict[str, Any]:
     listed = [{"name": n, "offset": o, "size": s} for n, (o, s) in members.items()]
     return {"size": size, "members": listed}
+
+
+def _add_limits(image: Image, values: Dict[str, Any]) -> None:
+    """What a recording by tests/record knows of its own limits; others know none."""
+    in_vain = values.pop("asked_in_vain", None)
+    if in_vain is not None:
+        image.asked_in_vain = frozenset(in_vain)
+    image.commands.update(values.pop("commands", {}))
+    for address, name in values.pop("symbol_names", {}).items():
+        image.symbol_names[int(address, 16)] = None if name is None else (name[0], name[1])
 
 
 def _add_page_flags(image: Image, values: Mapping[str, Any]) -> None:
