@@ -29,7 +29,7 @@ from crash_ext.report.caches import (
     object_line,
     slab_line,
 )
-from crash_ext.report.hexdump import rd_lines
+from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.text import plural, printable
 from crash_ext.slub.model import (
@@ -99,6 +99,7 @@ class _Listing:
         self._cache: Cache = selection.cache
         self._shown = 0
         self._left_out = 0
+        self._rd: Optional[RdForm] = None
 
     def show(self) -> int:
         """Write it; the number of objects shown."""
@@ -236,8 +237,12 @@ class _Listing:
             text = f"slab {slab.address:x}: {decoded.problem}: its objects are unknown"
             self._call.error(text, self._cache)
         memory = self._memory(decoded, indices)
-        for index in indices:
-            self._object(decoded, index, memory)
+        length = self._length(decoded)
+        if memory is None or self._call.json or length > self._cache.size - self._cache.red_left:
+            for index in indices:
+                self._object(decoded, index, length, memory)
+        else:
+            self._whole_slab(decoded, indices, memory, length)
 
     def _memory(self, decoded: SlabObjects, indices: List[int]) -> Optional[bytes]:
         """The slab's memory in one read; None where it can't be had, or isn't needed whole."""
@@ -251,19 +256,53 @@ class _Listing:
             # Some of its pages may be there: each object is read alone, and says so if not.
             return None
 
-    def _object(self, decoded: SlabObjects, index: int, memory: Optional[bytes]) -> None:
+    def _length(self, decoded: SlabObjects) -> int:
+        """Bytes of contents to show of each of the slab's objects."""
+        if self._wanted.bytes is not None:
+            return self._wanted.bytes
+        return decoded.length or self._cache.object_size
+
+    def _whole_slab(
+        self, decoded: SlabObjects, indices: List[int], memory: bytes, length: int
+    ) -> None:
+        """The objects as text, out of the slab's memory: all in one write."""
+        self._shown += len(indices)
+        form = self._form(length)
+        first, size, shift = decoded.first, self._cache.size, decoded.first - decoded.slab.base
+        parts: List[str] = []
+        for index in indices:
+            start = index * size
+            parts.append(self._head(decoded, index))
+            if length:
+                parts.append(
+                    form.text(first + start, memory[shift + start : shift + start + length])
+                )
+        print("\n".join(parts))
+
+    def _head(self, decoded: SlabObjects, index: int) -> str:
+        """The object's own line, before its contents."""
+        address = decoded.first + index * self._cache.size
+        state = STATE_NAMES[decoded.states[index]]
+        line = object_line(address, state, decoded.notes.get(index))
+        if self._wanted.slots and self._cache.red_left:
+            # What kmem shows as its address with `set redzone on`.
+            line += f"  red zone from {address - self._cache.red_left:x}"
+        chosen = self._selection.slab
+        if chosen is not None and chosen.offset:
+            line += f"  {address + chosen.offset:x} is at {chosen.offset:+#x}"
+        return line
+
+    def _object(
+        self, decoded: SlabObjects, index: int, length: int, memory: Optional[bytes]
+    ) -> None:
+        """One object, its contents out of the slab's memory or read by themselves."""
         self._shown += 1
         call, cache = self._call, self._cache
         address = decoded.first + index * cache.size
-        state = STATE_NAMES[decoded.states[index]]
-        note = decoded.notes.get(index)
-        length = decoded.length or cache.object_size
-        if self._wanted.bytes is not None:
-            length = self._wanted.bytes
         data: Optional[bytes] = b""
         unreadable = ""
-        if memory is not None and length <= cache.size - cache.red_left:
-            start = address - decoded.slab.base
+        start = address - decoded.slab.base
+        if memory is not None and start + length <= len(memory):
             data = memory[start : start + length]
         elif length:
             try:
@@ -276,31 +315,23 @@ class _Listing:
             slab=hexadecimal(decoded.slab.address),
             address=hexadecimal(address),
             index=index,
-            state=state,
-            held_by=note,
+            state=STATE_NAMES[decoded.states[index]],
+            held_by=decoded.notes.get(index),
             slot=hexadecimal(address - cache.red_left),
             data=None if data is None else data.hex(),
         )
         if not call.json:
-            print(object_line(address, state, note) + self._slot(address) + self._pointed(address))
+            print(self._head(decoded, index))
             if data:
-                reader = call.slub.reader
-                print(*rd_lines(address, data, reader.word, reader.byteorder), sep="\n")
+                print(self._form(len(data)).text(address, data))
         if unreadable:
             call.error(f"object {address:x}: {unreadable}", cache)
 
-    def _slot(self, address: int) -> str:
-        """Where the object's red zone starts: the address that kmem shows, `set redzone on`."""
-        if not self._wanted.slots or not self._cache.red_left:
-            return ""
-        return f"  red zone from {address - self._cache.red_left:x}"
-
-    def _pointed(self, address: int) -> str:
-        """Where in the object the given address points, unless to its start."""
-        chosen = self._selection.slab
-        if chosen is None or not chosen.offset:
-            return ""
-        return f"  {address + chosen.offset:x} is at {chosen.offset:+#x}"
+    def _form(self, length: int) -> RdForm:
+        if self._rd is None or self._rd.length != length:
+            reader = self._call.slub.reader
+            self._rd = RdForm(length, reader.word, reader.byteorder)
+        return self._rd
 
 
 COMMAND = Command(
@@ -337,9 +368,9 @@ COMMAND = Command(
   N partial", "partial" or "full" (lists of its node; "full" only in caches that
   store their users), or "-": on no list, as full slabs of other caches are.
 
-  The address of an object is what its user has.  In a cache with red zones "kmem"
-  shows where the zone before it starts, unless "set redzone off"; with that
-  setting on, this address stands beside the object, too.
+  The address of an object is what its user has.  In a cache with red zones
+  "kmem" shows where the zone before it starts, unless "set redzone off"; with
+  that setting on, this address stands beside the object, too.
 
   From Linux 6.18 on free objects may lie in sheaves of a CPU or a node, or wait
   for an RCU grace period; these are known as free, and -f says where they are.

@@ -15,7 +15,7 @@ from pytest_mock import MockerFixture
 
 from crash_ext.report import table
 from crash_ext.report.caches import cache_line, object_line, slab_line
-from crash_ext.report.hexdump import rd_lines
+from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import encoder, name_field
 from crash_ext.report.progress import Progress
 from crash_ext.report.table import LEFT, RIGHT, plain_lines, table_lines
@@ -23,21 +23,26 @@ from crash_ext.report.text import plural, printable
 from mocks.image import ByteOrder
 
 
+def rd_lines(address: int, data: bytes, word: int, byteorder: ByteOrder) -> List[str]:
+    text = RdForm(len(data), word, byteorder).text(address, data)
+    return text.split("\n") if data else []
+
+
 def test_contents_stand_as_rd_shows_them() -> None:
     """Taken from crash 8.0.2: `rd ffff8f4f82a3f700 2`."""
     data = bytes.fromhex("4b43414ab8000000736c61625f746573")
-    assert list(rd_lines(0xFFFF8F4F82A3F700, data, 8, "little")) == [
+    assert rd_lines(0xFFFF8F4F82A3F700, data, 8, "little") == [
         "ffff8f4f82a3f700:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes"
     ]
 
 
 def test_a_last_word_that_ends_inside_has_only_its_own_digits() -> None:
-    lines = list(rd_lines(0x1000, bytes(range(0x41, 0x41 + 20)), 8, "little"))
+    lines = rd_lines(0x1000, bytes(range(0x41, 0x41 + 20)), 8, "little")
     assert lines[1] == "0000000000001010:  54535251                            QRST"
 
 
 def test_big_endian_words_read_from_their_first_byte() -> None:
-    assert list(rd_lines(0xC000, b"\1\2\3\4\5\6", 4, "big")) == [
+    assert (rd_lines(0xC000, b"\1\2\3\4\5\6", 4, "big")) == [
         "0000c000:  01020304 0506                         ......"
     ]
 
