@@ -182,13 +182,26 @@ COMMAND = Command(
   cache with a reference, and leaked and live objects lie side by side in it.
 
 EXAMPLES
-  Which caches were left behind?
+  Which caches were left behind?  (The table is wider than this page.)
 
     crash> slabdup
+    CACHE             OBJSIZE  ALLOCATED  TOTAL  SLABS  ..  STATE     NAME
+    ffff8a59422f1f00       84        543    704     22  ..  live      slab_test
+    ffff8a59422f1300       84          5    160      5  ..  leftover  slab_test
+    ffff8a59422f1300 slab_test: leftover: on slab_caches, refcount 0, 5 ..
+    1 name with several caches, 1 leftover holding 5 objects in 5 slabs ..
 
   How does the leftover differ from its living twin?
 
-    crash> slabdup slab_test""",
+    crash> slabdup slab_test
+       CACHE                 ffff8a59422f1f00  ffff8a59422f1300
+       name                  slab_test         slab_test
+    *  state                 live              leftover
+       on slab_caches        yes               yes
+    *  refcount              1                 0
+       object_size           84                84
+       ...
+    *  node 0 allocated      543               5""",
 )
 
 if __name__ == "__main__":

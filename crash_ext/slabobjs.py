@@ -381,9 +381,22 @@ COMMAND = Command(
   or free.
 
 EXAMPLES
-  The objects that keep slab_test from being destroyed:
+  An object that keeps slab_test from being destroyed; its list head at +0x20
+  still points to itself, so it was never linked:
 
-    crash> slabobjs slab_test
+    crash> slabobjs -l 1 ffff8a59422f1300
+    CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
+    ffff8a59422f1300       84          5       160      5     4k  slab_test
+      SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
+      ffffec1f000aaa00  ffff8a5942aa8000     0     32          1    31  partial
+      [ffff8a5942aa8780]
+    ffff8a5942aa8780:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff8a5942aa8790:  0000003438312d74 0000000000000000   t-184...........
+    ffff8a5942aa87a0:  ffff8a5942aa87a0 ffff8a5942aa87a0   ...BY......BY...
+    ffff8a5942aa87b0:  ffff8a5942aa7f40 ffffffffc030f630   @..BY...0.0.....
+    ffff8a5942aa87c0:  00000170000000b8 000002e000000228   ....p...(.......
+    ffff8a5942aa87d0:  00000398                            ....
+    ffff8a59422f1300 slab_test: 4 objects left out (-l)
 
   Only the addresses, for other commands:
 
