@@ -12,6 +12,7 @@ import getopt
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional
 
+from crash_ext.host.settings import zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
@@ -173,13 +174,16 @@ def _run(command: Command, argv: List[str]) -> None:
     if "-h" in options:
         sys.stdout.write(help_page(command))
         return
-    slub = session(host_module())
+    crash = host_module()
+    slub = session(crash)
     if "-R" in options:
         slub.forget()
     slub.forget_caches()
     progress = Progress(command.name, sys.stderr)
     slub.progress = progress.tell
     call = Call(command, slub, options, arguments)
+    if zero_excluded_on(crash):
+        call.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
     try:
         fields = command.main(call)
     except KeyboardInterrupt:

@@ -7,12 +7,19 @@ from typing import Any
 
 
 def redzone_on(crash: Any) -> bool:
-    """Whether `set redzone` is on (crash's default): kmem then shows red zones' addresses.
+    """Whether `set redzone` is on (crash's default): kmem then shows red zones' addresses."""
+    return _is_on(crash, "redzone")
 
-    False where this crash has no such setting.
-    """
+
+def zero_excluded_on(crash: Any) -> bool:
+    """Whether `set zero_excluded` is on: pages that aren't in the dump read as zeroes."""
+    return _is_on(crash, "zero_excluded")
+
+
+def _is_on(crash: Any, setting: str) -> bool:
+    """False where this crash has no such setting."""
     try:
-        words: str = crash.exec_crash_command("set redzone")
+        answer: str = crash.exec_crash_command(f"set {setting}")
     except crash.error:
         return False
-    return words.split() == ["redzone:", "on"]
+    return answer.split() == [f"{setting}:", "on"]
