@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The matrix: what counts as a failure, that it goes on behind one, what README gets."""
+"""The matrix: what counts as a failure, that it goes on behind one, what README gets.
+
+And as much of it in real crash as each commit can wait for: many scenarios in one boot of
+each kernel, in the newest crash that opens it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from tests.lab import KERNELS, SCENARIOS, Unavailable, matrix
+from tests.lab import KERNELS, SCENARIOS, Unavailable, crashes_for, matrix
 from tests.lab.judge import Verdict
 
 RIGHT = Verdict(caches=2, objects=5)
@@ -116,3 +120,10 @@ def test_a_readme_without_marks_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lacks the lines"):
         matrix.main(["--readme"], readme)
     assert readme.read_text() == "nothing\n"
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_kernel_is_told_as_the_module_tells(kernel: str) -> None:
+    result = matrix.try_run(matrix.Run(kernel, "all", crashes_for(kernel)[-1]))
+    assert result.failures == []
+    assert result.objects[0] > 2000
