@@ -20,6 +20,8 @@ _RANGE_STEP = 1 << 24
 """Bytes: the smallest memory section of any architecture (ppc64's SECTION_SIZE_BITS)."""
 _RANGE_STEPS = 1 << 22
 """So many at the most, whatever a damaged max_pfn says: 64 TB in smallest sections."""
+_LARGEST_STEP = 1 << 30
+"""Bytes. A longer step would take a hole of any size for memory, and scan it."""
 
 
 def host_module() -> Any:
@@ -164,8 +166,9 @@ class Target:
         if size is None:
             return
         step = _RANGE_STEP
-        while end // step > _RANGE_STEPS:
+        while end // step > _RANGE_STEPS and step < _LARGEST_STEP:
             step *= 2
+        end = min(end, step * _RANGE_STEPS)
         start, count, first = 0, 0, 0
         for physical in range(0, end, step):
             page = self._phys_to_page(physical)
