@@ -66,7 +66,8 @@ def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Ca
         red_left = 0
     if red_left + inuse > size:
         raise CacheError(
-            f"{address:x}: no struct kmem_cache: red_left_pad {red_left}, inuse {inuse}, size {size}"
+            f"{address:x}: no struct kmem_cache: size {size}, red_left_pad {red_left},"
+            f" inuse {inuse}"
         )
     links = struct.offset("list")
     word = reader.word

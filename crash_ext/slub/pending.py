@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Dict, Iterator, List, Set, Tuple
 
 from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.caches import CacheError, read_cache
+from crash_ext.slub.caches import CacheError, for_each_node, read_cache
 from crash_ext.slub.descriptor import Descriptors, SlabError
 from crash_ext.slub.layout import Layout
 from crash_ext.slub.memory import LIST_BOUND, read_word
@@ -78,13 +78,13 @@ def for_each_pending_sheaf(
                     yield Sheaf(address, RCU_PENDING, f"cpu {cpu} rcu sheaf")
     callbacks = [reader.symbol(name) for name in _CALLBACKS]
     needles = [address.to_bytes(reader.word, reader.byteorder) for address in callbacks if address]
-    for owner in _caches_of(reader, descriptors, known):
+    for owner in _caches_of(reader, layout, descriptors, known, problems):
         try:
             source = read_cache(reader, layout, owner, listed=True)
         except (ReadError, CacheError) as error:
             problems.append(f"the cache of sheaves {owner:x}: {error}")
             continue
-        for address in _called_back(reader, layout, descriptors, index, source, needles):
+        for address in _called_back(reader, layout, descriptors, index, source, needles, problems):
             if address not in seen and _owner(reader, layout, address) == cache.address:
                 seen.add(address)
                 yield Sheaf(address, RCU_PENDING, "rcu sheaf")
@@ -135,17 +135,24 @@ def _owner(reader: Reader, layout: Layout, sheaf: int) -> int:
     return struct.pointer(head, "cache") if struct.value(head, "size") else 0
 
 
-def _caches_of(reader: Reader, descriptors: Descriptors, objects: Set[int]) -> Set[int]:
-    """The caches that these objects belong to."""
+def _caches_of(
+    reader: Reader,
+    layout: Layout,
+    descriptors: Descriptors,
+    sheaves: Set[int],
+    problems: List[str],
+) -> Set[int]:
+    """The caches that these sheaves are objects of."""
     caches: Set[int] = set()
-    for address in objects:
+    for address in sheaves:
         page = reader.virt_to_page(address)
         try:
             if page is not None:
                 caches.add(descriptors.read(descriptors.head(page), "-").cache)
-        except (ReadError, SlabError):
-            # The static bootstrap_sheaf lies in no slab.
-            continue
+        except (ReadError, SlabError) as error:
+            # The static bootstrap_sheaf lies in no slab, and is always empty.
+            if _owner(reader, layout, address):
+                problems.append(f"sheaf {address:x}: {error}")
     return caches
 
 
@@ -156,14 +163,20 @@ def _called_back(
     index: PageIndex,
     source: Cache,
     needles: List[bytes],
+    problems: List[str],
 ) -> Iterator[int]:
     """Objects of a cache whose rcu_head is one that call_rcu() has for a sheaf."""
-    for address in index.of(source.address):
+    lost: List[str] = []
+    slabs = index.of(source.address)
+    for address in slabs:
         try:
             slab = descriptors.read(address, "-")
             size = min(slab.objects, source.max_objects) * source.size
+            if not size:
+                raise SlabError(f"slab {address:x}: 0 objects")
             memory = reader.read(slab.base, size)
-        except (ReadError, SlabError):
+        except (ReadError, SlabError) as error:
+            lost.append(str(error))
             continue
         for needle in needles:
             at = memory.find(needle)
@@ -172,3 +185,11 @@ def _called_back(
                 if (start - source.red_left) % source.size == 0:
                     yield slab.base + start
                 at = memory.find(needle, at + 1)
+    what = f"sheaves waiting for RCU, in cache {source.address:x}"
+    if lost:
+        problems.append(f"{what}: {lost[0]} ({len(lost)} of {len(slabs)} slabs not searched)")
+    counts = [n.nr_slabs for n in for_each_node(reader, layout, source, problems)]
+    if None not in counts:
+        counted = sum(count or 0 for count in counts)
+        if counted != len(slabs):
+            problems.append(f"{what}: {len(slabs)} slabs searched, nr_slabs says {counted}")

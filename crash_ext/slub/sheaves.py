@@ -58,6 +58,9 @@ def for_each_sheaf(
             continue
         for member, state in (("main", FREE), ("spare", FREE), ("rcu_free", RCU_PENDING)):
             sheaf = struct.pointer(data, member) if member in struct else 0
+            if member == "main" and not sheaf:
+                # A CPU always has one, be it the static bootstrap_sheaf.
+                problems.append(f"cpu {cpu}: no main sheaf")
             if sheaf:
                 yield Sheaf(sheaf, state, f"cpu {cpu} sheaf")
     yield from _barns(reader, layout, cache, problems)

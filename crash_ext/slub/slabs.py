@@ -69,6 +69,12 @@ def for_each_slab(
         yield slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=doubt)
     if not lists_only:
         _compare_counts(nodes, sum(seen.values()), objects, problems)
+        unreadable = slub.page_index().unreadable
+        if unreadable and "nr_slabs" not in slub.layout.node:
+            problems.append(
+                f"{unreadable} page structures can't be read, and this kernel doesn't count"
+                " slabs: some may be missing"
+            )
 
 
 def _no_cpu(slub: Slub, cache: Cache, slab: Slab) -> Optional[str]:
