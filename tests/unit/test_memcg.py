@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Per-memcg child caches (up to v5.8) are told from duplicates by their record, not their name."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Tuple
+
+import pytest
+
+from mocks.heap import Heap
+from mocks.layouts import LAYOUTS
+from mocks.model import Cache
+from tests.unit.asked import Record, of_type, problems, records, text
+
+WITH_CHILDREN = [name for name, layout in LAYOUTS.items() if layout.memcg != "none"]
+every_record = pytest.mark.parametrize("name", WITH_CHILDREN)
+
+
+def _family(name: str) -> Tuple[Heap, Cache, List[Cache]]:
+    """A root with two children of one name: their cgroup ids came round again."""
+    heap = Heap(LAYOUTS[name], seed=9)
+    root = heap.cache("dentry", 192)
+    heap.slab(root, {0})
+    children = [heap.cache("dentry(7:docker)", 192, root=root) for _ in range(2)]
+    for number, child in enumerate(children):
+        heap.slab(child, {number})
+    return heap, root, children
+
+
+def _states(rows: List[Record]) -> Dict[int, str]:
+    return {int(row["address"], 16): row["state"] for row in of_type(rows, "cache")}
+
+
+def test_all_three_forms_of_the_record_are_built() -> None:
+    assert {LAYOUTS[name].memcg for name in WITH_CHILDREN} == {
+        "pointer",
+        "is_root_cache",
+        "root_cache",
+    }
+
+
+@every_record
+def test_children_of_one_name_are_no_duplicates(name: str) -> None:
+    heap, _, _ = _family(name)
+    rows = records(heap, "slabdup")
+    assert problems(rows) == []
+    assert of_type(rows, "cache") == []
+    assert rows[-1]["groups"] == 0
+
+
+@every_record
+def test_two_roots_of_one_name_still_are(name: str) -> None:
+    heap, root, _ = _family(name)
+    twin = heap.cache("dentry", 192)
+    rows = records(heap, "slabdup")
+    assert _states(rows) == {root.address: "live", twin.address: "live"}
+    assert rows[-1]["groups"] == 1
+
+
+@every_record
+def test_a_leftover_child_is_a_leftover(name: str) -> None:
+    heap, _, children = _family(name)
+    heap.leave_behind(children[0])
+    rows = records(heap, "slabdup")
+    assert _states(rows)[children[0].address] == "leftover"
+    assert (rows[-1]["groups"], rows[-1]["leftovers"], rows[-1]["objects"]) == (0, 1, 1)
+
+
+@every_record
+def test_a_child_is_compared_with_the_name_of_its_root(name: str) -> None:
+    heap, root, children = _family(name)
+    rows = of_type(records(heap, "slabdup", f"{children[0].address:x}"), "field")
+    (values,) = [row["values"] for row in rows if row["field"] == "memcg child of"]
+    assert values == {f"{children[0].address:x}": f"{root.address:x}"}
+
+
+@every_record
+def test_a_child_is_listed_under_its_own_name(name: str) -> None:
+    heap, _, children = _family(name)
+    rows = records(heap, "slabobjs", "dentry(7:docker)")
+    assert set(_states(rows)) == {child.address for child in children}
+    assert text(heap, "slabobjs", "dentry").count("CACHE ") == 1
+
+
+def test_a_record_that_cannot_be_read_makes_no_child() -> None:
+    heap, root, _ = _family("3.10")
+    offset = heap.layout.structs["kmem_cache"][1]["memcg_params"][0]
+    heap.image.pointer(root.address + offset, 0xDEAD0000)
+    fields = [row["field"] for row in of_type(records(heap, "slabdup", "dentry"), "field")]
+    assert "refcount" in fields
+    assert "memcg child of" not in fields
+
+
+def test_the_root_of_v3_10_that_has_a_record_is_no_child() -> None:
+    """A root gets its record with its first child: is_root_cache, and no root_cache there."""
+    heap, root, _ = _family("3.10")
+    size, members = heap.layout.structs["memcg_cache_params"]
+    record = heap.image.page_offset + (heap.image.present[0][1] - 1) * heap.image.page_size
+    heap.image.map(record, bytes(size))
+    heap.image.u8(record + members["is_root_cache"][0], 1)
+    # In a root these words are its array of children.
+    heap.image.pointer(record + members["root_cache"][0], root.address)
+    offset = heap.layout.structs["kmem_cache"][1]["memcg_params"][0]
+    heap.image.pointer(root.address + offset, record)
+    fields = [row["field"] for row in of_type(records(heap, "slabdup", "dentry"), "field")]
+    assert "memcg child of" not in fields
