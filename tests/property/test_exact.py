@@ -7,7 +7,7 @@ import json
 from typing import Any, Dict, List, Set
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mocks.crash_module import FakeCrash
@@ -18,8 +18,6 @@ from tests.replay import run_command
 
 FREEING = ["6.2", "6.5"]
 """Layouts whose failed destroy frees the struct."""
-
-EXAMPLES = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _records(heap: Heap, name: str, *arguments: str) -> List[Dict[str, Any]]:
@@ -44,7 +42,6 @@ def _by_state(records: List[Dict[str, Any]]) -> Dict[str, Set[int]]:
 
 
 @pytest.mark.parametrize("name", sorted(LAYOUTS))
-@EXAMPLES
 @given(data=st.data())
 def test_every_object_of_every_cache_is_told_as_it_is(name: str, data: st.DataObject) -> None:
     heap = data.draw(heaps(LAYOUTS[name]))
@@ -64,7 +61,6 @@ def test_every_object_of_every_cache_is_told_as_it_is(name: str, data: st.DataOb
         assert records[-1]["complete"] is not bool(texts)
 
 
-@EXAMPLES
 @given(data=st.data(), name=st.sampled_from(FREEING))
 def test_a_reused_struct_takes_no_object_of_the_dead_cache_over(
     name: str, data: st.DataObject
@@ -79,7 +75,6 @@ def test_a_reused_struct_takes_no_object_of_the_dead_cache_over(
 
 
 @pytest.mark.parametrize("name", sorted(LAYOUTS))
-@EXAMPLES
 @given(data=st.data())
 def test_the_leftovers_are_those_that_were_left_behind(name: str, data: st.DataObject) -> None:
     heap = data.draw(heaps(LAYOUTS[name]))

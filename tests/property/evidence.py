@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a damage has hit: whose words they are, by the model that the heap was built from.
+
+Knows the model and addresses; neither the commands nor what they make of it.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, Iterator, List, NamedTuple, Tuple
+
+from mocks.damage import Damage
+from mocks.heap import Heap
+from mocks.model import Cache
+
+
+class Hit(NamedTuple):
+    """One thing that a damage has hit."""
+
+    kind: str
+    """cache, node, cpu, sheaf, barn, slab (its page structures), memory (of a slab), head (of
+    slab_caches)."""
+    cache: int
+    """Whose it is: address of the kmem_cache, 0 for slab_caches itself."""
+    slab: int
+    """The slab's page, for slab and memory, else 0."""
+    start: int
+    """Address of the thing."""
+    first: int
+    """The bytes that were hit, from its start: [first, end)."""
+    end: int
+
+    def overlaps(self, offset: int, size: int) -> bool:
+        """Whether these bytes of it are among the hit ones."""
+        return self.first < offset + size and offset < self.end
+
+
+class Touched:
+    """Everything that some damages have hit."""
+
+    def __init__(self, heap: Heap, damages: Iterable[Damage]) -> None:
+        self.heap = heap
+        self.damages = list(damages)
+        things = list(_things(heap))
+        self.hits: List[Hit] = []
+        for damage in self.damages:
+            if damage.target != "page" and damage.before == damage.after:
+                continue
+            span = self.span(damage)
+            for kind, cache, slab, start, length in things:
+                first = max(span.start - start, 0)
+                end = min(span.stop - start, length)
+                if first < end:
+                    self.hits.append(Hit(kind, cache, slab, start, first, end))
+
+    def span(self, damage: Damage) -> range:
+        """The addresses that a damage has changed, or taken away."""
+        gone = damage.target == "page"
+        size = self.heap.layout.page_size if gone else self.heap.layout.word
+        return range(damage.address, damage.address + size)
+
+    def cache(self, address: int) -> bool:
+        """Anything that tells what the cache is and where its slabs and free objects are."""
+        kinds = ("cache", "node", "cpu", "sheaf", "barn")
+        return any(hit.cache == address and hit.kind in kinds for hit in self.hits)
+
+    def slab(self, page: int) -> bool:
+        """The slab's page structures or its memory."""
+        return any(hit.slab == page for hit in self.hits)
+
+    def member(self, kind: str, address: int, struct: str, *names: str) -> bool:
+        """One of these members of a cache's struct, of its node's or of a slab's descriptor.
+
+        address: of the kmem_cache, or of the slab's page.
+        """
+        members = self.heap.layout.structs[struct][1]
+        return any(
+            hit.overlaps(*members[name])
+            for hit in self.hits
+            if hit.kind == kind and address in (hit.cache, hit.slab)
+            for name in names
+            if name in members
+        )
+
+    def percpu(self, address: int, struct: str, name: str) -> bool:
+        """This member of a cache's per-CPU struct, on any CPU."""
+        if not self.heap.layout.has(struct, name):
+            return False
+        offset, size = self.heap.layout.structs[struct][1][name]
+        return any(
+            hit.overlaps(offset, size)
+            for hit in self.hits
+            if hit.kind == "cpu" and hit.cache == address
+        )
+
+    def words(self, addresses: Iterable[int]) -> bool:
+        """Whether one of the words at these addresses was hit."""
+        spans = [self.span(damage) for damage in self.damages]
+        return any(address in span for address in addresses for span in spans)
+
+
+def _things(heap: Heap) -> Iterator[Tuple[str, int, int, int, int]]:
+    """(kind, cache, slab, address, bytes) of all that the heap consists of."""
+    structs, layout = heap.layout.structs, heap.layout
+    yield "head", 0, 0, heap.image.symbols["slab_caches"], 2 * layout.word
+    for cache in heap.caches:
+        at = cache.address
+        yield "cache", at, 0, at, heap.caches[0].object_size
+        for node in cache.nodes.values():
+            yield "node", at, 0, node, structs["kmem_cache_node"][0]
+        yield from _percpu(heap, cache)
+        for barn in cache.barns.values():
+            yield "barn", at, 0, barn, structs["node_barn"][0]
+        for sheaf in cache.sheaves():
+            size = structs["slab_sheaf"][0] + sheaf.capacity * layout.word
+            yield "sheaf", at, 0, sheaf.address, size
+        for slab in cache.slabs:
+            yield "slab", at, slab.page, slab.page, structs["page"][0] << slab.order
+            yield "memory", at, slab.page, slab.va, layout.page_size << slab.order
+
+
+def _percpu(heap: Heap, cache: Cache) -> Iterator[Tuple[str, int, int, int, int]]:
+    kinds = (("kmem_cache_cpu", cache.cpu_slab), ("slub_percpu_sheaves", cache.cpu_sheaves))
+    for cpu in heap.cpus:
+        for struct, pointer in kinds:
+            if pointer:
+                address = pointer + heap.image.percpu_offsets[cpu]
+                yield "cpu", cache.address, 0, address, heap.layout.structs[struct][0]
