@@ -15,6 +15,13 @@ from tests.lab.session import SLABLEAK, run_lines
 
 VERSION = "8.0.2"
 
+REFUSED = "crash: pipe operation failed\n"
+"""crash looks for a pipe's process for a short while only: too short on a busy machine."""
+PIPED = {
+    **{f"head{attempt}": "slabdup | head -3" for attempt in range(4)},
+    **{f"one{attempt}": "slabobjs slab_test | head -1" for attempt in range(4)},
+}
+
 
 @pytest.fixture(scope="module")
 def leak() -> Dump:
@@ -58,7 +65,7 @@ def test_an_address_inside_an_object_is_that_object_alone(leak: Dump) -> None:
 
 
 def test_a_batch_file_does_in_each_line_what_a_user_expects(leak: Dump, tmp_path: Path) -> None:
-    names = ["table", "out", "zero", "nosuch", "head", "one", "help"]
+    names = ["table", "out", "zero", "nosuch", *PIPED, "help"]
     file = {name: tmp_path / name for name in names}
     lines = [
         f"extend {lab.build_loader(VERSION)}",
@@ -67,8 +74,7 @@ def test_a_batch_file_does_in_each_line_what_a_user_expects(leak: Dump, tmp_path
         f"slabobjs slab_test > {file['out']}",
         f"slabobjs 0 > {file['zero']}",
         f"slabobjs nosuch > {file['nosuch']}",
-        f"slabdup | head -3 > {file['head']}",
-        f"slabobjs slab_test | head -1 > {file['one']}",
+        *(f"{line} > {file[name]}" for name, line in PIPED.items()),
         f"extend -u {SLABLEAK.name}",
         "slabdup",
         f"extend {SLABLEAK}",
@@ -82,8 +88,11 @@ def test_a_batch_file_does_in_each_line_what_a_user_expects(leak: Dump, tmp_path
     assert text["out"].count("\n  [") == 548
     assert text["zero"] == "slabobjs: 0: not the address of a cache, a slab or an object\n"
     assert text["nosuch"] == "slabobjs: nosuch: no cache has this name\n"
-    assert text["head"].splitlines() == text["table"].splitlines()[:3]
-    assert text["one"].startswith("CACHE ")
-    assert text["one"].count("\n") == 1
+    heads = [text[name] for name in PIPED if name[:4] == "head" and text[name] != REFUSED]
+    ones = [text[name] for name in PIPED if name[:3] == "one" and text[name] != REFUSED]
+    assert heads
+    assert all(head.splitlines() == text["table"].splitlines()[:3] for head in heads)
+    assert ones
+    assert all(one.startswith("CACHE ") and one.count("\n") == 1 for one in ones)
     assert "command not found: slabdup" in said
     assert "slabobjs - allocated objects of slab caches, with their contents" in text["help"]
