@@ -157,6 +157,19 @@ test-matrix:  ## every kernel, scenario and crash (ONLY="6.1 leak"; README=yes k
 	@$(MAKE) venv
 	@'$(VENV_BIN)/python' -m tests.lab.matrix $(if $(README),--readme) $(ONLY)
 
+.PHONY: bench
+bench:  ## how fast, as ratios (COMMIT=yes, README=yes keep them; LARGEST=yes: 10^7 objects, too)
+	@$(MAKE) packages
+	@$(MAKE) venv
+	@'$(VENV_BIN)/python' -m tests.bench $(if $(COMMIT),--commit) $(if $(README),--readme) \
+		$(if $(LARGEST),--largest)
+
+FUZZ_CASES = 100000
+
+.PHONY: fuzz
+fuzz: $(BUILD)/venv/.test  ## FUZZ_CASES= damaged heaps, each under three commands; FUZZ_SEED=
+	'$(VENV_BIN)/python' -m tests.property.fuzz '$(FUZZ_CASES)' $(FUZZ_SEED)
+
 .PHONY: golden
 golden: $(BUILD)/venv/.test  ## write the golden files anew: read their diff before a commit
 	'$(VENV_BIN)/python' -m tests.golden

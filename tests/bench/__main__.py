@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measures the commands on the lab's big dump: `make bench`.
+
+    python -m tests.bench [--commit] [--readme] [--largest]
+
+--commit keeps the ratios in ratios.json, to be compared with next time; --readme writes the
+table into README.md, between the two lines that mark its place; --largest also measures a
+built image of ten million objects (minutes, some 4 GB). Exit status 1 if a target is
+missed, 2: usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, Sequence
+
+from . import growth, session, table
+from .peer import drgn_version
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+RATIOS = Path(__file__).with_name("ratios.json")
+BEGIN = "<!-- make bench README=yes: begin -->"
+END = "<!-- make bench README=yes: end -->"
+
+
+def main(words: Sequence[str]) -> int:
+    """Measure, print, keep. Exit status."""
+    if set(words) - {"--commit", "--readme", "--largest"}:
+        print(__doc__, file=sys.stderr)
+        return 2
+    of = session.subject()
+    got = session.measure(of)
+    sizes = [*growth.SIZES, *([growth.LARGEST] if "--largest" in words else [])]
+    with tempfile.TemporaryDirectory(prefix="slableak-bench-") as folder:
+        grown = growth.grow(sizes, str(Path(folder) / "out"))
+    rows = table.rows(of, got, grown)
+    committed: Dict[str, float] = {}
+    if RATIOS.exists():
+        committed = json.loads(RATIOS.read_text(encoding="utf-8"))
+    head = (
+        f"{of.objects} allocated objects in {got.slabs} slabs, kernel {of.dump.kernel},"
+        f" crash {session.CRASH}, Python {sys.version.split()[0]}, drgn {drgn_version()};"
+        f" medians of {session.ROUNDS} rounds, seconds, ratios of CPU time"
+    )
+    print(head, *table.lines(rows, committed), sep="\n")
+    if "--commit" in words:
+        kept = {row.key: round(row.ratio, 3) for row in rows if row.ratio is not None}
+        RATIOS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    if "--readme" in words:
+        write_readme(README, [head + ".", "", *table.markdown(rows)])
+    missed = [row.what for row in rows if row.met == "no"]
+    print(f"{len(missed)} targets missed" + "".join(f"\n  {what}" for what in missed))
+    return 1 if missed else 0
+
+
+def write_readme(readme: Path, text: Sequence[str]) -> None:
+    """Replace what is between the marks. ValueError if the file lacks them."""
+    before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{readme} lacks the lines that mark the table's place")
+    body = "\n".join(text)
+    readme.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Inside crash: a clock, and the floor: what only reading the bytes takes.
+
+benchstep.py calls this; what it keeps lives as long as the crash session, as crash's
+interpreter does. Asks only the module `crash` and the reader: no decoding, no caches.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Callable, Dict, List, Optional, Tuple
+
+from crash_ext.host.target import Target, host_module
+
+_PAGES_AT_ONCE = 1 << 15
+_FEWEST_PAGES = 64
+
+PYKDUMP = frozenset(
+    """Crash_build Crash_run HZ KVADDR PAGESIZE PHYSADDR UVADDR addr2mod addr2sym
+    enumerator_value error exec_crash_command exec_crash_command_bg2 gdb_typeinfo gdb_whatis
+    get_GDB_output get_epython_cmds member_offset member_size phys_to_page readInt readPtr
+    readmem register_epython_prog struct_size sym2addr sym2alladdr symbol_exists
+    version""".split()
+)
+"""What our commands may find in PyKdump's module `crash`. More is a helper of our loader."""
+
+
+class Clock:
+    """Measures this process from now on."""
+
+    def __init__(self) -> None:
+        with open("/proc/self/clear_refs", "w") as file:
+            # 5: the peak starts anew from what is resident (Linux, Documentation/filesystems/proc).
+            file.write("5")
+        self.resident = _status("VmRSS")
+        self.cpu = time.process_time()
+        self.wall = time.perf_counter()
+
+    def stop(self) -> Dict[str, float]:
+        """wall, cpu in seconds; peak: KiB above what was resident at the beginning."""
+        wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+        return {"wall": wall, "cpu": cpu, "peak": _status("VmHWM") - self.resident}
+
+
+_clock: Optional[Clock] = None
+_spans: List[Tuple[int, int]] = []
+
+
+def step(results: str, action: str, *arguments: str) -> None:
+    """One line of the crash session: ACTION [NAME]; results: the file that gets a record."""
+    global _clock  # noqa: PLW0603 - the session's one clock
+    if action == "start":
+        _clock = Clock()
+    elif action == "stop" and _clock is not None:
+        _write(results, name=arguments[0], **_clock.stop())
+    elif action == "slabs":
+        _spans[:] = _slabs(arguments[0], int(arguments[1], 16))
+        _write(results, name="slabs", count=len(_spans), bytes=sum(size for _, size in _spans))
+    elif action == "floor":
+        _timed(results, "floor", _read_slabs)
+    elif action == "pages":
+        _timed(results, "pages", _read_pages)
+    elif action == "helpers":
+        _write(results, name="helpers", names=sorted(_helpers()))
+    elif action == "pure":
+        for name in _helpers():
+            delattr(host_module(), name)
+    else:
+        raise ValueError(f"benchstep: {action}?")
+
+
+def _timed(results: str, name: str, work: Callable[[], None]) -> None:
+    clock = Clock()
+    work()
+    _write(results, name=name, **clock.stop())
+
+
+def _write(results: str, **record: object) -> None:
+    with open(results, "a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def _status(field: str) -> int:
+    """A number of /proc/self/status, KiB."""
+    with open("/proc/self/status") as file:
+        for line in file:
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+    raise LookupError(field)
+
+
+def _helpers() -> List[str]:
+    names = dir(host_module())
+    return [name for name in names if not name.startswith("_") and name not in PYKDUMP]
+
+
+def _slabs(addresses: str, cache: int) -> List[Tuple[int, int]]:
+    """(start, bytes) of each slab with one of the listed objects, in the list's order."""
+    crash = host_module()
+    order_objects = crash.readInt(cache + crash.member_offset("struct kmem_cache", "oo"), 4)
+    size = crash.readInt(cache + crash.member_offset("struct kmem_cache", "size"), 4)
+    # struct kmem_cache_order_objects (mm/slub.c): order << OO_SHIFT (16) | objects.
+    mask = -(crash.PAGESIZE << (order_objects >> 16))
+    with open(addresses) as file:
+        starts = dict.fromkeys(int(line, 16) & mask for line in file)
+    return [(start, (order_objects & 0xFFFF) * size) for start in starts]
+
+
+def _read_slabs() -> None:
+    readmem = host_module().readmem
+    for start, size in _spans:
+        readmem(start, size)
+
+
+def _read_pages() -> None:
+    crash = host_module()
+    target = Target(crash, sys.byteorder)
+    size = crash.struct_size("struct page")
+    for start, count in target.page_ranges():
+        for first in range(0, count, _PAGES_AT_ONCE):
+            _read_piece(start + first * size, min(_PAGES_AT_ONCE, count - first), size)
+
+
+def _read_piece(start: int, pages: int, size: int) -> None:
+    crash = host_module()
+    try:
+        crash.readmem(start, pages * size)
+    except crash.error:
+        if pages > _FEWEST_PAGES:
+            half = pages // 2
+            _read_piece(start, half, size)
+            _read_piece(start + half * size, pages - half, size)

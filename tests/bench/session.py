@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The measured sessions of crash: which lines are typed, what came of it.
+
+Every command is typed as a user types it, its output to a file, between two lines that
+start and stop the clock (floor.py). Knows no target and judges nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Sequence
+
+from tests import lab
+from tests.lab.session import SLABLEAK
+
+from .peer import drgn_python
+
+CRASH = "8.0.2"
+KERNEL = "6.1"
+ROUNDS = 5
+SLABS_SAMPLED = 20
+OBJECTS_SAMPLED = 2000
+
+_HERE = Path(__file__).resolve().parent
+_PATIENCE = 3600
+"""Seconds for a session; a busy machine needs many."""
+
+Record = Dict[str, Any]
+Times = Dict[str, List[Record]]
+"""Name of a step -> its records, one a round."""
+
+
+class Subject(NamedTuple):
+    """The dump and what in it is measured."""
+
+    dump: lab.Dump
+    cache: str
+    """Address of the kmem_cache with a million allocated objects."""
+    small: str
+    """Address of one with three."""
+    objects: int
+    """Allocated in the large one, by the module's account."""
+
+
+class Measured(NamedTuple):
+    """What the sessions gave."""
+
+    rounds: Times
+    """Of the one session with the rounds."""
+    pure: Times
+    """The same without the loader's helpers; empty if it offers none."""
+    fresh: Times
+    """One sample from each new session: `extend`, and each command's peak memory."""
+    slabs: int
+    """With allocated objects: how many a sample of slabs stands for."""
+
+
+def subject() -> Subject:
+    """The lab's big dump, made if need be."""
+    dump = lab.dump(KERNEL, "big")
+    roles = dump.truth["caches"]["slab_big"]
+    counts = roles["live"]["counts"]
+    return Subject(
+        dump, roles["live"]["kmem_cache"], roles["leftover"]["kmem_cache"], int(counts["live"])
+    )
+
+
+def measure(of: Subject) -> Measured:
+    """All sessions, one after the other."""
+    with tempfile.TemporaryDirectory(prefix="slableak-bench-") as name:
+        folder = Path(name)
+        fresh: Times = defaultdict(list)
+        for number, (step, line) in enumerate(_fresh_lines(of)):
+            out = folder / "addresses" if step == "slabobjs -q" else Path("/dev/null")
+            times = _run(of, folder, _fresh(folder, step, line, out), f"fresh{number}")
+            for key, records in times.items():
+                fresh[key] += records
+            fresh["extend"].append({"wall": _extend_time(folder)})
+        listed = (folder / "addresses").read_text().split()
+        if len(listed) != of.objects:
+            raise RuntimeError(f"slabobjs -q lists {len(listed)} objects, not {of.objects}")
+        rounds = _run(of, folder, _rounds(of, folder, listed), "rounds")
+        pure: Times = {}
+        if rounds["helpers"][0]["names"]:
+            pure = _run(of, folder, _pure(of, folder), "pure")
+        return Measured(rounds, pure, fresh, rounds["slabs"][0]["count"])
+
+
+def _fresh_lines(of: Subject) -> Sequence[Sequence[str]]:
+    return [
+        ("slabobjs -q", f"slabobjs -q {of.cache}"),
+        ("slabobjs", f"slabobjs {of.cache}"),
+        ("slabobjs -l 10", f"slabobjs -l 10 {of.cache}"),
+        ("slabdup", "slabdup"),
+        ("slabdup -a", "slabdup -a"),
+    ]
+
+
+def _step(folder: Path, action: str) -> str:
+    return f"benchstep {folder / 'results'} {action}"
+
+
+def _timed(folder: Path, name: str, *lines: str) -> List[str]:
+    return [_step(folder, "start"), *lines, _step(folder, f"stop '{name}'").replace("'", '"')]
+
+
+def _fresh(folder: Path, step: str, line: str, out: Path) -> List[str]:
+    """`extend` between two looks at the clock; a look alone comes first, to be taken off."""
+    look = f"!date +%s.%N >> {folder / 'clock'}"
+    return [
+        *(f"!rm -f {folder / 'clock'}", look, look, f"extend {SLABLEAK}", look),
+        f"extend {_HERE / 'benchstep.py'}",
+        *_timed(folder, f"fresh {step}", f"{line} > {out}"),
+    ]
+
+
+def _extend_time(folder: Path) -> float:
+    first, second, third = map(float, (folder / "clock").read_text().split())
+    return max(0.0, (third - second) - (second - first))
+
+
+def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
+    out = folder / "out"
+    slabs = listed[:: max(1, len(listed) // SLABS_SAMPLED)][:SLABS_SAMPLED]
+    objects = listed[:: max(1, len(listed) // OBJECTS_SAMPLED)][:OBJECTS_SAMPLED]
+    python = drgn_python()
+    peer = [python, _HERE / "drgn_loop.py", of.dump.vmcore, of.dump.vmlinux, of.cache]
+    drgn = " ".join(shlex.quote(str(word)) for word in [*peer, out, folder / "results"])
+    lines = _begin(of, folder)
+    for _ in range(ROUNDS):
+        lines += [
+            _step(folder, "floor"),
+            *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache} > {out}"),
+            f"!{drgn}",
+            *_timed(folder, "slabobjs", f"slabobjs {of.cache} > {out}"),
+            *_timed(folder, "first slab", rf"slabobjs {of.cache} | sed -n '/^  \[/q'"),
+            *_timed(folder, "slabobjs -l 10", f"slabobjs -l 10 {of.cache} > {out}"),
+            _step(folder, "pages"),
+            *_timed(folder, "small -R", f"slabobjs -q -R {of.small} > {out}"),
+            *_timed(folder, "small", f"slabobjs -q {of.small} > {out}"),
+            *_timed(folder, "slabdup", f"slabdup > {out}"),
+            *_timed(folder, "slabdup -a", f"slabdup -a > {out}"),
+            *_timed(folder, "slabdup -aR", f"slabdup -a -R > {out}"),
+            *_timed(folder, "kmem -S", *(f"kmem -S {address} > {out}" for address in slabs)),
+            *_timed(folder, "rd object", *(f"rd {address} 8 >> {out}" for address in objects)),
+            *_timed(
+                folder,
+                "rd slab",
+                *(f"rd {int(address, 16) & -4096:x} 512 >> {out}" for address in slabs),
+            ),
+        ]
+    return lines
+
+
+def _pure(of: Subject, folder: Path) -> List[str]:
+    lines = [_step(folder, "pure"), *_begin(of, folder)]
+    for _ in range(ROUNDS):
+        lines += [
+            _step(folder, "floor"),
+            *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache} > {folder / 'out'}"),
+        ]
+    return lines
+
+
+def _begin(of: Subject, folder: Path) -> List[str]:
+    """Warm up: the page scan, and the files that Python and crash read once."""
+    return [
+        _step(folder, "helpers"),
+        f"slabobjs -q {of.cache} > {folder / 'warm'}",
+        _step(folder, f"slabs {folder / 'warm'} {of.cache}"),
+    ]
+
+
+def _run(of: Subject, folder: Path, lines: List[str], what: str) -> Times:
+    """The records of a session. RuntimeError if a line left none, with what crash said."""
+    results = folder / "results"
+    if results.exists():
+        results.unlink()
+    begin = [f"extend {lab.build_loader(CRASH)}"]
+    if not what.startswith("fresh"):
+        # Before the commands look for helpers.
+        begin += [f"extend {_HERE / 'benchstep.py'}"]
+        if what == "pure":
+            begin += [lines.pop(0)]
+        begin += [f"extend {SLABLEAK}"]
+    said = lab.crash(CRASH).run(
+        of.dump.vmlinux,
+        of.dump.vmcore,
+        begin + lines,
+        args=lab.options_for(KERNEL, CRASH),
+        timeout=_PATIENCE,
+    )
+    times: Times = defaultdict(list)
+    if results.exists():
+        for line in results.read_text().splitlines():
+            record = json.loads(line)
+            times[record["name"]].append(record)
+    expected = sum(" stop " in line or line.endswith((" floor", " pages")) for line in lines)
+    expected += sum(line.startswith("!") and "drgn_loop" in line for line in lines)
+    got = sum(len(r) for name, r in times.items() if name not in ("helpers", "slabs"))
+    if got != expected:
+        raise RuntimeError(f"{what}: {got} of {expected} steps were measured:\n{said[-3000:]}")
+    return times

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the measured times to one table of ratios, with targets. Runs nothing.
+
+Ratios are of CPU time (user and system): every contender is one thread that computes, the
+dump is in the page cache, and a busy machine stretches wall time by as much as it likes.
+What a user waits for (start-up, the first slab) is judged by wall time.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+
+from .session import OBJECTS_SAMPLED, SLABS_SAMPLED, Measured, Record, Subject
+
+HEAD = ("WHAT", "WALL", "CPU", "RATIO", "SPREAD", "OF", "TARGET", "MET", "COMMITTED", "MEMORY")
+LEFT = (0, 5)
+"""Columns aligned to the left."""
+
+MEGABYTE = 1024
+"""KiB."""
+
+
+class Row(NamedTuple):
+    """One line of the table. Times are seconds, medians of the rounds."""
+
+    key: str
+    """What ratios.json calls it."""
+    what: str
+    wall: Optional[float] = None
+    cpu: Optional[float] = None
+    ratios: Sequence[float] = ()
+    """One a round."""
+    of: str = ""
+    """What the ratio is of; "s", "MB" or "us": it's no ratio but so many of these."""
+    most: Optional[float] = None
+    """The target: at most so much."""
+    least: Optional[float] = None
+    peak: Optional[float] = None
+    """MB above what the process held before."""
+
+    @property
+    def ratio(self) -> Optional[float]:
+        """The median."""
+        return median(self.ratios) if self.ratios else None
+
+    @property
+    def met(self) -> str:
+        """yes, no, or nothing where there's no target."""
+        if self.ratio is None or (self.most is None and self.least is None):
+            return ""
+        above = self.most is None or self.ratio <= self.most
+        below = self.least is None or self.ratio >= self.least
+        return "yes" if above and below else "no"
+
+    def cells(self, committed: Optional[float]) -> List[str]:
+        """The texts under HEAD; committed: the ratio that was kept."""
+        spread = f"{min(self.ratios):.3g}-{max(self.ratios):.3g}" if len(self.ratios) > 1 else ""
+        target = f"<= {self.most:g}" if self.most is not None else ""
+        if self.least is not None:
+            target = f">= {self.least:g}"
+        return [
+            self.what, _number(self.wall), _number(self.cpu), _number(self.ratio), spread,
+            self.of, target, self.met, _number(committed),
+            "" if self.peak is None else f"{self.peak:.0f} MB",
+        ]  # fmt: skip
+
+
+def _number(value: Optional[float]) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if value < 1 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
+
+
+class _Series(NamedTuple):
+    """One contender's rounds, each times a factor where it was only a sample."""
+
+    wall: List[float]
+    cpu: List[float]
+
+    def per(self, other: _Series) -> List[float]:
+        return [mine / theirs for mine, theirs in zip(self.cpu, other.cpu)]
+
+    def minus(self, other: _Series) -> _Series:
+        return _Series(
+            [mine - theirs for mine, theirs in zip(self.wall, other.wall)],
+            [mine - theirs for mine, theirs in zip(self.cpu, other.cpu)],
+        )
+
+
+def _series(records: Iterable[Record], factor: float = 1) -> _Series:
+    kept = list(records)
+    return _Series([r["wall"] * factor for r in kept], [r["cpu"] * factor for r in kept])
+
+
+def _row(key: str, what: str, mine: _Series, **more: Any) -> Row:
+    return Row(key, what, median(mine.wall), median(mine.cpu))._replace(**more)
+
+
+def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) -> List[Row]:
+    """The table's rows, in its order."""
+    times = got.rounds
+    per_slab = got.slabs / SLABS_SAMPLED
+    per_object = of.objects / OBJECTS_SAMPLED
+    floor, quiet = _series(times["floor"]), _series(times["slabobjs -q"])
+    contents, drgn = _series(times["slabobjs"]), _series(times["drgn"])
+    first, ten = _series(times["first slab"]), _series(times["slabobjs -l 10"])
+    pages = _series(times["pages"])
+    scan = _series(times["small -R"]).minus(_series(times["small"]))
+    dup, dup_all = _series(times["slabdup"]), _series(times["slabdup -a"])
+    dup_scan = _series(times["slabdup -aR"])
+    kmem = _series(times["kmem -S"], per_slab)
+    rd_object = _series(times["rd object"], per_object)
+    rd_slab = _series(times["rd slab"], per_slab)
+    peak = {
+        name[len("fresh ") :]: max(record["peak"] for record in records) / MEGABYTE
+        for name, records in got.fresh.items()
+        if name.startswith("fresh ")
+    }
+    helped = bool(times["helpers"][0]["names"])
+    extends = [record["wall"] for record in got.fresh["extend"]]
+    found = [
+        _row("floor", "floor: read the bytes of each slab", floor),
+        _row(
+            "quiet", "slabobjs -q, native helper" if helped else "slabobjs -q, pure Python",
+            quiet, ratios=quiet.per(floor), of="floor", most=1.6 if helped else 4.0,
+            peak=peak["slabobjs -q"],
+        ),
+    ]  # fmt: skip
+    if got.pure:
+        own, pure = _series(got.pure["floor"]), _series(got.pure["slabobjs -q"])
+        ratios = pure.per(own)
+        found.append(
+            _row("pure", "slabobjs -q, pure Python", pure, ratios=ratios, of="floor", most=4.0)
+        )
+        # Their sessions differ; the floor of each is what both are measured by.
+        found.append(
+            Row("drgn-pure", "drgn, pure Python's multiple", ratios=[
+                theirs / mine for theirs, mine in zip(drgn.per(floor), ratios)
+            ], of="slabobjs -q, pure Python", least=5.0)
+        )  # fmt: skip
+    found += [
+        _row(
+            "drgn", "drgn: its own loop", drgn, ratios=drgn.per(quiet), of="slabobjs -q",
+            least=10.0 if helped else 5.0,
+            peak=max(record["peak"] for record in times["drgn"]) / MEGABYTE,
+        ),
+        _row("kmem", f"kmem -S SLAB, {SLABS_SAMPLED} sampled, extrapolated", kmem,
+             ratios=kmem.per(quiet), of="slabobjs -q"),
+        Row("memory", "slabobjs -q, memory", ratios=[peak["slabobjs -q"]], of="MB", most=150.0),
+        _row("contents", "slabobjs: contents", contents, ratios=contents.per(quiet),
+             of="slabobjs -q", most=6.0, peak=peak["slabobjs"]),
+        _row("rd", f"rd OBJECT, {OBJECTS_SAMPLED} sampled, extrapolated", rd_object,
+             ratios=rd_object.per(contents), of="slabobjs", least=10.0),
+        _row("rd-slab", f"rd SLAB, {SLABS_SAMPLED} sampled, extrapolated", rd_slab,
+             ratios=rd_slab.per(contents), of="slabobjs"),
+        _row("first", "first slab on the screen", first, ratios=first.wall, of="s", most=0.2),
+        _row("ten", "slabobjs -l 10", ten, ratios=ten.per(quiet), of="slabobjs -q",
+             peak=peak["slabobjs -l 10"]),
+        _row("pages", "floor: read the page structures", pages),
+        _row("scan", "page scan (slabobjs -qR less -q)", scan, ratios=scan.per(pages),
+             of="page structures", most=1.3),
+        _row("slabdup", "slabdup", dup, ratios=dup.wall, of="s", most=1.0, peak=peak["slabdup"]),
+        _row("slabdup-a", "slabdup -a", dup_all, ratios=dup_all.wall, of="s", most=1.0,
+             peak=peak["slabdup -a"]),
+        _row("slabdup-aR", "slabdup -aR (with a new page scan)", dup_scan, ratios=dup_scan.wall,
+             of="s", most=1.0),
+        Row("extend", "extend slableak.py", median(extends), ratios=extends, of="s", most=0.3),
+    ]  # fmt: skip
+    return found + list(_growth_rows(growth))
+
+
+def _growth_rows(growth: Dict[int, List[Dict[str, float]]]) -> Iterable[Row]:
+    smallest = 0.0
+    for size, records in growth.items():
+        per_object = [1e6 * record["cpu"] / size for record in records]
+        one = median(per_object)
+        smallest = smallest or one
+        yield Row(
+            f"growth-{size}",
+            f"built image, {size} objects: {one:.2f} us an object",
+            median(record["wall"] for record in records),
+            median(record["cpu"] for record in records),
+            [value / smallest for value in per_object],
+            f"that of {next(iter(growth))}",
+            None if one == smallest else 1.2,
+            peak=max(record["peak"] for record in records) / MEGABYTE,
+        )
+
+
+def lines(found: Sequence[Row], committed: Dict[str, float]) -> List[str]:
+    """The table as text."""
+    table = [list(HEAD)] + [row.cells(committed.get(row.key)) for row in found]
+    widths = [max(len(line[column]) for line in table) for column in range(len(HEAD))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column in LEFT else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths))
+        ).rstrip()
+        for line in table
+    ]
+
+
+def markdown(found: Sequence[Row]) -> List[str]:
+    """The table for README, without the columns that only a developer needs."""
+    shown = [column for column, head in enumerate(HEAD) if head not in ("CPU", "COMMITTED")]
+    table = ["| " + " | ".join(HEAD[column].lower() for column in shown) + " |"]
+    table.append("|" + "|".join("---" if column in LEFT else "---:" for column in shown) + "|")
+    for row in found:
+        cells = row.cells(None)
+        table.append("| " + " | ".join(cells[column] for column in shown) + " |")
+    return table
