@@ -23,7 +23,7 @@ RIGHT = Verdict(caches=2, objects=5)
 def fixture_verdicts(monkeypatch: pytest.MonkeyPatch) -> Dict[str, Any]:
     """Kernel -> its verdict in every run, or the exception that ends it. No crash runs."""
     verdicts: Dict[str, Any] = dict.fromkeys(KERNELS, RIGHT)
-    truth = {"caches": {"slab_test": {"live": {}, "leftover": {}}}}
+    truth: Dict[str, Any] = {"caches": {"slab_test": {"live": {}, "leftover": {}}}}
 
     def dump(kernel: str, scenario: str) -> SimpleNamespace:
         log = f"[0.0] Linux version {kernel}.0-cloud (gcc) #1 SMP Debian {kernel}.7-1 (2026-01-01)"

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""README.md names what there is: targets, variables, options, records, tables as printed."""
+
+from __future__ import annotations
+
+import getopt
+import json
+import re
+import shlex
+from typing import Dict, List, Set
+
+import pytest
+
+from crash_ext import slabdup, slabobjs
+from crash_ext.report.caches import CACHE_HEAD, SLAB_HEAD
+from crash_ext.report.jsonl import VERSION
+from crash_ext.report.table import table_lines
+from mocks.crash_module import FakeCrash
+from tests import lab
+from tests.install.machine import TOP
+from tests.lab import matrix
+from tests.replay import COMMANDS, recorded, run_line
+
+README = (TOP / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (TOP / "Makefile").read_text(encoding="utf-8")
+CODE = re.findall(r"(?m)^    (.*)$", README)
+"""Lines of code, without their indentation."""
+
+
+def typed(program: str) -> List[str]:
+    """The command lines of README that call a program, in blocks and between backticks."""
+    inline = re.findall(r"`([^`\n]+)`", README)
+    lines = [re.sub(r"^(crash>|\$) ", "", line) for line in CODE + inline]
+    found = [re.split(r"  +|[|>#]", line)[0] for line in lines]
+    return [line for line in found if re.match(rf"(sudo )?{program}(?= |$)", line)]
+
+
+def test_make_targets_and_variables_exist() -> None:
+    words = [word for line in typed("make") for word in line.split()[1:] if word != "make"]
+    targets = {word for word in words if "=" not in word}
+    assert {"demo", "test", "run", "install", "uninstall", "test-matrix"} <= targets
+    assert targets <= set(re.findall(r"(?m)^([a-z-]+):.*##", MAKEFILE))
+    variables = {word.split("=")[0] for word in words if "=" in word}
+    variables |= set(re.findall(r"\b([A-Z_]+)=", README.partition("### On PyKdump")[0]))
+    assert {"PYTHON", "CRASH", "VMLINUX"} <= variables
+    assert all(re.search(rf"\$\({name}\)", MAKEFILE) for name in variables), variables
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_command_lines_can_be_typed(name: str) -> None:
+    lines = [line for line in typed(name) if not line.endswith(":") and ": " not in line]
+    assert len(lines) >= 3
+    for line in lines:
+        getopt.gnu_getopt(shlex.split(line)[1:], COMMANDS[name].options)
+
+
+def test_options_in_the_text_exist() -> None:
+    ours = {f"-{letter}" for command in COMMANDS.values() for letter in command.options}
+    crash, makedumpfile, extend = {"-s", "-i"}, {"-d"}, {"-u"}
+    named = set(re.findall(r"(?<![\w-])-[a-zA-Z]\b", README))
+    assert named <= ours | crash | makedumpfile | extend
+
+
+def test_transcript_has_the_heads_that_are_printed() -> None:
+    assert CACHE_HEAD in CODE
+    assert SLAB_HEAD in CODE
+    head = next(line for line in CODE if line.split()[-2:] == ["STATE", "NAME"])
+    start = CODE.index(head)
+    table = [line.split() for line in CODE[start : start + 3]]
+    assert table[0] == list(slabdup._HEAD)
+    assert table_lines(table[0], table[1:], slabdup._ALIGN) == CODE[start : start + 3]
+
+
+def record_fields() -> Dict[str, Set[str]]:
+    """What README says: "slabdup cache" -> names of the fields."""
+    rows = re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \| (.*) \|$", README)
+    return {
+        f"{command} {kind}": set(re.findall(r"`(\w+)`", fields)) | {"type"}
+        for kind, commands, fields in rows
+        for command in (
+            ["slabdup", "slabdup NAME", "slabobjs"] if commands == "both" else [commands]
+        )
+        if command in ("slabdup", "slabdup NAME", "slabobjs")
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("slabdup", "slabdup -j"),
+        ("slabdup NAME", "slabdup -j slab_test nosuch"),
+        ("slabobjs", "slabobjs -j slab_test nosuch"),
+    ],
+)
+def test_json_records_have_the_fields_that_are_written_down(command: str, line: str) -> None:
+    fake = FakeCrash(recorded("el7-3.10.0-514").image)
+    records = [json.loads(text) for text in run_line(fake, line).splitlines()]
+    said = record_fields()
+    for record in records:
+        kind = f"{command} {record['type']}"
+        if kind == "slabdup NAME cache":
+            kind = "slabdup cache"
+        assert set(record) == said[kind], kind
+    kinds = [record["type"] for record in records]
+    assert (kinds[0], kinds[-1]) == ("begin", "end")
+    assert records[0]["version"] == VERSION
+    assert f"(of the records' form: {VERSION})" in README
+    documented = {kind.rpartition(" ")[2] for kind in said if kind.rpartition(" ")[0] == command}
+    assert set(kinds) | {"problem"} >= documented
+
+
+def test_states_and_lists_are_those_of_the_help_pages() -> None:
+    for state in ("live", "leftover", "unknown"):
+        assert f"| `{state}` |" in README
+        assert f"\n      {state}" in slabdup.COMMAND.text
+    for place in ("cpu N", "cpu N partial", "partial", "full", "-"):
+        assert f"| `{place}` |" in README
+        assert f'"{place.replace("cpu N partial", "N partial")}' in slabobjs.COMMAND.text.replace(
+            '"cpu\n  N partial', '"N partial'
+        )
+
+
+def test_matrix_covers_every_kernel_and_crash() -> None:
+    table = README.partition(matrix.BEGIN)[2].partition(matrix.END)[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
+    assert tuple(word.upper() for word in rows[0]) == matrix.HEAD
+    covered = {
+        (kernel, scenario, crash)
+        for kernel, scenario, crashes, *_ in rows[2:]
+        for crash in crashes.split(", ")
+    }
+    assert {(kernel, crash) for kernel, _, crash in covered} == {
+        (kernel, crash) for kernel in lab.KERNELS for crash in lab.crashes_for(kernel)
+    }
+    assert {scenario for _, scenario, _ in covered} <= set(lab.SCENARIOS)
