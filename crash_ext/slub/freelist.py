@@ -8,13 +8,20 @@ last is NULL. Knows bytes and numbers only.
 
 from __future__ import annotations
 
-from struct import Struct
-from typing import Callable, List, NamedTuple, Optional
+import sys
+from array import array
+from struct import pack
+from typing import Callable, List, Literal, NamedTuple, Optional
 
 from crash_ext.slub.model import Chain
 
-Key = Callable[[int], int]
-"""Address of a free pointer -> what it is XORed with."""
+ByteOrder = Literal["little", "big"]
+
+LinkOf = Callable[[int], int]
+"""Index of an object -> what its free pointer points to."""
+
+_WORTH = 8
+"""Decoding all links at once pays if more than one in so many is asked for."""
 
 
 class Geometry(NamedTuple):
@@ -47,32 +54,26 @@ tells which of the two it is."""
 KEY_FORMS = (SWAPPED_ADDRESS, PLAIN_ADDRESS)
 
 
-def key_of(form: Optional[KeyForm], random: Optional[int], word: int) -> Key:
-    """The key function of a cache: random is kmem_cache.random, None for plain pointers."""
-    if random is None or form is None:
-        return lambda address: 0
-    value = random
-    if form.swab:
-        return lambda address: value ^ int.from_bytes(address.to_bytes(word, "little"), "big")
-    return lambda address: value ^ address
+class Coding(NamedTuple):
+    """How a kernel stores the free pointers of one cache."""
+
+    form: Optional[KeyForm]
+    """None where they are plain."""
+    random: int
+    """kmem_cache.random."""
+    word: int
+    byteorder: ByteOrder
 
 
-def word_reader(word: int, byteorder: str) -> Struct:
-    """A struct.Struct for one unsigned long of the kernel."""
-    return Struct(("<" if byteorder == "little" else ">") + ("Q" if word == 8 else "I"))
-
-
-def follow(memory: bytes, where: Geometry, head: int, key: Key, words: Struct) -> Chain:
+def follow(where: Geometry, head: int, link_of: LinkOf) -> Chain:
     """The indices of the objects on the freelist that starts at `head`.
 
-    memory: the slab's bytes. Ends at NULL, or at the first entry that can't be one; the
-    second part of the result then says which.
+    Ends at NULL, or at the first entry that can't be one; the second part of the result
+    then says which.
     """
     found: List[int] = []
     seen = bytearray(where.objects)
     first, size, objects = where.first, where.size, where.objects
-    to_link = where.shift + where.link
-    unpack = words.unpack_from
     entry = head
     while entry:
         index, rest = divmod(entry - first, size)
@@ -82,6 +83,56 @@ def follow(memory: bytes, where: Geometry, head: int, key: Key, words: Struct) -
             return found, f"cycle: {entry:x} comes twice"
         seen[index] = 1
         found.append(index)
-        (hidden,) = unpack(memory, index * size + to_link)
-        entry = hidden ^ key(entry + where.link)
+        entry = link_of(index)
     return found, None
+
+
+def links(memory: bytes, where: Geometry, coding: Coding, expected: int) -> LinkOf:
+    """A function from an object's index to its decoded free pointer.
+
+    memory: the slab's bytes. expected: how many will be asked for; if many, all of them
+    are decoded at once, which takes a third of the time.
+    """
+    aligned = where.size % 8 == 0 and (where.shift + where.link) % 8 == 0
+    at_once = coding.word == 8 and coding.byteorder == sys.byteorder == "little"
+    if aligned and at_once and expected * _WORTH > where.objects:
+        return all_links(memory, where, coding).__getitem__
+    return single_links(memory, where, coding)
+
+
+def single_links(memory: bytes, where: Geometry, coding: Coding) -> LinkOf:
+    """links(), each decoded when it's asked for; any geometry, word and byte order."""
+    word, order = coding.word, coding.byteorder
+    to_link = where.shift + where.link
+
+    def link_of(index: int) -> int:
+        at = index * where.size + to_link
+        hidden = int.from_bytes(memory[at : at + word], order)
+        if coding.form is None:
+            return hidden
+        address = where.first + index * where.size + where.link
+        if coding.form.swab:
+            address = int.from_bytes(address.to_bytes(word, "little"), "big")
+        return hidden ^ coding.random ^ address
+
+    return link_of
+
+
+def all_links(memory: bytes, where: Geometry, coding: Coding) -> array[int]:
+    """links() of all objects: 8-byte words in this machine's order, little-endian.
+
+    One XOR over all of them, as one large number: the keys come swapped out of pack().
+    """
+    hidden = array("Q", memory)[(where.shift + where.link) // 8 :: where.size // 8]
+    if coding.form is None:
+        return hidden
+    count = len(hidden)
+    start = where.first + where.link
+    order = ">" if coding.form.swab else "<"
+    keys = pack(f"{order}{count}Q", *range(start, start + count * where.size, where.size))
+    plain = (
+        int.from_bytes(hidden, "little")
+        ^ int.from_bytes(keys, "little")
+        ^ int.from_bytes(coding.random.to_bytes(8, "little") * count, "little")
+    )
+    return array("Q", plain.to_bytes(8 * count, "little"))

@@ -9,12 +9,11 @@ are whole: their lengths must agree with the slab's counters, or nothing is clai
 from __future__ import annotations
 
 from bisect import bisect_left
-from struct import Struct
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.freelist import KEY_FORMS, Geometry, Key, KeyForm, follow, key_of, word_reader
+from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, KeyForm, follow, links
 from crash_ext.slub.kfence import KfenceObject
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObjects
 from crash_ext.slub.pending import for_each_pending_sheaf
@@ -49,11 +48,10 @@ class Decoder:
         self._reader = slub.reader
         self._cache = cache
         self._problems = problems
-        self._words = word_reader(slub.reader.word, slub.reader.byteorder)
         forms: List[Optional[KeyForm]] = [None]
         if cache.random is not None:
             forms = list(key_forms(slub))
-        self._keys = [key_of(form, cache.random, slub.reader.word) for form in forms]
+        self._codings = [_coding(slub, cache, form) for form in forms]
         self._held = _in_sheaves(slub, cache, problems)
         self._held_order = sorted(self._held)
         self._deferred = slub.deferred(problems)
@@ -80,8 +78,8 @@ class Decoder:
                 memory = self._reader.read(slab.base, slab.objects * cache.size)
             except ReadError as error:
                 return _unknown(slab, where, f"slab memory: {error}", None)
-            for key in self._keys:
-                chains = _chains(slab, where, memory, key, self._words)
+            for coding in self._codings:
+                chains = _chains(slab, where, memory, coding)
                 problem = chains[2]
                 if problem is None:
                     break
@@ -162,7 +160,6 @@ def key_forms(slub: Slub) -> List[KeyForm]:
     with more valid chains stands. Both are kept where no slab decides.
     """
     if slub.key_forms is None:
-        words = word_reader(slub.reader.word, slub.reader.byteorder)
         votes = dict.fromkeys(KEY_FORMS, 0)
         for cache, slab in _samples(slub):
             where = Geometry(
@@ -173,8 +170,8 @@ def key_forms(slub: Slub) -> List[KeyForm]:
             except ReadError:
                 continue
             for form in KEY_FORMS:
-                key = key_of(form, cache.random, slub.reader.word)
-                if _chains(slab._replace(cpu_freelist=0), where, memory, key, words)[2] is None:
+                coding = _coding(slub, cache, form)
+                if _chains(slab._replace(cpu_freelist=0), where, memory, coding)[2] is None:
                     votes[form] += 1
         most = max(votes.values())
         slub.key_forms = [form for form in KEY_FORMS if votes[form] == most]
@@ -206,17 +203,24 @@ def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
             return
 
 
+def _coding(slub: Slub, cache: Cache, form: Optional[KeyForm]) -> Coding:
+    return Coding(form, cache.random or 0, slub.reader.word, slub.reader.byteorder)
+
+
 def _chains(
-    slab: Slab, where: Geometry, memory: bytes, key: Key, words: Struct
+    slab: Slab, where: Geometry, memory: bytes, coding: Coding
 ) -> Tuple[List[int], List[int], Optional[str]]:
     """Objects on the slab's freelist, on its CPU's, and what is wrong with them."""
-    chain, problem = follow(memory, where, slab.freelist, key, words)
     expected = slab.objects - slab.inuse
+    link_of = links(memory, where, coding, expected)
+    chain, problem = follow(where, slab.freelist, link_of)
     if problem is not None:
         return [], [], f"freelist: {problem}, after {len(chain)} of {expected} free objects"
     if len(chain) != expected:
         return [], [], f"freelist: {len(chain)} objects, but inuse leaves {expected} free"
-    cpu_chain, problem = follow(memory, where, slab.cpu_freelist, key, words)
+    if not slab.cpu_freelist:
+        return chain, [], None
+    cpu_chain, problem = follow(where, slab.cpu_freelist, link_of)
     if problem is not None:
         return [], [], f"freelist of cpu {slab.cpu}: {problem}, after {len(cpu_chain)} objects"
     both = set(chain).intersection(cpu_chain)

@@ -4,24 +4,38 @@
 from __future__ import annotations
 
 import struct
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crash_ext.slub.freelist import (
     PLAIN_ADDRESS,
     SWAPPED_ADDRESS,
+    Coding,
     Geometry,
     KeyForm,
+    all_links,
     follow,
-    key_of,
-    word_reader,
+    links,
+    single_links,
 )
+from crash_ext.slub.model import Chain
 
 BASE = 0xFFFF888000100000
 RANDOM = 0x0123456789ABCDEF
 SLAB = Geometry(first=BASE + 16, size=64, objects=8, shift=16, link=24)
-WORDS = word_reader(8, "little")
+
+
+def _followed(
+    memory: bytes, head: int, form: Optional[KeyForm] = None, random: int = RANDOM
+) -> Chain:
+    """The chain, followed one by one and all at once: both must agree."""
+    coding = Coding(form, random, 8, "little")
+    chain = follow(SLAB, head, single_links(memory, SLAB, coding))
+    assert follow(SLAB, head, links(memory, SLAB, coding, SLAB.objects)) == chain
+    return chain
 
 
 def _swab(value: int) -> int:
@@ -30,7 +44,7 @@ def _swab(value: int) -> int:
 
 def _slab(links: Dict[int, int], form: Optional[KeyForm] = None) -> bytes:
     """The slab's bytes; links: object -> what its free pointer shall decode to."""
-    memory = bytearray(SLAB.size * SLAB.objects + 16)
+    memory = bytearray(SLAB.size * SLAB.objects)
     for index, target in links.items():
         address = SLAB.first + index * SLAB.size + SLAB.link
         key = 0
@@ -47,12 +61,11 @@ def _address(index: int) -> int:
 @pytest.mark.parametrize("form", [None, PLAIN_ADDRESS, SWAPPED_ADDRESS])
 def test_a_whole_chain_is_followed_in_its_order(form: Optional[KeyForm]) -> None:
     memory = _slab({5: _address(2), 2: _address(7), 7: 0}, form)
-    key = key_of(form, None if form is None else RANDOM, 8)
-    assert follow(memory, SLAB, _address(5), key, WORDS) == ([5, 2, 7], None)
+    assert _followed(memory, _address(5), form) == ([5, 2, 7], None)
 
 
 def test_no_head_is_an_empty_chain() -> None:
-    assert follow(_slab({}), SLAB, 0, key_of(None, None, 8), WORDS) == ([], None)
+    assert _followed(_slab({}), 0) == ([], None)
 
 
 @pytest.mark.parametrize(
@@ -69,14 +82,14 @@ def test_no_head_is_an_empty_chain() -> None:
 )
 def test_an_entry_that_is_no_object_ends_the_chain(bad: int) -> None:
     memory = _slab({5: bad})
-    found, problem = follow(memory, SLAB, _address(5), key_of(None, None, 8), WORDS)
+    found, problem = _followed(memory, _address(5))
     assert found == [5]
     assert problem == f"{bad:x} is no object of the slab"
 
 
 def test_a_cycle_is_named_by_the_object_that_closes_it() -> None:
     memory = _slab({1: _address(4), 4: _address(6), 6: _address(4)})
-    found, problem = follow(memory, SLAB, _address(1), key_of(None, None, 8), WORDS)
+    found, problem = _followed(memory, _address(1))
     assert (found, problem) == ([1, 4, 6], f"cycle: {_address(4):x} comes twice")
 
 
@@ -84,13 +97,13 @@ def test_a_cycle_is_named_by_the_object_that_closes_it() -> None:
 def test_the_other_form_of_key_does_not_decode(other: KeyForm) -> None:
     form = PLAIN_ADDRESS if other is SWAPPED_ADDRESS else SWAPPED_ADDRESS
     memory = _slab({5: _address(2), 2: 0}, form)
-    _, problem = follow(memory, SLAB, _address(5), key_of(other, RANDOM, 8), WORDS)
+    _, problem = _followed(memory, _address(5), other)
     assert problem is not None
 
 
 def test_another_caches_random_does_not_decode() -> None:
     memory = _slab({5: _address(2), 2: 0}, SWAPPED_ADDRESS)
-    _, problem = follow(memory, SLAB, _address(5), key_of(SWAPPED_ADDRESS, RANDOM ^ 0x55, 8), WORDS)
+    _, problem = _followed(memory, _address(5), SWAPPED_ADDRESS, RANDOM ^ 0x55)
     assert problem is not None
 
 
@@ -101,6 +114,21 @@ def test_big_endian_and_32_bit_words_are_read_in_their_order() -> None:
     for index, following in zip(chain, [*chain[1:], None]):
         target = 0 if following is None else slab.first + following * 16
         struct.pack_into(">I", memory, index * 16 + 4, target)
-    words = word_reader(4, "big")
-    head = slab.first + chain[0] * 16
-    assert follow(bytes(memory), slab, head, key_of(None, None, 4), words) == (chain, None)
+    link_of = links(bytes(memory), slab, Coding(None, 0, 4, "big"), 3)
+    assert follow(slab, slab.first + chain[0] * 16, link_of) == (chain, None)
+
+
+@given(
+    st.binary(min_size=512, max_size=512),
+    st.integers(0, 2**64 - 1),
+    st.sampled_from([None, PLAIN_ADDRESS, SWAPPED_ADDRESS]),
+    st.sampled_from([(8, 0, 0), (64, 0, 24), (128, 64, 56), (16, 8, 0)]),
+)
+def test_decoding_all_links_at_once_is_decoding_each(
+    memory: bytes, random: int, form: Optional[KeyForm], sizes: Tuple[int, int, int]
+) -> None:
+    size, shift, link = sizes
+    where = Geometry(BASE + shift, size, 512 // size, shift, link)
+    coding = Coding(form, random, 8, "little")
+    one = single_links(memory, where, coding)
+    assert list(all_links(memory, where, coding)) == [one(i) for i in range(where.objects)]
