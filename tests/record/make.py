@@ -35,7 +35,7 @@ def make(kernel: str, scenario: str, version: str) -> Recording:
     """A recording of that dump, by that release of crash. Raises NotReplayed, lab's errors."""
     dump = lab.dump(kernel, scenario)
     notes = _notes(dump, version)
-    recording = _recording(dump, version, notes)
+    recording = assemble(kernel, scenario, version, dump.truth, notes)
     check(recording, notes)
     return recording
 
@@ -71,21 +71,23 @@ def _notes(dump: lab.Dump, version: str) -> Notes:
     return notes
 
 
-def _recording(dump: lab.Dump, version: str, notes: Notes) -> Recording:
+def assemble(
+    kernel: str, scenario: str, version: str, truth: Dict[str, Any], notes: Notes
+) -> Recording:
+    """The recording of what was noted. Raises NotReplayed where a recording has no form for it."""
     image = _image(notes)
     caches = _caches(notes["list"])
     known = [address for address, _ in caches]
-    known += [int(address, 16) for _, _, address in for_each_cache(dump.truth)]
+    known += [int(address, 16) for _, _, address in for_each_cache(truth)]
     _blank_other_pages(image, known)
     release = re.search(r"Linux version (\S+)", notes["log"])
     return Recording(
-        kernel=release.group(1) if release else dump.kernel,
-        note=f"The lab's {dump.kernel} {dump.scenario}, by python -m tests.record with crash"
-        f" {version}; struct pages of no slab are blank, and there is no memory but what the"
-        " commands read.",
+        kernel=release.group(1) if release else kernel,
+        note=f"The lab's {kernel} {scenario}, by python -m tests.record with crash {version};"
+        " struct pages of no slab are blank, and there is no memory but what the commands read.",
         image=image,
         caches=caches,
-        truth=_smaller(dump.truth),
+        truth=_smaller(truth),
         values={name: notes["variables"][name] for name in ("nr_cpu_ids", "nr_node_ids")},
         outputs=notes["outputs"],
     )
