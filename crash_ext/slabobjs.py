@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import compress
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
 if __name__ == "__main__":
@@ -43,6 +44,9 @@ from crash_ext.slub.model import (
 )
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import for_each_decoded_slab
+
+_ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
+"""Makes 1 of ALLOCATED and 0 of every other state."""
 
 
 class _Wanted(NamedTuple):
@@ -128,7 +132,7 @@ class _Listing:
             return
         for decoded in for_each_decoded_slab(call.slub, cache, problems, call.lists_only):
             # The memory isn't kept: a cache's slabs may be more than fits.
-            yield decoded._replace(memory=None)
+            yield decoded if self._wanted.quiet else decoded._replace(memory=None)
 
     def _chosen(self, everything: List[SlabObjects]) -> List[SlabObjects]:
         if self._selection.slab:
@@ -185,7 +189,7 @@ class _Listing:
         if self._wanted.free:
             indices = list(range(len(states)))
         else:
-            indices = [index for index, state in enumerate(states) if state == ALLOCATED]
+            indices = list(compress(range(len(states)), states.translate(_ONLY_ALLOCATED)))
         if self._wanted.limit is not None:
             room = max(0, self._wanted.limit - self._shown)
             self._left_out += max(0, len(indices) - room)
@@ -198,10 +202,12 @@ class _Listing:
         if not self._on_node(decoded):
             return
         indices = self._indices(decoded)
-        first, size = decoded.first, self._cache.size
-        if indices:
-            self._shown += len(indices)
-            print("\n".join([f"{first + index * size:016x}" for index in indices]))
+        count = len(indices)
+        if count:
+            self._shown += count
+            first, size = decoded.first, self._cache.size
+            addresses = [first + index * size for index in indices]
+            sys.stdout.write("%016x\n" * count % tuple(addresses))
 
     def _slab(self, decoded: SlabObjects) -> None:
         indices = self._indices(decoded)

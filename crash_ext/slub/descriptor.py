@@ -7,7 +7,9 @@ one address serves for both. Knows no lists.
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from operator import itemgetter
+from struct import Struct, calcsize
+from typing import Callable, Optional, Tuple
 
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.layout import Layout
@@ -26,6 +28,7 @@ class Descriptors:
         self._layout = layout
         self._length = max(layout.page_size, layout.slab.span())
         self._node_shift, self._node_mask = _node_bits(reader, layout)
+        self._fields = _fields(reader, layout)
 
     def read(self, address: int, place: str, node: Optional[int] = None) -> Slab:
         """The slab whose descriptor is at an address.
@@ -83,35 +86,39 @@ class Descriptors:
     def _decode(
         self, page: bytes, address: int, base: int, place: str, node: Optional[int]
     ) -> Slab:
-        slab = self._layout.slab
-        inuse, objects, frozen = self._counters(page)
+        cache, freelist, counters = self._fields(page)
+        if self._reader.byteorder == "little":
+            inuse, objects, frozen = counters & 0xFFFF, counters >> 16 & 0x7FFF, counters >> 31
+        else:
+            inuse, objects, frozen = counters >> 16, counters >> 1 & 0x7FFF, counters & 1
         if node is None:
             node = self._node(page)
-        return Slab(
-            address=address,
-            base=base,
-            cache=slab.value(page, "slab_cache"),
-            freelist=slab.value(page, "freelist"),
-            inuse=inuse,
-            objects=objects,
-            frozen=frozen,
-            node=node,
-            place=place,
-        )
+        return Slab(address, base, cache, freelist, inuse, objects, bool(frozen), node, place)
 
     def _node(self, page: bytes) -> Optional[int]:
         if self._node_mask is None:
             return None
         return self._layout.page.value(page, "flags") >> self._node_shift & self._node_mask
 
-    def _counters(self, page: bytes) -> Tuple[int, int, bool]:
-        # inuse:16, objects:15, frozen:1 in one 32-bit unit. `counters` is no help: up to
-        # v4.17 it also holds the page's reference count.
-        at = self._layout.slab.offset("inuse")
-        unit = int.from_bytes(page[at : at + 4], self._reader.byteorder)
-        if self._reader.byteorder == "little":
-            return unit & 0xFFFF, unit >> 16 & 0x7FFF, bool(unit >> 31)
-        return unit >> 16, unit >> 1 & 0x7FFF, bool(unit & 1)
+
+def _fields(reader: Reader, layout: Layout) -> Callable[[bytes], Tuple[int, int, int]]:
+    """A function from a descriptor's bytes to (slab_cache, freelist, counters).
+
+    counters: inuse:16, objects:15, frozen:1 in one 32-bit unit. The member of that name
+    is no help: up to v4.17 it also holds the page's reference count.
+    """
+    pointer = "Q" if reader.word == 8 else "I"
+    order = "<" if reader.byteorder == "little" else ">"
+    wanted = [("slab_cache", pointer), ("freelist", pointer), ("inuse", "I")]
+    by_offset = sorted((layout.slab.offset(name), name, code) for name, code in wanted)
+    form, at = order, 0
+    for offset, _, code in by_offset:
+        form += f"{offset - at}x{code}"
+        at = offset + calcsize(order + code)
+    unpack = Struct(form).unpack_from
+    positions = [name for _, name, _ in by_offset]
+    arrange = itemgetter(*(positions.index(name) for name, _ in wanted))
+    return lambda page: arrange(unpack(page))
 
 
 def _head_of(page: int, info: int, bits: int) -> int:

@@ -66,7 +66,9 @@ def for_each_slab(
         seen[claim.address] = True
         objects += slab.objects
         doubt = claim.doubt or _no_cpu(slub, cache, slab)
-        yield slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=doubt)
+        if claim.cpu is not None or doubt is not None:
+            slab = slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=doubt)
+        yield slab
     if not lists_only:
         _compare_counts(nodes, sum(seen.values()), objects, problems)
         unreadable = slub.page_index().unreadable
@@ -83,15 +85,10 @@ def _no_cpu(slub: Slub, cache: Cache, slab: Slab) -> Optional[str]:
     As long as there are per-CPU slabs (up to v6.19), they and only they are frozen; in a
     cache with debugging also a slab that has failed the kernel's own check.
     """
-    debugging = any(cache.flags & slub.layout.flags.mask(name) for name in _DEBUGGING)
-    if slub.layout.cpu is None or debugging or not slab.frozen or slab.place.startswith("cpu "):
+    if not slab.frozen or slub.layout.cpu is None or slab.place.startswith("cpu "):
         return None
-    return "frozen, but no CPU has it"
-
-
-def list_nodes(slub: Slub, cache: Cache, problems: List[str]) -> List[Node]:
-    """The struct kmem_cache_node of each node that the cache has one for."""
-    return list(for_each_node(slub.reader, slub.layout, cache, problems))
+    debugging = any(cache.flags & slub.layout.flags.mask(name) for name in _DEBUGGING)
+    return None if debugging else "frozen, but no CPU has it"
 
 
 def _claims(
