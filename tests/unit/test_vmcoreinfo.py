@@ -17,7 +17,7 @@ TEXT = b"""\
 OSRELEASE=6.12.0
 PAGESIZE=4096
 NUMBER(PG_lru)=5
-OFFSET(NUMBER(PG_slab))=9
+OLD_NUMBER(PG_slab)=9
 NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)=-184549377
 SYMBOL(swapper_pg_dir)=ffffffff81a0a000
 LENGTH(PG_slab)=77
@@ -28,7 +28,7 @@ NUMBER(empty)=
 
 def _heap(text: bytes = TEXT, size: Optional[int] = None) -> Heap:
     heap = Heap(LAYOUTS["6.12"])
-    annex = Annex(heap.image)
+    annex = Annex(heap.image, 20)
     heap.image.pointer(annex.variable("vmcoreinfo_data"), annex.string(text))
     length = annex.variable("vmcoreinfo_size")
     heap.image.pointer(length, len(text) if size is None else size)
