@@ -39,4 +39,4 @@ def test_damage_is_said_and_nothing_else_is_lost(
         done = damaged(heap, memory, plans)
         extra = data.draw(st.sampled_from(others))
         complaints = judge(before, Touched(heap, done), [extra])
-        assert complaints == [], [one.text for one in done]
+        assert complaints == [], ([one.text for one in done], complaints)

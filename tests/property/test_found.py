@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the damage property has found, each as the claim that was broken."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Set, Tuple
+
+import pytest
+
+from crash_ext.report.text import visible
+from mocks.heap import Heap
+from mocks.layouts import LAYOUTS
+from mocks.model import Cache
+from tests.property.damaged import Console
+
+
+def build(name: str = "6.1") -> Heap:
+    return Heap(LAYOUTS[name], seed=1, cpus=1, nodes=1)
+
+
+def records(heap: Heap, *arguments: str) -> List[Dict[str, Any]]:
+    return Console(heap.image).run(["slabobjs", "-j", "-f", "-b", "0", *arguments]).records()
+
+
+def states(rows: List[Dict[str, Any]], kind: str) -> Set[int]:
+    found = (row for row in rows if row["type"] == "object" and row["state"] == kind)
+    return {int(row["address"], 16) for row in found}
+
+
+def problems(rows: List[Dict[str, Any]]) -> str:
+    return "\n".join(row["text"] for row in rows if row["type"] == "problem")
+
+
+def set_percpu(heap: Heap, cache: Cache, name: str, value: int, kind: str = "cpu") -> None:
+    struct = "kmem_cache_cpu" if kind == "cpu" else "slub_percpu_sheaves"
+    pointer = cache.cpu_slab if kind == "cpu" else cache.cpu_sheaves
+    at = heap.writer.member(struct, pointer + heap.image.percpu_offsets[0], name)
+    heap.image.pointer(at, value)
+
+
+def cut_partial_list(heap: Heap, cache: Cache, value: int) -> None:
+    at = heap.writer.member("kmem_cache_node", cache.nodes[0], "partial")
+    heap.image.pointer(at, value)
+
+
+def test_a_link_to_nowhere_takes_no_room_from_slabs_on_no_list() -> None:
+    heap = build()
+    cache = heap.cache("c", 512)
+    slabs = [
+        heap.slab(cache, {0, 1}),
+        heap.slab(cache, range(cache.objects), where="full-unlisted"),
+    ]
+    wanted = {slab.object(index) for slab in slabs for index in slab.allocated}
+    cut_partial_list(heap, cache, heap.image.page_offset + (1 << 40))
+    rows = records(heap, f"{cache.address:x}")
+    assert states(rows, "allocated") == wanted
+    assert "node 0: partial" in problems(rows)
+
+
+@pytest.mark.parametrize("name", ["4.4", "6.1", "6.12"])
+def test_a_cpu_slab_that_its_cpu_has_lost_is_unknown(name: str) -> None:
+    heap = build(name)
+    cache = heap.cache("c", 512)
+    slab = heap.slab(cache, {0}, where="cpu", cpu_freelist=[1, 2])
+    member = "slab" if heap.layout.has("kmem_cache_cpu", "slab") else "page"
+    set_percpu(heap, cache, member, 0)
+    rows = records(heap, f"{cache.address:x}")
+    assert states(rows, "unknown") == set(map(slab.object, range(slab.objects)))
+    assert "frozen, but no CPU has it" in problems(rows)
+    assert f"freelist {slab.object(1):x}, but no slab" in problems(rows)
+
+
+def test_a_cache_without_its_per_cpu_pointer_is_not_taken_for_one_without_cpu_slabs() -> None:
+    heap = build()
+    cache = heap.cache("c", 512)
+    heap.slab(cache, {0}, where="cpu", cpu_freelist=[1, 2])
+    heap.image.pointer(heap.writer.member("kmem_cache", cache.address, "cpu_slab"), 0)
+    rows = records(heap, f"{cache.address:x}")
+    assert not states(rows, "allocated")
+    assert "cpu_slab is 0" in problems(rows)
+
+
+def test_a_red_zone_wider_than_the_slot_makes_no_cache() -> None:
+    heap = build()
+    cache = heap.cache("c", 512, red_zone=True)
+    heap.slab(cache, range(cache.objects), where="full-unlisted")
+    at, size = heap.layout.structs["kmem_cache"][1]["red_left_pad"]
+    heap.image.put(cache.address + at, size, 1 << 20)
+    rows = records(heap, "c")
+    assert states(rows, "allocated") == set()
+    assert f"{cache.address:x}: no struct kmem_cache" in problems(rows)
+
+
+def with_sheaf(where: str) -> Tuple[Heap, Cache]:
+    heap = build("7.0")
+    cache = heap.cache("c", 512)
+    slab = heap.slab(cache, range(cache.objects), where="full-unlisted")
+    heap.sheaf(cache, [slab.object(0)], where=where)
+    return heap, cache
+
+
+def test_what_a_lost_sheaf_held_is_said_to_be_taken_for_allocated() -> None:
+    heap, cache = with_sheaf("spare")
+    set_percpu(heap, cache, "spare", (1 << 64) - 8, "sheaves")
+    assert "taken for allocated" in problems(records(heap, f"{cache.address:x}"))
+
+
+def test_a_cpu_without_a_main_sheaf_is_said() -> None:
+    heap, cache = with_sheaf("spare")
+    set_percpu(heap, cache, "main", 0, "sheaves")
+    assert "cpu 0: no main sheaf" in problems(records(heap, f"{cache.address:x}"))
+
+
+@pytest.mark.parametrize("member", ["slab_cache", "objects"])
+def test_a_slab_not_searched_for_sheaves_that_wait_for_rcu_is_said(member: str) -> None:
+    heap, cache = with_sheaf("loose")
+    home = heap.image.virt_to_page(cache.loose[0].address)
+    name = "inuse" if member == "objects" else member
+    size = 4 if member == "objects" else heap.layout.word
+    heap.image.put(heap.writer.member("slab", home, name), size, 0)
+    assert "taken for allocated" in problems(records(heap, f"{cache.address:x}"))
+
+
+def test_without_a_count_of_slabs_unreadable_page_structures_are_said() -> None:
+    heap = build("6.6-tiny")
+    cache = heap.cache("c", 512)
+    slab = heap.slab(cache, range(cache.objects), where="full-unlisted")
+    heap.image.unmap(slab.page // 4096 * 4096, 4096)
+    assert "64 page structures can't be read" in problems(records(heap, "c"))
+
+
+def test_a_slab_asked_for_by_address_is_doubted_as_in_its_cache() -> None:
+    """v6.0 to v6.5: a later cache gets the struct of one whose destroy failed."""
+    heap = build("6.2")
+    dead = heap.cache("dead", 512)
+    slab = heap.slab(dead, range(dead.objects), where="full-unlisted")
+    heap.leave_behind(dead)
+    assert heap.cache("new", 512).address == dead.address
+    for argument in (slab.page, dead.address):
+        rows = records(heap, f"{argument:x}")
+        assert states(rows, "unknown") == set(map(slab.object, range(slab.objects)))
+
+
+def test_an_argument_is_shown_without_its_control_characters() -> None:
+    assert visible("a\x1b[31m\udcff\\b") == r"a\x1b[31m\xff\b"
+    said = Console(build().image).run(["slabobjs", "no\x1b[31m\n"])
+    assert said.text == "slabobjs: no\\x1b[31m\\x0a: no cache has this name\n"
