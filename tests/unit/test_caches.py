@@ -136,3 +136,14 @@ def test_a_kernel_without_slab_caches_says_so() -> None:
     heap = Heap(LAYOUTS["6.1"])
     del heap.image.symbols["slab_caches"]
     assert "the kernel has no symbol slab_caches" in problems(records(heap, "slabdup"))
+
+
+@pytest.mark.parametrize("name", ["6.12", "6.18", "7.3"])
+def test_a_leftover_off_the_list_is_found_without_the_page_scan(name: str) -> None:
+    """Its struct is still an allocated object of the boot cache kmem_cache."""
+    heap = Heap(LAYOUTS[name])
+    cache = heap.cache("slab_test", 84)
+    heap.slab(cache, {1})
+    heap.leave_behind(cache)
+    rows = of_type(records(heap, "slabdup", "-p"), "cache")
+    assert [(row["address"], row["state"]) for row in rows] == [(f"{cache.address:x}", "leftover")]
