@@ -39,15 +39,28 @@ class Verdict:
 
 def judge(dump: Dump, version: str) -> Verdict:
     """slabdup and slabobjs on a dump in a release of crash, judged by the dump's truth."""
-    caches = sorted({address for _, _, address in _caches(dump)})
-    contents = "-j" if dump.scenario != "big" else "-j -b 0"
-    states, objects = run_lines(
-        dump, version, ["slabdup -a -j", f"slabobjs {contents} {' '.join(caches)}"]
-    )
+    lines = ["slabdup -a -j"]
+    known, unknown = _by_knowledge(dump)
+    if known:
+        lines.append(f"slabobjs -j {' '.join(sorted(known))}")
+    if unknown:
+        lines.append(f"slabobjs -j -b 0 {' '.join(sorted(unknown))}")
+    states, *objects = (records(text) for text in run_lines(dump, version, lines))
     verdict = Verdict()
-    _judge_states(dump, records(states), verdict)
-    _judge_objects(dump, records(objects), verdict)
+    _judge_states(dump, states, verdict)
+    _judge_objects(dump, [row for found in objects for row in found], verdict)
     return verdict
+
+
+def _by_knowledge(dump: Dump) -> Tuple[Set[str], Set[str]]:
+    """The caches whose contents the account knows, and those (of `big`) it doesn't."""
+    known: Set[str] = set()
+    unknown: Set[str] = set()
+    for name, role, address in _caches(dump):
+        states = dump.truth["objects"].get(name, {}).get(role, {})
+        rows = [row for state in _ALLOCATED for row in states.get(state, [])]
+        (known if any("crc32" in row for row in rows) else unknown).add(address)
+    return known, unknown - known
 
 
 def _caches(dump: Dump) -> Iterator[Tuple[str, str, str]]:
@@ -95,7 +108,7 @@ def _judge_objects(dump: Dump, found: List[Record], verdict: Verdict) -> None:
     verdict.objects = len(addresses) - len(verdict.extra)
     for row in listed:
         crc = allocated.get(row["address"], {}).get("crc32")
-        if crc is not None and dump.scenario != "big" and zlib.crc32(bytes.fromhex(row["data"])) != int(crc, 16):
+        if crc is not None and zlib.crc32(bytes.fromhex(row["data"])) != int(crc, 16):
             verdict.wrong_contents.add(row["address"])
     ours = {address for _, _, address in _caches(dump)}
     _collect_problems(found, ours, verdict)

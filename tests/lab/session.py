@@ -39,5 +39,9 @@ def run_lines(dump: Dump, version: str, lines: Sequence[str]) -> List[str]:
 
 
 def records(text: str) -> List[Record]:
-    """The records of JSON lines."""
-    return [json.loads(line) for line in text.splitlines()]
+    """The records of JSON lines. AssertionError for any other text."""
+    found: List[Record] = []
+    for line in text.splitlines():
+        assert line.startswith("{"), f"no record: {text[-2000:]}"
+        found.append(json.loads(line))
+    return found
