@@ -34,7 +34,7 @@ class Round(NamedTuple):
         words = [f"tests/property/{self.file}", f"--hypothesis-seed={self.seed}"]
         said = [f"{name}={value}" for name, value in settings.items()]
         print(*said, "python -m pytest", *words, flush=True)
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *words]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", *words]
         return subprocess.Popen(command, env={**os.environ, **settings})
 
 
