@@ -294,8 +294,13 @@ def _memory_hit(touched: Touched) -> bool:
 
 
 def _quiet(said: Said, objects: Told) -> Iterator[str]:
-    """slabobjs -q of a cache has exactly the allocated objects of the records."""
+    """slabobjs -q of a cache has exactly the allocated objects of the records.
+
+    Where the struct can't be a cache any more, its address is that of an object of kmem_cache.
+    """
     cache = int(said.line[-1], 16)
+    if cache not in objects.caches:
+        return
     wanted = {a for (c, a), state in objects.objects.items() if (c, state) == (cache, "allocated")}
     shown = [line for line in said.text.splitlines() if not line.startswith("slabobjs: ")]
     if not all(len(line) == 16 for line in shown):
