@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import getopt
 import sys
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from crash_ext.host.settings import zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
@@ -130,16 +130,17 @@ class Call:
         self.record("end", complete=not reason, reason=reason or None, **fields)
 
 
-_sessions: Dict[int, Slub] = {}
+_sessions: List[Tuple[object, Slub]] = []
+"""The host's module and its allocator: one for as long as crash runs."""
 
 
 def session(crash: object, byteorder: ByteOrder = sys.byteorder) -> Slub:
     """The allocator of this crash session: kept, with its page scan, as long as crash runs."""
-    slub = _sessions.get(id(crash))
-    if slub is None:
-        _sessions.clear()
-        slub = _sessions[id(crash)] = Slub(Target(crash, byteorder))
-    return slub
+    for module, slub in _sessions:
+        if module is crash:
+            return slub
+    _sessions[:] = [(crash, Slub(Target(crash, byteorder)))]
+    return _sessions[0][1]
 
 
 def run(command: Command, argv: List[str]) -> None:
@@ -186,6 +187,8 @@ def _run(command: Command, argv: List[str]) -> None:
         call.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
     try:
         fields = command.main(call)
+        for problem in slub.take_problems():
+            call.error(problem)
     except KeyboardInterrupt:
         call.end({}, "interrupted")
         raise

@@ -28,14 +28,15 @@ def find_aliases(reader: Reader, problems: List[str]) -> Dict[int, List[bytes]]:
     tree = _Tree.of(reader)
     if tree is None:
         return found
-    try:
-        for node in tree.for_each_child(problems):
+    for node in tree.for_each_child(problems):
+        try:
             cache = tree.linked_cache(node)
             name = tree.name(node)
-            if cache is not None and name is not None:
-                found.setdefault(cache, []).append(name)
-    except ReadError as error:
-        problems.append(f"aliases: /sys/kernel/slab: {error}")
+        except ReadError as error:
+            problems.append(f"aliases: /sys/kernel/slab: {error}")
+            continue
+        if cache is not None and name is not None:
+            found.setdefault(cache, []).append(name)
     return {cache: sorted(names) for cache, names in found.items()}
 
 
@@ -64,14 +65,13 @@ class _Tree:
             return None
 
     def for_each_child(self, problems: List[str]) -> Iterator[int]:
-        """The struct kernfs_node of each entry. Raises ReadError."""
+        """The struct kernfs_node of each entry that can be read."""
         reader = self._reader
-        kset = read_word(reader, reader.symbol("slab_kset") or 0)
-        if not kset:
+        try:
+            stack: List[int] = [self._root()]
+        except ReadError as error:
+            problems.append(f"aliases: /sys/kernel/slab: {error}")
             return
-        directory = read_word(reader, kset + self._directory)
-        root = read_word(reader, directory + self._node.offset("dir") + self._children)
-        stack: List[int] = [root]
         seen: Set[int] = set()
         while stack:
             at = stack.pop()
@@ -81,9 +81,21 @@ class _Tree:
                 problems.append(f"aliases: /sys/kernel/slab: cycle at {at:x}")
                 continue
             seen.add(at)
-            data = reader.read(at, self._link.span())
+            try:
+                data = reader.read(at, self._link.span())
+            except ReadError as error:
+                problems.append(f"aliases: /sys/kernel/slab: {error}")
+                continue
             stack += [self._link.pointer(data, "rb_left"), self._link.pointer(data, "rb_right")]
             yield at - self._node.offset("rb")
+
+    def _root(self) -> int:
+        """The topmost rb_node of the directory, 0 for none. Raises ReadError."""
+        kset = read_word(self._reader, self._reader.symbol("slab_kset") or 0)
+        if not kset:
+            return 0
+        directory = read_word(self._reader, kset + self._directory)
+        return read_word(self._reader, directory + self._node.offset("dir") + self._children)
 
     def linked_cache(self, node: int) -> Optional[int]:
         """The cache that an entry is a link to; None for a directory. Raises ReadError."""

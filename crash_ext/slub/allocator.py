@@ -31,6 +31,7 @@ class Slub:
         """The forms of free pointers that this kernel's slabs bear out; None: not asked yet."""
         self.progress: Progress = lambda done, total: None
         """Told how far the page scan is."""
+        self._problems: List[str] = []
         self._caches: Optional[CacheList] = None
         self._index: Optional[PageIndex] = None
         self._deferred: Optional[Pending] = None
@@ -46,30 +47,34 @@ class Slub:
     def page_index(self) -> PageIndex:
         """All slab pages by cache: one scan over the page structures a session."""
         if self._index is None:
-            skip = self.kfence([]).holds
+            skip = self.kfence().holds
             self._index = scan_pages(self.reader, self.layout, skip, self.progress)
         return self._index
 
-    def deferred(self, problems: List[str]) -> Pending:
-        """Objects whose free is put off, of all caches: looked for until forget_caches().
-
-        What is wrong with the lists goes to `problems` the first time.
-        """
+    def deferred(self) -> Pending:
+        """Objects whose free is put off, of all caches: looked for until forget_caches()."""
         if self._deferred is None:
-            self._deferred = find_deferred(self.reader, self.layout, self.descriptors, problems)
+            self._deferred = find_deferred(
+                self.reader, self.layout, self.descriptors, self._problems
+            )
         return self._deferred
 
-    def kfence(self, problems: List[str]) -> Kfence:
-        """The KFENCE pool, read until forget_caches(); problems as for deferred()."""
+    def kfence(self) -> Kfence:
+        """The KFENCE pool, read until forget_caches()."""
         if self._kfence is None:
-            self._kfence = find_kfence(self.reader, self.descriptors, problems)
+            self._kfence = find_kfence(self.reader, self.descriptors, self._problems)
         return self._kfence
 
     def aliases(self, cache: Cache) -> List[bytes]:
         """The other names under which a merged cache is in use, as sysfs has them."""
         if self._aliases is None:
-            self._aliases = find_aliases(self.reader, [])
+            self._aliases = find_aliases(self.reader, self._problems)
         return [name for name in self._aliases.get(cache.address, []) if name != cache.name]
+
+    def take_problems(self) -> List[str]:
+        """What was wrong with records that belong to no one cache; told once."""
+        problems, self._problems = self._problems, []
+        return problems
 
     def forget_caches(self) -> None:
         """Walk the kernel's lists anew at the next question: a live kernel moves on."""

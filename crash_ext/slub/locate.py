@@ -62,7 +62,7 @@ def locate_page(slub: Slub, caches: List[Cache], page: int) -> Optional[Located]
         return None
     if not marked:
         return None
-    if slub.kfence([]).holds(head):
+    if slub.kfence().holds(head):
         return _in_kfence(slub, caches, head)
     owner = slub.descriptors.read(head, NO_LIST).cache
     cache = _cache(slub, caches, owner)
@@ -77,7 +77,7 @@ def _cache(slub: Slub, caches: List[Cache], address: int) -> Cache:
 
 
 def _in_kfence(slub: Slub, caches: List[Cache], page: int) -> Located:
-    for found in slub.kfence([]).objects:
+    for found in slub.kfence().objects:
         if found.page == page:
             return Located(_cache(slub, caches, found.cache), found.as_slab(), None, 0)
     raise SlabError(f"slab {page:x}: a page of the KFENCE pool without an allocated object")

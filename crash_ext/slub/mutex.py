@@ -20,7 +20,7 @@ def slab_mutex_held(reader: Reader) -> Optional[bool]:
         return None
     # Linux kernel commit 3ca0ff571b09 ("locking/mutex: Rework mutex::owner") (in v4.10):
     # before, a counter that is 1 while nobody has it.
-    for member, free in (("owner", 0), ("count", 1)):
+    for member, free in (("count", 1), ("owner", 0)):
         offset = reader.offset("mutex", member)
         if offset is not None:
             size = min(reader.size("mutex", member) or reader.word, reader.word)

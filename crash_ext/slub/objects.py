@@ -35,7 +35,7 @@ def for_each_decoded_slab(
     decoder = Decoder(slub, cache, problems)
     for slab in for_each_slab(slub, cache, problems, lists_only):
         yield decoder.decode(slab)
-    for found in slub.kfence(problems).of(cache.address):
+    for found in slub.kfence().of(cache.address):
         yield decoder.decode_kfence(found)
     if not lists_only:
         decoder.report_strays()
@@ -54,7 +54,7 @@ class Decoder:
         self._codings = [_coding(slub, cache, form) for form in forms]
         self._held = _in_sheaves(slub, cache, problems)
         self._held_order = sorted(self._held)
-        self._deferred = slub.deferred(problems)
+        self._deferred = slub.deferred()
         self._claimed = 0
         self._red_zones = bool(cache.flags & slub.layout.flags.mask("RED_ZONE"))
 

@@ -67,6 +67,22 @@ class Touched:
         """The slab's page structures or its memory."""
         return any(hit.slab == page for hit in self.hits)
 
+    def chained(self, page: int) -> bool:
+        """The slab is on a CPU's partial chain, and another slab of that chain was hit.
+
+        Then it may have lost its CPU: frozen, and on no list.
+        """
+        chains = [
+            [slab for slab in cache.slabs if slab.where == "cpu_partial" and slab.cpu == cpu]
+            for cache in self.heap.caches
+            for cpu in self.heap.cpus
+        ]
+        return any(
+            any(slab.page == page for slab in chain)
+            and any(slab.page != page and self.slab(slab.page) for slab in chain)
+            for chain in chains
+        )
+
     def member(self, kind: str, address: int, struct: str, *names: str) -> bool:
         """One of these members of a cache's struct, of its node's or of a slab's descriptor.
 

@@ -185,6 +185,8 @@ def _objects(before: Before, now: Told, touched: Touched, whole: bool = False) -
         cache, address = key
         slab = was.slab_of.get(key) or now.slab_of[key]
         change = Change(cache, slab, address, old, new)
+        if new == UNKNOWN and touched.chained(slab):
+            continue
         own = touched.cache(cache) or touched.slab(slab)
         if not own and not _foreign(before, touched, cache):
             yield f"{change.text}: nothing has hit it"

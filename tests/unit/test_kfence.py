@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Tuple
 
 import pytest
 
@@ -94,7 +94,7 @@ def test_pool_pages_are_no_slabs_for_the_page_scan(name: str, pointer: bool) -> 
 
 def test_the_metadata_ends_where_the_pools_objects_end() -> None:
     heap, cache, pool = _heap("6.12", objects=2)
-    kfence = slub(heap).kfence([])
+    kfence = slub(heap).kfence()
     assert kfence.first_page == heap.image.virt_to_page(pool.base)
     assert kfence.end_page == heap.image.virt_to_page(pool.base + 6 * 4096)
     assert cache.slabs[0].page not in range(kfence.first_page, kfence.end_page)
@@ -136,7 +136,7 @@ def test_a_pool_that_is_switched_off_is_none() -> None:
     heap, cache, pool = _heap("6.12")
     pool.put(0, cache, 84)
     heap.image.pointer(heap.image.symbols["__kfence_pool"], 0)
-    assert slub(heap).kfence([]).objects == []
+    assert slub(heap).kfence().objects == []
 
 
 def test_a_pool_without_readable_metadata_is_a_problem_in_one_line() -> None:
@@ -144,14 +144,15 @@ def test_a_pool_without_readable_metadata_is_a_problem_in_one_line() -> None:
     heap.image.pointer(heap.image.symbols["kfence_metadata"], 0xDEAD0000)
     heap.image.pointer(heap.image.symbols["__kfence_pool"], pool.base + 4096)
     said = [f"KFENCE: no metadata for the pool at {pool.base + 4096:x}"]
-    found: List[str] = []
-    assert slub(heap).kfence(found).objects == []
+    allocator = slub(heap)
+    assert allocator.kfence().objects == []
+    found = allocator.take_problems()
     assert found == said
 
 
 def test_the_node_is_that_of_the_page() -> None:
     heap, cache, pool = _heap("6.12")
     pool.put(0, cache, 84)
-    (found,) = slub(heap).kfence([]).objects
+    (found,) = slub(heap).kfence().objects
     assert target(heap).page_to_virt(found.page) == found.base == pool.page(0)
     assert found.node == 0
