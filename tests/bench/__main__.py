@@ -31,11 +31,11 @@ def main(words: Sequence[str]) -> int:
     if set(words) - {"--commit", "--readme", "--largest"}:
         print(__doc__, file=sys.stderr)
         return 2
-    of = session.subject()
-    got = session.measure(of)
     sizes = [*growth.SIZES, *([growth.LARGEST] if "--largest" in words else [])]
     with tempfile.TemporaryDirectory(prefix="slableak-bench-") as folder:
         grown = growth.grow(sizes, str(Path(folder) / "out"))
+    of = session.subject()
+    got = session.measure(of)
     rows = table.rows(of, got, grown)
     committed: Dict[str, float] = {}
     if RATIOS.exists():

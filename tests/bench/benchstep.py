@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "..", "..")))
 
-from crash_ext.host.target import host_module
 from tests.bench.floor import step
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         step(*sys.argv[1:])
     else:
-        host_module().register_epython_prog("benchstep", "a step of a benchmark", "", "")
+        import_module("crash").register_epython_prog("benchstep", "a step of a benchmark", "", "")

@@ -32,7 +32,7 @@ def main(vmcore: str, vmlinux: str, cache: str, out: str, results: str) -> None:
     with open(out, "w") as file:
         for found in for_each(chosen, "void"):
             file.write(f"{found.value_():016x}\n")
-    step(results, "stop", "drgn")
+    step(results, "stop", "drgn", out)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inside crash: a clock, and the floor: what only reading the bytes takes.
+"""Inside crash: a clock, the floor (what only reading the bytes takes), the first slab.
 
 benchstep.py calls this; what it keeps lives as long as the crash session, as crash's
-interpreter does. Asks only the module `crash` and the reader: no decoding, no caches.
+interpreter does. The floor asks only the module `crash` and the reader: no decoding.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 import time
-from typing import Callable, Dict, List, Optional, Tuple
-
-from crash_ext.host.target import Target, host_module
+from importlib import import_module
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 _PAGES_AT_ONCE = 1 << 15
 _FEWEST_PAGES = 64
@@ -54,7 +55,8 @@ def step(results: str, action: str, *arguments: str) -> None:
     if action == "start":
         _clock = Clock()
     elif action == "stop" and _clock is not None:
-        _write(results, name=arguments[0], **_clock.stop())
+        measured = _clock.stop()
+        _write(results, name=arguments[0], bytes=os.stat(arguments[1]).st_size, **measured)
     elif action == "slabs":
         _spans[:] = _slabs(arguments[0], int(arguments[1], 16))
         _write(results, name="slabs", count=len(_spans), bytes=sum(size for _, size in _spans))
@@ -62,11 +64,13 @@ def step(results: str, action: str, *arguments: str) -> None:
         _timed(results, "floor", _read_slabs)
     elif action == "pages":
         _timed(results, "pages", _read_pages)
+    elif action == "first":
+        _write(results, name="first slab", **_first_slab(arguments[0]))
     elif action == "helpers":
         _write(results, name="helpers", names=sorted(_helpers()))
     elif action == "pure":
         for name in _helpers():
-            delattr(host_module(), name)
+            delattr(_crash(), name)
     else:
         raise ValueError(f"benchstep: {action}?")
 
@@ -75,6 +79,43 @@ def _timed(results: str, name: str, work: Callable[[], None]) -> None:
     clock = Clock()
     work()
     _write(results, name=name, **clock.stop())
+
+
+class _UntilObject(io.RawIOBase):
+    """A reader who has seen enough once the first allocated object is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.measured: Dict[str, float] = {}
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if not self.measured and b"\n  [" in bytes(data):
+            self.measured = self.clock.stop()
+            raise BrokenPipeError
+        return len(data)
+
+
+def _first_slab(cache: str) -> Dict[str, float]:
+    """Until slabobjs has written out an object. Not through a pipe: crash's own start-up
+    of one ("pipe operation failed") is a race that a busy machine loses.
+    """
+    from crash_ext import command, slabobjs
+
+    raw = _UntilObject()
+    outer = sys.stdout
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding="ascii")
+    try:
+        command.run(slabobjs.COMMAND, [cache])
+        sys.stdout.flush()
+    finally:
+        sys.stdout = outer
+    if not raw.measured:
+        raise RuntimeError("slabobjs has shown no object")
+    return raw.measured
 
 
 def _write(results: str, **record: object) -> None:
@@ -92,13 +133,18 @@ def _status(field: str) -> int:
 
 
 def _helpers() -> List[str]:
-    names = dir(host_module())
+    names = dir(_crash())
     return [name for name in names if not name.startswith("_") and name not in PYKDUMP]
+
+
+def _crash() -> Any:
+    """PyKdump's module. Imported late, as the commands are: growth.py runs where none is."""
+    return import_module("crash")
 
 
 def _slabs(addresses: str, cache: int) -> List[Tuple[int, int]]:
     """(start, bytes) of each slab with one of the listed objects, in the list's order."""
-    crash = host_module()
+    crash = _crash()
     order_objects = crash.readInt(cache + crash.member_offset("struct kmem_cache", "oo"), 4)
     size = crash.readInt(cache + crash.member_offset("struct kmem_cache", "size"), 4)
     # struct kmem_cache_order_objects (mm/slub.c): order << OO_SHIFT (16) | objects.
@@ -109,13 +155,16 @@ def _slabs(addresses: str, cache: int) -> List[Tuple[int, int]]:
 
 
 def _read_slabs() -> None:
-    readmem = host_module().readmem
+    readmem = _crash().readmem
     for start, size in _spans:
         readmem(start, size)
 
 
 def _read_pages() -> None:
-    crash = host_module()
+    # Not before `pure`: the commands may look for helpers when they are imported.
+    from crash_ext.host.target import Target
+
+    crash = _crash()
     target = Target(crash, sys.byteorder)
     size = crash.struct_size("struct page")
     for start, count in target.page_ranges():
@@ -124,7 +173,7 @@ def _read_pages() -> None:
 
 
 def _read_piece(start: int, pages: int, size: int) -> None:
-    crash = host_module()
+    crash = _crash()
     try:
         crash.readmem(start, pages * size)
     except crash.error:

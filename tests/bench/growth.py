@@ -56,7 +56,8 @@ def _measure(size: int, rounds: int, out: str) -> List[Dict[str, float]]:
 def _image(size: int) -> Tuple[FakeCrash, int]:
     """An image with a cache of so many allocated objects, and the cache's address."""
     slabs = -(-size // _ALLOCATED)
-    heap = Heap(LAYOUTS[_LAYOUT], nodes=1, pages=slabs + 4096)
+    # The heap leaves every other page free, at the most.
+    heap = Heap(LAYOUTS[_LAYOUT], nodes=1, pages=2 * slabs + 4096)
     cache = heap.cache("grown", _IN_SLAB)
     indices = range(_IN_SLAB)
     for number in range(slabs):

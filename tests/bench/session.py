@@ -8,6 +8,7 @@ start and stop the clock (floor.py). Knows no target and judges nothing.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import tempfile
 from collections import defaultdict
@@ -74,13 +75,14 @@ def measure(of: Subject) -> Measured:
     with tempfile.TemporaryDirectory(prefix="slableak-bench-") as name:
         folder = Path(name)
         fresh: Times = defaultdict(list)
-        for number, (step, line) in enumerate(_fresh_lines(of)):
-            out = folder / "addresses" if step == "slabobjs -q" else Path("/dev/null")
-            times = _run(of, folder, _fresh(folder, step, line, out), f"fresh{number}")
+        listed: List[str] = []
+        for step, line in _commands(of).items():
+            times = _run(of, folder, _fresh(folder, step, line), "fresh")
             for key, records in times.items():
                 fresh[key] += records
-            fresh["extend"].append({"wall": _extend_time(folder)})
-        listed = (folder / "addresses").read_text().split()
+            fresh["extend"].append(_extend_time(folder))
+            if step == "slabobjs -q":
+                listed = (folder / "out").read_text().split()
         if len(listed) != of.objects:
             raise RuntimeError(f"slabobjs -q lists {len(listed)} objects, not {of.objects}")
         rounds = _run(of, folder, _rounds(of, folder, listed), "rounds")
@@ -90,14 +92,15 @@ def measure(of: Subject) -> Measured:
         return Measured(rounds, pure, fresh, rounds["slabs"][0]["count"])
 
 
-def _fresh_lines(of: Subject) -> Sequence[Sequence[str]]:
-    return [
-        ("slabobjs -q", f"slabobjs -q {of.cache}"),
-        ("slabobjs", f"slabobjs {of.cache}"),
-        ("slabobjs -l 10", f"slabobjs -l 10 {of.cache}"),
-        ("slabdup", "slabdup"),
-        ("slabdup -a", "slabdup -a"),
-    ]
+def _commands(of: Subject) -> Dict[str, str]:
+    """Those whose peak memory is measured, each in a session that has done nothing else."""
+    return {
+        "slabobjs -q": f"slabobjs -q {of.cache}",
+        "slabobjs": f"slabobjs {of.cache}",
+        "slabobjs -l 10": f"slabobjs -l 10 {of.cache}",
+        "slabdup": "slabdup",
+        "slabdup -a": "slabdup -a",
+    }
 
 
 def _step(folder: Path, action: str) -> str:
@@ -105,22 +108,31 @@ def _step(folder: Path, action: str) -> str:
 
 
 def _timed(folder: Path, name: str, *lines: str) -> List[str]:
-    return [_step(folder, "start"), *lines, _step(folder, f"stop '{name}'").replace("'", '"')]
+    """Command lines with the clock around them; their output is in `out` then."""
+    out = folder / "out"
+    typed = [f"{line} {'>>' if number else '>'} {out}" for number, line in enumerate(lines)]
+    return [_step(folder, "start"), *typed, _step(folder, f'stop "{name}" {out}')]
 
 
-def _fresh(folder: Path, step: str, line: str, out: Path) -> List[str]:
+def _fresh(folder: Path, step: str, line: str) -> List[str]:
     """`extend` between two looks at the clock; a look alone comes first, to be taken off."""
-    look = f"!date +%s.%N >> {folder / 'clock'}"
+    # utime and stime of crash (proc_pid_stat(5)), in clock ticks.
+    cpu = 'cut -d" " -f14,15 /proc/$PPID/stat'
+    look = f"!echo $(date +%s.%N) $({cpu}) >> {folder / 'clock'}"
     return [
         *(f"!rm -f {folder / 'clock'}", look, look, f"extend {SLABLEAK}", look),
         f"extend {_HERE / 'benchstep.py'}",
-        *_timed(folder, f"fresh {step}", f"{line} > {out}"),
+        *_timed(folder, f"fresh {step}", line),
     ]
 
 
-def _extend_time(folder: Path) -> float:
-    first, second, third = map(float, (folder / "clock").read_text().split())
-    return max(0.0, (third - second) - (second - first))
+def _extend_time(folder: Path) -> Record:
+    lines = (folder / "clock").read_text().splitlines()
+    looks = [[float(word) for word in line.split()] for line in lines]
+    (first, *_), (second, *before), (third, *after) = looks
+    ticks = sum(after) - sum(before)
+    wall = max(0.0, (third - second) - (second - first))
+    return {"wall": wall, "cpu": ticks / os.sysconf("SC_CLK_TCK")}
 
 
 def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
@@ -134,23 +146,21 @@ def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
     for _ in range(ROUNDS):
         lines += [
             _step(folder, "floor"),
-            *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache} > {out}"),
+            *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
             f"!{drgn}",
-            *_timed(folder, "slabobjs", f"slabobjs {of.cache} > {out}"),
-            *_timed(folder, "first slab", rf"slabobjs {of.cache} | sed -n '/^  \[/q'"),
-            *_timed(folder, "slabobjs -l 10", f"slabobjs -l 10 {of.cache} > {out}"),
+            *_timed(folder, "slabobjs", f"slabobjs {of.cache}"),
+            _step(folder, f"first {of.cache}"),
+            *_timed(folder, "slabobjs -l 10", f"slabobjs -l 10 {of.cache}"),
             _step(folder, "pages"),
-            *_timed(folder, "small -R", f"slabobjs -q -R {of.small} > {out}"),
-            *_timed(folder, "small", f"slabobjs -q {of.small} > {out}"),
-            *_timed(folder, "slabdup", f"slabdup > {out}"),
-            *_timed(folder, "slabdup -a", f"slabdup -a > {out}"),
-            *_timed(folder, "slabdup -aR", f"slabdup -a -R > {out}"),
-            *_timed(folder, "kmem -S", *(f"kmem -S {address} > {out}" for address in slabs)),
-            *_timed(folder, "rd object", *(f"rd {address} 8 >> {out}" for address in objects)),
+            *_timed(folder, "small -R", f"slabobjs -q -R {of.small}"),
+            *_timed(folder, "small", f"slabobjs -q {of.small}"),
+            *_timed(folder, "slabdup", "slabdup"),
+            *_timed(folder, "slabdup -a", "slabdup -a"),
+            *_timed(folder, "slabdup -aR", "slabdup -a -R"),
+            *_timed(folder, "kmem -S", *(f"kmem -S {address}" for address in slabs)),
+            *_timed(folder, "rd object", *(f"rd {address} 8" for address in objects)),
             *_timed(
-                folder,
-                "rd slab",
-                *(f"rd {int(address, 16) & -4096:x} 512 >> {out}" for address in slabs),
+                folder, "rd slab", *(f"rd {int(address, 16) & -4096:x} 512" for address in slabs)
             ),
         ]
     return lines
@@ -161,7 +171,7 @@ def _pure(of: Subject, folder: Path) -> List[str]:
     for _ in range(ROUNDS):
         lines += [
             _step(folder, "floor"),
-            *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache} > {folder / 'out'}"),
+            *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
         ]
     return lines
 
@@ -199,9 +209,16 @@ def _run(of: Subject, folder: Path, lines: List[str], what: str) -> Times:
         for line in results.read_text().splitlines():
             record = json.loads(line)
             times[record["name"]].append(record)
-    expected = sum(" stop " in line or line.endswith((" floor", " pages")) for line in lines)
-    expected += sum(line.startswith("!") and "drgn_loop" in line for line in lines)
-    got = sum(len(r) for name, r in times.items() if name not in ("helpers", "slabs"))
+    marks = ("benchstep", "drgn_loop")
+    expected = sum(
+        any(mark in line for mark in marks) and not line.endswith((" start", "benchstep.py"))
+        for line in lines
+    )
+    got = sum(len(records) for records in times.values())
     if got != expected:
         raise RuntimeError(f"{what}: {got} of {expected} steps were measured:\n{said[-3000:]}")
+    for step, records in times.items():
+        sizes = {record.get("bytes") for record in records}
+        if len(sizes) > 1 or sizes == {0}:
+            raise RuntimeError(f"{step} wrote {sizes} bytes: not the same each time, or nothing")
     return times
