@@ -66,6 +66,12 @@ def for_each_slab(
         seen[claim.address] = True
         objects += slab.objects
         doubt = claim.doubt or _no_cpu(slub, cache, slab)
+        if not nodes and slab.objects != cache.objects:
+            # See _on_no_list(). A struct without nodes was freed, and counts nothing any more.
+            doubt = (
+                f"{slab.objects} objects in a slab, but {cache.objects} by the struct, which has"
+                " no node: it may be a later cache's"
+            )
         if claim.cpu is not None or doubt is not None:
             slab = slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=doubt)
         yield slab

@@ -141,6 +141,23 @@ def test_a_slab_asked_for_by_address_is_doubted_as_in_its_cache() -> None:
         assert states(rows, "unknown") == set(map(slab.object, range(slab.objects)))
 
 
+def test_a_slab_of_another_shape_is_not_decoded_by_a_freed_struct() -> None:
+    """v6.0 to v6.5: two caches at one address, both destroyed in vain."""
+    heap = build("6.5")
+    first = heap.cache("first", 512)
+    slab = heap.slab(first, range(first.objects), where="full-unlisted")
+    heap.leave_behind(first)
+    second = heap.cache("second", 64)
+    own = heap.slab(second, range(second.objects), where="full-unlisted")
+    heap.leave_behind(second)
+    assert second.address == first.address
+    rows = records(heap, f"{second.address:x}")
+    assert states(rows, "allocated") == set(map(own.object, range(own.objects)))
+    assert f"slab {slab.page:x}: {slab.objects} objects in a slab, but {own.objects}" in problems(
+        rows
+    )
+
+
 def test_an_argument_is_shown_without_its_control_characters() -> None:
     assert visible("a\x1b[31m\udcff\\b") == r"a\x1b[31m\xff\b"
     said = Console(build().image).run(["slabobjs", "no\x1b[31m\n"])

@@ -188,6 +188,9 @@ def _objects(before: Before, now: Told, touched: Touched, whole: bool = False) -
         if new == UNKNOWN and touched.chained(slab):
             continue
         own = touched.cache(cache) or touched.slab(slab)
+        if old == UNKNOWN and new == before.truth.get(key):
+            # Doubted while it was intact: a struct that v6.0 to v6.5 have freed and reused.
+            continue
         if not own and not _foreign(before, touched, cache):
             yield f"{change.text}: nothing has hit it"
         elif undetectable(before, touched, change):
@@ -196,9 +199,6 @@ def _objects(before: Before, now: Told, touched: Touched, whole: bool = False) -
             yield f"{change.text}: called complete"
         elif not named(touched, now.problems, cache, slab):
             yield f"{change.text}: without a word"
-        elif new == before.truth.get(key):
-            # Doubted while it was intact: a struct that v6.0 to v6.5 have freed and reused.
-            continue
         elif change.certain and old is not None and not _lost_sheaf(change, now):
             yield f"{change.text}: a lie"
 
