@@ -5,7 +5,7 @@
 
 --commit keeps the ratios in ratios.json, to be compared with next time; --readme writes the
 table into README.md, between the two lines that mark its place; --largest also measures a
-built image of ten million objects (minutes, some 4 GB). Exit status 1 if a target is
+built image of ten million objects (minutes, some 2 GB). Exit status 1 if a target is
 missed, 2: usage.
 """
 

@@ -21,7 +21,7 @@ from .floor import Clock
 
 SIZES = (10_000, 100_000, 1_000_000)
 LARGEST = 10_000_000
-"""Building it takes minutes and some 4 GB: on request only."""
+"""Building it takes minutes and some 2 GB: on request only."""
 
 _LAYOUT = "6.1"
 _IN_SLAB = 64

@@ -147,7 +147,7 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
             least=10.0 if helped else 5.0,
             peak=max(record["peak"] for record in times["drgn"]) / MEGABYTE,
         ),
-        _row("kmem", f"kmem -S SLAB, {SLABS_SAMPLED} sampled, extrapolated", kmem,
+        _row("kmem", f"crash's kmem, slab by slab: {SLABS_SAMPLED} sampled, extrapolated", kmem,
              ratios=kmem.per(quiet), of="slabobjs -q"),
         Row("memory", "slabobjs -q, memory", ratios=[peak["slabobjs -q"]], of="MB", most=150.0),
         _row("contents", "slabobjs: contents", contents, ratios=contents.per(quiet),
@@ -210,7 +210,7 @@ def lines(found: Sequence[Row], committed: Dict[str, float]) -> List[str]:
 
 def markdown(found: Sequence[Row]) -> List[str]:
     """The table for README, without the columns that only a developer needs."""
-    shown = [column for column, head in enumerate(HEAD) if head not in ("CPU", "COMMITTED")]
+    shown = [column for column, head in enumerate(HEAD) if head not in ("WALL", "COMMITTED")]
     table = ["| " + " | ".join(HEAD[column].lower() for column in shown) + " |"]
     table.append("|" + "|".join("---" if column in LEFT else "---:" for column in shown) + "|")
     for row in found:
