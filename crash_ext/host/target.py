@@ -14,6 +14,9 @@ from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
 from crash_ext.reader import ReadError
 
+_CPUS = 1 << 14
+"""No kernel is built for more (CONFIG_NR_CPUS); a damaged nr_cpu_ids may say so."""
+
 ByteOrder = Literal["little", "big"]
 
 _RANGE_STEP = 1 << 24
@@ -192,7 +195,7 @@ class Target:
         if table is None:
             # No CONFIG_SMP: a per-CPU pointer is an ordinary one.
             return {0: 0}
-        count = self._variable("nr_cpu_ids", 4) or 1
+        count = min(self._variable("nr_cpu_ids", 4) or 1, _CPUS)
         possible = self._possible_mask(count)
         offsets = {}
         for cpu in range(count):

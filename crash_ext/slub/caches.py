@@ -19,6 +19,8 @@ _OO_SHIFT = 16
 _OO_MASK = (1 << _OO_SHIFT) - 1
 _NODES_BOUND = 1 << 10
 _SIZE_BOUND = 1 << 26
+_ORDER_BOUND = 13
+"""No architecture's page allocator hands out larger pieces (CONFIG_ARCH_FORCE_MAX_ORDER)."""
 
 
 class CacheError(Exception):
@@ -53,7 +55,7 @@ def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Ca
             f"{address:x}: no struct kmem_cache: size {size}, object_size {object_size},"
             f" inuse {inuse}, offset {offset}"
         )
-    if not (0 < objects and order < 32 and objects * size <= reader.page_size << order):
+    if not (0 < objects and order <= _ORDER_BOUND and objects * size <= reader.page_size << order):
         raise CacheError(
             f"{address:x}: no struct kmem_cache: {objects} objects of {size} bytes in a slab"
             f" of order {order}"

@@ -39,6 +39,15 @@ def test_more_cpus_than_a_word_has_bits_are_told() -> None:
     assert target(heap).possible_cpus() == [2, 70]
 
 
+def test_a_damaged_number_of_cpus_is_cut_to_what_a_kernel_can_have() -> None:
+    heap = Heap(LAYOUTS["6.1"])
+    heap.image.u32(heap.image.symbols["nr_cpu_ids"], 0xFFFFFFFF)
+    fake = FakeCrash(heap.image)
+    reader = Target(fake)
+    assert len(reader.possible_cpus()) <= 1 << 14
+    assert fake.reads < 1 << 15
+
+
 def test_a_kernel_without_a_mask_has_all_its_cpus() -> None:
     heap = Heap(LAYOUTS["6.1"], cpus=3)
     del heap.image.symbols["__cpu_possible_mask"]
