@@ -61,9 +61,7 @@ class Decoder:
     def decode(self, slab: Slab) -> SlabObjects:
         """The slab with the state of each of its objects. Never raises on bad memory."""
         cache = self._cache
-        where = Geometry(
-            slab.base + cache.red_left, cache.size, slab.objects, cache.red_left, cache.offset
-        )
+        where = _geometry(cache, slab)
         held = self._held_in(where)
         problem = slab.doubt or check_counters(cache, slab, self._reader.word)
         if problem is not None:
@@ -162,9 +160,7 @@ def key_forms(slub: Slub) -> List[KeyForm]:
     if slub.key_forms is None:
         votes = dict.fromkeys(KEY_FORMS, 0)
         for cache, slab in _samples(slub):
-            where = Geometry(
-                slab.base + cache.red_left, cache.size, slab.objects, cache.red_left, cache.offset
-            )
+            where = _geometry(cache, slab)
             try:
                 memory = slub.reader.read(slab.base, slab.objects * cache.size)
             except ReadError:
@@ -201,6 +197,12 @@ def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
                 break
         if taken >= _SAMPLES:
             return
+
+
+def _geometry(cache: Cache, slab: Slab) -> Geometry:
+    return Geometry(
+        slab.base + cache.red_left, cache.size, slab.objects, cache.red_left, cache.offset
+    )
 
 
 def _coding(slub: Slub, cache: Cache, form: Optional[KeyForm]) -> Coding:

@@ -28,11 +28,8 @@ class PageIndex:
         self.slabs: Dict[int, array[int]] = {}
         self.pages = 0
         """Page structures that were read."""
-        self.gaps: List[Tuple[int, int]] = []
-        """(address of the first, end) of page structures that couldn't be read: holes, or
-        not in the dump."""
         self.unreadable = 0
-        """How many they are."""
+        """Page structures that couldn't be read: holes, or not in the dump."""
 
     def of(self, cache: int) -> array[int]:
         """The descriptors of the slabs that name this cache."""
@@ -62,12 +59,6 @@ def scan_pages(
     return index
 
 
-def _add_gap(gaps: List[Tuple[int, int]], start: int, end: int) -> None:
-    if gaps and gaps[-1][1] == start:
-        start = gaps.pop()[0]
-    gaps.append((start, end))
-
-
 def _drop(index: PageIndex, skip: Callable[[int], bool]) -> None:
     for owner, pages in list(index.slabs.items()):
         kept = array("Q", [page for page in pages if not skip(page)])
@@ -90,7 +81,6 @@ def _scan_chunk(
         # A hole somewhere in the chunk: halve it, and give up at less than a page of
         # page structures, the smallest piece that memory comes or stays away in.
         if pages <= _SMALLEST:
-            _add_gap(index.gaps, address, address + pages * layout.page_size)
             index.unreadable += pages
             return
         half = pages // 2
