@@ -68,6 +68,9 @@ class Reader(Protocol):
     def virt_to_page(self, address: int) -> Optional[int]:
         """The struct page * of an address in the direct map; None for any other."""
 
+    def phys_to_virt(self, physical: int) -> Optional[int]:
+        """The direct map's address of a physical address of memory; None for any other."""
+
     def page_ranges(self) -> Iterator[Tuple[int, int]]:
         """(struct page * of the first, number of pages) of each present range of memory.
 

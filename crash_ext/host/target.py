@@ -115,6 +115,12 @@ class Target:
             return None
         return self._phys_to_page(physical)
 
+    def phys_to_virt(self, physical: int) -> Optional[int]:
+        """The direct map's address of a physical address of memory; None for any other."""
+        if self._direct_map is None or not 0 <= physical < self._end_of_memory():
+            return None
+        return self._direct_map + physical
+
     def page_ranges(self) -> Iterator[Tuple[int, int]]:
         """(struct page * of the first, number of pages) of each present range of memory."""
         for start, count, _ in self._page_ranges():
