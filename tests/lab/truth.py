@@ -10,7 +10,8 @@ The dict has the shape of a recording's truth (shared with tests that replay one
     notes    [text]; live_list: {head, n}
 
 Roles: leftover, live, live2. States: leaked, live (allocated), freed (allocated once;
-the place may since have been handed out again, then it is listed only as what it is).
+the place may since have been handed out again, then it is listed only as what it is), late
+(freed after the cache's destroy).
 list, of the object's list head: self (never linked), live, deleted (list_del), headless (on a
 list whose head was freed), none (no head).
 Addresses, flags are hex without 0x; objsize (bytes), node, id, counts are numbers.
@@ -25,6 +26,7 @@ from typing import Any, Dict, List, Tuple
 Truth = Dict[str, Any]
 
 _ALLOCATED = ("leaked", "live")
+_FREED = ("freed", "late")
 
 
 def parse(text: str) -> Truth:
@@ -95,7 +97,7 @@ def _sorted_out(
     taken = {row["addr"] for _, _, state, row in rows if state in _ALLOCATED}
     objects: Dict[str, Dict[str, Dict[str, List[Dict[str, Any]]]]] = {}
     for name, role, state, row in rows:
-        if state == "freed":
+        if state in _FREED:
             if row["addr"] in taken:
                 continue
             taken.add(row["addr"])

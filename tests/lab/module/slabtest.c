@@ -45,8 +45,8 @@ struct slabtest_obj {
 	u32 counters[5];	/* 0x40 */
 } __packed;
 
-enum state { LEAKED, LIVE, FREED };
-static const char * const state_names[] = { "leaked", "live", "freed" };
+enum state { LEAKED, LIVE, FREED, LATE };
+static const char * const state_names[] = { "leaked", "live", "freed", "late" };
 
 /* of the object's list head: there is none, it points to itself, ... */
 enum list { NONE, SELF, LINKED, DELETED, HEADLESS };
@@ -262,7 +262,7 @@ static void unlink_live(struct record *r)
 
 static void release(struct record *r)
 {
-	if (r->state == FREED)
+	if (r->state >= FREED)
 		return;
 	if (r->list == LINKED)
 		unlink_live(r);
@@ -536,20 +536,21 @@ static void build_refs(void)
 static void plant(const char *name, const char *what, void (*each)(struct record *))
 {
 	struct tcache *c = make(name, "leftover", sizeof(struct slabtest_obj), 0, NULL);
-	unsigned int first = nr_records, i;
+	unsigned int first = nr_records, last, i;
 
 	if (!c)
 		return;
 	for (i = 0; i < 180; i++)
 		alloc(c, i, -1);
-	for (i = first; i < nr_records; i++) {
+	last = nr_records; /* each() may add records of its own */
+	for (i = first; i < last; i++) {
 		if ((i - first) % 20 != 11) {
 			release(&records[i]);
 			continue;
 		}
 		if (each)
 			each(&records[i]);
-		if (records[i].state != FREED)
+		if (records[i].state < FREED)
 			records[i].state = LEAKED;
 	}
 	causes[nr_causes++] = (struct cause){ c, what };
@@ -597,7 +598,7 @@ static struct record *record_of(void *object)
 	unsigned int i;
 
 	for (i = nr_records; i-- > 0; )
-		if (records[i].addr == hide(object) && records[i].state != FREED)
+		if (records[i].addr == hide(object) && records[i].state < FREED)
 			return &records[i];
 	return NULL;
 }
@@ -668,8 +669,11 @@ static void free_late(const char *name)
 	unsigned int i;
 
 	for (i = 0; i < nr_records; i++)
-		if (records[i].state == LEAKED && !strcmp(caches[records[i].cache].name, name))
+		if (records[i].state == LEAKED &&
+		    !strcmp(caches[records[i].cache].name, name)) {
 			release(&records[i]);
+			records[i].state = LATE;
+		}
 }
 
 static void build_causes(void)
@@ -771,7 +775,7 @@ static void show_record(struct seq_file *m, const struct record *r)
 
 	seq_printf(m, "T obj %s %s %s %px %u %u", c->name, c->role, state_names[r->state],
 		   object, r->node, r->id);
-	if (r->state != FREED) {
+	if (r->state < FREED) {
 		seq_printf(m, " %s %lx %08x %*phN", list_names[r->list], ~r->heap,
 			   ~crc32_le(~0, object, c->objsize),
 			   (int)min(c->objsize, 64u), object);
