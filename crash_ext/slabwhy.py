@@ -24,6 +24,8 @@ from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import CAUSE_HEAD, EVIDENCE_HEAD, cause_line, evidence_line, paragraph
 from crash_ext.slub.model import Cache
+from crash_ext.slub.vmcoreinfo import release
+from crash_ext.whypage import lines
 
 
 def main(call: Call) -> Dict[str, object]:
@@ -43,10 +45,26 @@ def main(call: Call) -> Dict[str, object]:
         call.slub.progress,
     )
     findings = 0
+    told = []
     for diagnosis in diagnoser.diagnose(chosen):
         findings += len(diagnosis.findings)
         _show(call, diagnosis)
+        if "-o" in call.options:
+            told.append(diagnosis)
+    if "-o" in call.options:
+        _write(call, diagnoser, told)
     return {"caches": len(chosen), "findings": findings}
+
+
+def _write(call: Call, diagnoser: Diagnoser, told: List[Diagnosis]) -> None:
+    """The page for a bug report. A file that can't be written is an error, and no more."""
+    name = call.options["-o"]
+    try:
+        with open(name, "w", encoding="utf-8") as file:
+            for line in lines(diagnoser, told, printable(release(call.slub.reader)), call.limits):
+                file.write(line + "\n")
+    except OSError as error:
+        call.error(f"{name}: {error.strerror}")
 
 
 def _chosen(call: Call) -> List[Cache]:

@@ -8,10 +8,17 @@ asked of whom; each part's own file knows how.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from crash_ext.leak.case import Case, Evidence
-from crash_ext.leak.gather import allocated, compare_with, examine, find_holders, walk_lists
+from crash_ext.leak.gather import (
+    allocated,
+    compare_with,
+    contents,
+    examine,
+    find_holders,
+    walk_lists,
+)
 from crash_ext.leak.place import OBJECT, Place
 from crash_ext.leak.places import Places
 from crash_ext.leak.profile import differences, runs
@@ -54,41 +61,47 @@ class Diagnoser:
         search: bool = True,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        self._slub = slub
+        self.slub = slub
         self._caches = caches
         self._lists_only = lists_only
         self._search = search
         self._progress = progress
         self.places = Places(slub, lambda: list(caches), lists_only)
-        self._words = Words(self.places)
+        self.words = Words(self.places)
 
     def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
         """The caches one by one, in their order; the first comes after the search."""
         opened = [self._open(cache) for cache in chosen]
         cases = [item.case for item in opened if item.case.subjects]
         if self._search and cases:
-            find_holders(self._slub, self.places, cases, self._progress)
+            find_holders(self.slub, self.places, cases, self._progress)
         for item in opened:
             yield self._close(item)
+
+    def contents(
+        self, cache: Cache, addresses: Sequence[int]
+    ) -> Iterator[Tuple[int, Optional[bytes]]]:
+        """Each object with its bytes, None where they aren't in the dump."""
+        return contents(self.slub, cache, addresses)
 
     def _open(self, cache: Cache) -> Diagnosis:
         problems: List[str] = []
         slabs = self._slabs(cache, problems)
         addresses = allocated(slabs, cache.size)
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
-        held = slab_mutex_held(self._slub.reader)
+        held = slab_mutex_held(self.slub.reader)
         state = judge(cache, len(slabs), len(addresses), held)
-        case = examine(self._slub, self._words, cache, addresses)
+        case = examine(self.slub, self.words, cache, addresses)
         if state.kind != LIVE:
             for twin in self._twins(cache):
                 twin_slabs = self._slabs(twin, [])
-                compare_with(self._slub, self._words, case, twin, allocated(twin_slabs, twin.size))
+                compare_with(self.slub, self.words, case, twin, allocated(twin_slabs, twin.size))
         return Diagnosis(case, state, slabs, unknown, [], [], [], problems)
 
     def _slabs(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         return [
             decoded._replace(memory=None)
-            for decoded in for_each_decoded_slab(self._slub, cache, problems, self._lists_only)
+            for decoded in for_each_decoded_slab(self.slub, cache, problems, self._lists_only)
         ]
 
     def _twins(self, cache: Cache) -> Iterator[Cache]:
@@ -105,7 +118,7 @@ class Diagnoser:
 
     def _close(self, item: Diagnosis) -> Diagnosis:
         case = item.case
-        walk_lists(self._slub, self._words, case)
+        walk_lists(self.slub, self.words, case)
         item.evidence.append(Evidence("state", f"{item.state.kind}: {item.state.reason}"))
         item.evidence.extend(_examined(case, item.unknown))
         if item.state.kind == LIVE:

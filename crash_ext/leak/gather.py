@@ -28,7 +28,7 @@ from crash_ext.leak.words import (
 )
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache, SlabObjects
+from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
 
 EXAMINED = 20000
 """Leaked objects of a cache whose contents are looked at; of more, evenly spread ones."""
@@ -60,7 +60,7 @@ def examine(slub: Slub, explainer: Words, cache: Cache, addresses: List[int]) ->
     case.total = len(addresses)
     step, _ = spread(len(addresses), EXAMINED)
     poisoned = bool(cache.flags & slub.layout.flags.mask("POISON"))
-    for address, data in _contents(slub, cache, addresses[::step]):
+    for address, data in contents(slub, cache, addresses[::step]):
         subject = Subject(address)
         case.subjects.append(subject)
         if data is None:
@@ -80,7 +80,7 @@ def compare_with(
     case.twins.append(twin)
     step, _ = spread(len(addresses), COMPARED)
     poisoned = bool(twin.flags & slub.layout.flags.mask("POISON"))
-    for address, data in _contents(slub, twin, addresses[::step]):
+    for address, data in contents(slub, twin, addresses[::step]):
         if data is not None:
             case.twin_blank += _blank(data, poisoned) is not None
             case.twin_profile.add(cells(explainer.explain(address, data)))
@@ -192,9 +192,10 @@ def _is_neighbour(slub: Slub, places: Places, subject: Subject, holder: int, val
     return known == previous or known - word == following
 
 
-def _contents(
-    slub: Slub, cache: Cache, addresses: List[int]
+def contents(
+    slub: Slub, cache: Cache, addresses: Iterable[int]
 ) -> Iterator[Tuple[int, Optional[bytes]]]:
+    """Each object with its bytes; None where they can't be read."""
     for address in addresses:
         try:
             yield address, slub.reader.read(address, cache.object_size)
@@ -208,13 +209,3 @@ def _blank(data: bytes, poisoned: bool) -> Optional[str]:
     if poisoned and data == bytes([_POISON_FREE]) * (len(data) - 1) + bytes([_POISON_END]):
         return POISON
     return None
-
-
-def freed_of(slabs: Iterable[SlabObjects], size: int) -> List[int]:
-    """The addresses of the free objects of these slabs."""
-    return [
-        decoded.first + index * size
-        for decoded in slabs
-        for index, state in enumerate(decoded.states)
-        if state in (FREE, RCU_PENDING)
-    ]

@@ -11,6 +11,19 @@ _LINE = 16
 _ASCII = bytes(byte if 0x20 <= byte < 0x7F else 0x2E for byte in range(256))
 
 
+def rows(
+    data: bytes, word: int, byteorder: Literal["little", "big"]
+) -> List[Tuple[int, List[str], str]]:
+    """Data by lines: offset, its words' digits, its characters."""
+    found = []
+    for start in range(0, len(data), _LINE):
+        line = data[start : start + _LINE]
+        words = [line[at : at + word] for at in range(0, len(line), word)]
+        digits = [f"{int.from_bytes(each, byteorder):0{2 * len(each)}x}" for each in words]
+        found.append((start, digits, line.translate(_ASCII).decode("ascii")))
+    return found
+
+
 class RdForm:
     """The form of `length` bytes: made once for a cache, as its objects are all alike.
 

@@ -7,7 +7,7 @@ paper. Knows plain values: what is in them comes out of a dump and is escaped.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 
 class Word(NamedTuple):
@@ -16,7 +16,7 @@ class Word(NamedTuple):
     offset: int
     size: int
     kind: str
-    """One of KINDS: it has a colour."""
+    """list, pointer, text, number, poison: it has a colour; other: none."""
     text: str
     target: Optional[int]
     """Address of the object that it points to; a link, where the page has that object."""
@@ -60,7 +60,6 @@ class Section(NamedTuple):
 
 
 CELLS = {"a": "allocated", "f": "free", "r": "freed, RCU pending", "u": "unknown"}
-KINDS = ("list", "pointer", "text", "number", "poison", "other")
 
 _STYLE = """\
 :root { color-scheme: light dark; --ink: #1c2330; --paper: #fff; --soft: #f3f5f8; --line: #ccd3dd;
@@ -80,8 +79,8 @@ a { color: var(--pointer); }
 .facts { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: .5rem 0; padding: 0; }
 .facts div { display: flex; gap: .5rem; } .facts dt { opacity: .75; } .facts dd { margin: 0; }
 ul.evidence { padding: 0; list-style: none; }
-ul.evidence li { border-top: 1px solid var(--line); padding: .375rem 0; }
-ul.evidence b { display: inline-block; min-width: 6rem; }
+ul.evidence li { border-top: 1px solid var(--line); padding: .375rem 0; display: grid;
+  grid-template-columns: 6rem 1fr; }
 .slab { margin: .5rem 0; } .cells { display: flex; flex-wrap: wrap; gap: 2px; padding: .125rem 0; }
 .cells > * { width: .875rem; height: .875rem; border-radius: 2px; border: 1px solid var(--line);
   font-size: 0; }
@@ -137,14 +136,13 @@ def _section(section: Section) -> Iterator[str]:
     yield '<h3>Evidence</h3><ul class="evidence">'
     for topic, text, address in section.evidence:
         where = f" <code>{escape(address)}</code>" if address else ""
-        yield f"<li><b>{escape(topic)}</b> {escape(text)}{where}</li>"
+        yield f"<li><b>{escape(topic)}</b> <span>{escape(text)}{where}</span></li>"
     yield "</ul>"
     yield from _slabs(section, shown)
     if section.objects:
         yield "<h3>Objects</h3>"
-        owner = _owners(section.objects)
         for item in section.objects:
-            yield from _object(item, owner)
+            yield from _object(item, shown)
         yield from _left_out(section.objects_left_out, "object")
     yield "</section>"
 
@@ -154,7 +152,7 @@ def _left_out(count: int, noun: str) -> Iterator[str]:
         yield f"<p>{count} more {noun}{'' if count == 1 else 's'} not shown.</p>"
 
 
-def _slabs(section: Section, shown: set[int]) -> Iterator[str]:
+def _slabs(section: Section, shown: Set[int]) -> Iterator[str]:
     if not section.slabs:
         return
     yield "<h3>Slabs</h3>"
@@ -182,16 +180,16 @@ def _slabs(section: Section, shown: set[int]) -> Iterator[str]:
     yield from _left_out(section.slabs_left_out, "slab")
 
 
-def _owners(objects: Sequence[Object]) -> Dict[int, int]:
-    return {item.address: item.address for item in objects}
-
-
-def _object(item: Object, shown: Dict[int, int]) -> Iterator[str]:
+def _object(item: Object, shown: Set[int]) -> Iterator[str]:
     yield f'<article id="o{item.address:x}"><pre>[{item.address:x}]'
     for offset, words, characters in item.lines:
         cells, at = [], offset
         for digits in words:
-            cells.append(_coloured(digits, _word_at(item.words, at), shown))
+            word = _word_at(item.words, at)
+            if word is not None and word.offset != at:
+                # The pointer is the first word of a structure.
+                word = word._replace(target=None)
+            cells.append(_coloured(digits, word, shown))
             at += len(digits) // 2
         yield f"{item.address + offset:x}:  {' '.join(cells)}   {escape(characters)}"
     yield "</pre>"
@@ -211,13 +209,13 @@ def _word_at(words: Sequence[Word], offset: int) -> Optional[Word]:
     return None
 
 
-def _coloured(digits: str, word: Optional[Word], shown: Dict[int, int]) -> str:
+def _coloured(digits: str, word: Optional[Word], shown: Set[int]) -> str:
     if word is None:
         return digits
     return f'<span class="{word.kind}">{_link(digits, word.target, shown)}</span>'
 
 
-def _link(text: str, target: Optional[int], shown: Dict[int, int]) -> str:
+def _link(text: str, target: Optional[int], shown: Set[int]) -> str:
     if target is None or target not in shown:
         return text
     return f'<a href="#o{target:x}">{text}</a>'

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Set
+from typing import Dict, List, Set
 
 import pytest
 
@@ -37,9 +37,8 @@ def test_the_planted_cause_of_every_object_is_named_and_no_other(
         if row["type"] == "finding":
             found[named[row["cache"]]][row["cause"]] = set(row["objects"])
     wanted = {}
-    for name, cause in truth["causes"].items():
-        if scenario == "whys":
-            cause = UNSEEN.get(name, cause)
+    for name, planted in truth["causes"].items():
+        cause = UNSEEN.get(name, planted) if scenario == "whys" else planted
         objects = leaked(kernel, scenario, name)
         if cause == "freed late":
             objects = {row["addr"] for row in late(truth, name)}
