@@ -17,11 +17,15 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
 from crash_ext.command import Call, Command, UsageError, run
+from crash_ext.grouping import Grouping, show_groups
 from crash_ext.host.settings import redzone_on
 from crash_ext.host.target import host_module
+from crash_ext.leak.places import Places
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
+from crash_ext.leak.words import Word, Words
 from crash_ext.reader import ReadError
+from crash_ext.report.annotate import annotated
 from crash_ext.report.caches import (
     CACHE_HEAD,
     SLAB_HEAD,
@@ -44,6 +48,7 @@ from crash_ext.slub.model import (
 )
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.wording import notes, word_fields
 
 _ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
 """Makes 1 of ALLOCATED and 0 of every other state."""
@@ -61,14 +66,21 @@ class _Wanted(NamedTuple):
     """Of each object's contents; None for object_size."""
     slots: bool
     """Where a red zone comes first, its address, too."""
+    words: Optional[Words]
+    """Says beside the contents what they are; None where that isn't asked for."""
+    groups: bool
+    """Groups of like objects in place of slabs."""
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS..."""
+    """slabobjs [-q|-j] [-afgpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS..."""
     if not call.arguments:
         raise UsageError("no cache, slab or object is named")
     if "-q" in call.options and "-j" in call.options:
         raise UsageError("only one of -q and -j")
+    for others, option in (("-a", "-q"), ("-g", "-q"), ("-g", "-f")):
+        if option in call.options and others in call.options:
+            raise UsageError(f"{others} doesn't go with {option}")
     wanted = _Wanted(
         quiet="-q" in call.options,
         free="-f" in call.options,
@@ -76,6 +88,8 @@ def main(call: Call) -> Dict[str, object]:
         limit=call.number("-l"),
         bytes=call.number("-b"),
         slots=redzone_on(host_module()),
+        words=_words(call) if "-a" in call.options else None,
+        groups="-g" in call.options,
     )
     shown = 0
     for selection in call.selections():
@@ -86,6 +100,10 @@ def main(call: Call) -> Dict[str, object]:
         for text in call.limits:
             print(text)
     return {"shown": shown}
+
+
+def _words(call: Call) -> Words:
+    return Words(Places(call.slub, call.caches, call.lists_only))
 
 
 def _free(decoded: SlabObjects) -> int:
@@ -114,8 +132,12 @@ class _Listing:
         else:
             everything = list(self._slabs(problems))
             self._summary(everything)
-            for decoded in self._chosen(everything):
-                self._slab(decoded)
+            chosen = self._chosen(everything)
+            if self._wanted.groups:
+                self._groups(chosen)
+            else:
+                for decoded in chosen:
+                    self._slab(decoded)
         for problem in problems:
             self._call.error(problem, self._cache)
         if self._left_out:
@@ -244,7 +266,8 @@ class _Listing:
             self._call.error(text, self._cache)
         memory = self._memory(decoded, indices)
         length = self._length(decoded)
-        if memory is None or self._call.json or length > self._cache.size - self._cache.red_left:
+        single = self._call.json or self._wanted.words is not None
+        if memory is None or single or length > self._cache.size - self._cache.red_left:
             for index in indices:
                 self._object(decoded, index, length, memory)
         else:
@@ -315,6 +338,7 @@ class _Listing:
                 data = call.slub.reader.read(address, length)
             except ReadError as error:
                 data, unreadable = None, str(error)
+        words = self._explain(address, data)
         call.record(
             "object",
             cache=hexadecimal(cache.address),
@@ -325,13 +349,33 @@ class _Listing:
             held_by=decoded.notes.get(index),
             slot=hexadecimal(address - cache.red_left),
             data=None if data is None else data.hex(),
+            **({} if words is None else {"words": word_fields(words)}),
         )
         if not call.json:
             print(self._head(decoded, index))
             if data:
-                print(self._form(len(data)).text(address, data))
+                text = self._form(len(data)).text(address, data)
+                print(text if words is None else annotated(text, notes(words)))
         if unreadable:
             call.error(f"object {address:x}: {unreadable}", cache)
+
+    def _explain(self, address: int, data: Optional[bytes]) -> Optional[List[Word]]:
+        """What an object's words are; None where that isn't asked for."""
+        if self._wanted.words is None:
+            return None
+        return self._wanted.words.explain(address, data) if data else []
+
+    def _groups(self, slabs: List[SlabObjects]) -> None:
+        wanted, slab = self._wanted, self._selection.slab
+        what = Grouping(
+            self._call,
+            self._cache,
+            wanted.words or _words(self._call),
+            wanted.words is not None,
+            wanted.bytes,
+            wanted.limit,
+        )
+        self._shown += show_groups(what, slabs, slab.number if slab else None)
 
     def _form(self, length: int) -> RdForm:
         if self._rd is None or self._rd.length != length:
@@ -343,8 +387,8 @@ class _Listing:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS...",
-    options="qjfpRn:l:b:",
+    synopsis="[-q|-j] [-afgpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS...",
+    options="qjafgpRn:l:b:",
     main=main,
     text="""\
   This command lists the allocated objects of slab caches.  For each cache it
@@ -361,6 +405,11 @@ COMMAND = Command(
                 aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
+      -a        beside each line of contents, what its words are; see below.
+      -g        groups of like objects in place of slabs: those that in the same
+                places have the same states of lists, pointers to the same cache
+                or symbol, and poison.  The largest group is first, each has the
+                first of its objects as an example; -l is the number of groups.
       -f        free objects, too.
       -n NODE   slabs of this NUMA node only.
       -l COUNT  at most COUNT objects of each cache; how many were left out is
@@ -386,6 +435,26 @@ COMMAND = Command(
   line says what was found, and none of its objects is claimed to be allocated
   or free.
 
+  With -a, notes stand behind the lines of contents: the offset in the object,
+  and what is there.  Said is what memory bears out; of other words nothing.
+
+      list_head, empty      points to itself: an empty list, or never linked.
+      list_head, linked     both neighbours point back; what heads the list and
+                            how many entries it has, where that can be told.
+      list_head, broken     one neighbour points back and the other doesn't.
+      deleted list node     as list_del() or hlist_del() leave it, (RCU) for
+                            their _rcu forms.
+      hlist_node, rb_node   linked: what it is hung on points back to it.  "?"
+                            where a single pointer says so.
+      CACHE ADDRESS, STATE  a pointer to that object, +OFFSET into it.
+      SYMBOL [MODULE]       a pointer to code or data of the kernel or a module.
+      stack of PID COMM, per-CPU, vmalloc, page, struct page
+                            a pointer to such memory.
+      this object           a pointer into the object itself.
+      poison, error         a pattern of slab debugging; a number -4095 to -2.
+      perhaps jiffies-N     a number near the dump's jiffies: maybe a time.
+      "text"                at least four printable characters.
+
 EXAMPLES
   An object that keeps slab_test from being destroyed; its list head at +0x20
   still points to itself, so it was never linked:
@@ -403,6 +472,27 @@ EXAMPLES
     ffff8a5942aa87c0:  00000170000000b8 000002e000000228   ....p...(.......
     ffff8a5942aa87d0:  00000398                            ....
     ffff8a59422f1300 slab_test: 4 objects left out (-l)
+
+  The objects of another leftover in groups; each would have notes with -a:
+
+    crash> slabobjs -g -l 1 slab_refs
+    CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
+    ffff8d9d02705900       84         10       126      3     4k  slab_refs
+      5 objects of 10 (50.0%), the first:
+      [ffff8d9d029d11e0]
+    ffff8d9d029d11e0:  000000604a41434b 6665725f62616c73   KCAJ`...slab_ref
+    ffff8d9d029d11f0:  0000000036392d73 0000000000000000   s-96............
+    ffff8d9d029d1200:  ffff8d9d029d1200 ffff8d9d029d1200   ................
+    ffff8d9d029d1210:  ffff8d9d029d04c0 ffffffffc02f2710   .........'/.....
+    ffff8d9d029d1220:  000000c000000060 0000018000000120   `....... .......
+    ffff8d9d029d1230:  000001e0                            ....
+    ffff8d9d02705900 slab_refs: 2 groups left out (-l)
+
+  The notes that stand behind lines 1, 3 and 4 of it with -a:
+
+    +0x0 "KCAJ`"; +0x8 "slab_refs-96"
+    +0x20 list_head, empty
+    +0x30 kmalloc-64 ffff8d9d029d04c0, allocated; +0x38 slabtest_ops [slabtest]
 
   Only the addresses, for other commands:
 

@@ -20,7 +20,7 @@ CHAIN = "chain"
 OPEN = "open"
 """It wasn't walked to its end."""
 
-_BOUND = 1 << 16
+_BOUND = 1 << 18
 """Nodes of a list that are walked."""
 _KEPT = 1 << 19
 """Nodes whose list is remembered."""
@@ -57,8 +57,10 @@ class Rings:
             ring = Ring(kind, len(nodes), head)
             if len(self._known) + len(nodes) > _KEPT:
                 self._known.clear()
-            for each in nodes if kind != CHAIN else [node]:
-                self._known[each] = ring
+            for number, each in enumerate(nodes):
+                # Behind a node of a chain there are fewer the later it comes.
+                rest = len(nodes) - number
+                self._known[each] = ring._replace(nodes=rest) if kind == CHAIN else ring
         return ring
 
     def _walk(self, start: int, nodes: List[int]) -> str:
@@ -105,7 +107,7 @@ class Rings:
 
 
 def describe(ring: Ring) -> str:
-    """A list in words: "list headed by slabtest_live_list [slabtest], 548 entries"."""
+    """A list in words: "headed by slabtest_live_list [slabtest], 548 entries"."""
     if ring.kind == OPEN:
         if ring.nodes >= _BOUND:
             return f"more than {ring.nodes} nodes"
@@ -117,4 +119,4 @@ def describe(ring: Ring) -> str:
     entries = ring.nodes - 1
     count = f"{entries} entry" if entries == 1 else f"{entries} entries"
     what = ring.head.text.split(", ")[0] if ring.head.kind == OBJECT else ring.head.text
-    return f"list headed by {what}, {count}"
+    return f"headed by {what}, {count}"

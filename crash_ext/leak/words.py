@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from crash_ext.leak.memo import Memory
 from crash_ext.leak.place import PAGE, Place, plus
@@ -88,6 +88,10 @@ class Word(NamedTuple):
     """What it points to."""
 
 
+Shape = Tuple[int, int, str]
+"""(index of the first word, words, kind)"""
+
+
 class Words:
     """Explains the words of one kernel's objects."""
 
@@ -104,6 +108,7 @@ class Words:
             base + second: base for base in bases for second in _LIST_POISON2
         }
         self._patterns = _patterns(reader.word)
+        self._marks = {*self._patterns, *self.first_poison}
         self._jiffies = read_symbol_number(reader, "jiffies", reader.word)
         self._wrap = 1 << 8 * reader.word
         self.lowest = _lowest(places)
@@ -115,11 +120,58 @@ class Words:
         """
         return _Object(self, address, data).explain()
 
+    # shapes ---------------------------------------------------------------------------
+
+    def shapes(self, address: int, values: Sequence[int], whole: int) -> List[Shape]:
+        """The nodes, patterns and addresses among the first `whole` words of an object.
+
+        Ascending, never overlapping. POINTER is said of every word that may be an address.
+        """
+        found: List[Shape] = []
+        lowest, marks, second_poison = self.lowest, self._marks, self._second_poison
+        end = address + len(values) * self.word
+        at = 0
+        while at < whole:
+            value = values[at]
+            if value < lowest and value not in marks:
+                # NULL may be the next of a last hlist_node, 1 the parent of a black root.
+                if value > 1 or at + 1 >= whole:
+                    at += 1
+                    continue
+                if values[at + 1] < lowest and values[at + 1] not in second_poison:
+                    at += 1
+                    continue
+            kind, count = self._shape(address + at * self.word, values, at, whole)
+            if not count and value >= lowest:
+                kind, count = (OWN if address <= value < end else POINTER), 1
+            if count:
+                found.append((at, count, kind))
+            at += count or 1
+        return found
+
+    def _shape(self, here: int, values: Sequence[int], at: int, whole: int) -> Tuple[str, int]:
+        """(kind, words) of the node or the pattern that starts at an address; 0 for none."""
+        value = values[at]
+        if value in self._patterns:
+            return POISON, 1
+        if at + 1 < whole:
+            second = values[at + 1]
+            if self.deleted(value, second):
+                return LIST_DELETED, 2
+            kind = self.node(here, value, second)
+            if kind is not None and kind != LIST_BROKEN:
+                return kind, 2
+            if at + 2 < whole and self.tree(here, value, second, values[at + 2]):
+                return RB_LINKED, 3
+            if kind is not None:
+                return kind, 2
+        return (RB_CLEAR, 1) if value == here else ("", 0)
+
     # one word -------------------------------------------------------------------------
 
-    def pattern(self, value: int) -> Optional[str]:
-        """What a poison pattern says, else None."""
-        return self._patterns.get(value)
+    def pattern(self, value: int) -> str:
+        """What a word says that is a POISON."""
+        return self._patterns[value]
 
     def plain(self, value: int, size: int) -> Optional[Tuple[str, str]]:
         """(kind, text) of a word that is no pointer, None where nothing is known of it."""
@@ -192,22 +244,20 @@ class Words:
             return None
         return LIST_BROKEN
 
-    def tree(self, at: int, words: Tuple[int, ...]) -> Optional[str]:
-        """The kind of the struct rb_node {parent, right, left} at an address, if it's one."""
-        word, read = self.word, self.memory.word
-        parent, right, left = words
-        parent &= ~3
+    def tree(self, at: int, first: int, right: int, left: int) -> bool:
+        """Whether the words {first, right, left} at an address are a struct rb_node."""
+        read, parent = self.memory.word, first & ~3
         children = [child for child in (right, left) if child]
         for child in children:
             found = None if child < self.lowest else read(child)
             if found is None or found & ~3 != at:
-                return None
+                return False
         if not parent:
             # The root is black, and told only by its children.
-            return RB_LINKED if words[0] == 1 and children else None
+            return first == 1 and bool(children)
         if parent < self.lowest or parent == at:
-            return None
-        return RB_LINKED if at in (read(parent + word), read(parent + 2 * word)) else None
+            return False
+        return at in (read(parent + self.word), read(parent + 2 * self.word))
 
 
 class _Object:
@@ -226,21 +276,17 @@ class _Object:
         self._found: List[Word] = []
 
     def explain(self) -> List[Word]:
-        size = self._words.word
+        words, size = self._words, self._words.word
         taken: Set[int] = set()
-        at = 0
-        while at < self._whole:
-            count = self._structure(at)
-            if not count and self._pointer(at):
-                count = 1
-            taken.update(range(at, at + count))
-            at += count or 1
+        for at, count, kind in words.shapes(self._address, self._values, self._whole):
+            if self._structure(at, count, kind):
+                taken.update(range(at, at + count))
         self._texts(taken)
         for at, value in enumerate(self._values):
             if at in taken:
                 continue
             length = min(size, len(self._data) - at * size)
-            plain = self._words.plain(value, length)
+            plain = words.plain(value, length)
             if plain is not None:
                 self._add(at, length, plain[0], plain[1])
         self._found.sort(key=lambda word: word.offset)
@@ -252,83 +298,54 @@ class _Object:
         offset = at * self._words.word
         self._found.append(Word(offset, size, kind, text, self._values[at], target))
 
-    def _structure(self, at: int) -> int:
-        """Words of the node that starts there, or of a poison pattern; 0 for none."""
-        words, size = self._words, self._words.word
-        value = self._values[at]
-        poison = words.pattern(value)
-        if poison is not None:
-            self._add(at, size, POISON, poison)
-            return 1
-        if at + 1 >= self._whole:
-            return self._cleared(at)
-        second = self._values[at + 1]
-        address = self._address + at * size
-        if words.deleted(value, second):
+    def _structure(self, at: int, count: int, kind: str) -> bool:
+        """Put a shape into words; False for a POINTER that is none."""
+        words, value, size = self._words, self._values[at], self._words.word
+        target: Optional[Place] = None
+        if kind == POISON:
+            text = words.pattern(value)
+        elif kind == LIST_DELETED:
             rcu = "" if value in words.first_poison else " (RCU)"
-            self._add(at, 2 * size, LIST_DELETED, f"deleted list node{rcu}", words.target(value))
-            return 2
-        kind = words.node(address, value, second) if second else None
-        if kind is not None and kind != LIST_BROKEN:
-            self._list(at, kind)
-            return 2
-        if at + 2 < self._whole and (value & ~3 or value == 1):
-            triple = (value, second, self._values[at + 2])
-            if words.tree(address, triple):
-                parent = value & ~3
-                target = words.target(parent) if parent else None
-                where = f"parent in {target.text}" if target else "the root"
-                self._add(at, 3 * size, RB_LINKED, f"rb_node in a tree, {where}", target)
-                return 3
-        if kind == LIST_BROKEN:
-            self._list(at, kind)
-            return 2
-        return self._cleared(at)
+            text, target = f"deleted list node{rcu}", words.target(value)
+        elif kind == RB_LINKED:
+            target = words.target(value & ~3)
+            text = f"rb_node, linked: parent in {target.text}" if target else "rb_node, the root"
+        elif kind == RB_CLEAR:
+            text = "points to itself: a cleared rb_node?"
+        elif kind == OWN:
+            text = f"this object{plus(value - self._address)}"
+        elif kind == POINTER:
+            target = words.target(value)
+            if target is None:
+                return False
+            text = target.text
+        else:
+            text, target = self._list(at, kind)
+        self._add(at, count * size, kind, text, target)
+        return True
 
-    def _cleared(self, at: int) -> int:
-        value = self._values[at]
-        if value and value == self._address + at * self._words.word:
-            self._add(at, self._words.word, RB_CLEAR, "points to itself: a cleared rb_node?")
-            return 1
-        return 0
-
-    def _list(self, at: int, kind: str) -> None:
+    def _list(self, at: int, kind: str) -> Tuple[str, Optional[Place]]:
+        """(text, next's place) of a LIST_EMPTY, LIST_LINKED, LIST_BROKEN or HLIST_LINKED."""
         words, size = self._words, self._words.word
         address = self._address + at * size
         first, second = self._values[at], self._values[at + 1]
-        target = words.target(first)
         if kind == LIST_EMPTY:
-            self._add(at, 2 * size, kind, "list_head, empty")
-        elif kind == LIST_BROKEN:
+            return "list_head, empty", None
+        target = words.target(first)
+        if kind == LIST_BROKEN:
             read = words.memory.word
             back, forth = read(first + size), read(second)
             if back != address:
-                wrong = f"next {first:x} has prev {back or 0:x}"
-            else:
-                wrong = f"prev {second:x} has next {forth or 0:x}"
-            self._add(at, 2 * size, kind, f"list_head, broken: {wrong}", target)
-        else:
-            ring = words.rings.of(address)
-            name = "list_head" if ring.kind == RING else "list node"
-            if kind == HLIST_LINKED:
-                name = "hlist_node"
-            text = f"{name}, linked: {describe(ring)}"
-            if not first:
-                # One pointer back alone: two objects that point to each other look like it.
-                text = "hlist_node? linked, the last"
-            self._add(at, 2 * size, kind, text, target)
-
-    def _pointer(self, at: int) -> bool:
-        value, size = self._values[at], self._words.word
-        inside = value - self._address
-        if 0 <= inside < len(self._data):
-            self._add(at, size, OWN, f"this object{plus(inside)}")
-            return True
-        target = self._words.target(value)
-        if target is None:
-            return False
-        self._add(at, size, POINTER, target.text, target)
-        return True
+                return f"list_head, broken: next {first:x} has prev {back or 0:x}", target
+            return f"list_head, broken: prev {second:x} has next {forth or 0:x}", target
+        if not first:
+            # One pointer back alone: two objects that point to each other look like it.
+            return "hlist_node? linked, the last", None
+        ring = words.rings.of(address)
+        name = "list_head" if ring.kind == RING else "list node"
+        if kind == HLIST_LINKED:
+            name = "hlist_node"
+        return f"{name}, linked: {describe(ring)}", target
 
     def _texts(self, taken: Set[int]) -> None:
         """Text in what no pointer or node has taken; words that it touches are its own."""

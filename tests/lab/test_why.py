@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Set
+from typing import Dict, Set
 
 import pytest
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Explained words and named places, as notes beside contents and as JSON fields.
+
+What every command says of them is said the same way. Reads nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, List, Optional, Tuple
+
+from crash_ext.leak.place import Place
+from crash_ext.leak.words import NUMBER, ZERO, Word
+from crash_ext.report.jsonl import hexadecimal
+from crash_ext.report.text import visible
+from crash_ext.slub.model import STATE_NAMES
+
+
+def notes(words: Iterable[Word]) -> List[Tuple[int, str]]:
+    """(offset, text) of what is worth a note: zeroes and small numbers tell themselves."""
+    return [(word.offset, word.text) for word in words if word.kind not in (ZERO, NUMBER)]
+
+
+def word_fields(words: Iterable[Word]) -> List[Dict[str, object]]:
+    """A JSON object for each word."""
+    return [
+        {
+            "offset": word.offset,
+            "size": word.size,
+            "kind": word.kind,
+            "text": visible(word.text),
+            "value": hexadecimal(word.value),
+            "target": place_fields(word.target),
+        }
+        for word in words
+    ]
+
+
+def place_fields(place: Optional[Place]) -> Optional[Dict[str, object]]:
+    """The JSON object of a place, null for none."""
+    if place is None:
+        return None
+    return {
+        "kind": place.kind,
+        "name": visible(place.label),
+        "cache": None if place.cache is None else hexadecimal(place.cache.address),
+        "object": None if place.object is None else hexadecimal(place.object),
+        "offset": place.offset,
+        "state": None if place.state is None else STATE_NAMES[place.state],
+    }
