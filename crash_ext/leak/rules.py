@@ -227,6 +227,26 @@ def held_by_freed(case: Case, rest: List[Subject]) -> Optional[Finding]:
     return Finding("held by freed", LIKELY, list(holders), evidence, sentence)
 
 
+def held_by_leaked(case: Case, rest: List[Subject]) -> Optional[Finding]:
+    """Other leaked objects point to them, and nothing else does."""
+    if not case.searched:
+        return None
+    holders: Dict[int, Held] = {}
+    for subject in rest:
+        told = [held for held in subject.held if _told(held)]
+        if told and not subject.memberships and all(_leaked(case, held.place) for held in told):
+            holders[subject.address] = told[0]
+    if not holders:
+        return None
+    evidence = [_pointer(held, address) for address, held in list(holders.items())[:_EXAMPLES]]
+    sentence = (
+        f"{_objects(len(holders), 'is', 'are')} referred to by other leaked objects only:"
+        f" {_kinds(holders.values())}. What lost those lost {_it(len(holders))}, too: look for"
+        " the reason there."
+    )
+    return Finding("held by leaked", LIKELY, list(holders), evidence, sentence)
+
+
 def forgotten(case: Case, rest: List[Subject]) -> Optional[Finding]:
     """Taken off a list, and nobody has a pointer to them."""
     if not case.searched:
@@ -273,6 +293,7 @@ RULES: Tuple[Rule, ...] = (
     no_head,
     never_linked,
     held_by_freed,
+    held_by_leaked,
     forgotten,
     unreferenced,
 )
@@ -289,9 +310,16 @@ def _lives(case: Case, place: Optional[Place]) -> bool:
         return False
     if place.kind in (SYMBOL, MODULE, PERCPU):
         return True
-    if place.kind != OBJECT or place.state != ALLOCATED or place.cache is None:
+    if place.kind != OBJECT or place.state != ALLOCATED:
         return False
-    return place.cache.address != case.cache.address and place.cache.refcount != 0
+    return not _leaked(case, place)
+
+
+def _leaked(case: Case, place: Optional[Place]) -> bool:
+    """An allocated object of this cache, or of another one that was destroyed."""
+    if place is None or place.kind != OBJECT or place.cache is None or _freed(place):
+        return False
+    return place.cache.address == case.cache.address or place.cache.refcount == 0
 
 
 def _maybe_lives(place: Optional[Place]) -> bool:
