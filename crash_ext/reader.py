@@ -51,7 +51,10 @@ class Reader(Protocol):
         """(name, offset) of the symbol that an address lies in or behind, else None."""
 
     def struct_size(self, struct: str) -> Optional[int]:
-        """sizeof(struct NAME) in bytes; NAME without "struct". None: no such type."""
+        """sizeof(struct NAME) in bytes; NAME without "struct", or "union NAME".
+
+        None: no such type.
+        """
 
     def offset(self, struct: str, member: str) -> Optional[int]:
         """offsetof(struct NAME, member) in bytes, through anonymous members too."""

@@ -68,7 +68,7 @@ class Target:
     def struct_size(self, struct: str) -> Optional[int]:
         """sizeof(struct NAME) in bytes, None for a type that is missing or incomplete."""
         if struct not in self._structs:
-            size = self._crash.struct_size(f"struct {struct}")
+            size = self._crash.struct_size(_typed(struct))
             self._structs[struct] = size if size > 0 else None
         return self._structs[struct]
 
@@ -76,7 +76,7 @@ class Target:
         """offsetof(struct NAME, member), through anonymous members too."""
         key = (struct, member)
         if key not in self._offsets:
-            offset = self._crash.member_offset(f"struct {struct}", member)
+            offset = self._crash.member_offset(_typed(struct), member)
             self._offsets[key] = offset if offset >= 0 else None
         return self._offsets[key]
 
@@ -84,7 +84,7 @@ class Target:
         """sizeof of the member in bytes, None where there's no such member."""
         key = (struct, member)
         if key not in self._sizes:
-            size = self._crash.member_size(f"struct {struct}", member)
+            size = self._crash.member_size(_typed(struct), member)
             self._sizes[key] = size if size > 0 else None
         return self._sizes[key]
 
@@ -240,3 +240,8 @@ class Target:
             return int.from_bytes(self.read(address, size), self.byteorder)
         except ReadError:
             return None
+
+
+def _typed(name: str) -> str:
+    """The name of a type with its kind; a struct where none is said."""
+    return name if name.startswith("union ") else f"struct {name}"

@@ -38,6 +38,8 @@ class KfenceObject(NamedTuple):
     """Virtual address of that page."""
     node: Optional[int]
     """NUMA node of the page."""
+    metadata: int
+    """Address of the struct kfence_metadata."""
 
     def as_slab(self) -> SlabObjects:
         """A slab of this one object."""
@@ -120,8 +122,9 @@ def _read_table(
     mask = ~(reader.page_size - 1)
     for number in range(_BOUND):
         base = pool + 2 * (number + 1) * reader.page_size
+        entry = table + number * size
         try:
-            data = reader.read(table + number * size, struct.span())
+            data = reader.read(entry, struct.span())
         except ReadError:
             return number
         address = struct.pointer(data, "addr")
@@ -133,7 +136,8 @@ def _read_table(
             length, cache = struct.value(data, "size"), struct.pointer(data, "cache")
             length = min(length, base + reader.page_size - address)
             node = descriptors.node_of(page)
-            objects.append(KfenceObject(address, length, cache, state, page, base, node))
+            found = KfenceObject(address, length, cache, state, page, base, node, entry)
+            objects.append(found)
     return _BOUND
 
 
