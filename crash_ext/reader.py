@@ -86,3 +86,9 @@ class Reader(Protocol):
 
     def possible_cpus(self) -> List[int]:
         """The CPUs that have a per-CPU area, online or not, ascending."""
+
+    def log(self) -> Optional[str]:
+        """The kernel log's text, as crash's own `log` decodes it: a line a record, its time
+        in seconds in brackets before it. None where there's none. Read anew at each call: a
+        live kernel goes on writing.
+        """

@@ -137,6 +137,15 @@ class Target:
         """The CPUs that have a per-CPU area, online or not, ascending."""
         return sorted(self._percpu_offsets())
 
+    def log(self) -> Optional[str]:
+        """The kernel log's text by crash's `log`; None where crash can't tell, or it's empty."""
+        try:
+            text: str = self._crash.exec_crash_command("log")
+        except self._crash.error:
+            return None
+        # Where `log` failed, crash may say so in the text alone.
+        return None if not text.strip() or text.startswith("log: ") else text
+
     def _word(self) -> int:
         # struct list_head is two pointers in every kernel.
         size = self._crash.struct_size("struct list_head")
