@@ -32,7 +32,7 @@ from crash_ext.report.caches import (
 )
 from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import hexadecimal, name_field
-from crash_ext.report.text import plural, printable
+from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import (
     ALLOCATED,
     FREE,
@@ -166,7 +166,7 @@ class _Listing:
         if self._call.json:
             return
         if self._selection.alias:
-            print(f"{self._selection.alias} is merged into {printable(cache.name)}:")
+            print(f"{visible(self._selection.alias)} is merged into {printable(cache.name)}:")
         print(CACHE_HEAD)
         print(
             cache_line(

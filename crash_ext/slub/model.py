@@ -68,6 +68,8 @@ class Cache(NamedTuple):
     """struct kmem_cache_cpu __percpu *; None where the kernel has none."""
     cpu_sheaves: Optional[int]
     """struct slub_percpu_sheaves __percpu *; None or 0 where the cache has none."""
+    sheaf_capacity: Optional[int] = None
+    """The most objects of one of its sheaves; None where the kernel has none."""
 
 
 class Node(NamedTuple):

@@ -129,7 +129,10 @@ class Decoder:
         """After all slabs: say how many objects in sheaves were in none of them."""
         strays = len(self._held) - self._claimed
         if strays:
-            self._problems.append(f"{strays} entries of sheaves are no objects of the cache")
+            self._problems.append(
+                f"{strays} entries of sheaves are no objects of the cache: what they stood for is taken for"
+                " allocated"
+            )
 
     def _held_in(self, where: Geometry) -> Dict[int, Freed]:
         """The slab's objects that sheaves or lists of deferred frees hold, by index."""
@@ -145,8 +148,12 @@ class Decoder:
             at += 1
         base = where.first - where.shift
         for address, freed in self._deferred.get(base, {}).items():
-            index = (address - base) // where.size
-            if index < where.objects:
+            index, rest = divmod(address - where.first, where.size)
+            if not 0 <= index < where.objects or (freed.state == FREE and rest != where.link):
+                self._problems.append(
+                    f"{freed.note}: {address:x} is no free pointer of an object of the cache"
+                )
+            else:
                 found[index] = freed
         return found
 
