@@ -54,9 +54,7 @@ class KfencePool:
             self.metadata = annex.variable("kfence_metadata", size + self._size)
         for number in range(objects):
             page = self.descriptor(number)
-            heap.parts.append(
-                Part("kfence", self.metadata + number * self._size, self._size, page)
-            )
+            heap.parts.append(Part("kfence", self.metadata + number * self._size, self._size, page))
             heap.parts.append(Part("kfence", page, image.sizeof("page"), page))
             self._put(number, addr=self.page(number), state=self._states["UNUSED"])
             self._mark(number, None)

@@ -62,9 +62,7 @@ class Slub:
     def kfence(self) -> Kfence:
         """The KFENCE pool, read until forget_caches()."""
         if self._kfence is None:
-            self._kfence = find_kfence(
-                self.reader, self.layout, self.descriptors, self._problems
-            )
+            self._kfence = find_kfence(self.reader, self.layout, self.descriptors, self._problems)
         return self._kfence
 
     def aliases(self, cache: Cache) -> List[bytes]:

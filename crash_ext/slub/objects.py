@@ -111,7 +111,7 @@ class Decoder:
                 memory = self._reader.read(slab.base, slab.objects * self._cache.size)
             except ReadError:
                 return None
-        verdict = cross_check(self._cache, where, memory, bytes(states))
+        verdict = cross_check(self._cache, where, memory, bytes(states), self._reader.word)
         states[:] = verdict.states
         self._problems.extend(verdict.remarks)
         return memory
@@ -130,8 +130,8 @@ class Decoder:
         strays = len(self._held) - self._claimed
         if strays:
             self._problems.append(
-                f"{strays} entries of sheaves are no objects of the cache: what they stood for is taken for"
-                " allocated"
+                f"{strays} entries of sheaves are no objects of the cache:"
+                " what they stood for is taken for allocated"
             )
 
     def _held_in(self, where: Geometry) -> Dict[int, Freed]:

@@ -54,7 +54,8 @@ def find_deferred(
             found.setdefault(slab.base, {})[node] = Freed(state, f"cpu {cpu} deferred")
         if len(problems) > known:
             problems.append(
-                f"cpu {cpu} deferred: list {head:x}: what the rest of it holds is taken for allocated"
+                f"cpu {cpu} deferred: list {head:x}: what the rest of it holds is taken for"
+                " allocated"
             )
     return found
 

@@ -61,7 +61,18 @@ class Touched:
     def cache(self, address: int) -> bool:
         """Anything that tells what the cache is and where its slabs and free objects are."""
         kinds = ("cache", "node", "cpu", "sheaf", "barn")
-        return any(hit.cache == address and hit.kind in kinds for hit in self.hits)
+        if any(hit.cache == address and hit.kind in kinds for hit in self.hits):
+            return True
+        return any(self.slab(page) for page in self._sheaf_slabs(address))
+
+    def _sheaf_slabs(self, address: int) -> Iterator[int]:
+        """The pages of the slabs that the cache's sheaves are objects of."""
+        for cache in self.heap.caches:
+            if cache.address != address:
+                continue
+            for sheaf in cache.sheaves():
+                for owner in self.heap.caches:
+                    yield from (s.page for s in owner.slabs if sheaf.address in s.memory)
 
     def slab(self, page: int) -> bool:
         """The slab's page structures or its memory."""

@@ -187,7 +187,12 @@ def _objects(before: Before, now: Told, touched: Touched, whole: bool = False) -
         change = Change(cache, slab, address, old, new)
         if new == UNKNOWN and touched.chained(slab):
             continue
-        own = touched.cache(cache) or touched.slab(slab) or bool(touched.deferred())
+        own = (
+            touched.cache(cache)
+            or touched.slab(slab)
+            or bool(touched.deferred())
+            or touched.kfence()
+        )
         if old == UNKNOWN and new == before.truth.get(key):
             # Doubted while it was intact: a struct that v6.0 to v6.5 have freed and reused.
             continue
