@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
-from crash_ext.reader import ReadError
+from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, KeyForm, follow, links
 from crash_ext.slub.kfence import KfenceObject
@@ -63,7 +63,7 @@ class Decoder:
         cache = self._cache
         where = _geometry(cache, slab)
         held = self._held_in(where)
-        problem = slab.doubt or check_counters(cache, slab, self._reader.word)
+        problem = slab.doubt or check_counters(cache, slab, self._reader)
         if problem is not None:
             # A damaged count must not make up objects.
             where = where._replace(objects=min(slab.objects, cache.objects))
@@ -181,15 +181,28 @@ def key_forms(slub: Slub) -> List[KeyForm]:
     return slub.key_forms
 
 
-def check_counters(cache: Cache, slab: Slab, word: int) -> Optional[str]:
+def check_counters(cache: Cache, slab: Slab, reader: Reader) -> Optional[str]:
     """What is wrong with a slab's counters, None where they can be."""
     if not 0 < slab.objects <= cache.max_objects:
         return f"{slab.objects} objects in a slab of at most {cache.max_objects}"
     if slab.inuse > slab.objects:
         return f"inuse is {slab.inuse} of {slab.objects}"
-    if slab.freelist and cache.red_left + cache.offset + word > cache.size:
+    if not _fills_pages(cache, slab.objects, reader.page_size):
+        return f"{slab.objects} objects of {cache.size} bytes fill no power of two of pages"
+    if slab.freelist and cache.red_left + cache.offset + reader.word > cache.size:
         return f"free pointer at +{cache.offset:#x} is outside an object of {cache.size} bytes"
     return None
+
+
+def _fills_pages(cache: Cache, objects: int, page_size: int) -> bool:
+    """Whether so many objects are what order_objects() in mm/slub.c gives for some order."""
+    if objects in (cache.objects, cache.max_objects):
+        return True
+    size = page_size
+    while size // cache.size < objects:
+        size *= 2
+    # One less: up to v4.17 some bytes at a slab's end may be reserved.
+    return size // cache.size in (objects, objects + 1)
 
 
 def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
@@ -198,7 +211,7 @@ def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
         if cache.random is None:
             continue
         for slab in for_each_slab(slub, cache, [], lists_only=True):
-            if slab.freelist and check_counters(cache, slab, slub.reader.word) is None:
+            if slab.freelist and check_counters(cache, slab, slub.reader) is None:
                 yield cache, slab
                 taken += 1
                 break
