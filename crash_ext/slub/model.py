@@ -127,6 +127,8 @@ class SlabObjects(NamedTuple):
     """The slab's memory from slab.base on, where it was read to know the states."""
     length: Optional[int] = None
     """Bytes of its object where it isn't the cache's object_size (KFENCE)."""
+    absent: bool = False
+    """The problem is that the slab's memory can't be read: absent.py tells which of it."""
 
     def count(self, state: int) -> int:
         """How many objects are in that state."""

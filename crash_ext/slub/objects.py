@@ -75,7 +75,8 @@ class Decoder:
             try:
                 memory = self._reader.read(slab.base, slab.objects * cache.size)
             except ReadError as error:
-                return _unknown(slab, where, f"slab memory: {error}", None)
+                found = _unknown(slab, where, f"slab memory: {error}", None)
+                return found._replace(absent=True)
             for coding in self._codings:
                 chains = _chains(slab, where, memory, coding)
                 problem = chains[2]
