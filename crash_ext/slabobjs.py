@@ -36,7 +36,8 @@ from crash_ext.report.caches import (
 )
 from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import hexadecimal, name_field
-from crash_ext.report.text import plural, printable
+from crash_ext.report.text import plural, printable, visible
+from crash_ext.slub.absent import Absent
 from crash_ext.slub.model import (
     ALLOCATED,
     FREE,
@@ -122,6 +123,8 @@ class _Listing:
         self._shown = 0
         self._left_out = 0
         self._rd: Optional[RdForm] = None
+        self._absent = Absent(call.slub.reader)
+        self._contents = Absent(call.slub.reader)
 
     def show(self) -> int:
         """Write it; the number of objects shown."""
@@ -138,6 +141,8 @@ class _Listing:
             else:
                 for decoded in chosen:
                     self._slab(decoded)
+        problems += self._absent.lines("their objects are unknown")
+        problems += self._contents.lines("contents of objects are missing")
         for problem in problems:
             self._call.error(problem, self._cache)
         if self._left_out:
@@ -188,7 +193,7 @@ class _Listing:
         if self._call.json:
             return
         if self._selection.alias:
-            print(f"{self._selection.alias} is merged into {printable(cache.name)}:")
+            print(f"{visible(self._selection.alias)} is merged into {printable(cache.name)}:")
         print(CACHE_HEAD)
         print(
             cache_line(
@@ -219,7 +224,7 @@ class _Listing:
         return indices
 
     def _quiet(self, decoded: SlabObjects) -> None:
-        if decoded.problem is not None:
+        if decoded.problem is not None and not self._is_absent(decoded):
             self._call.error(f"slab {decoded.slab.address:x}: {decoded.problem}", self._cache)
         if not self._on_node(decoded):
             return
@@ -234,7 +239,9 @@ class _Listing:
     def _slab(self, decoded: SlabObjects) -> None:
         indices = self._indices(decoded)
         damaged = decoded.problem is not None
-        if not indices and not damaged and not self._selection.slab:
+        absent = self._is_absent(decoded)
+        bare = not indices and not self._selection.slab
+        if bare and (not damaged or (absent and not self._call.json)):
             return
         slab = decoded.slab
         self._call.record(
@@ -261,7 +268,7 @@ class _Listing:
                     slab.place,
                 )
             )
-        if damaged:
+        if damaged and not absent:
             text = f"slab {slab.address:x}: {decoded.problem}: its objects are unknown"
             self._call.error(text, self._cache)
         memory = self._memory(decoded, indices)
@@ -272,6 +279,12 @@ class _Listing:
                 self._object(decoded, index, length, memory)
         else:
             self._whole_slab(decoded, indices, memory, length)
+
+    def _is_absent(self, decoded: SlabObjects) -> bool:
+        """Whether a slab's memory isn't in the dump: said by ranges once all slabs are through."""
+        slab = decoded.slab
+        size = len(decoded.states) * self._cache.size
+        return decoded.absent and self._absent.add(slab.base, size, slab.address)
 
     def _memory(self, decoded: SlabObjects, indices: List[int]) -> Optional[bytes]:
         """The slab's memory in one read; None where it can't be had, or isn't needed whole."""
@@ -337,7 +350,9 @@ class _Listing:
             try:
                 data = call.slub.reader.read(address, length)
             except ReadError as error:
-                data, unreadable = None, str(error)
+                data = None
+                if not self._contents.add(address, length, decoded.slab.address):
+                    unreadable = str(error)
         words = self._explain(address, data)
         call.record(
             "object",

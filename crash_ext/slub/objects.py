@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
-from crash_ext.reader import ReadError
+from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, KeyForm, follow, links
 from crash_ext.slub.kfence import KfenceObject
@@ -63,7 +63,7 @@ class Decoder:
         cache = self._cache
         where = _geometry(cache, slab)
         held = self._held_in(where)
-        problem = slab.doubt or check_counters(cache, slab, self._reader.word)
+        problem = slab.doubt or check_counters(cache, slab, self._reader)
         if problem is not None:
             # A damaged count must not make up objects.
             where = where._replace(objects=min(slab.objects, cache.objects))
@@ -75,7 +75,8 @@ class Decoder:
             try:
                 memory = self._reader.read(slab.base, slab.objects * cache.size)
             except ReadError as error:
-                return _unknown(slab, where, f"slab memory: {error}", None)
+                found = _unknown(slab, where, f"slab memory: {error}", None)
+                return found._replace(absent=True)
             for coding in self._codings:
                 chains = _chains(slab, where, memory, coding)
                 problem = chains[2]
@@ -111,7 +112,7 @@ class Decoder:
                 memory = self._reader.read(slab.base, slab.objects * self._cache.size)
             except ReadError:
                 return None
-        verdict = cross_check(self._cache, where, memory, bytes(states))
+        verdict = cross_check(self._cache, where, memory, bytes(states), self._reader.word)
         states[:] = verdict.states
         self._problems.extend(verdict.remarks)
         return memory
@@ -129,7 +130,10 @@ class Decoder:
         """After all slabs: say how many objects in sheaves were in none of them."""
         strays = len(self._held) - self._claimed
         if strays:
-            self._problems.append(f"{strays} entries of sheaves are no objects of the cache")
+            self._problems.append(
+                f"{strays} entries of sheaves are no objects of the cache:"
+                " what they stood for is taken for allocated"
+            )
 
     def _held_in(self, where: Geometry) -> Dict[int, Freed]:
         """The slab's objects that sheaves or lists of deferred frees hold, by index."""
@@ -145,8 +149,12 @@ class Decoder:
             at += 1
         base = where.first - where.shift
         for address, freed in self._deferred.get(base, {}).items():
-            index = (address - base) // where.size
-            if index < where.objects:
+            index, rest = divmod(address - where.first, where.size)
+            if not 0 <= index < where.objects or (freed.state == FREE and rest != where.link):
+                self._problems.append(
+                    f"{freed.note}: {address:x} is no free pointer of an object of the cache"
+                )
+            else:
                 found[index] = freed
         return found
 
@@ -174,15 +182,28 @@ def key_forms(slub: Slub) -> List[KeyForm]:
     return slub.key_forms
 
 
-def check_counters(cache: Cache, slab: Slab, word: int) -> Optional[str]:
+def check_counters(cache: Cache, slab: Slab, reader: Reader) -> Optional[str]:
     """What is wrong with a slab's counters, None where they can be."""
     if not 0 < slab.objects <= cache.max_objects:
         return f"{slab.objects} objects in a slab of at most {cache.max_objects}"
     if slab.inuse > slab.objects:
         return f"inuse is {slab.inuse} of {slab.objects}"
-    if slab.freelist and cache.red_left + cache.offset + word > cache.size:
+    if not _fills_pages(cache, slab.objects, reader.page_size):
+        return f"{slab.objects} objects of {cache.size} bytes fill no power of two of pages"
+    if slab.freelist and cache.red_left + cache.offset + reader.word > cache.size:
         return f"free pointer at +{cache.offset:#x} is outside an object of {cache.size} bytes"
     return None
+
+
+def _fills_pages(cache: Cache, objects: int, page_size: int) -> bool:
+    """Whether so many objects are what order_objects() in mm/slub.c gives for some order."""
+    if objects in (cache.objects, cache.max_objects):
+        return True
+    size = page_size
+    while size // cache.size < objects:
+        size *= 2
+    # One less: up to v4.17 some bytes at a slab's end may be reserved.
+    return size // cache.size in (objects, objects + 1)
 
 
 def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
@@ -191,7 +212,7 @@ def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
         if cache.random is None:
             continue
         for slab in for_each_slab(slub, cache, [], lists_only=True):
-            if slab.freelist and check_counters(cache, slab, slub.reader.word) is None:
+            if slab.freelist and check_counters(cache, slab, slub.reader) is None:
                 yield cache, slab
                 taken += 1
                 break

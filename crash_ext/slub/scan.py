@@ -12,6 +12,7 @@ from array import array
 from typing import Callable, Dict, List, Tuple
 
 from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.absent import Range
 from crash_ext.slub.layout import Layout
 
 Progress = Callable[[int, int], None]
@@ -28,8 +29,20 @@ class PageIndex:
         self.slabs: Dict[int, array[int]] = {}
         self.pages = 0
         """Page structures that were read."""
-        self.unreadable = 0
-        """Page structures that couldn't be read: holes, or not in the dump."""
+        self.holes: List[Range] = []
+        """Of page structures that couldn't be read: absent, or not in the dump; users: pages."""
+
+    @property
+    def unreadable(self) -> int:
+        """Page structures that couldn't be read."""
+        return sum(hole.users for hole in self.holes)
+
+    def add_hole(self, address: int, pages: int, size: int) -> None:
+        """`pages` structures of `size` bytes can't be read. Ascending."""
+        if self.holes and self.holes[-1].end == address:
+            last = self.holes.pop()
+            address, pages = last.start, last.users + pages
+        self.holes.append(Range(address, address + pages * size, pages))
 
     def of(self, cache: int) -> array[int]:
         """The descriptors of the slabs that name this cache."""
@@ -81,7 +94,7 @@ def _scan_chunk(
         # A hole somewhere in the chunk: halve it, and give up at less than a page of
         # page structures, the smallest piece that memory comes or stays away in.
         if pages <= _SMALLEST:
-            index.unreadable += pages
+            index.add_hole(address, pages, layout.page_size)
             return
         half = pages // 2
         _scan_chunk(reader, layout, index, find, address, half)

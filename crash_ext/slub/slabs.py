@@ -76,8 +76,11 @@ def for_each_slab(
             slab = slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=doubt)
         yield slab
     if not lists_only:
+        known = len(problems)
         _compare_counts(nodes, sum(seen.values()), objects, problems)
         unreadable = slub.page_index().unreadable
+        if len(problems) > known or "nr_slabs" not in slub.layout.node:
+            slub.tell_holes()
         if unreadable and "nr_slabs" not in slub.layout.node:
             problems.append(
                 f"{unreadable} page structures can't be read, and this kernel doesn't count"
