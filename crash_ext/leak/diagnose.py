@@ -19,11 +19,13 @@ from crash_ext.leak.gather import (
     find_holders,
     walk_lists,
 )
+from crash_ext.leak.owners import owners
 from crash_ext.leak.place import OBJECT, Place
 from crash_ext.leak.places import Places
 from crash_ext.leak.profile import differences, runs
 from crash_ext.leak.rules import Finding, conclude, unexplained
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
+from crash_ext.leak.tell_owners import owner_evidence, owner_sentence
 from crash_ext.leak.words import Words
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import UNKNOWN, Cache, SlabObjects
@@ -119,8 +121,13 @@ class Diagnoser:
     def _close(self, item: Diagnosis) -> Diagnosis:
         case = item.case
         walk_lists(self.slub, self.words, case)
-        item.evidence.append(Evidence("state", f"{item.state.kind}: {item.state.reason}"))
+        item.evidence.append(
+            Evidence("state", f"{item.state.kind}: {item.state.reason}", case.cache.address)
+        )
         item.evidence.extend(_examined(case, item.unknown))
+        report = owners(self.slub, case.cache, item.slabs, self.places.tasks.name_of)
+        item.evidence.extend(owner_evidence(self.places, report))
+        item.problems.extend(report.problems)
         if item.state.kind == LIVE:
             item.evidence.extend(_words(case))
             item.evidence.extend(_lists(case))
@@ -131,7 +138,11 @@ class Diagnoser:
         findings = conclude(case)
         for finding in findings:
             item.evidence.extend(finding.evidence)
-        return item._replace(findings=findings, conclusion=_conclusion(item, findings))
+        conclusion = _conclusion(item, findings)
+        sentence = owner_sentence(self.places, report)
+        if sentence:
+            conclusion.append(sentence)
+        return item._replace(findings=findings, conclusion=conclusion)
 
 
 def _examined(case: Case, unknown: int) -> Iterator[Evidence]:
@@ -198,8 +209,9 @@ def _holders(case: Case) -> Iterator[Evidence]:
     for label, count in counts.most_common(_SHOWN):
         text = f"{count} of {len(case.subjects)} objects: pointer in {label}"
         yield Evidence("reference", text, first[label])
-    text = f"{bare} of {len(case.subjects)} objects: no pointer in {case.searched}"
-    yield Evidence("reference", text)
+    if bare:
+        text = f"{bare} of {len(case.subjects)} objects: no pointer in {case.searched}"
+        yield Evidence("reference", text)
 
 
 def _label(place: Optional[Place]) -> str:
