@@ -23,15 +23,19 @@ from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks
 TaskOf = Callable[[int], Optional[str]]
 """PID -> the name of its task, None where it is gone."""
 
+_PROBLEMS = 20
+"""So many are told one by one."""
 _FUNCTION_BOUND = 1 << 16
 """Bytes: an address farther behind a symbol is not in that function (a module's, say)."""
 
-# Functions between a caller and the allocator, as stacks have them. Names of wrappers that
-# allocate for their caller are left out where the caller is of more use (kstrdup, mempool).
+# Functions between a caller and the allocator, as stacks have them. Those that allocate for
+# their caller (kstrdup, mempool_alloc) are callers: the stack tells the rest.
 _ALLOCATOR = re.compile(
-    r"(_*kmem_cache_alloc|_*k[vzm]*alloc|_*krealloc|_*kvrealloc|_*slab_(alloc|post_alloc)"
-    r"|_*slub_alloc|_*kfence_|set_track|alloc_debug_processing|new_slab|allocate_slab"
-    r"|stack_trace_save|stack_depot_save|save_stack|kasan_)"
+    r"_*(kmem_cache_z?alloc|kv?[mzc]alloc|kv?realloc|slab_alloc|slab_post_alloc_hook|slub_alloc"
+    r"|kfence_alloc|kfence_guarded_alloc|set_track|alloc_debug_processing|new_slab"
+    r"|allocate_slab|stack_(trace|depot)_save|kasan_save_stack)"
+    r"(_(array|bulk|cache|from_sheaf|hook|large|lru|node|nolock|noprof|order|prepare|prof"
+    r"|track_caller|trace|update))*(\.\w+)*\Z"
 )
 _PLAIN_NAME = re.compile(rb"[A-Za-z0-9_.:+-]+\Z")
 
@@ -52,8 +56,9 @@ class Group(NamedTuple):
     newest: Track
     pids: List[int]
     """Of the tasks that allocated them, each once, in order of age."""
-    tasks: Dict[int, str]
-    """PID -> its task's name, of those that are alive (a number may have been used again)."""
+    tasks: Optional[Dict[int, str]]
+    """PID -> its task's name, of those that are alive (a number may have been used again).
+    None: nobody has looked."""
 
 
 class TagGroup(NamedTuple):
@@ -112,7 +117,7 @@ def owners(
     stacks: Dict[Tuple[int, ...], List[_Found]] = {}
     lines: Dict[AllocationTag, List[Tuple[int, int]]] = {}
     memcgs: Dict[Memcg, List[Tuple[int, int]]] = {}
-    allocated = tracked = 0
+    allocated = tracked = doubtful = 0
     for slab in slabs:
         if not slab.count(ALLOCATED):
             continue
@@ -125,7 +130,8 @@ def owners(
             allocated += 1
             address = slab.first + index * cache.size
             noted = tracks.of(slab, address, memory)
-            problems.extend(noted.problems)
+            doubtful += bool(noted.problems)
+            problems.extend(noted.problems[: max(_PROBLEMS - len(problems), 0)])
             track = noted.alloc
             if track is not None:
                 tracked += 1
@@ -140,6 +146,8 @@ def owners(
                 memcgs.setdefault(memcg, []).append((address, length))
     groups = [_group(slub.reader, found, task_of) for found in stacks.values()]
     recorded = bool(groups or lines)
+    if len(problems) >= _PROBLEMS:
+        problems.append(f"tracks of {doubtful} objects contradict themselves or can't be read")
     return OwnerReport(
         groups=sorted(groups, key=lambda group: _by_age(group.oldest)),
         tags=[TagGroup(tag, *_sum(found)) for tag, found in _most_first(lines)],
@@ -232,11 +240,7 @@ def _group(reader: Reader, found: List[_Found], task_of: Optional[TaskOf]) -> Gr
     found = sorted(found, key=lambda one: _by_age(one.track))
     oldest, newest = found[0].track, found[-1].track
     pids = list(dict.fromkeys(one.track.pid for one in found))
-    tasks: Dict[int, str] = {}
-    for pid in pids if task_of is not None else ():
-        name = task_of(pid) if task_of is not None else None
-        if name is not None:
-            tasks[pid] = name
+    named = {pid: task_of(pid) for pid in pids} if task_of is not None else None
     return Group(
         objects=[one.address for one in found],
         bytes=sum(one.length for one in found),
@@ -245,7 +249,9 @@ def _group(reader: Reader, found: List[_Found], task_of: Optional[TaskOf]) -> Gr
         oldest=oldest,
         newest=newest,
         pids=pids,
-        tasks=tasks,
+        tasks=None
+        if named is None
+        else {pid: name for pid, name in named.items() if name is not None},
     )
 
 

@@ -25,6 +25,8 @@ class Clock:
         self._mask = (1 << 8 * reader.word) - 1
         self.hz: Optional[int] = _hz(reader)
         self._now = self._read()
+        self.runs: bool = self._now is not None
+        """The kernel's jiffies can be read."""
 
     def age(self, when: int) -> Optional[int]:
         """Jiffies from a moment to now; None for one in the future or before the boot."""

@@ -47,8 +47,8 @@ class Extensions:
         self._reader = slub.reader
         self._cache = cache
         self._descriptor = slub.layout.slab.name
-        self.profiling: bool = has_profiling(slub.reader)
-        """The kernel can note which line allocated an object."""
+        # (seen in v7.3)
+        self._codetag_key = static_key(slub.reader, "slab_obj_ext_has_codetag_key")
 
     def of(self, slab: Slab, objects: int, problems: List[str]) -> Dict[int, Extension]:
         """Index -> what is kept, of a slab's first `objects` objects that have anything.
@@ -63,8 +63,8 @@ class Extensions:
 
     def _read(self, slab: Slab, objects: int) -> Dict[int, Extension]:
         base = self._vector(slab)
-        form = self._form(slab) if base else None
-        if form is None or not objects:
+        form = self._form(slab, objects) if base and objects else None
+        if form is None:
             return {}
         word, order = self._reader.word, self._reader.byteorder
         data = self._reader.read(base, (objects - 1) * form.stride + form.size)
@@ -99,7 +99,7 @@ class Extensions:
                 return value & ~_MEMCG_FLAGS if value & 1 else 0
         return 0
 
-    def _form(self, slab: Slab) -> Optional[_Form]:
+    def _form(self, slab: Slab, objects: int) -> Optional[_Form]:
         reader, struct = self._reader, self._descriptor
         word = reader.word
         if reader.offset(struct, "obj_exts") is None:
@@ -111,9 +111,9 @@ class Extensions:
         if not size:
             return None
         stride = size
-        # (seen in v7.0, 64-bit only)
+        # (seen in v7.0, 64-bit only) A page of the KFENCE pool needn't have it set.
         offset = reader.offset(struct, "stride")
-        if offset is not None:
+        if offset is not None and objects > 1:
             width = reader.size(struct, "stride") or word
             stride = read_number(reader, slab.address + offset, width)
             if stride not in (size, self._cache.size):
@@ -122,12 +122,12 @@ class Extensions:
 
     def _one_word_form(self, slab: Slab) -> Optional[_Form]:
         """One or two words an object (seen in v7.3): two bits beside the counters say which."""
-        reader, word = self._reader, self._reader.word
+        word = self._reader.word
         needs_objcg = self._bit(slab, "obj_exts_needs_objcg", 1)
         in_object = self._bit(slab, "obj_exts_in_object", 0)
         if needs_objcg is None:
             return None
-        codetag = static_key(reader, "slab_obj_ext_has_codetag_key")
+        codetag = self._codetag_key
         size = word * (int(needs_objcg) + int(codetag))
         if not size:
             raise ExtensionError("a vector, but nothing to keep in it")

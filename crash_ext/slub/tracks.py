@@ -19,6 +19,8 @@ from crash_ext.slub.members import MissingMember, Struct
 from crash_ext.slub.memory import read_symbol_number
 from crash_ext.slub.model import Cache
 
+_CPUS = 1 << 14
+"""No kernel is built for more (CONFIG_NR_CPUS)."""
 _PID_LIMIT = 1 << 22
 """PID_MAX_LIMIT of a 64-bit kernel."""
 
@@ -62,7 +64,7 @@ class TrackReader:
         self._cache = cache
         self._clock = Clock(slub.reader)
         self._depot = Depot(slub.reader)
-        self._cpus = read_symbol_number(slub.reader, "nr_cpu_ids", 4) or 1
+        self._cpus = _cpu_bound(slub.reader)
         self._struct: Optional[Struct] = None
         self._size = 0
         self._at = info_end(cache, slub.reader.word)
@@ -124,7 +126,7 @@ class TrackReader:
         when = struct.pointer(data, "when", base)
         age = self._clock.age(when)
         doubt = self._doubt(cpu, pid)
-        if doubt is None and age is None:
+        if doubt is None and age is None and self._clock.runs:
             doubt = f"jiffies {when} are not between the boot and now"
         if doubt is not None:
             problems.append(f"{what}: {doubt}")
@@ -196,6 +198,14 @@ def info_end(cache: Cache, word: int) -> int:
     starts. Up to v5.6 the free pointer is at 0 or outside: one rule for all.
     """
     return cache.inuse + word if cache.offset >= cache.inuse else cache.inuse
+
+
+def _cpu_bound(reader: Reader) -> int:
+    """One more than the highest CPU number. nr_cpu_ids is a macro in some kernels."""
+    count = read_symbol_number(reader, "nr_cpu_ids", 4)
+    if count:
+        return count
+    return 1 if reader.symbol("__per_cpu_offset") is None else _CPUS
 
 
 def _addresses(reader: Reader, data: bytes) -> Tuple[int, ...]:
