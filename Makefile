@@ -157,6 +157,12 @@ test-matrix:  ## every kernel, scenario and crash (ONLY="6.1 leak"; README=yes k
 	@$(MAKE) venv
 	@'$(VENV_BIN)/python' -m tests.lab.matrix $(if $(README),--readme) $(ONLY)
 
+.PHONY: test-forms
+test-forms:  ## every form that makedumpfile gives a dump; dumps cut and damaged
+	@$(MAKE) packages
+	@$(MAKE) venv
+	FORMS=all '$(VENV_BIN)/python' -m pytest tests/lab/test_forms.py tests/lab/test_damage.py
+
 .PHONY: bench
 bench:  ## how fast, as ratios (COMMIT=yes, README=yes keep them; LARGEST=yes: 10^7 objects, too)
 	@$(MAKE) packages

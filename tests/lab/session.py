@@ -31,11 +31,16 @@ def run_lines(dump: Dump, version: str, lines: Sequence[str]) -> List[str]:
                 f"extend {SLABLEAK}",
                 *(f"{line} > {file}" for line, file in zip(lines, files)),
             ],
-            args=options_for(dump.kernel, version),
+            args=[*options_for(dump.kernel, version), *_parts(dump)],
         )
         missing = [line for line, file in zip(lines, files) if not file.exists()]
         assert not missing, f"crash {version} never ran {missing}; it said:\n{said[-3000:]}"
         return [file.read_text(encoding="utf-8") for file in files]
+
+
+def _parts(dump: Dump) -> List[str]:
+    """The other files of a dump that makedumpfile has split (forms.py)."""
+    return sorted(map(str, dump.folder.glob("vmcore-*")))
 
 
 def records(text: str) -> List[Record]:
