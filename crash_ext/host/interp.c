@@ -105,7 +105,8 @@ bool interpreter_start(char *message)
 		return false;
 	}
 	failed = true;
-	if (PyImport_AppendInittab("crash", PyInit_crash)) {
+	if (PyImport_AppendInittab("crash", PyInit_crash) ||
+	    PyImport_AppendInittab("_slableak", PyInit__slableak)) {
 		strcpy(message, "Python cannot start: out of memory");
 		return false;
 	}

@@ -97,6 +97,8 @@ PyObject *script_commands(PyObject *self, PyObject *none);
 
 extern PyObject *crash_error;
 PyMODINIT_FUNC PyInit_crash(void);
+/* native.c: the module `_slableak`, which the commands can do without. */
+PyMODINIT_FUNC PyInit__slableak(void);
 /* Sets crash.error('invalid parameter type') in the place of any exception. NULL. */
 PyObject *bad_parameter(void);
 PyObject *exec_crash_command(PyObject *self, PyObject *arguments);

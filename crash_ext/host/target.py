@@ -12,7 +12,8 @@ from bisect import bisect_right
 from importlib import import_module
 from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
-from crash_ext.reader import ReadError
+from crash_ext.host.native import native_loops
+from crash_ext.reader import Native, ReadError
 
 _CPUS = 1 << 14
 """No kernel is built for more (CONFIG_NR_CPUS); a damaged nr_cpu_ids may say so."""
@@ -45,7 +46,10 @@ class Target:
         # crash itself reads only dumps of its own byte order.
         self.byteorder: ByteOrder = byteorder
         self.page_size: int = crash.PAGESIZE
+        self.native: Optional[Native] = native_loops()
         self._direct_map = self._direct_map_start()
+        self._last_range = (0, 0, 1, 0)
+        """[first, end) of the struct pages of a range, sizeof(struct page), its base."""
         self._percpu: Optional[Dict[int, int]] = None
 
     def read(self, address: int, size: int) -> bytes:
@@ -95,16 +99,27 @@ class Target:
 
     def page_to_virt(self, page: int) -> Optional[int]:
         """The direct map's address of the page whose struct page is at `page`."""
+        start, end, size, base = self._last_range
+        if not start <= page < end:
+            if not self._find_range(page):
+                return None
+            start, end, size, base = self._last_range
+        number, rest = divmod(page - start, size)
+        return None if rest else base + number * self.page_size
+
+    def _find_range(self, page: int) -> bool:
+        """Make _last_range the one of this struct page *; False where there's none."""
         size = self.struct_size("page")
         ranges = self._page_ranges()
         at = bisect_right(ranges, (page, sys.maxsize, 0)) - 1
         if size is None or at < 0 or self._direct_map is None:
-            return None
+            return False
         start, count, pfn = ranges[at]
-        number, rest = divmod(page - start, size)
-        if rest or number >= count:
-            return None
-        return self._direct_map + (pfn + number) * self.page_size
+        if page >= start + count * size:
+            return False
+        base = self._direct_map + pfn * self.page_size
+        self._last_range = (start, start + count * size, size, base)
+        return True
 
     def virt_to_page(self, address: int) -> Optional[int]:
         """The struct page * of an address in the direct map; None for any other."""

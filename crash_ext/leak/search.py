@@ -11,10 +11,11 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from itertools import compress
+from struct import iter_unpack
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from crash_ext.reader import Reader, ReadError
+from crash_ext.reader import Native, Reader, ReadError
+from crash_ext.slub.columns import Column, marked, wanted_values
 from crash_ext.slub.memory import read_symbol_number
 
 Progress = Callable[[int, int], None]
@@ -31,8 +32,6 @@ _SMALLEST_BLOCK = 12
 """log2 of its bytes. Objects lie densely: finer blocks would tell no more."""
 _TELLING = 224
 """A byte's column that may have more values than this isn't worth a look."""
-_SPARSE = 16
-"""Marks are looked for one by one if fewer than one word in so many has one."""
 
 
 class Hit(NamedTuple):
@@ -211,10 +210,12 @@ _Found = Iterable[Tuple[int, int, int]]
 def _finder(reader: Reader, targets: Targets) -> Callable[[bytes], _Found]:
     """A function that finds the words of a piece of memory which point into the targets."""
     word, order = reader.word, reader.byteorder
+    if reader.native is not None:
+        return _native_finder(reader.native, word, order != sys.byteorder, targets)
     columns = _columns(reader, targets)
 
     def find(data: bytes) -> _Found:
-        for number in _marked(data, columns, word):
+        for number in marked(data, columns, word):
             offset = number * word
             value = int.from_bytes(data[offset : offset + word], order)
             index = targets.index(value)
@@ -224,11 +225,23 @@ def _finder(reader: Reader, targets: Targets) -> Callable[[bytes], _Found]:
     return find
 
 
-_Column = Tuple[int, bytes]
-"""Which byte of each word, and a table that makes 1 of the values it may have, else 0."""
+def _native_finder(
+    native: Native, word: int, foreign: bool, targets: Targets
+) -> Callable[[bytes], _Found]:
+    starts, ends, blocks, shift = targets.starts, targets.ends, targets.blocks, targets.shift
+    order = sys.byteorder
+    if foreign:
+        order = "big" if order == "little" else "little"
+
+    def find(data: bytes) -> _Found:
+        found = native.pointers(data, word, foreign, starts, ends, blocks, shift)
+        for offset, index in iter_unpack("=QQ", found):
+            yield offset, int.from_bytes(data[offset : offset + word], order), index
+
+    return find
 
 
-def _columns(reader: Reader, targets: Targets) -> List[_Column]:
+def _columns(reader: Reader, targets: Targets) -> List[Column]:
     """The bytes of a word that tell whether it may be a pointer into the targets.
 
     Those in the middle: the upper ones are the same in every kernel address, the lower
@@ -239,34 +252,5 @@ def _columns(reader: Reader, targets: Targets) -> List[_Column]:
         values = targets.byte_values(significance)
         if len(values) <= _TELLING:
             at = significance if reader.byteorder == "little" else reader.word - 1 - significance
-            found.append((at, bytes(value in values for value in range(256))))
+            found.append(wanted_values(at, values))
     return found
-
-
-def _marked(data: bytes, columns: List[_Column], word: int) -> Iterable[int]:
-    """The numbers of the words that pass all columns.
-
-    A column is a slice, a table and an AND of large numbers: some ns a word.
-    """
-    count = len(data) // word
-    marks: Optional[bytes] = None
-    for at, table in columns:
-        column = data[at::word].translate(table)
-        if marks is not None:
-            both = int.from_bytes(marks, "little") & int.from_bytes(column, "little")
-            column = both.to_bytes(count, "little")
-        marks = column
-        if 1 not in marks:
-            return ()
-    if marks is None:
-        return range(count)
-    if marks.count(1) * _SPARSE > count:
-        return compress(range(count), marks)
-    return _ones(marks)
-
-
-def _ones(marks: bytes) -> Iterator[int]:
-    at = marks.find(1)
-    while at >= 0:
-        yield at
-        at = marks.find(1, at + 1)

@@ -85,6 +85,7 @@ def _ages(group: Group) -> str:
 def _tasks(group: Group) -> str:
     if not group.pids:
         return ""
-    names = [f"{pid} {group.tasks[pid]}" if pid in group.tasks else f"{pid}" for pid in group.pids]
+    alive = group.tasks or {}
+    names = [f"{pid} {alive[pid]}" if pid in alive else f"{pid}" for pid in group.pids]
     more = f" and {len(names) - _PIDS} more" if len(names) > _PIDS else ""
     return f", by pid {', '.join(names[:_PIDS])}{more}"

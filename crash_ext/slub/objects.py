@@ -9,7 +9,7 @@ are whole: their lengths must agree with the slab's counters, or nothing is clai
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Dict, Iterator, List, Optional, Set, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
@@ -17,6 +17,7 @@ from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, KeyForm, follow
 from crash_ext.slub.kfence import KfenceObject
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObjects
 from crash_ext.slub.pending import for_each_pending_sheaf
+from crash_ext.slub.quick import States, usual_states
 from crash_ext.slub.redzone import cross_check
 from crash_ext.slub.sheaves import Freed, for_each_sheaf, read_sheaf
 from crash_ext.slub.slabs import for_each_slab
@@ -41,6 +42,38 @@ def for_each_decoded_slab(
         decoder.report_strays()
 
 
+class SlabCount(NamedTuple):
+    """What a slab's own counters say of its objects."""
+
+    slab: Slab
+    objects: int
+    allocated: int
+    unknown: int
+
+
+def for_each_counted_slab(
+    slub: Slub, cache: Cache, problems: List[str], lists_only: bool = False
+) -> Iterator[SlabCount]:
+    """for_each_decoded_slab(), by counters: without the memory of the objects.
+
+    The same numbers, unless a slab is damaged in a way that its counters don't show. Those
+    that its counters alone can't tell (a CPU allocates from it) are decoded.
+    """
+    decoder = Decoder(slub, cache, problems)
+    for slab in for_each_slab(slub, cache, problems, lists_only):
+        yield decoder.count(slab)
+    for found in slub.kfence().of(cache.address):
+        yield _count(decoder.decode_kfence(found))
+    if not lists_only:
+        decoder.report_strays()
+
+
+def _count(decoded: SlabObjects) -> SlabCount:
+    return SlabCount(
+        decoded.slab, len(decoded.states), decoded.count(ALLOCATED), decoded.count(UNKNOWN)
+    )
+
+
 class Decoder:
     """Decodes slabs of one cache; what its CPUs and nodes hold back is looked up once."""
 
@@ -57,9 +90,60 @@ class Decoder:
         self._deferred = slub.deferred()
         self._claimed = 0
         self._red_zones = bool(cache.flags & slub.layout.flags.mask("RED_ZONE"))
+        self._usual: Optional[States] = None
+        inside = cache.red_left + cache.offset + slub.reader.word <= cache.size
+        if len(self._codings) == 1 and inside and not self._red_zones:
+            where = Geometry(
+                cache.red_left, cache.size, cache.objects, cache.red_left, cache.offset
+            )
+            self._usual = usual_states(where, self._codings[0], slub.reader.native)
 
     def decode(self, slab: Slab) -> SlabObjects:
         """The slab with the state of each of its objects. Never raises on bad memory."""
+        return self._quickly(slab) or self._carefully(slab)
+
+    def count(self, slab: Slab) -> SlabCount:
+        """What decode() would count, as far as counters tell."""
+        cache = self._cache
+        if slab.cpu_freelist or slab.doubt or check_counters(cache, slab, self._reader):
+            return _count(self.decode(slab))
+        held = self._held_in(_geometry(cache, slab)) if self._holds(slab) else {}
+        return SlabCount(slab, slab.objects, slab.inuse - len(held), 0)
+
+    def _quickly(self, slab: Slab) -> Optional[SlabObjects]:
+        """A usual slab without anything that needs a second look, else None."""
+        cache = self._cache
+        expected = slab.objects - slab.inuse
+        if (
+            self._usual is None
+            or slab.objects != cache.objects
+            or slab.doubt is not None
+            or slab.cpu_freelist
+            or not slab.freelist
+            or not 0 < expected <= slab.objects
+            or self._holds(slab)
+        ):
+            return None
+        try:
+            memory = self._reader.read(slab.base, slab.objects * cache.size)
+        except ReadError:
+            return None
+        states = self._usual(memory, slab.base, slab.freelist, expected)
+        if states is None:
+            return None
+        return SlabObjects(slab, slab.base + cache.red_left, states, None, {}, memory)
+
+    def _holds(self, slab: Slab) -> bool:
+        """Whether a sheaf or a list of deferred frees has an address in the slab."""
+        if slab.base in self._deferred:
+            return True
+        order = self._held_order
+        if not order:
+            return False
+        at = bisect_left(order, slab.base)
+        return at < len(order) and order[at] < slab.base + slab.objects * self._cache.size
+
+    def _carefully(self, slab: Slab) -> SlabObjects:
         cache = self._cache
         where = _geometry(cache, slab)
         held = self._held_in(where)
