@@ -21,6 +21,7 @@ from crash_ext.grouping import Grouping, show_groups
 from crash_ext.host.settings import redzone_on
 from crash_ext.host.target import host_module
 from crash_ext.leak.places import Places
+from crash_ext.leak.references import References
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
 from crash_ext.leak.words import Word, Words
@@ -51,7 +52,7 @@ from crash_ext.slub.model import (
 )
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import for_each_counted_slab, for_each_decoded_slab
-from crash_ext.wording import notes, word_fields
+from crash_ext.wording import notes, reference_fields, reference_lines, word_fields
 
 _ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
 """Makes 1 of ALLOCATED and 0 of every other state."""
@@ -75,14 +76,18 @@ class _Wanted(NamedTuple):
     """Says beside the contents what they are; None where that isn't asked for."""
     groups: bool
     """Groups of like objects in place of slabs."""
+    references: bool
+    """Beneath each object, who points to it."""
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-q|-j] [-afgpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS..."""
+    """slabobjs [-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS..."""
     if not call.arguments:
         raise UsageError("no cache, slab or object is named")
     if "-q" in call.options and "-j" in call.options:
         raise UsageError("only one of -q and -j")
+    if "-r" in call.options and ("-q" in call.options or "-g" in call.options):
+        raise UsageError("-r says what it finds beneath each object: not with -q or -g")
     for others, option in (("-a", "-q"), ("-g", "-q"), ("-g", "-f")):
         if option in call.options and others in call.options:
             raise UsageError(f"{others} doesn't go with {option}")
@@ -95,10 +100,12 @@ def main(call: Call) -> Dict[str, object]:
         slots=redzone_on(host_module()),
         words=_words(call) if "-a" in call.options else None,
         groups="-g" in call.options,
+        references="-r" in call.options,
     )
-    shown = 0
-    for selection in call.selections():
-        shown += _Listing(call, wanted, selection).show()
+    listings = [_Listing(call, wanted, selection) for selection in call.selections()]
+    if wanted.references and listings:
+        _find_references(call, listings)
+    shown = sum(listing.show() for listing in listings)
     if call.lists_only:
         call.limits.append("lists only (-p): full slabs that no list holds are not shown")
     if not wanted.quiet and not call.json:
@@ -108,7 +115,22 @@ def main(call: Call) -> Dict[str, object]:
 
 
 def _words(call: Call) -> Words:
-    return Words(Places(call.slub, call.caches, call.lists_only))
+    return Words(_places(call))
+
+
+def _places(call: Call) -> Places:
+    return Places(call.slub, call.caches, call.lists_only)
+
+
+def _find_references(call: Call, listings: List[_Listing]) -> None:
+    """One pass over memory for all objects that will be shown."""
+    ranges = [pair for listing in listings for pair in listing.ranges()]
+    found = References(_places(call), ranges, call.slub.progress)
+    for listing in listings:
+        listing.references = found
+    if found.dropped:
+        text = f"of {plural(found.dropped, 'pointer')} only the number is known: too many"
+        call.limits.append(text)
 
 
 class Tally:
@@ -153,6 +175,8 @@ class _Listing:
         self._shown = 0
         self._left_out = 0
         self._rd: Optional[RdForm] = None
+        self.references: Optional[References] = None
+        """Who points to the objects; None where that isn't asked for."""
         self._absent = Absent(call.slub.reader)
         self._contents = Absent(call.slub.reader)
         self._records: Optional[Records] = None
@@ -164,7 +188,7 @@ class _Listing:
         problems: List[str] = []
         if self._wanted.quiet:
             self._show_quietly(problems)
-        elif self._call.json or self._wanted.groups:
+        elif self._call.json or self._wanted.groups or self._wanted.references:
             # A record can't be corrected: nothing is told before all is known. The memory
             # isn't kept: a cache's slabs may be more than fits.
             everything = [decoded._replace(memory=None) for decoded in self._decoded(problems)]
@@ -184,6 +208,15 @@ class _Listing:
         if self._left_out:
             self._limit(f"{plural(self._left_out, 'object')} left out (-l)")
         return self._shown
+
+    def ranges(self) -> Iterator[Tuple[int, int]]:
+        """(address, bytes) of each object that show() will show."""
+        for decoded in self._chosen([each._replace(memory=None) for each in self._decoded([])]):
+            chosen = self._chosen_of(decoded)
+            self._shown += chosen.count(1)
+            for index in compress(range(len(chosen)), chosen):
+                yield decoded.first + index * self._cache.size, self._length_of(decoded)
+        self._shown = self._left_out = 0
 
     def _show_quietly(self, problems: List[str]) -> None:
         chosen = self._selection.slab
@@ -363,7 +396,8 @@ class _Listing:
             self._call.error(text, self._cache)
         memory = self._memory(decoded, indices)
         length = self._length(decoded)
-        single = self._call.json or self._wanted.words is not None
+        wanted = self._wanted
+        single = self._call.json or wanted.words is not None or wanted.references
         if memory is None or single or length > self._cache.size - self._cache.red_left:
             for index in indices:
                 self._object(decoded, index, length, memory)
@@ -394,6 +428,9 @@ class _Listing:
         """Bytes of contents to show of each of the slab's objects."""
         if self._wanted.bytes is not None:
             return self._wanted.bytes
+        return self._length_of(decoded)
+
+    def _length_of(self, decoded: SlabObjects) -> int:
         return decoded.length or self._cache.object_size
 
     def _whole_slab(
@@ -483,12 +520,15 @@ class _Listing:
             slot=hexadecimal(address - cache.red_left),
             data=None if data is None else data.hex(),
             **({} if words is None else {"words": word_fields(words)}),
+            **reference_fields(self.references, cache, address),
         )
         if not call.json:
             print(self._head(decoded, index))
             if data:
                 text = self._form(len(data)).text(address, data)
                 print(text if words is None else annotated(text, notes(words)))
+            if self.references is not None:
+                print(*reference_lines(self.references, cache, address), sep="\n")
         if unreadable:
             call.error(f"object {address:x}: {unreadable}", cache)
 
@@ -520,8 +560,8 @@ class _Listing:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-q|-j] [-afgpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS...",
-    options="qjafgpRn:l:b:",
+    synopsis="[-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS...",
+    options="qjafgprRn:l:b:",
     main=main,
     text="""\
   This command lists the allocated objects of slab caches.  For each cache it
@@ -543,6 +583,9 @@ COMMAND = Command(
                 places have the same states of lists, pointers to the same cache
                 or symbol, and poison.  The largest group is first, each has the
                 first of its objects as an example; -l is the number of groups.
+      -r        beneath each object, who points to it: all dumped memory is searched
+                once.  A pointer's address, what it points to, and where it lies;
+                stacks and freed memory keep old ones.  Not with -g.
       -f        free objects, too.
       -n NODE   slabs of this NUMA node only.
       -l COUNT  at most COUNT objects of each cache; how many were left out is

@@ -12,9 +12,10 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from crash_ext.leak.case import POISON, ZEROES, Case, Held, Subject
 from crash_ext.leak.lists import Lists
-from crash_ext.leak.place import OBJECT, Place
+from crash_ext.leak.place import Place
 from crash_ext.leak.places import Places
 from crash_ext.leak.profile import Cell, spread
+from crash_ext.leak.references import is_sheaf
 from crash_ext.leak.search import Summary, Targets, find_pointers
 from crash_ext.leak.words import (
     HLIST_LINKED,
@@ -143,34 +144,19 @@ def _holder(
     if subject.address <= holder < subject.address + case.cache.size:
         return None
     place = places.name(holder)
-    if place is not None and place.kind == OBJECT and place.object is not None:
-        if _is_sheaf(slub, case.cache, place.object):
-            return None
-        if _is_link(case, subject, place, value):
-            return None
-    if _is_neighbour(slub, places, subject, holder, value):
+    if (
+        is_sheaf(slub, case.cache, place)
+        or _is_link(case, subject, place, value)
+        or _is_neighbour(slub, places, subject, holder, value)
+    ):
         return None
     return Held(holder, value, place)
 
 
-def _is_sheaf(slub: Slub, cache: Cache, holder: int) -> bool:
-    """Whether an object is, or was until it was freed, a struct slab_sheaf of the cache.
-
-    Behind the entries in use there are old ones.
-    """
-    if slub.layout.sheaves is None:
-        return False
-    try:
-        data = slub.reader.read(holder, slub.layout.sheaf.span("cache"))
-    except ReadError:
-        return False
-    return slub.layout.sheaf.pointer(data, "cache") == cache.address
-
-
-def _is_link(case: Case, subject: Subject, place: Place, value: int) -> bool:
+def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -> bool:
     """A list's link in an object of the same kind, which may have been freed since."""
     offset = value - subject.address
-    if offset not in subject.lists or place.cache is None:
+    if offset not in subject.lists or place is None or place.cache is None:
         return False
     kin = {case.cache.address, *(twin.address for twin in case.twins)}
     return place.cache.address in kin and 0 <= place.offset - offset < 16

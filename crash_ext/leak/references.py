@@ -12,6 +12,9 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 from crash_ext.leak.place import Place
 from crash_ext.leak.places import Places
 from crash_ext.leak.search import Summary, Targets, find_pointers
+from crash_ext.reader import ReadError
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import Cache
 
 EACH = 32
 """Pointers to one object that are kept."""
@@ -28,6 +31,8 @@ class Reference(NamedTuple):
     """What it points to: the object's start, or a byte inside."""
     place: Optional[Place]
     """Where it lies; None where that can't be named."""
+    sheaf: bool
+    """It's an entry of a sheaf of the object's cache: if the object is allocated, an old one."""
 
 
 class References:
@@ -64,12 +69,14 @@ class References:
                 self._more[hit.start] = self._more.get(hit.start, 0) + 1
                 self.dropped += kept >= ALL
 
-    def of(self, address: int) -> List[Reference]:
-        """The pointers to the object that starts at an address, those in itself left out."""
-        return [
-            Reference(self._places.own_address(holder), value, self._places.name(holder))
-            for holder, value in self._found.get(address, [])
-        ]
+    def of(self, address: int, cache: Cache) -> List[Reference]:
+        """The pointers to the object of a cache at an address, those in itself left out."""
+        found = []
+        for holder, value in self._found.get(address, []):
+            place = self._places.name(holder)
+            sheaf = is_sheaf(self._places.slub, cache, place)
+            found.append(Reference(self._places.own_address(holder), value, place, sheaf))
+        return found
 
     def more(self, address: int) -> int:
         """Pointers to it that were found and aren't kept."""
@@ -79,3 +86,17 @@ class References:
     def searched(self) -> str:
         """How much memory was looked at, in words."""
         return f"{self.summary.bytes >> 20} MB of dumped memory"
+
+
+def is_sheaf(slub: Slub, cache: Cache, place: Optional[Place]) -> bool:
+    """Whether a place lies in a struct slab_sheaf of the cache, one in use or a freed one.
+
+    Behind the entries in use there are old ones; and a sheaf is freed with all of them in it.
+    """
+    if slub.layout.sheaves is None or place is None or place.object is None:
+        return False
+    try:
+        data = slub.reader.read(place.object, slub.layout.sheaf.span("cache"))
+    except ReadError:
+        return False
+    return slub.layout.sheaf.pointer(data, "cache") == cache.address

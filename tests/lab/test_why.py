@@ -52,3 +52,32 @@ def late(truth: Record, name: str) -> list[Record]:
     """Objects that the module freed only after it had destroyed the cache."""
     rows: list[Record] = truth["objects"][name]["leftover"]["late"]
     return rows
+
+
+@pytest.mark.parametrize("kernel", lab.KERNELS)
+def test_every_pointer_to_an_object_is_found_and_no_lost_object_has_one(kernel: str) -> None:
+    dump = lab.dump(kernel, "causes")
+    (text,) = run_lines(
+        dump, lab.crashes_for(kernel)[-1], ["slabobjs -r -j -b 0 slab_held slab_never"]
+    )
+    found = {
+        row["address"]: {
+            (each["holder"], each["offset"])
+            for each in row["references"]
+            if (each["place"]["state"] == "allocated" and not each["sheaf"])
+            or each["place"]["kind"] in ("symbol", "module")
+        }
+        for row in records(text)
+        if row["type"] == "object"
+    }
+    held = {row["addr"]: {(row["holder"], 0)} for row in dump.truth["refs"]}
+    assert {address: found[address] for address in held} == held
+    assert set(held) == leaked(kernel, "causes", "slab_held")
+    lost = leaked(kernel, "causes", "slab_never")
+    assert {address: found[address] for address in lost} == dict.fromkeys(lost, set())
+    linked = [
+        row["addr"]
+        for name in ("slab_held", "slab_never")
+        for row in dump.truth["objects"][name]["live"]["live"]
+    ]
+    assert {len(found[address]) for address in linked} == {2}, "their two neighbours on the list"
