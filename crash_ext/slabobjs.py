@@ -68,8 +68,8 @@ class _Wanted(NamedTuple):
     """Where a red zone comes first, its address, too."""
     words: Optional[Words]
     """Says beside the contents what they are; None where that isn't asked for."""
-    groups: bool
-    """Groups of like objects in place of slabs."""
+    groups: Optional[Words]
+    """Tells groups of like objects, in place of slabs; None where slabs are asked for."""
 
 
 def main(call: Call) -> Dict[str, object]:
@@ -81,6 +81,7 @@ def main(call: Call) -> Dict[str, object]:
     for others, option in (("-a", "-q"), ("-g", "-q"), ("-g", "-f")):
         if option in call.options and others in call.options:
             raise UsageError(f"{others} doesn't go with {option}")
+    words = Words(Places(call.slub, call.caches, call.lists_only))
     wanted = _Wanted(
         quiet="-q" in call.options,
         free="-f" in call.options,
@@ -88,8 +89,8 @@ def main(call: Call) -> Dict[str, object]:
         limit=call.number("-l"),
         bytes=call.number("-b"),
         slots=redzone_on(host_module()),
-        words=_words(call) if "-a" in call.options else None,
-        groups="-g" in call.options,
+        words=words if "-a" in call.options else None,
+        groups=words if "-g" in call.options else None,
     )
     shown = 0
     for selection in call.selections():
@@ -100,10 +101,6 @@ def main(call: Call) -> Dict[str, object]:
         for text in call.limits:
             print(text)
     return {"shown": shown}
-
-
-def _words(call: Call) -> Words:
-    return Words(Places(call.slub, call.caches, call.lists_only))
 
 
 def _free(decoded: SlabObjects) -> int:
@@ -133,8 +130,8 @@ class _Listing:
             everything = list(self._slabs(problems))
             self._summary(everything)
             chosen = self._chosen(everything)
-            if self._wanted.groups:
-                self._groups(chosen)
+            if self._wanted.groups is not None:
+                self._groups(chosen, self._wanted.groups)
             else:
                 for decoded in chosen:
                     self._slab(decoded)
@@ -365,16 +362,10 @@ class _Listing:
             return None
         return self._wanted.words.explain(address, data) if data else []
 
-    def _groups(self, slabs: List[SlabObjects]) -> None:
+    def _groups(self, slabs: List[SlabObjects], words: Words) -> None:
         wanted, slab = self._wanted, self._selection.slab
-        what = Grouping(
-            self._call,
-            self._cache,
-            wanted.words or _words(self._call),
-            wanted.words is not None,
-            wanted.bytes,
-            wanted.limit,
-        )
+        notes_too = wanted.words is not None
+        what = Grouping(self._call, self._cache, words, notes_too, wanted.bytes, wanted.limit)
         self._shown += show_groups(what, slabs, slab.number if slab else None)
 
     def _form(self, length: int) -> RdForm:
