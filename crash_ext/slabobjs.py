@@ -74,8 +74,8 @@ class _Wanted(NamedTuple):
     """Where a red zone comes first, its address, too."""
     words: Optional[Words]
     """Says beside the contents what they are; None where that isn't asked for."""
-    groups: bool
-    """Groups of like objects in place of slabs."""
+    groups: Optional[Words]
+    """Tells groups of like objects, in place of slabs; None where slabs are asked for."""
     references: bool
     """Beneath each object, who points to it."""
 
@@ -91,6 +91,7 @@ def main(call: Call) -> Dict[str, object]:
     for others, option in (("-a", "-q"), ("-g", "-q"), ("-g", "-f")):
         if option in call.options and others in call.options:
             raise UsageError(f"{others} doesn't go with {option}")
+    words = Words(Places(call.slub, call.caches, call.lists_only))
     wanted = _Wanted(
         quiet="-q" in call.options,
         free="-f" in call.options,
@@ -98,13 +99,13 @@ def main(call: Call) -> Dict[str, object]:
         limit=call.number("-l"),
         bytes=call.number("-b"),
         slots=redzone_on(host_module()),
-        words=_words(call) if "-a" in call.options else None,
-        groups="-g" in call.options,
+        words=words if "-a" in call.options else None,
+        groups=words if "-g" in call.options else None,
         references="-r" in call.options,
     )
     listings = [_Listing(call, wanted, selection) for selection in call.selections()]
     if wanted.references and listings:
-        _find_references(call, listings)
+        _find_references(call, words.places, listings)
     shown = sum(listing.show() for listing in listings)
     if call.lists_only:
         call.limits.append("lists only (-p): full slabs that no list holds are not shown")
@@ -114,18 +115,10 @@ def main(call: Call) -> Dict[str, object]:
     return {"shown": shown}
 
 
-def _words(call: Call) -> Words:
-    return Words(_places(call))
-
-
-def _places(call: Call) -> Places:
-    return Places(call.slub, call.caches, call.lists_only)
-
-
-def _find_references(call: Call, listings: List[_Listing]) -> None:
+def _find_references(call: Call, places: Places, listings: List[_Listing]) -> None:
     """One pass over memory for all objects that will be shown."""
     ranges = [pair for listing in listings for pair in listing.ranges()]
-    found = References(_places(call), ranges, call.slub.progress)
+    found = References(places, ranges, call.slub.progress)
     for listing in listings:
         listing.references = found
     if found.dropped:
@@ -194,8 +187,8 @@ class _Listing:
             everything = [decoded._replace(memory=None) for decoded in self._decoded(problems)]
             self._summary(Tally.of(everything))
             chosen = self._chosen(everything)
-            if self._wanted.groups:
-                self._groups(chosen)
+            if self._wanted.groups is not None:
+                self._groups(chosen, self._wanted.groups)
             else:
                 for decoded in chosen:
                     self._slab(decoded)
@@ -538,16 +531,10 @@ class _Listing:
             return None
         return self._wanted.words.explain(address, data) if data else []
 
-    def _groups(self, slabs: List[SlabObjects]) -> None:
+    def _groups(self, slabs: List[SlabObjects], words: Words) -> None:
         wanted, slab = self._wanted, self._selection.slab
-        what = Grouping(
-            self._call,
-            self._cache,
-            wanted.words or _words(self._call),
-            wanted.words is not None,
-            wanted.bytes,
-            wanted.limit,
-        )
+        notes_too = wanted.words is not None
+        what = Grouping(self._call, self._cache, words, notes_too, wanted.bytes, wanted.limit)
         self._shown += show_groups(what, slabs, slab.number if slab else None)
 
     def _form(self, length: int) -> RdForm:

@@ -11,6 +11,9 @@ from crash_ext.slub.memory import read_symbol_number
 X86_64_MAP = 0xFFFFFFFF80000000
 """__START_KERNEL_map, in every x86-64 kernel."""
 X86_64_MODULES_END = 0xFFFFFFFFFF000000
+"""From here on there are fixed mappings; before, behind the image, modules."""
+X86_64_MODULES_STEP = 1 << 29
+"""MODULES_VADDR is KERNEL_IMAGE_SIZE behind __START_KERNEL_map: 512 MB or 1 GB."""
 _SAMPLE = 64
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.members import MissingMember, Struct
@@ -52,7 +52,7 @@ class Modules:
         self.regions: List[Region] = []
         """Ascending, of all loaded modules."""
         self.last_unloaded = _last_unloaded(reader)
-        self._symbols: List[Tuple[int, List[Symbol]]] = []
+        self._symbols: Dict[int, List[Symbol]] = {}
         try:
             self._forms = _Forms(reader)
         except MissingMember:
@@ -86,19 +86,17 @@ class Modules:
         return found if not found.size or address < found.address + found.size else None
 
     def _symbols_of(self, module: int) -> List[Symbol]:
-        for known, symbols in self._symbols:
-            if known == module:
-                return symbols
+        if module in self._symbols:
+            return self._symbols[module]
         symbols = self._forms.symbols(self._reader, module)
         wanted = [each for each in symbols if self._holds(module, each.address)]
-        # Of several names for one address the plainest stands last, and is found.
-        wanted.sort(key=lambda each: (each.address, each.name.startswith(b"_"), each.name))
+        wanted.sort(key=lambda each: (each.address, _rank(each.name), each.name))
         plain = [
             each
             for number, each in enumerate(wanted)
             if not number or wanted[number - 1].address != each.address
         ]
-        self._symbols.append((module, plain))
+        self._symbols[module] = plain
         return plain
 
     def _holds(self, module: int, address: int) -> bool:
@@ -208,6 +206,13 @@ class _Forms:
             if found and found[:1] != b"$" and found[:2] != b".L":
                 value, size = (elf.value(symbols, name, start) for name in ("st_value", "st_size"))
                 yield Symbol(value, found, size)
+
+
+def _rank(name: bytes) -> int:
+    """Of several names for one address the module's own is the best."""
+    if name.endswith((b"init_module", b"cleanup_module")):
+        return 2
+    return int(name.startswith(b"_"))
 
 
 def _read_up_to(reader: Reader, address: int, last: int) -> bytes:

@@ -10,7 +10,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Callable, List, Optional, Tuple
 
-from crash_ext.leak.kernelimage import X86_64_MAP, X86_64_MODULES_END, KernelImage
+from crash_ext.leak.kernelimage import (
+    X86_64_MAP,
+    X86_64_MODULES_END,
+    X86_64_MODULES_STEP,
+    KernelImage,
+)
 from crash_ext.leak.modules import Modules
 from crash_ext.leak.percpuareas import PercpuAreas
 from crash_ext.leak.place import (
@@ -188,9 +193,9 @@ class Places:
     def _unloaded(self, address: int, sure: bool) -> Optional[Place]:
         """Where modules lie, and no loaded one does."""
         start, end = self.modules.span
-        # On x86-64 nothing else lies between the kernel's image and the fixed mappings.
-        if self.image.start >= X86_64_MAP:
-            start, end = self.image.end, X86_64_MODULES_END
+        if start and self.image.start >= X86_64_MAP:
+            # The area starts 512 MB or 1 GB behind the map of the image, which takes no more.
+            start, end = start & -X86_64_MODULES_STEP, X86_64_MODULES_END
         if not sure and not start <= address < end:
             return None
         last = self.modules.last_unloaded

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import re
+from functools import cached_property
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from crash_ext.leak.memo import Memory
@@ -54,12 +55,14 @@ _POISONS = {
 """include/linux/poison.h: POISON_FREE, POISON_INUSE, SLUB_RED_ACTIVE, SLUB_RED_INACTIVE."""
 _POISON_END = 0xA5
 
-_LIST_POISON1 = 0x100
-_LIST_POISON2 = (0x122, 0x200)
-"""Above an architecture's base; 0x200 up to v5.2."""
+_LIST_POISONS = ((0x100, 0x122), (0x100, 0x200), (0x00100100, 0x00200200))
+"""LIST_POISON1 and LIST_POISON2 above an architecture's base: since v5.3, v4.3, and before."""
 _POISON_BASES = {4: (0,), 8: (0xDEAD000000000000, 0x5DEADBEEF0000000)}
 """Word size -> CONFIG_ILLEGAL_POINTER_VALUE: x86-64, arm64, s390x, riscv64; ppc64. Without one
 the poison is two small numbers: on 64-bit machines (mips64) taken for just that."""
+
+_SURE = 1 << 32
+"""Without a base the second poison alone is just a small number."""
 
 _MAX_ERRNO = 4095
 _SMALL = 1 << 16
@@ -93,7 +96,7 @@ Shape = Tuple[int, int, str]
 
 
 class Words:
-    """Explains the words of one kernel's objects."""
+    """Explains the words of one kernel's objects. Reads nothing before it's asked."""
 
     def __init__(self, places: Places) -> None:
         reader = places.slub.reader
@@ -103,15 +106,23 @@ class Words:
         self.memory = Memory(reader)
         self.rings = Rings(places, self.memory, reader.word)
         bases = _POISON_BASES[reader.word]
-        self.first_poison = {base + _LIST_POISON1 for base in bases}
+        self.first_poison = {base + first for base in bases for first, _ in _LIST_POISONS}
         self._second_poison: Dict[int, int] = {
-            base + second: base for base in bases for second in _LIST_POISON2
+            base + second: base + first for base in bases for first, second in _LIST_POISONS
         }
         self._patterns = _patterns(reader.word)
         self._marks = {*self._patterns, *self.first_poison}
-        self._jiffies = read_symbol_number(reader, "jiffies", reader.word)
         self._wrap = 1 << 8 * reader.word
-        self.lowest = _lowest(places)
+
+    @cached_property
+    def lowest(self) -> int:
+        """No address of the kernel is lower."""
+        return _lowest(self.places)
+
+    @cached_property
+    def _jiffies(self) -> int:
+        """0 where that can't be read."""
+        return read_symbol_number(self.places.slub.reader, "jiffies", self.word) or 0
 
     def explain(self, address: int, data: bytes) -> List[Word]:
         """What the words of data are, which lies at an address. Ascending, never overlapping.
@@ -135,10 +146,8 @@ class Words:
             value = values[at]
             if value < lowest and value not in marks:
                 # NULL may be the next of a last hlist_node, 1 the parent of a black root.
-                if value > 1 or at + 1 >= whole:
-                    at += 1
-                    continue
-                if values[at + 1] < lowest and values[at + 1] not in second_poison:
+                more = values[at + 1 : min(at + 2 + value, whole)] if value < 2 else ()
+                if not any(other >= lowest or other in second_poison for other in more):
                     at += 1
                     continue
             kind, count = self._shape(address + at * self.word, values, at, whole)
@@ -185,8 +194,8 @@ class Words:
         if 1 < negative <= _MAX_ERRNO:
             name = errno.errorcode.get(negative) if negative <= _NAMED_ERRORS else None
             return ERROR, f"error -{negative}" + (f" ({name})" if name else "")
-        if negative == 1:
-            return NUMBER, "-1"
+        if negative < _SMALL:
+            return NUMBER, f"-{negative}"
         if self.word == 8:
             low, high = _small(value & 0xFFFFFFFF), _small(value >> 32)
             if low is not None and high is not None:
@@ -216,11 +225,10 @@ class Words:
         """Whether two words are those of a list_head or hlist_node after a deletion."""
         if second not in self._second_poison:
             return False
-        base = self._second_poison[second]
-        if first == base + _LIST_POISON1:
+        if first == self._second_poison[second]:
             return True
         # The _rcu forms leave next as it was, NULL in a last hlist_node.
-        return base != 0 and (first == 0 or self.target(first) is not None)
+        return second >= _SURE and (first == 0 or self.target(first) is not None)
 
     def node(self, at: int, first: int, second: int) -> Optional[str]:
         """The kind of the list node {first, second} at an address, if it's one."""
