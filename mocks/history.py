@@ -56,6 +56,7 @@ class Clock:
         image = heap.image
         image.structs["clocksource"] = parse("read:p mask:8 mult:4 shift:4 max_idle_ns:8", 8)
         self.now = ((1 << 32) - 300 * HZ + UPTIME) % (1 << 8 * image.word)
+        self.uptime = UPTIME
         self.jiffies = annex.variable("jiffies")
         image.pointer(self.jiffies, self.now)
         source = annex.variable("clocksource_jiffies", image.sizeof("clocksource"))
