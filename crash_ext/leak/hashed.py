@@ -73,12 +73,12 @@ class PointerHash:
         A pointer that several of the addresses would be printed as is left out.
         """
         wanted = {pointer for pointer in pointers if pointer}
+        # Hashing costs; an address of 64 bits is no hash.
+        plain = self._key is None or all(pointer >> 32 for pointer in wanted)
         found: Dict[int, int] = {}
         twice: Set[int] = set()
-        if not wanted:
-            return found
-        for address in addresses:
-            for shown in self.shown(address) & wanted:
+        for address in addresses if wanted else ():
+            for shown in ({address} if plain else self.shown(address)) & wanted:
                 if found.setdefault(shown, address) != address:
                     twice.add(shown)
         return {pointer: address for pointer, address in found.items() if pointer not in twice}

@@ -35,6 +35,7 @@ SCENARIOS = {
     "causes": Setup(("causes",), arguments=_LONG_LOG),
     "whys": Setup(("causes",), arguments=f"slub_debug=FZPU,slab_* {_LONG_LOG}"),
     "kfence": Setup(("leak",), arguments="kfence.sample_interval=1"),
+    "hashed": Setup(("leak+sizes+full+merge",), arguments=_LONG_LOG, seeded=True),
     "all": Setup(("leak+sizes+ctor+rcu+full+twins",), arguments=_LONG_LOG),
 }
 """all: several in one boot, for tests that want many kinds of caches side by side.

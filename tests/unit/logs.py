@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
+from mocks.heap import Heap
+
 Slab = Tuple[str, Sequence[Tuple[str, int]]]
 """A slab's pointer and its objects' pointers and offsets, as printed behind 0x."""
+
+KEY = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
+"""Of the hash in %p."""
 
 BOOT = "Linux version 1.2.3 (debian-kernel@lists.debian.org)"
 
@@ -51,8 +56,12 @@ def report(
     pid: int = 82,
     last: bool = True,
     tracks: Sequence[str] = (),
+    per_slab: int = 32,
 ) -> List[str]:
-    """The lines of one report, without their times. tracks: behind each object."""
+    """The lines of one report, without their times.
+
+    tracks: lines behind each object; per_slab: objects of a slab.
+    """
     lines: List[str] = []
     trace = _trace(wording, caller, pid)
     for pointer, objects in slabs:
@@ -65,7 +74,7 @@ def report(
             "",
         ]
         slab = [
-            f"{wording.info}Slab 0x{pointer} objects=32 used={len(objects)}"
+            f"{wording.info}Slab 0x{pointer} objects={per_slab} used={len(objects)}"
             " fp=0xffff88800a4d000 flags=0xfffffc0000200(slab|node=0)"
         ]
         listed: List[str] = []
@@ -108,3 +117,16 @@ def stamped(lines: Sequence[str], caller_id: Optional[str] = None, boot: bool = 
     whole = [BOOT, *lines] if boot else lines
     behind = f"[{caller_id:>6}]" if caller_id else ""
     return "".join(f"[{n:5}.{n:06}]{behind} {line}\n" for n, line in enumerate(whole))
+
+
+def key_bytes(heap: Heap) -> bytes:
+    """ptr_key as it lies in memory."""
+    return b"".join(heap.image.bytes_of(half, 8) for half in KEY)
+
+
+def give_key(heap: Heap, key: bytes) -> None:
+    """Puts a variable ptr_key into the heap's last page."""
+    image = heap.image
+    page = image.page_offset + (image.present[0][1] - 1) * image.page_size
+    image.map(page, key.ljust(image.page_size, b"\0"))
+    image.symbols["ptr_key"] = page

@@ -11,21 +11,14 @@ from crash_ext.leak.hashed import PointerHash, siphash_1u64
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from tests.unit.asked import target
+from tests.unit.logs import KEY, give_key, key_bytes
 
-KEY = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
 ADDRESSES = [0xFFFF888004A4D500, 0xFFFF888004A4D560]
 
 
 def hashes(heap: Heap, *, key: bytes) -> PointerHash:
-    image = heap.image
-    page = image.page_offset + (image.present[0][1] - 1) * image.page_size
-    image.map(page, key.ljust(image.page_size, b"\0"))
-    image.symbols["ptr_key"] = page
+    give_key(heap, key)
     return PointerHash(target(heap))
-
-
-def key_bytes(heap: Heap) -> bytes:
-    return b"".join(heap.image.bytes_of(half, 8) for half in KEY)
 
 
 def test_the_hash_is_siphash_2_4() -> None:
