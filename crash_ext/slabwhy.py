@@ -34,9 +34,6 @@ def main(call: Call) -> Dict[str, object]:
         call.limits.append("lists only (-p): full slabs that no list holds are not examined")
     if "-f" in call.options:
         call.limits.append("fast (-f): memory was not searched for pointers")
-    chosen = _chosen(call)
-    if not chosen and not call.arguments and not call.json:
-        print(f"none of {plural(len(call.caches()), 'cache')} is a leftover")
     diagnoser = Diagnoser(
         call.slub,
         call.caches(),
@@ -44,6 +41,9 @@ def main(call: Call) -> Dict[str, object]:
         "-f" not in call.options,
         call.slub.progress,
     )
+    chosen = _chosen(call, diagnoser)
+    if not chosen and not call.arguments and not call.json:
+        print(f"none of {plural(len(call.caches()), 'cache')} is a leftover")
     findings = 0
     told = []
     for diagnosis in diagnoser.diagnose(chosen):
@@ -67,12 +67,12 @@ def _write(call: Call, diagnoser: Diagnoser, told: List[Diagnosis]) -> None:
         call.error(f"{name}: {error.strerror}")
 
 
-def _chosen(call: Call) -> List[Cache]:
-    """The caches that are named, or every leftover."""
+def _chosen(call: Call, diagnoser: Diagnoser) -> List[Cache]:
+    """The caches that are named, or every one that was left behind."""
     if call.arguments:
         named = {selection.cache.address: selection.cache for selection in call.selections()}
         return list(named.values())
-    return list(_leftovers(call))
+    return [*_leftovers(call), *diagnoser.reported()]
 
 
 def _leftovers(call: Call) -> Iterator[Cache]:

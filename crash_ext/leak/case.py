@@ -77,5 +77,5 @@ class Case:
         """It is a leftover, and holds no allocated object any more."""
         self.reported: int = 0
         """Objects that the log lists."""
-        self.one_stack: Optional[Evidence] = None
-        """Where one stack allocated every object whose allocator is known."""
+        self.gone: int = 0
+        """Objects that the log lists in slabs which the cache has no longer."""

@@ -19,12 +19,15 @@ from crash_ext.leak.gather import (
     find_holders,
     walk_lists,
 )
+from crash_ext.leak.log import begins_at_boot, parse_reports
+from crash_ext.leak.logmatch import LogEvidence, match_reports, reported_caches
 from crash_ext.leak.owners import owners
 from crash_ext.leak.place import OBJECT, Place
 from crash_ext.leak.places import Places
 from crash_ext.leak.profile import differences, runs
 from crash_ext.leak.rules import Finding, conclude, unexplained
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
+from crash_ext.leak.tell_log import log_evidence
 from crash_ext.leak.tell_owners import owner_evidence, owner_sentence
 from crash_ext.leak.words import Words
 from crash_ext.slub.allocator import Slub
@@ -43,6 +46,8 @@ class Diagnosis(NamedTuple):
     state: State
     slabs: List[SlabObjects]
     """Without their memory."""
+    log: LogEvidence
+    """What the kernel log says of it."""
     unknown: int
     """Objects of damaged slabs."""
     evidence: List[Evidence]
@@ -70,6 +75,9 @@ class Diagnoser:
         self._progress = progress
         self.places = Places(slub, lambda: list(caches), lists_only)
         self.words = Words(self.places)
+        log = slub.reader.log()
+        self._log_begins = log is not None and begins_at_boot(log)
+        self._reports = parse_reports(log or "")
 
     def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
         """The caches one by one, in their order; the first comes after the search."""
@@ -86,6 +94,17 @@ class Diagnoser:
         """Each object with its bytes, None where they aren't in the dump."""
         return contents(self.slub, cache, addresses)
 
+    def reported(self) -> Iterator[Cache]:
+        """Caches in use that a report of a failed destroy surely is of.
+
+        Up to v6.11 a leftover may be merged into: then it's in use again, and holds leaked
+        objects among its users'.
+        """
+        in_use = [cache for cache in self._caches if cache.listed and cache.refcount != 0]
+        for cache, log in reported_caches(self.slub, in_use, self._reports, []):
+            if log.allocated:
+                yield cache
+
     def _open(self, cache: Cache) -> Diagnosis:
         problems: List[str] = []
         slabs = self._slabs(cache, problems)
@@ -93,12 +112,24 @@ class Diagnoser:
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
         held = slab_mutex_held(self.slub.reader)
         state = judge(cache, len(slabs), len(addresses), held)
-        case = examine(self.slub, self.words, cache, addresses)
+        log = match_reports(self.slub, cache, slabs, self._reports)
+        if state.kind == LIVE and log.allocated:
+            # Those that the log has are leaked; the others have users, and are the twins.
+            left = set(log.allocated)
+            case = examine(self.slub, self.words, cache, log.allocated)
+            rest = [address for address in addresses if address not in left]
+            compare_with(self.slub, self.words, case, cache, rest)
+        else:
+            case = examine(self.slub, self.words, cache, addresses)
         if state.kind != LIVE:
             for twin in self._twins(cache):
                 twin_slabs = self._slabs(twin, [])
                 compare_with(self.slub, self.words, case, twin, allocated(twin_slabs, twin.size))
-        return Diagnosis(case, state, slabs, unknown, [], [], [], problems)
+            case.freed_late = log.freed
+            case.reported = len(log.allocated) + len(log.freed)
+            case.gone = sum(len(slab.objects_listed) for slab in log.gone)
+            case.emptied = state.kind == LEFTOVER and not case.total and not unknown
+        return Diagnosis(case, state, slabs, log, unknown, [], [], [], problems)
 
     def _slabs(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         return [
@@ -124,17 +155,17 @@ class Diagnoser:
         item.evidence.append(
             Evidence("state", f"{item.state.kind}: {item.state.reason}", case.cache.address)
         )
+        item.evidence.extend(log_evidence(item.log, self._log_begins))
         item.evidence.extend(_examined(case, item.unknown))
         report = owners(self.slub, case.cache, item.slabs, self.places.tasks.name_of)
         item.evidence.extend(owner_evidence(self.places, report))
         item.problems.extend(report.problems)
-        if item.state.kind == LIVE:
+        if item.state.kind == LIVE and not case.twins:
             item.evidence.extend(_words(case))
             item.evidence.extend(_lists(case))
             item.evidence.extend(_holders(case))
             return item._replace(conclusion=[_live(case)])
         item.evidence.extend(_twins(case))
-        case.emptied = item.state.kind == LEFTOVER and not case.total and not item.unknown
         findings = conclude(case)
         for finding in findings:
             item.evidence.extend(finding.evidence)
@@ -163,7 +194,9 @@ def _twins(case: Case) -> Iterator[Evidence]:
         yield Evidence("twin", text)
         return
     for twin in case.twins:
-        yield Evidence("twin", "living cache of the same name", twin.address)
+        own = twin.address == case.cache.address
+        text = "the cache's other objects" if own else "living cache of the same name"
+        yield Evidence("twin", text, twin.address)
     text = f"{_count(case.twin_profile.objects, 'living object')} compared"
     if case.twin_profile.objects and case.subjects:
         yield Evidence("twin", text)
@@ -234,6 +267,13 @@ def _conclusion(item: Diagnosis, findings: List[Finding]) -> List[str]:
     paragraphs = [
         finding.sentence for finding in sorted(findings, key=lambda found: -len(found.objects))
     ]
+    if item.state.kind == LIVE:
+        paragraphs.insert(
+            0,
+            f"The cache is in use, but a destroy of it failed before, and"
+            f" {_count(case.total, 'object')} of then"
+            f" {'is' if case.total == 1 else 'are'} still there: the cache was merged into.",
+        )
     rest = len(unexplained(case, findings))
     if rest:
         many = "is" if rest == 1 else "are"

@@ -64,15 +64,17 @@ def freed_late(case: Case, rest: List[Subject]) -> Optional[Finding]:
     Told by the log's report, which lists them; or by a leftover that holds none any more.
     """
     late = case.freed_late
-    if not late and not case.emptied:
+    if not late and not case.gone and not case.emptied:
         return None
     evidence = []
     if late:
-        text = f"{len(late)} of {_count(case.reported, 'object')} that the log lists: free now"
+        listed = _count(case.reported + case.gone, "object")
+        text = f"{len(late)} of {listed} that the log lists: free now"
         evidence.append(Evidence("log", text, late[0]))
     if case.emptied:
         evidence.append(Evidence("state", "no object is allocated any more", case.cache.address))
-    who = _objects(len(late), "was", "were") if late else "The objects were"
+    number = len(late) + case.gone
+    who = _objects(number, "was", "were") if number else "The objects were"
     sentence = (
         f"{who} freed late: allocated when the cache was destroyed, and freed after that."
         " Something that frees them (a work item, a timer, an RCU callback, a last reference)"
