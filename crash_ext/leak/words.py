@@ -54,6 +54,7 @@ _POISONS = {
 }
 """include/linux/poison.h: POISON_FREE, POISON_INUSE, SLUB_RED_ACTIVE, SLUB_RED_INACTIVE."""
 _POISON_END = 0xA5
+_POISON_TEXT = {0x6B, 0x5A}
 
 _LIST_POISONS = ((0x100, 0x122), (0x100, 0x200), (0x00100100, 0x00200200))
 """LIST_POISON1 and LIST_POISON2 above an architecture's base: since v5.3, v4.3, and before."""
@@ -63,6 +64,10 @@ the poison is two small numbers: on 64-bit machines (mips64) taken for just that
 
 _SURE = 1 << 32
 """Without a base the second poison alone is just a small number."""
+
+_LOW = 1 << 40
+"""Where memory is mapped to its physical addresses (s390x), any number below is an address:
+of those a pointer is aligned, and to more than just some page."""
 
 _MAX_ERRNO = 4095
 _SMALL = 1 << 16
@@ -105,6 +110,7 @@ class Words:
         self.byteorder = reader.byteorder
         self.memory = Memory(reader)
         self.rings = Rings(places, self.memory, reader.word)
+        self._aligned = reader.word if reader.word == 8 else 1
         bases = _POISON_BASES[reader.word]
         self.first_poison = {base + first for base in bases for first, _ in _LIST_POISONS}
         self._second_poison: Dict[int, int] = {
@@ -151,7 +157,7 @@ class Words:
                     at += 1
                     continue
             kind, count = self._shape(address + at * self.word, values, at, whole)
-            if not count and value >= lowest:
+            if not count and value >= lowest and not (value < _LOW and value % self._aligned):
                 kind, count = (OWN if address <= value < end else POINTER), 1
             if count:
                 found.append((at, count, kind))
@@ -214,8 +220,7 @@ class Words:
         if value < self.lowest:
             return None
         place = self.places.name(value)
-        if place is not None and place.kind == PAGE and value < 1 << 40 and self.word == 8:
-            # Where memory is mapped to its physical addresses (s390x), any number is a page's.
+        if place is not None and place.kind == PAGE and value < _LOW and self.word == 8:
             return None
         return place
 
@@ -363,6 +368,9 @@ class _Object:
             free[at * size : (at + 1) * size] = bytes(len(free[at * size : (at + 1) * size]))
         for match in _TEXT.finditer(free):
             start, end = match.span()
+            if set(match.group()) <= _POISON_TEXT:
+                # Poison that is partly overwritten.
+                continue
             if start % 4 and end - start < _LONG_TEXT:
                 # Members that hold text are aligned; this is chance.
                 continue

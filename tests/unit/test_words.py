@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Dict, List, Tuple
 
 import pytest
+from pytest_mock import MockerFixture
 
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.places import Places
@@ -206,6 +207,29 @@ def test_an_hlist_node_is_told_by_its_end(layout: str) -> None:
     )
 
 
+def test_each_node_of_a_chain_knows_how_many_are_behind_it() -> None:
+    scene = Scene()
+    nodes = [scene.at(index, 4) for index in (1, 2, 3, 5)]
+    for node, before, after in zip(nodes, [scene.at(5, 0), *nodes], [*nodes[1:], 0]):
+        scene.heap.image.pointer(node, after)
+        scene.heap.image.pointer(node + 8, before)
+    rings = scene.words().rings
+    # From the middle first, and then from before it.
+    assert [rings.of(nodes[number]).nodes for number in (2, 0, 1, 3)] == [2, 4, 3, 1]
+
+
+def test_a_list_of_too_many_nodes_is_not_walked_to_its_end(mocker: MockerFixture) -> None:
+    mocker.patch("crash_ext.leak.rings._KEPT", 2)
+    scene = Scene()
+    scene.link(scene.at(1, 4), scene.at(2, 4), scene.at(3, 4))
+    rings = scene.words().rings
+    assert [rings.of(scene.at(index, 4))[:2] for index in (1, 2, 3)] == [
+        ("open", 2),
+        ("open", 1),
+        ("open", 0),
+    ]
+
+
 # trees ------------------------------------------------------------------------------------
 
 
@@ -335,6 +359,19 @@ def test_text_is_told_across_words(
     scene.heap.image.write(scene.slab.object(1) + offset, data)
     word = scene.only()
     assert (word.kind, word.offset, word.size, word.text) == (TEXT, offset, *wanted)
+
+
+@every_kind
+def test_poison_that_is_partly_overwritten_is_no_text(layout: str) -> None:
+    scene = Scene(layout)
+    scene.heap.image.write(scene.slab.object(1) + 1, b"\x6b" * (scene.word - 1))
+    assert TEXT not in {word.kind for word in scene.explain().values()}
+
+
+def test_where_any_number_is_an_address_only_aligned_ones_are_pointers() -> None:
+    scene = Scene("6.1-s390x")
+    scene.write(1, 0, scene.at(2) + 1, scene.heap.image.present[0][1] * 4096 - 8)
+    assert POINTER not in {word.kind for word in scene.explain().values()}
 
 
 def test_text_that_starts_anywhere_and_is_short_is_chance() -> None:
