@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from crash_ext.leak.memo import Memory
-from crash_ext.leak.place import MODULE, OBJECT, PERCPU, STACK, SYMBOL, VMALLOC, Place
+from crash_ext.leak.place import MODULE, PERCPU, STACK, SYMBOL, VMALLOC, Place, plus
 from crash_ext.leak.places import Places
 
 RING = "ring"
 """next leads back: struct list_head."""
 CHAIN = "chain"
-"""next ends in NULL: struct hlist_node."""
+"""next ends in NULL or, as in hlist_nulls lists, in an odd number: struct hlist_node."""
 BROKEN = "broken"
 """A next that can't be read, or whose prev leads elsewhere."""
 OPEN = "open"
@@ -73,7 +73,7 @@ class Rings:
             following = memory.word(at)
             if following == start:
                 return RING, 0
-            if following == 0:
+            if following == 0 or (following is not None and following & 1):
                 return CHAIN, 0
             # Every step has to lead back: then no cycle can be entered but the whole ring.
             if following is None or memory.word(following + word) != at:
@@ -122,5 +122,8 @@ def describe(ring: Ring) -> str:
         return f"{ring.nodes} nodes, the head among them"
     entries = ring.nodes - 1
     count = f"{entries} entry" if entries == 1 else f"{entries} entries"
-    what = ring.head.text.split(", ")[0] if ring.head.kind == OBJECT else ring.head.text
+    head, what = ring.head, ring.head.text
+    if head.object is not None:
+        # Without its state.
+        what = f"{head.label} {head.object:x}{plus(head.offset)}"
     return f"headed by {what}, {count}"
