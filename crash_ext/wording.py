@@ -6,13 +6,14 @@ What every command says of them is said the same way. Reads nothing.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from crash_ext.leak.place import Place
+from crash_ext.leak.references import References
 from crash_ext.leak.words import NUMBER, ZERO, Word
 from crash_ext.report.jsonl import hexadecimal
-from crash_ext.report.text import visible
-from crash_ext.slub.model import STATE_NAMES
+from crash_ext.report.text import plural, visible
+from crash_ext.slub.model import STATE_NAMES, Cache
 
 
 def notes(words: Iterable[Word]) -> List[Tuple[int, str]]:
@@ -33,6 +34,41 @@ def word_fields(words: Iterable[Word]) -> List[Dict[str, object]]:
         }
         for word in words
     ]
+
+
+def reference_lines(references: References, cache: Cache, address: int) -> Iterator[str]:
+    """Beneath an object: a line for each pointer to it, or that there is none."""
+    found = references.of(address, cache)
+    for each in found:
+        where = each.place.text if each.place is not None else "memory that can't be named"
+        to = f"{each.value - address:+#x}" if each.value != address else "+0"
+        old = ", an entry of a sheaf" if each.sheaf else ""
+        yield f"   {each.holder:x} points to {to}: {visible(where)}{old}"
+    more = references.more(address)
+    if more:
+        yield f"   {plural(more, 'more pointer')} to it"
+    elif not found:
+        yield f"   no pointer to it in {references.searched}"
+
+
+def reference_fields(
+    references: Optional[References], cache: Cache, address: int
+) -> Dict[str, object]:
+    """The fields of an object's record; none where nobody asked."""
+    if references is None:
+        return {}
+    return {
+        "references": [
+            {
+                "holder": hexadecimal(each.holder),
+                "offset": each.value - address,
+                "place": place_fields(each.place),
+                "sheaf": each.sheaf,
+            }
+            for each in references.of(address, cache)
+        ],
+        "more_references": references.more(address),
+    }
 
 
 def place_fields(place: Optional[Place]) -> Optional[Dict[str, object]]:

@@ -271,7 +271,10 @@ class FakeCrash(ModuleType):
 
 
 def _bare(struct: str) -> str:
-    return struct[len("struct ") :] if struct.startswith("struct ") else struct
+    for kind in ("struct ", "union "):
+        if struct.startswith(kind):
+            return struct[len(kind) :]
+    return struct
 
 
 @contextmanager

@@ -7,18 +7,19 @@ keep the last user's cache, and the metadata that alone tells what is allocated.
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Sequence
 
 from mocks.annex import Annex, take_pages
 from mocks.heap import Heap
-from mocks.model import Cache, Slab
+from mocks.model import Cache, Part, Slab
 from mocks.structs import parse
 
 # mm/kfence/kfence.h: struct kfence_metadata up to freeing and allocating tracks.
 _METADATA = (
     "list:2p rcu_head:2p lock:4 state:4 addr:p size:p cache:p unprotected_page:p"
-    " alloc_track:64 free_track:64 alloc_stack_hash:4"
+    " alloc_track:{track} free_track:{track} alloc_stack_hash:4"
 )
+_TRACK = "pid:4 cpu:4 ts_nsec:8 num_stack_entries:4 stack_entries:64p"
 _STATES = ("UNUSED", "ALLOCATED", "FREED")
 _STATES_RCU = ("UNUSED", "ALLOCATED", "RCU_FREEING", "FREED")
 
@@ -34,8 +35,11 @@ class KfencePool:
         self, heap: Heap, objects: int = 4, *, pointer: bool = True, rcu_freeing: bool = True
     ) -> None:
         self._heap = heap
+        self.objects = objects
         image = heap.image
-        image.structs["kfence_metadata"] = parse(_METADATA, image.word)
+        image.structs["kfence_track"] = parse(_TRACK, image.word)
+        metadata = _METADATA.format(track=image.sizeof("kfence_track"))
+        image.structs["kfence_metadata"] = parse(metadata, image.word)
         self._size, self._members = image.structs["kfence_metadata"]
         states = _STATES_RCU if rcu_freeing else _STATES
         self._states = {name: value for value, name in enumerate(states)}
@@ -52,6 +56,9 @@ class KfencePool:
         else:
             self.metadata = annex.variable("kfence_metadata", size + self._size)
         for number in range(objects):
+            page = self.descriptor(number)
+            heap.parts.append(Part("kfence", self.metadata + number * self._size, self._size, page))
+            heap.parts.append(Part("kfence", page, image.sizeof("page"), page))
             self._put(number, addr=self.page(number), state=self._states["UNUSED"])
             self._mark(number, None)
 
@@ -79,6 +86,31 @@ class KfencePool:
         data = bytes(index % 251 for index in range(size))
         self._heap.image.write(address, data)
         return address
+
+    def track(
+        self,
+        number: int,
+        frames: Sequence[int],
+        *,
+        pid: int,
+        cpu: int,
+        nanoseconds: int,
+        count: Optional[int] = None,
+    ) -> None:
+        """Notes who allocated an object. nanoseconds: since boot; count: of stack entries."""
+        image = self._heap.image
+        at = self.metadata + number * self._size + self._members["alloc_track"][0]
+        values = {
+            "pid": pid,
+            "cpu": cpu,
+            "ts_nsec": nanoseconds,
+            "num_stack_entries": len(frames) if count is None else count,
+        }
+        members = image.structs["kfence_track"][1]
+        for name, value in values.items():
+            image.put(at + members[name][0], members[name][1], value)
+        for index, frame in enumerate(frames):
+            image.pointer(at + members["stack_entries"][0] + index * image.word, frame)
 
     def _put(self, number: int, **values: int) -> None:
         entry = self.metadata + number * self._size

@@ -100,6 +100,15 @@ class Places:
         text = f"page {address - address % self._reader.page_size:x}, of no slab"
         return Place(PAGE, text, address, "")
 
+    def own_address(self, address: int) -> int:
+        """The address under which what lies there is known, for one of the direct map.
+
+        The address itself where that is in the direct map alone.
+        """
+        page = self._reader.virt_to_page(address)
+        alias = None if page is None else self._alias(address, page)
+        return address if alias is None else alias
+
     def decoded(self, address: int) -> Optional[Decoded]:
         """The slab that an address lies in: for who has many addresses of one slab."""
         return self._slabs.decoded(address)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set
 
+from crash_ext.leak.place import text_of
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.members import MissingMember, Struct
 from crash_ext.slub.memory import read_word, walk_both_ways, walk_list
@@ -32,6 +33,7 @@ class Tasks:
 
     def __init__(self, reader: Reader) -> None:
         self.by_stack: Dict[int, Task] = {}
+        self._names: Optional[Dict[int, str]] = None
         self.stack_size = 0
         """Bytes; 0 where it can't be told: then no address is in a stack."""
         try:
@@ -43,6 +45,12 @@ class Tasks:
                 self.by_stack[task.stack] = task
         self._order = sorted(self.by_stack)
         self.stack_size = _stack_size(reader, forms, list(self.by_stack.values()))
+
+    def name_of(self, pid: int) -> Optional[str]:
+        """The name of the task that has this PID now; None where it is gone."""
+        if self._names is None:
+            self._names = {task.pid: text_of(task.comm) for task in self.by_stack.values()}
+        return self._names.get(pid)
 
     def at(self, address: int) -> Optional[Task]:
         """The task whose stack an address lies in."""
