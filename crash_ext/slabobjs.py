@@ -607,7 +607,8 @@ COMMAND = Command(
       list_head, broken     one neighbour points back and the other doesn't.
       deleted list node     as list_del() or hlist_del() leave it, (RCU) for
                             their _rcu forms.
-      hlist_node, rb_node   linked: what it is hung on points back to it.  "?"
+      hlist_head, hlist_node, rb_node
+                            linked: what it is hung on points back to it.  "?"
                             where a single pointer says so.
       CACHE ADDRESS, STATE  a pointer to that object, +OFFSET into it.
       SYMBOL [MODULE]       a pointer to code or data of the kernel or a module.

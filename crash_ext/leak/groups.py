@@ -123,9 +123,8 @@ class Groups:
         decoded = self._words.places.decoded(value)
         if decoded is None:
             return self._named(value)
-        slot = value - decoded.first + decoded.cache.red_left
-        number = slot // decoded.size
-        state = decoded.states[number] if 0 <= number < len(decoded.states) else ALLOCATED
+        number = decoded.number_of(value)
+        state = ALLOCATED if number is None else decoded.states[number]
         name = decoded.label if state == ALLOCATED else f"{decoded.label}, {STATE_NAMES[state]}"
         return POINTER, name, decoded.cache.address
 

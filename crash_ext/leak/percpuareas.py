@@ -8,6 +8,7 @@ offset from it are enough.
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import islice
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from crash_ext.reader import Reader, ReadError
@@ -16,6 +17,8 @@ from crash_ext.slub.memory import read_symbol_number, read_word, walk_both_ways
 _SLOTS = 64
 _CHUNKS = 1 << 14
 _LARGEST_UNIT = 1 << 30
+_UNITS = 1 << 18
+"""Of all CPUs together; those of the first chunks are found first."""
 
 
 class Unit(NamedTuple):
@@ -32,7 +35,7 @@ class PercpuAreas:
     """The units of all CPUs. Empty on a kernel for one processor."""
 
     def __init__(self, reader: Reader) -> None:
-        self.units: List[Unit] = sorted(_find(reader))
+        self.units: List[Unit] = sorted(islice(_find(reader), _UNITS))
         self.static_end = reader.symbol("__per_cpu_end") or 0
         """Per-CPU pointers below this are to variables of the kernel."""
 

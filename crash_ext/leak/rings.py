@@ -7,23 +7,23 @@ hlist_node: that shows only where the list ends, if at all.
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from crash_ext.leak.memo import Memory
-from crash_ext.leak.place import MODULE, OBJECT, PERCPU, STACK, SYMBOL, VMALLOC, Place
+from crash_ext.leak.place import MODULE, PERCPU, STACK, SYMBOL, VMALLOC, Place, plus
 from crash_ext.leak.places import Places
 
 RING = "ring"
 """next leads back: struct list_head."""
 CHAIN = "chain"
-"""next ends in NULL: struct hlist_node."""
+"""next ends in NULL or, as in hlist_nulls lists, in an odd number: struct hlist_node."""
+BROKEN = "broken"
+"""A next that can't be read, or whose prev leads elsewhere."""
 OPEN = "open"
-"""It wasn't walked to its end."""
+"""It wasn't walked to its end: there are too many nodes."""
 
-_BOUND = 1 << 18
-"""Nodes of a list that are walked."""
-_KEPT = 1 << 19
-"""Nodes whose list is remembered."""
+_KEPT = 1 << 20
+"""Nodes that are walked and remembered, of all lists together: some 130 MB."""
 _HEADS = (SYMBOL, MODULE, PERCPU, STACK, VMALLOC)
 
 
@@ -31,9 +31,9 @@ class Ring(NamedTuple):
     """A list."""
 
     kind: str
-    """RING, CHAIN or OPEN."""
+    """RING, CHAIN, BROKEN or OPEN."""
     nodes: int
-    """All that were walked, the head too; of a CHAIN those from the asked node on."""
+    """Of a RING all, the head too; else those from the asked node on, as far as it's known."""
     head: Optional[Place]
     """What the head lies in, where it's the only node of its kind."""
 
@@ -52,33 +52,37 @@ class Rings:
         ring = self._known.get(node)
         if ring is None:
             nodes: List[int] = []
-            kind = self._walk(node, nodes)
-            head = self._head(nodes) if kind == RING else None
-            ring = Ring(kind, len(nodes), head)
-            if len(self._known) + len(nodes) > _KEPT:
-                self._known.clear()
-            for number, each in enumerate(nodes):
-                # Behind a node of a chain there are fewer the later it comes.
-                rest = len(nodes) - number
-                self._known[each] = ring._replace(nodes=rest) if kind == CHAIN else ring
+            kind, more = self._walk(node, nodes)
+            if kind == RING:
+                ring = Ring(RING, len(nodes), self._head(nodes))
+                self._known.update(dict.fromkeys(nodes, ring))
+            else:
+                # The later a node comes, the fewer are behind it.
+                for number, each in enumerate(nodes):
+                    self._known[each] = Ring(kind, len(nodes) - number + more, None)
+                ring = Ring(kind, len(nodes) + more, None)
         return ring
 
-    def _walk(self, start: int, nodes: List[int]) -> str:
-        """Collect the nodes from `start` on."""
+    def _walk(self, start: int, nodes: List[int]) -> Tuple[str, int]:
+        """Collect the nodes from `start` on; the list's kind, and how many more it has."""
         memory, word = self._memory, self._word
+        room = _KEPT - len(self._known)
         at = start
-        while len(nodes) < _BOUND:
+        while len(nodes) < room:
             nodes.append(at)
             following = memory.word(at)
             if following == start:
-                return RING
-            if following == 0:
-                return CHAIN
+                return RING, 0
+            if following == 0 or (following is not None and following & 1):
+                return CHAIN, 0
             # Every step has to lead back: then no cycle can be entered but the whole ring.
             if following is None or memory.word(following + word) != at:
-                return OPEN
+                return BROKEN, 0
+            known = self._known.get(following)
+            if known is not None:
+                return known.kind, known.nodes
             at = following
-        return OPEN
+        return OPEN, 0
 
     def _head(self, nodes: List[int]) -> Optional[Place]:
         """The one node that isn't in the same place of the same kind of object as all others."""
@@ -88,7 +92,7 @@ class Rings:
             decoded = self._places.decoded(node)
             key: object = None
             if decoded is not None:
-                key = (decoded.cache.address, (node - decoded.first) % decoded.size)
+                key = (decoded.cache.address, (node - decoded.start) % decoded.size)
             first.setdefault(key, node)
             often[key] = often.get(key, 0) + 1
         if len(often) != 2 or len(nodes) < 3:
@@ -109,8 +113,8 @@ class Rings:
 def describe(ring: Ring) -> str:
     """A list in words: "headed by slabtest_live_list [slabtest], 548 entries"."""
     if ring.kind == OPEN:
-        if ring.nodes >= _BOUND:
-            return f"more than {ring.nodes} nodes"
+        return f"{ring.nodes} nodes or more"
+    if ring.kind == BROKEN:
         return f"broken or unreadable, {ring.nodes} nodes on"
     if ring.kind == CHAIN:
         return f"{ring.nodes - 1} behind it"
@@ -118,5 +122,8 @@ def describe(ring: Ring) -> str:
         return f"{ring.nodes} nodes, the head among them"
     entries = ring.nodes - 1
     count = f"{entries} entry" if entries == 1 else f"{entries} entries"
-    what = ring.head.text.split(", ")[0] if ring.head.kind == OBJECT else ring.head.text
+    head, what = ring.head, ring.head.text
+    if head.object is not None:
+        # Without its state.
+        what = f"{head.label} {head.object:x}{plus(head.offset)}"
     return f"headed by {what}, {count}"

@@ -26,26 +26,31 @@ class Decoded(NamedTuple):
     """What is kept of a slab. Where its objects are, and the state of each."""
 
     cache: Cache
-    first: int
-    """Address of object 0."""
+    start: int
+    """Address of the first slot: red zones come before their objects."""
+    shift: int
+    """Of an object in its slot."""
     size: int
-    """From one object to the next; of a page of KFENCE all that is behind it."""
+    """Of a slot. In the KFENCE pool all of a page is one."""
     states: bytes
     label: str
     """The cache's name."""
 
+    def number_of(self, address: int) -> Optional[int]:
+        """Of the object in whose slot an address lies; None behind the last one."""
+        number = (address - self.start) // self.size
+        return number if 0 <= number < len(self.states) else None
+
     def place(self, address: int) -> Place:
         """What an address in the slab's memory is."""
-        red = self.cache.red_left
-        number = (address - self.first + red) // self.size
-        if not 0 <= number < len(self.states):
-            offset = address - self.first
+        number = self.number_of(address)
+        if number is None:
             text = f"{self.label} (in its slab, in no object)"
-            return Place(OBJECT, text, address, self.label, self.cache, None, offset)
-        start = self.first + number * self.size
-        state = self.states[number]
-        text = f"{self.label} {start:x}{plus(address - start)}, {STATE_NAMES[state]}"
-        return Place(OBJECT, text, address, self.label, self.cache, start, address - start, state)
+            return Place(OBJECT, text, address, self.label, self.cache)
+        object_ = self.start + number * self.size + self.shift
+        offset, state = address - object_, self.states[number]
+        text = f"{self.label} {object_:x}{plus(offset)}, {STATE_NAMES[state]}"
+        return Place(OBJECT, text, address, self.label, self.cache, object_, offset, state)
 
 
 class _CacheSlabs:
@@ -55,7 +60,7 @@ class _CacheSlabs:
         self.decoder = Decoder(slub, cache, [])
         self.special: Dict[int, Slab] = {}
         for slab in for_each_slab(slub, cache, [], lists_only):
-            if slab.place != NO_LIST or slab.doubt is not None:
+            if slab.cpu is not None or slab.doubt is not None:
                 self.special[slab.address] = slab
 
 
@@ -123,17 +128,16 @@ class SlabNames:
         if slabs is None:
             slabs = self._of_cache[cache.address] = _CacheSlabs(slub, cache, self._lists_only)
         objects = slabs.decoder.decode(slabs.special.get(head, plain))
-        return Decoded(cache, objects.first, cache.size, objects.states, text_of(cache.name))
+        red, states = cache.red_left, objects.states
+        return Decoded(cache, plain.base, red, cache.size, states, text_of(cache.name))
 
     def _in_kfence(self, head: int) -> Optional[Decoded]:
         for found in self._slub.kfence().objects:
             cache = self._cache(found.cache) if found.page == head else None
             if cache is not None:
-                state = bytes([found.state])
-                # As if all of the page were its slot: the zone before it is the cache's.
-                size = self._page_size
-                plain = cache._replace(red_left=found.address - found.base)
-                return Decoded(plain, found.address, size, state, text_of(cache.name))
+                shift, states = found.address - found.base, bytes([found.state])
+                label = text_of(cache.name)
+                return Decoded(cache, found.base, shift, self._page_size, states, label)
         return None
 
     def _cache(self, address: int) -> Optional[Cache]:

@@ -15,7 +15,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 from crash_ext.leak.memo import Memory
 from crash_ext.leak.place import PAGE, Place, plus
 from crash_ext.leak.places import Places
-from crash_ext.leak.rings import CHAIN, RING, Rings, describe
+from crash_ext.leak.rings import BROKEN, CHAIN, RING, Rings, describe
 from crash_ext.slub.memory import read_symbol_number
 
 LIST_EMPTY = "list empty"
@@ -23,14 +23,18 @@ LIST_EMPTY = "list empty"
 LIST_LINKED = "list linked"
 """A struct list_head whose neighbours both point back."""
 LIST_BROKEN = "list broken"
-"""One neighbour points back, the other doesn't."""
+"""One neighbour points back, the other doesn't. Not said of an object's first words: to its
+start others point, too."""
 LIST_DELETED = "list deleted"
 """Poisoned by list_del(), hlist_del() or their _rcu forms."""
 HLIST_LINKED = "hlist linked"
 """A struct hlist_node: *pprev points to it, and next, if there's one, points back. Without
 a next the evidence is thin, and the text has a question mark."""
+HLIST_HEAD = "hlist head"
+"""A struct hlist_head (one word): its first node points back, and the nodes end in NULL. Not
+said of an object's first word."""
 RB_LINKED = "rb linked"
-"""A struct rb_node whose parent has it for a child, or whose children have it for parent."""
+"""A struct rb_node: it's its children's parent and its parent's child, as that one is, too."""
 RB_CLEAR = "rb clear"
 """RB_CLEAR_NODE(): its parent is itself."""
 POINTER = "pointer"
@@ -54,6 +58,7 @@ _POISONS = {
 }
 """include/linux/poison.h: POISON_FREE, POISON_INUSE, SLUB_RED_ACTIVE, SLUB_RED_INACTIVE."""
 _POISON_END = 0xA5
+_POISON_TEXT = {0x6B, 0x5A}
 
 _LIST_POISONS = ((0x100, 0x122), (0x100, 0x200), (0x00100100, 0x00200200))
 """LIST_POISON1 and LIST_POISON2 above an architecture's base: since v5.3, v4.3, and before."""
@@ -63,6 +68,10 @@ the poison is two small numbers: on 64-bit machines (mips64) taken for just that
 
 _SURE = 1 << 32
 """Without a base the second poison alone is just a small number."""
+
+_LOW = 1 << 40
+"""Where memory is mapped to its physical addresses (s390x), any number below is an address:
+of those a pointer is aligned, and to more than just some page."""
 
 _MAX_ERRNO = 4095
 _SMALL = 1 << 16
@@ -105,6 +114,7 @@ class Words:
         self.byteorder = reader.byteorder
         self.memory = Memory(reader)
         self.rings = Rings(places, self.memory, reader.word)
+        self._aligned = reader.word if reader.word == 8 else 1
         bases = _POISON_BASES[reader.word]
         self.first_poison = {base + first for base in bases for first, _ in _LIST_POISONS}
         self._second_poison: Dict[int, int] = {
@@ -145,36 +155,40 @@ class Words:
         while at < whole:
             value = values[at]
             if value < lowest and value not in marks:
-                # NULL may be the next of a last hlist_node, 1 the parent of a black root.
-                more = values[at + 1 : min(at + 2 + value, whole)] if value < 2 else ()
+                # NULL or an odd number may be the next of a last hlist_node, and 1 the parent
+                # of a black root.
+                more = () if value and not value & 1 else values[at + 1 : min(at + 3, whole)]
                 if not any(other >= lowest or other in second_poison for other in more):
                     at += 1
                     continue
-            kind, count = self._shape(address + at * self.word, values, at, whole)
-            if not count and value >= lowest:
+            kind, count = self._shape(address, values, at, whole)
+            if not count and value >= lowest and not (value < _LOW and value % self._aligned):
                 kind, count = (OWN if address <= value < end else POINTER), 1
             if count:
                 found.append((at, count, kind))
             at += count or 1
         return found
 
-    def _shape(self, here: int, values: Sequence[int], at: int, whole: int) -> Tuple[str, int]:
-        """(kind, words) of the node or the pattern that starts at an address; 0 for none."""
-        value = values[at]
+    def _shape(self, start: int, values: Sequence[int], at: int, whole: int) -> Tuple[str, int]:
+        """(kind, words) of the node or the pattern that starts at a word; 0 for none."""
+        value, here = values[at], start + at * self.word
         if value in self._patterns:
             return POISON, 1
-        if at + 1 < whole:
-            second = values[at + 1]
+        second = values[at + 1] if at + 1 < whole else 0
+        if second:
             if self.deleted(value, second):
                 return LIST_DELETED, 2
             kind = self.node(here, value, second)
-            if kind is not None and kind != LIST_BROKEN:
+            if kind:
                 return kind, 2
-            if at + 2 < whole and self.tree(here, value, second, values[at + 2]):
-                return RB_LINKED, 3
-            if kind is not None:
-                return kind, 2
-        return (RB_CLEAR, 1) if value == here else ("", 0)
+        if at + 2 < whole and self.tree(here, value, second, values[at + 2]):
+            return RB_LINKED, 3
+        if second and self.last(here, value, second):
+            return HLIST_LINKED, 2
+        if value == here:
+            return RB_CLEAR, 1
+        # To an object's start point others than its neighbours, too.
+        return self.half(here, value, second) if at else ("", 0)
 
     # one word -------------------------------------------------------------------------
 
@@ -214,8 +228,7 @@ class Words:
         if value < self.lowest:
             return None
         place = self.places.name(value)
-        if place is not None and place.kind == PAGE and value < 1 << 40 and self.word == 8:
-            # Where memory is mapped to its physical addresses (s390x), any number is a page's.
+        if place is not None and place.kind == PAGE and value < _LOW and self.word == 8:
             return None
         return place
 
@@ -230,27 +243,40 @@ class Words:
         # The _rcu forms leave next as it was, NULL in a last hlist_node.
         return second >= _SURE and (first == 0 or self.target(first) is not None)
 
-    def node(self, at: int, first: int, second: int) -> Optional[str]:
-        """The kind of the list node {first, second} at an address, if it's one."""
+    def node(self, at: int, first: int, second: int) -> str:
+        """The kind of the list node {first, second} at an address; "" if it's no whole one."""
         word, read = self.word, self.memory.word
         if first == at and second == at:
             return LIST_EMPTY
-        if second < self.lowest or second % word:
-            return None
-        forth = read(second) == at
-        if first == 0:
-            return HLIST_LINKED if forth else None
-        if first < self.lowest or first % word:
-            return None
-        back = read(first + word) == at
-        if not back and not forth:
-            return None
-        if back and forth:
-            ring = self.rings.of(at)
-            return HLIST_LINKED if ring.kind == CHAIN else LIST_LINKED
-        if read(first + word) is None or read(second) is None:
-            return None
-        return LIST_BROKEN
+        if first < self.lowest or second < self.lowest:
+            return ""
+        if read(first + word) != at or read(second) != at:
+            return ""
+        return HLIST_LINKED if self.rings.of(at).kind == CHAIN else LIST_LINKED
+
+    def last(self, at: int, first: int, second: int) -> bool:
+        """Whether {first, second} at an address may be the last struct hlist_node of a list.
+
+        first is NULL, or the odd number that ends a hlist_nulls list.
+        """
+        ends = first == 0 or (first & 1 and first < self.lowest)
+        return bool(ends) and second >= self.lowest and self.memory.word(second) == at
+
+    def half(self, at: int, first: int, second: int) -> Tuple[str, int]:
+        """(kind, words) of what only one neighbour points back to; 0 for nothing."""
+        word, read = self.word, self.memory.word
+        if first < self.lowest:
+            return "", 0
+        back = read(first + word)
+        forth = read(second) if second >= self.lowest else None
+        if back == at:
+            kind = self.rings.of(first).kind
+            if kind == CHAIN:
+                return HLIST_HEAD, 1
+            broken = kind in (BROKEN, RING) and forth is not None
+        else:
+            broken = forth == at and back is not None
+        return (LIST_BROKEN, 2) if broken else ("", 0)
 
     def tree(self, at: int, first: int, right: int, left: int) -> bool:
         """Whether the words {first, right, left} at an address are a struct rb_node."""
@@ -263,9 +289,18 @@ class Words:
         if not parent:
             # The root is black, and told only by its children.
             return first == 1 and bool(children)
-        if parent < self.lowest or parent == at:
+        if parent < self.lowest or at not in self._children(parent):
             return False
-        return at in (read(parent + self.word), read(parent + 2 * self.word))
+        # The parent has to be a node, too: objects point to each other in many ways.
+        above = read(parent)
+        if above is None or above & ~3 == at:
+            return False
+        return above == 1 or parent in self._children(above & ~3)
+
+    def _children(self, node: int) -> Tuple[Optional[int], Optional[int]]:
+        """rb_right and rb_left of a struct rb_node *."""
+        read = self.memory.word
+        return read(node + self.word), read(node + 2 * self.word)
 
 
 class _Object:
@@ -318,6 +353,10 @@ class _Object:
         elif kind == RB_LINKED:
             target = words.target(value & ~3)
             text = f"rb_node, linked: parent in {target.text}" if target else "rb_node, the root"
+        elif kind == HLIST_HEAD:
+            target = words.target(value)
+            nodes = words.rings.of(value).nodes
+            text = "hlist_head, " + ("1 node" if nodes == 1 else f"{nodes} nodes")
         elif kind == RB_CLEAR:
             text = "points to itself: a cleared rb_node?"
         elif kind == OWN:
@@ -346,7 +385,7 @@ class _Object:
             if back != address:
                 return f"list_head, broken: next {first:x} has prev {back or 0:x}", target
             return f"list_head, broken: prev {second:x} has next {forth or 0:x}", target
-        if not first:
+        if first < words.lowest:
             # One pointer back alone: two objects that point to each other look like it.
             return "hlist_node? linked, the last", None
         ring = words.rings.of(address)
@@ -363,6 +402,9 @@ class _Object:
             free[at * size : (at + 1) * size] = bytes(len(free[at * size : (at + 1) * size]))
         for match in _TEXT.finditer(free):
             start, end = match.span()
+            if set(match.group()) <= _POISON_TEXT:
+                # Poison that is partly overwritten.
+                continue
             if start % 4 and end - start < _LONG_TEXT:
                 # Members that hold text are aligned; this is chance.
                 continue

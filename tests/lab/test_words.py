@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Dict, List
 
 import pytest
@@ -18,6 +19,10 @@ LIST_KINDS = {"self": "list empty", "live": "list linked", "deleted": "list dele
 """The module's word for the state of a list head, and ours."""
 
 DUMPS = [("5.10", "all"), ("6.1", "leak"), ("6.1", "refs"), ("6.12", "all"), ("7.3", "leak")]
+KERNELS_OWN = [
+    *("dentry", "filp", "inode_cache", "kernfs_node_cache", "pid", "proc_dir_entry"),
+    *("task_struct", "vmap_area", "kmalloc-64", "kmalloc-96", "kmalloc-512", "kmalloc-2k"),
+]
 NAMES = {"refs": ["slab_refs", "slab_keeper"]}
 
 
@@ -76,6 +81,19 @@ def test_each_word_of_the_modules_objects_is_told_as_the_module_wrote_it(
         if not right:
             wrong.append((known, linked, heap, ops))
     assert wrong == []
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "7.3"])
+def test_no_list_of_a_sound_kernel_is_said_to_be_broken(kernel: str) -> None:
+    """Its structures are full of pointers that lead back to where they came from."""
+    dump = lab.dump(kernel, "leak")
+    version = lab.crashes_for(kernel)[0]
+    line = " ".join(["slabobjs", "-ja", "-l", "150", *KERNELS_OWN])
+    rows = [row for row in records(run_lines(dump, version, [line])[0]) if row["type"] == "object"]
+    kinds = Counter(word["kind"] for row in rows for word in row["words"])
+    assert len(rows) > 1000
+    assert kinds["list broken"] == 0
+    assert min(kinds[kind] for kind in ("list linked", "hlist linked", "rb linked")) > 100
 
 
 def test_objects_left_behind_in_one_way_are_one_group() -> None:

@@ -24,6 +24,7 @@ from crash_ext.leak.places import Places
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN
 from mocks.annex import take_pages
 from mocks.heap import Heap
+from mocks.kfence import KfencePool
 from mocks.landscape import FORMS, REGION, STACK_PAGES, Landscape
 from mocks.layouts import LAYOUTS
 from tests.unit.asked import slub
@@ -114,6 +115,18 @@ def test_behind_the_last_object_there_is_a_slab_but_no_object() -> None:
     assert cache.objects * cache.size < heap.image.page_size
     place = named(heap, slab.va + heap.image.page_size - 1)
     assert (place.kind, place.object, place.state) == (OBJECT, None, None)
+
+
+def test_an_object_of_the_kfence_pool_is_its_caches() -> None:
+    heap = Heap(LAYOUTS["6.12"], seed=5)
+    cache = heap.cache("slab_test", 84)
+    pool = KfencePool(heap, 4, pointer=True, rcu_freeing=True)
+    start = pool.put(2, cache, 84)
+    place = named(heap, start + 0x10)
+    assert (place.object, place.offset, place.state) == (start, 0x10, ALLOCATED)
+    assert place.cache is not None
+    assert (place.cache.address, place.cache.red_left) == (cache.address, 0)
+    assert named(heap, pool.page(0)).kind == PAGE
 
 
 def test_a_slab_is_decoded_once_for_all_of_its_addresses() -> None:

@@ -6,11 +6,13 @@ from __future__ import annotations
 from typing import Dict, List, Tuple
 
 import pytest
+from pytest_mock import MockerFixture
 
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.places import Places
 from crash_ext.leak.words import (
     ERROR,
+    HLIST_HEAD,
     HLIST_LINKED,
     JIFFIES,
     LIST_BROKEN,
@@ -142,6 +144,14 @@ def test_a_neighbour_that_does_not_point_back_is_said(layout: str, side: str) ->
     assert (word.kind, word.text) == (LIST_BROKEN, f"list_head, broken: {wrong}")
 
 
+def test_of_an_objects_first_words_a_single_pointer_back_says_nothing() -> None:
+    """{a, owner}, and the owner's first word is its child."""
+    scene = Scene()
+    scene.write(1, 0, scene.at(3), scene.at(2))
+    scene.write(2, 0, scene.at(1))
+    assert [word.kind for word in scene.explain().values()] == [POINTER, POINTER]
+
+
 def test_two_pointers_of_which_none_leads_back_are_two_pointers() -> None:
     scene = Scene()
     scene.write(1, 4, scene.at(2), scene.at(3))
@@ -206,6 +216,50 @@ def test_an_hlist_node_is_told_by_its_end(layout: str) -> None:
     )
 
 
+def test_each_node_of_a_chain_knows_how_many_are_behind_it() -> None:
+    scene = Scene()
+    nodes = [scene.at(index, 4) for index in (1, 2, 3, 5)]
+    for node, before, after in zip(nodes, [scene.at(5, 0), *nodes], [*nodes[1:], 0]):
+        scene.heap.image.pointer(node, after)
+        scene.heap.image.pointer(node + 8, before)
+    rings = scene.words().rings
+    # From the middle first, and then from before it.
+    assert [rings.of(nodes[number]).nodes for number in (2, 0, 1, 3)] == [2, 4, 3, 1]
+
+
+def test_a_list_of_too_many_nodes_is_not_walked_to_its_end(mocker: MockerFixture) -> None:
+    mocker.patch("crash_ext.leak.rings._KEPT", 2)
+    scene = Scene()
+    scene.link(scene.at(1, 4), scene.at(2, 4), scene.at(3, 4))
+    rings = scene.words().rings
+    assert [rings.of(scene.at(index, 4))[:2] for index in (1, 2, 3)] == [
+        ("open", 2),
+        ("open", 1),
+        ("open", 0),
+    ]
+
+
+@every_kind
+def test_an_hlist_head_is_told_with_how_many_nodes_it_has(layout: str) -> None:
+    """Two of them stand side by side in struct pid: no list_head, and none that is broken."""
+    scene = Scene(layout)
+    scene.write(1, 4, scene.at(2, 4), scene.at(3, 4))
+    scene.write(2, 4, scene.at(5, 4), scene.at(1, 4))
+    scene.write(5, 4, 0, scene.at(2, 4))
+    scene.write(3, 4, 0, scene.at(1, 5))
+    found = {number: (word.kind, word.text) for number, word in scene.explain().items()}
+    assert found == {4: (HLIST_HEAD, "hlist_head, 2 nodes"), 5: (HLIST_HEAD, "hlist_head, 1 node")}
+
+
+def test_an_hlist_nulls_list_ends_in_an_odd_number() -> None:
+    scene = Scene()
+    scene.write(5, 2, scene.at(1, 4))
+    scene.write(1, 4, scene.at(2, 4), scene.at(5, 2))
+    scene.write(2, 4, 17, scene.at(1, 4))
+    assert scene.only(1).text == "hlist_node, linked: 1 behind it"
+    assert scene.only(2).text == "hlist_node? linked, the last"
+
+
 # trees ------------------------------------------------------------------------------------
 
 
@@ -233,6 +287,30 @@ def test_a_child_that_has_another_parent_makes_no_tree() -> None:
     scene.write(1, 3, 1, 0, scene.at(2, 3))
     scene.write(2, 3, scene.at(3, 3))
     assert {word.kind for word in scene.explain(1).values()} == {NUMBER, POINTER}
+
+
+def test_a_parent_that_is_no_node_makes_no_tree() -> None:
+    """{parent, NULL, NULL}, and the parent's second word is its child."""
+    scene = Scene()
+    scene.write(1, 0, scene.at(2))
+    scene.write(2, 0, scene.at(3), scene.at(1))
+    assert scene.only().kind == POINTER
+
+
+def test_a_black_root_with_a_red_right_child_is_no_list() -> None:
+    scene = Scene()
+    scene.write(1, 3, 1, scene.at(2, 3), 0)
+    scene.write(2, 3, scene.at(1, 3), 0, 0)
+    assert [scene.only(index).kind for index in (1, 2)] == [RB_LINKED] * 2
+
+
+def test_a_node_deep_in_a_tree_is_told() -> None:
+    scene = Scene()
+    top, middle, leaf = (scene.at(index, 3) for index in (1, 2, 3))
+    scene.write(1, 3, 1, middle, 0)
+    scene.write(2, 3, top | 1, 0, leaf)
+    scene.write(3, 3, middle, 0, 0)
+    assert [scene.only(index).kind for index in (1, 2, 3)] == [RB_LINKED] * 3
 
 
 def test_a_node_that_is_its_own_parent_is_perhaps_a_cleared_one() -> None:
@@ -335,6 +413,19 @@ def test_text_is_told_across_words(
     scene.heap.image.write(scene.slab.object(1) + offset, data)
     word = scene.only()
     assert (word.kind, word.offset, word.size, word.text) == (TEXT, offset, *wanted)
+
+
+@every_kind
+def test_poison_that_is_partly_overwritten_is_no_text(layout: str) -> None:
+    scene = Scene(layout)
+    scene.heap.image.write(scene.slab.object(1) + 1, b"\x6b" * (scene.word - 1))
+    assert TEXT not in {word.kind for word in scene.explain().values()}
+
+
+def test_where_any_number_is_an_address_only_aligned_ones_are_pointers() -> None:
+    scene = Scene("6.1-s390x")
+    scene.write(1, 0, scene.at(2) + 1, scene.heap.image.present[0][1] * 4096 - 8)
+    assert POINTER not in {word.kind for word in scene.explain().values()}
 
 
 def test_text_that_starts_anywhere_and_is_short_is_chance() -> None:
