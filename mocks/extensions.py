@@ -67,6 +67,7 @@ class ObjectExtensions:
         for name, text in structs.items():
             self._image.structs[name] = parse(text, self._image.word)
         self._root = self._kernfs(b"", 0)
+        self.subsystem = self._annex.variable("memory_cgrp_subsys", 64)
 
     def tag(self, file: bytes, line: int, function: bytes, module: Optional[bytes] = None) -> int:
         """The struct codetag * of a line that allocates."""
@@ -89,7 +90,7 @@ class ObjectExtensions:
             node = self._kernfs(name, node) if name else node
         cgroup, memcg, objcg = self._new("cgroup"), self._new("mem_cgroup"), self._new("obj_cgroup")
         self._set("cgroup", cgroup, kn=node)
-        self._set("cgroup_subsys_state", memcg, cgroup=cgroup)
+        self._set("cgroup_subsys_state", memcg, cgroup=cgroup, ss=self.subsystem)
         self._set("mem_cgroup_id", memcg + self._offset("mem_cgroup", "id"), id=number)
         self._set("obj_cgroup", objcg, memcg=memcg)
         return objcg

@@ -288,6 +288,18 @@ def test_a_vector_that_is_not_in_the_dump_is_said(name: str) -> None:
     assert report.problems[0].startswith(f"slab {slab.page:x}: object extensions: cannot read")
 
 
+@pytest.mark.parametrize("name", WITH_EXTENSIONS)
+def test_what_is_of_no_memory_controller_is_no_memcg(name: str) -> None:
+    heap, slab, extensions = _extended(name)
+    objcg = extensions.memcg(b"/x", 1)
+    extensions.put(slab, {0: Kept(objcg), 1: Kept(objcg)})
+    memcg = extensions.memcg_of(objcg)
+    heap.image.pointer(memcg + heap.image.word, extensions.subsystem + 8)
+    report = _owners(heap)
+    assert report.memcgs == []
+    assert report.problems == [f"obj_cgroup {objcg:x}: {memcg:x} is no struct mem_cgroup"]
+
+
 def test_a_cgroup_that_is_its_own_parent_has_no_path() -> None:
     heap, slab, extensions = _extended("6.12")
     objcg = extensions.memcg(b"/x/y", 9)
