@@ -86,7 +86,7 @@ $(BUILD)/crash.env: FORCE
 	[ "$$said" = "$$(cat '$@' 2>/dev/null)" ] || printf '%s\n' "$$said" >'$@'
 
 # crash's header is not ours to make warning-free. It finds the machine by itself.
-COMPILE = $(CC) -std=gnu11 $(CFLAGS) -fPIC $(WARNINGS) -isystem '$(CRASH_INCLUDE)' \
+COMPILE = $(CC) -std=gnu11 $(CFLAGS) -fPIC -fvisibility=hidden $(WARNINGS) -isystem '$(CRASH_INCLUDE)' \
 	$$CRASH_CFLAGS $$PY_CFLAGS
 
 define link-loader
@@ -103,6 +103,19 @@ $(BUILD)/pyextend.so: $(HOST_C) $(HOST_H) $(BUILD)/crash.env $(BUILD)/python.env
 # What gets installed may not lean on this directory: it runs the Python it is linked with.
 $(BUILD)/install/pyextend.so: $(HOST_C) $(HOST_H) $(BUILD)/crash.env $(BUILD)/python.env
 	$(call link-loader)
+
+# The loader with the commands in it: one file to carry to where the dump is.
+$(BUILD)/bundle/slableak.so: $(HOST_C) $(HOST_H) $(BUILD)/crash.env $(BUILD)/python.env
+	$(call link-loader,-DPYEXTEND_BUNDLE)
+
+$(BUILD)/slableak.so: $(BUILD)/bundle/slableak.so .ci/bundle $(MODULES)
+	@cp '$<' '$@.new'
+	@. '$(BUILD_DIR)/python.env'; "$$PY" -I .ci/bundle '$@.new' $(MODULES)
+	@mv '$@.new' '$@'
+
+.PHONY: bundle
+bundle: $(BUILD)/slableak.so  ## loader and commands in one file, build/slableak.so
+	@echo '$(BUILD)/slableak.so needs nothing but crash and its Python. In crash: extend slableak.so'
 
 .PHONY: install
 install: $(BUILD)/install/pyextend.so  ## put loader and commands where crash looks for extensions
@@ -143,7 +156,8 @@ check: $(BUILD)/venv/.test $(BUILD)/pyextend.so  ## style, types, arrows between
 	'$(VENV_BIN)/lint-imports' --config setup.cfg --cache-dir '$(BUILD)/cache/import_linter' \
 		>'$(BUILD)/imports.txt' || { cat '$(BUILD)/imports.txt'; exit 1; }
 	'$(VENV_BIN)/vermin' --quiet -t=3.8- --no-tips --violations crash_ext
-	. '$(BUILD_DIR)/python.env'; . '$(BUILD_DIR)/crash.env'; $(COMPILE) -Wshadow -fsyntax-only $(HOST_C)
+	. '$(BUILD_DIR)/python.env'; . '$(BUILD_DIR)/crash.env'; $(COMPILE) -Wshadow -fsyntax-only $(HOST_C); \
+		$(COMPILE) -DPYEXTEND_BUNDLE -Wshadow -fsyntax-only $(HOST_C)
 
 .PHONY: test
 test:  ## install what is missing, check, and run all tests
@@ -156,6 +170,12 @@ test-matrix:  ## every kernel, scenario and crash (ONLY="6.1 leak"; README=yes k
 	@$(MAKE) packages
 	@$(MAKE) venv
 	@'$(VENV_BIN)/python' -m tests.lab.matrix $(if $(README),--readme) $(ONLY)
+
+.PHONY: test-forms
+test-forms:  ## every form that makedumpfile gives a dump; dumps cut and damaged
+	@$(MAKE) packages
+	@$(MAKE) venv
+	FORMS=all '$(VENV_BIN)/python' -m pytest tests/lab/test_forms.py tests/lab/test_damage.py
 
 .PHONY: bench
 bench:  ## how fast, as ratios (COMMIT=yes, README=yes keep them; LARGEST=yes: 10^7 objects, too)

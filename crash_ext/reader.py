@@ -9,6 +9,7 @@ Addresses are ints: kernel virtual addresses, untagged, 0 <= address < 2**64.
 
 from __future__ import annotations
 
+from array import array
 from typing import Iterator, List, Literal, Optional, Protocol, Tuple
 
 
@@ -29,6 +30,63 @@ class ReadError(Exception):
         return f"{text}: {self.reason}" if self.reason else text
 
 
+class Native(Protocol):
+    """The innermost loops in C, where the host has them (host/native.c says what each does).
+
+    Each gives what Python code beside its call gives; numbers are unsigned 64-bit.
+    """
+
+    def states(
+        self,
+        memory: bytes,
+        base: int,
+        head: int,
+        expected: int,
+        size: int,
+        objects: int,
+        shift: int,
+        link: int,
+        form: int,
+        random: int,
+    ) -> Optional[bytes]:
+        """FREE or ALLOCATED of a slab's objects (slub/quick.py). form: 0 plain, 1 by address,
+        2 by its swapped address.
+        """
+
+    def lines(self, first: int, size: int, chosen: bytes) -> str:
+        """The chosen objects' addresses (report/addresses.py)."""
+
+    def contents(
+        self,
+        memory: bytes,
+        first: int,
+        shift: int,
+        size: int,
+        length: int,
+        chosen: bytes,
+        before: str,
+        after: str,
+        word: int,
+        little: bool,
+    ) -> Optional[str]:
+        """The chosen objects with their contents (report/hexdump.py)."""
+
+    def pointers(
+        self,
+        data: bytes,
+        word: int,
+        foreign: bool,
+        starts: array[int],
+        ends: array[int],
+        blocks: bytearray,
+        shift: int,
+    ) -> bytes:
+        """(offset, number of the range) of words that point into ranges (leak/search.py).
+
+        foreign: their bytes are in the other order than this machine's. Packed: '=QQ'.
+        """
+
+
 class Reader(Protocol):
     """A kernel's memory with its symbols and debug information. Read only."""
 
@@ -40,6 +98,9 @@ class Reader(Protocol):
 
     page_size: int
     """PAGE_SIZE in bytes."""
+
+    native: Optional[Native]
+    """The host's help with what takes long; None: there is none."""
 
     def read(self, address: int, size: int) -> bytes:
         """size bytes at the virtual address. Raises ReadError."""
@@ -71,6 +132,9 @@ class Reader(Protocol):
     def virt_to_page(self, address: int) -> Optional[int]:
         """The struct page * of an address in the direct map; None for any other."""
 
+    def phys_to_virt(self, physical: int) -> Optional[int]:
+        """The direct map's address of a physical address of memory; None for any other."""
+
     def page_ranges(self) -> Iterator[Tuple[int, int]]:
         """(struct page * of the first, number of pages) of each present range of memory.
 
@@ -83,3 +147,9 @@ class Reader(Protocol):
 
     def possible_cpus(self) -> List[int]:
         """The CPUs that have a per-CPU area, online or not, ascending."""
+
+    def log(self) -> Optional[str]:
+        """The kernel log's text, as crash's own `log` decodes it: a line a record, its time
+        in seconds in brackets before it. None where there's none. Read anew at each call: a
+        live kernel goes on writing.
+        """

@@ -23,7 +23,7 @@ from crash_ext.leak.survey import Survey, survey_cache
 from crash_ext.report.caches import counted, kilobytes
 from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.table import LEFT, RIGHT, table_lines
-from crash_ext.report.text import plural, printable
+from crash_ext.report.text import plural, printable, visible
 
 _HEAD = ("CACHE", "OBJSIZE", "ALLOCATED", "TOTAL", "SLABS", "SSIZE", "REFS", "STATE", "NAME")
 _ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT, LEFT)
@@ -115,7 +115,8 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
 def _shown(value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "-" if value is None else str(value)
+    # Aliases and the names of modules' symbols come out of the dump.
+    return "-" if value is None else visible(str(value))
 
 
 def _row(survey: Survey, page_size: int) -> List[str]:

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import os
 import sys
-from itertools import compress
-from typing import Dict, Iterator, List, NamedTuple, Optional
+from itertools import chain, compress
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 if __name__ == "__main__":
     # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
 from crash_ext.command import Call, Command, UsageError, run
+from crash_ext.grouping import Grouping, show_groups
 from crash_ext.host.settings import redzone_on
 from crash_ext.host.target import host_module
+from crash_ext.leak.places import Places
+from crash_ext.leak.references import References
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
+from crash_ext.leak.words import Word, Words
 from crash_ext.reader import ReadError
+from crash_ext.report.addresses import AddressLines
+from crash_ext.report.annotate import annotated
 from crash_ext.report.caches import (
     CACHE_HEAD,
     SLAB_HEAD,
@@ -32,7 +38,9 @@ from crash_ext.report.caches import (
 )
 from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import hexadecimal, name_field
-from crash_ext.report.text import plural, printable
+from crash_ext.report.records import Records
+from crash_ext.report.text import plural, printable, visible
+from crash_ext.slub.absent import Absent
 from crash_ext.slub.model import (
     ALLOCATED,
     FREE,
@@ -43,10 +51,13 @@ from crash_ext.slub.model import (
     SlabObjects,
 )
 from crash_ext.slub.mutex import slab_mutex_held
-from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.objects import for_each_counted_slab, for_each_decoded_slab
+from crash_ext.wording import notes, reference_fields, reference_lines, word_fields
 
 _ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
 """Makes 1 of ALLOCATED and 0 of every other state."""
+_AHEAD_BYTES = 1 << 23
+"""A cache is large, and its summary goes by counters, if its slabs are more than this."""
 
 
 class _Wanted(NamedTuple):
@@ -61,14 +72,26 @@ class _Wanted(NamedTuple):
     """Of each object's contents; None for object_size."""
     slots: bool
     """Where a red zone comes first, its address, too."""
+    words: Optional[Words]
+    """Says beside the contents what they are; None where that isn't asked for."""
+    groups: Optional[Words]
+    """Tells groups of like objects, in place of slabs; None where slabs are asked for."""
+    references: bool
+    """Beneath each object, who points to it."""
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS..."""
+    """slabobjs [-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS..."""
     if not call.arguments:
         raise UsageError("no cache, slab or object is named")
     if "-q" in call.options and "-j" in call.options:
         raise UsageError("only one of -q and -j")
+    if "-r" in call.options and ("-q" in call.options or "-g" in call.options):
+        raise UsageError("-r says what it finds beneath each object: not with -q or -g")
+    for others, option in (("-a", "-q"), ("-g", "-q"), ("-g", "-f")):
+        if option in call.options and others in call.options:
+            raise UsageError(f"{others} doesn't go with {option}")
+    words = Words(Places(call.slub, call.caches, call.lists_only))
     wanted = _Wanted(
         quiet="-q" in call.options,
         free="-f" in call.options,
@@ -76,16 +99,57 @@ def main(call: Call) -> Dict[str, object]:
         limit=call.number("-l"),
         bytes=call.number("-b"),
         slots=redzone_on(host_module()),
+        words=words if "-a" in call.options else None,
+        groups=words if "-g" in call.options else None,
+        references="-r" in call.options,
     )
-    shown = 0
-    for selection in call.selections():
-        shown += _Listing(call, wanted, selection).show()
+    listings = [_Listing(call, wanted, selection) for selection in call.selections()]
+    if wanted.references and listings:
+        _find_references(call, words.places, listings)
+    shown = sum(listing.show() for listing in listings)
     if call.lists_only:
         call.limits.append("lists only (-p): full slabs that no list holds are not shown")
     if not wanted.quiet and not call.json:
         for text in call.limits:
             print(text)
     return {"shown": shown}
+
+
+def _find_references(call: Call, places: Places, listings: List[_Listing]) -> None:
+    """One pass over memory for all objects that will be shown."""
+    ranges = [pair for listing in listings for pair in listing.ranges()]
+    found = References(places, ranges, call.slub.progress)
+    for listing in listings:
+        listing.references = found
+    if found.dropped:
+        text = f"of {plural(found.dropped, 'pointer')} only the number is known: too many"
+        call.limits.append(text)
+
+
+class Tally:
+    """A cache's slabs and objects, counted."""
+
+    def __init__(self) -> None:
+        self.slabs = self.objects = self.allocated = self.unknown = 0
+
+    def agrees_with(self, other: Tally) -> bool:
+        """Whether all numbers are the same."""
+        return vars(self) == vars(other)
+
+    def add(self, decoded: SlabObjects) -> None:
+        """One more slab."""
+        self.slabs += 1
+        self.objects += len(decoded.states)
+        self.allocated += decoded.count(ALLOCATED)
+        self.unknown += decoded.count(UNKNOWN)
+
+    @classmethod
+    def of(cls, decoded_slabs: Iterable[SlabObjects]) -> Tally:
+        """All of these slabs."""
+        tally = cls()
+        for decoded in decoded_slabs:
+            tally.add(decoded)
+        return tally
 
 
 def _free(decoded: SlabObjects) -> int:
@@ -104,35 +168,120 @@ class _Listing:
         self._shown = 0
         self._left_out = 0
         self._rd: Optional[RdForm] = None
+        self.references: Optional[References] = None
+        """Who points to the objects; None where that isn't asked for."""
+        self._absent = Absent(call.slub.reader)
+        self._contents = Absent(call.slub.reader)
+        self._records: Optional[Records] = None
+        native = call.slub.reader.native
+        self._lines = AddressLines(selection.cache.size, native.lines if native else None)
 
     def show(self) -> int:
         """Write it; the number of objects shown."""
         problems: List[str] = []
         if self._wanted.quiet:
-            for decoded in self._slabs(problems):
-                self._quiet(decoded)
+            self._show_quietly(problems)
+        elif self._call.json or self._wanted.groups or self._wanted.references:
+            # A record can't be corrected: nothing is told before all is known. The memory
+            # isn't kept: a cache's slabs may be more than fits.
+            everything = [decoded._replace(memory=None) for decoded in self._decoded(problems)]
+            self._summary(Tally.of(everything))
+            chosen = self._chosen(everything)
+            if self._wanted.groups is not None:
+                self._groups(chosen, self._wanted.groups)
+            else:
+                for decoded in chosen:
+                    self._slab(decoded)
         else:
-            everything = list(self._slabs(problems))
-            self._summary(everything)
-            for decoded in self._chosen(everything):
-                self._slab(decoded)
+            self._show_text(problems)
+        problems += self._absent.lines("their objects are unknown")
+        problems += self._contents.lines("contents of objects are missing")
         for problem in problems:
             self._call.error(problem, self._cache)
         if self._left_out:
-            where = f"{self._cache.address:x} {printable(self._cache.name)}"
-            text = f"{where}: {plural(self._left_out, 'object')} left out (-l)"
-            self._call.limits.append(text)
+            self._limit(f"{plural(self._left_out, 'object')} left out (-l)")
         return self._shown
 
-    def _slabs(self, problems: List[str]) -> Iterator[SlabObjects]:
-        """Every slab of the cache, decoded; of a single slab or object only that slab."""
-        call, cache = self._call, self._cache
-        if self._wanted.quiet and self._selection.slab:
-            yield self._selection.slab.objects
+    def ranges(self) -> Iterator[Tuple[int, int]]:
+        """(address, bytes) of each object that show() will show."""
+        for decoded in self._chosen([each._replace(memory=None) for each in self._decoded([])]):
+            chosen = self._chosen_of(decoded)
+            self._shown += chosen.count(1)
+            for index in compress(range(len(chosen)), chosen):
+                yield decoded.first + index * self._cache.size, self._length_of(decoded)
+        self._shown = self._left_out = 0
+
+    def _show_quietly(self, problems: List[str]) -> None:
+        chosen = self._selection.slab
+        for decoded in [chosen.objects] if chosen else self._decoded(problems):
+            self._quiet(decoded)
+
+    def _show_text(self, problems: List[str]) -> None:
+        """The summary comes first: of a small cache by what is decoded, and then shown.
+
+        Of a large one by its slabs' counters, and the slabs follow as they are decoded. If
+        these disagree with the counters in the end, that is said.
+        """
+        decoded_slabs = self._decoded(problems)
+        ahead: List[SlabObjects] = []
+        size = 0
+        for decoded in decoded_slabs:
+            ahead.append(decoded)
+            size += len(decoded.states) * self._cache.size
+            if size > _AHEAD_BYTES:
+                break
+        else:
+            self._summary(Tally.of(ahead))
+            for decoded in self._chosen(ahead):
+                self._slab(decoded)
             return
-        for decoded in for_each_decoded_slab(call.slub, cache, problems, call.lists_only):
-            # The memory isn't kept: a cache's slabs may be more than fits.
-            yield decoded if self._wanted.quiet else decoded._replace(memory=None)
+        counted_problems: List[str] = []
+        counted_, here = self._count(counted_problems)
+        self._summary(counted_)
+        if self._selection.slab:
+            self._slab(self._selection.slab.objects)
+            problems[:] = counted_problems
+            self._limit("its objects were counted by their slabs' counters, not one by one")
+            return
+        found = Tally()
+        for decoded in chain(ahead, decoded_slabs):
+            found.add(decoded)
+            if self._on_node(decoded):
+                self._slab(decoded)
+            if self._wanted.limit is not None and self._shown >= self._wanted.limit:
+                problems[:] = counted_problems
+                self._left_out = here - self._shown
+                self._limit("the objects left out were counted by their slabs' counters")
+                return
+        if not found.agrees_with(counted_):
+            self._call.error(
+                f"by what was decoded it has {counted(found.allocated, found.unknown)} allocated"
+                f" objects of {found.objects} in {plural(found.slabs, 'slab')}; the line above is"
+                " by the slabs' counters",
+                self._cache,
+            )
+
+    def _count(self, problems: List[str]) -> Tuple[Tally, int]:
+        """The cache by its slabs' counters; and how many objects -n and -f leave to show."""
+        tally = Tally()
+        here = 0
+        for count in for_each_counted_slab(
+            self._call.slub, self._cache, problems, self._call.lists_only
+        ):
+            tally.slabs += 1
+            tally.objects += count.objects
+            tally.allocated += count.allocated
+            tally.unknown += count.unknown
+            if self._wanted.node is None or count.slab.node == self._wanted.node:
+                here += count.objects if self._wanted.free else count.allocated
+        return tally, here
+
+    def _limit(self, text: str) -> None:
+        self._call.limits.append(f"{self._cache.address:x} {printable(self._cache.name)}: {text}")
+
+    def _decoded(self, problems: List[str]) -> Iterator[SlabObjects]:
+        call = self._call
+        return for_each_decoded_slab(call.slub, self._cache, problems, call.lists_only)
 
     def _chosen(self, everything: List[SlabObjects]) -> List[SlabObjects]:
         if self._selection.slab:
@@ -142,12 +291,10 @@ class _Listing:
     def _on_node(self, decoded: SlabObjects) -> bool:
         return self._wanted.node is None or decoded.slab.node == self._wanted.node
 
-    def _summary(self, everything: List[SlabObjects]) -> None:
+    def _summary(self, tally: Tally) -> None:
         cache = self._cache
-        allocated = sum(decoded.count(ALLOCATED) for decoded in everything)
-        unknown = sum(decoded.count(UNKNOWN) for decoded in everything)
-        objects = sum(len(decoded.states) for decoded in everything)
-        state = judge(cache, len(everything), allocated, slab_mutex_held(self._call.slub.reader))
+        mutex = slab_mutex_held(self._call.slub.reader)
+        state = judge(cache, tally.slabs, tally.allocated, mutex)
         ssize = self._call.slub.reader.page_size << cache.order
         self._call.record(
             "cache",
@@ -158,61 +305,59 @@ class _Listing:
             alias=self._selection.alias or None,
             object_size=cache.object_size,
             size=cache.size,
-            slabs=len(everything),
-            objects=objects,
-            allocated=allocated,
-            unknown=unknown,
+            slabs=tally.slabs,
+            objects=tally.objects,
+            allocated=tally.allocated,
+            unknown=tally.unknown,
         )
         if self._call.json:
             return
         if self._selection.alias:
-            print(f"{self._selection.alias} is merged into {printable(cache.name)}:")
+            print(f"{visible(self._selection.alias)} is merged into {printable(cache.name)}:")
         print(CACHE_HEAD)
         print(
             cache_line(
                 cache.address,
                 cache.object_size,
-                counted(allocated, unknown),
-                objects,
-                len(everything),
+                counted(tally.allocated, tally.unknown),
+                tally.objects,
+                tally.slabs,
                 ssize,
                 printable(cache.name),
             )
         )
 
-    def _indices(self, decoded: SlabObjects) -> List[int]:
-        """The objects to show of a slab: what was asked for, cut to the limit."""
-        chosen = self._selection.slab
-        if chosen is not None and chosen.number is not None:
-            return [chosen.number]
+    def _chosen_of(self, decoded: SlabObjects) -> bytes:
+        """1 for each object of a slab to show: what was asked for, cut to the limit."""
+        one = self._selection.slab
         states = decoded.states
-        if self._wanted.free:
-            indices = list(range(len(states)))
-        else:
-            indices = list(compress(range(len(states)), states.translate(_ONLY_ALLOCATED)))
+        if one is not None and one.number is not None:
+            return bytes(index == one.number for index in range(len(states)))
+        chosen = b"\1" * len(states) if self._wanted.free else states.translate(_ONLY_ALLOCATED)
         if self._wanted.limit is not None:
             room = max(0, self._wanted.limit - self._shown)
-            self._left_out += max(0, len(indices) - room)
-            indices = indices[:room]
-        return indices
+            cut = list(compress(range(len(chosen)), chosen))[room:]
+            if cut:
+                self._left_out += len(cut)
+                chosen = chosen[: cut[0]] + bytes(len(chosen) - cut[0])
+        return chosen
 
     def _quiet(self, decoded: SlabObjects) -> None:
-        if decoded.problem is not None:
+        if decoded.problem is not None and not self._is_absent(decoded):
             self._call.error(f"slab {decoded.slab.address:x}: {decoded.problem}", self._cache)
         if not self._on_node(decoded):
             return
-        indices = self._indices(decoded)
-        count = len(indices)
-        if count:
-            self._shown += count
-            first, size = decoded.first, self._cache.size
-            addresses = [first + index * size for index in indices]
-            sys.stdout.write("%016x\n" * count % tuple(addresses))
+        chosen = self._chosen_of(decoded)
+        self._shown += chosen.count(1)
+        sys.stdout.write(self._lines.text(decoded.first, chosen))
 
     def _slab(self, decoded: SlabObjects) -> None:
-        indices = self._indices(decoded)
+        chosen = self._chosen_of(decoded)
+        indices = list(compress(range(len(chosen)), chosen))
         damaged = decoded.problem is not None
-        if not indices and not damaged and not self._selection.slab:
+        absent = self._is_absent(decoded)
+        bare = not indices and not self._selection.slab
+        if bare and (not damaged or (absent and not self._call.json)):
             return
         slab = decoded.slab
         self._call.record(
@@ -239,19 +384,29 @@ class _Listing:
                     slab.place,
                 )
             )
-        if damaged:
+        if damaged and not absent:
             text = f"slab {slab.address:x}: {decoded.problem}: its objects are unknown"
             self._call.error(text, self._cache)
         memory = self._memory(decoded, indices)
         length = self._length(decoded)
-        if memory is None or self._call.json or length > self._cache.size - self._cache.red_left:
+        wanted = self._wanted
+        single = self._call.json or wanted.words is not None or wanted.references
+        if memory is None or single or length > self._cache.size - self._cache.red_left:
             for index in indices:
                 self._object(decoded, index, length, memory)
         else:
-            self._whole_slab(decoded, indices, memory, length)
+            self._whole_slab(decoded, chosen, indices, memory, length)
+
+    def _is_absent(self, decoded: SlabObjects) -> bool:
+        """Whether a slab's memory isn't in the dump: said by ranges once all slabs are through."""
+        slab = decoded.slab
+        size = len(decoded.states) * self._cache.size
+        return decoded.absent and self._absent.add(slab.base, size, slab.address)
 
     def _memory(self, decoded: SlabObjects, indices: List[int]) -> Optional[bytes]:
         """The slab's memory in one read; None where it can't be had, or isn't needed whole."""
+        if decoded.memory is not None:
+            return decoded.memory
         if len(indices) < 2:
             return None
         try:
@@ -266,15 +421,28 @@ class _Listing:
         """Bytes of contents to show of each of the slab's objects."""
         if self._wanted.bytes is not None:
             return self._wanted.bytes
+        return self._length_of(decoded)
+
+    def _length_of(self, decoded: SlabObjects) -> int:
         return decoded.length or self._cache.object_size
 
     def _whole_slab(
-        self, decoded: SlabObjects, indices: List[int], memory: bytes, length: int
+        self,
+        decoded: SlabObjects,
+        chosen: bytes,
+        indices: List[int],
+        memory: bytes,
+        length: int,
     ) -> None:
         """The objects as text, out of the slab's memory: all in one write."""
         self._shown += len(indices)
-        form = self._form(length)
         first, size, shift = decoded.first, self._cache.size, decoded.first - decoded.slab.base
+        if self._plain and not decoded.notes:
+            text = self._records_of(length).text(memory, first, shift, chosen)
+            if text is not None:
+                sys.stdout.write(text)
+                return
+        form = self._form(length)
         parts: List[str] = []
         for index in indices:
             start = index * size
@@ -284,6 +452,22 @@ class _Listing:
                     form.text(first + start, memory[shift + start : shift + start + length])
                 )
         print("\n".join(parts))
+
+    @property
+    def _plain(self) -> bool:
+        """Whether nothing but allocated objects is shown, each by its address alone."""
+        slots = self._wanted.slots and self._cache.red_left
+        return not (self._wanted.free or slots or self._selection.slab)
+
+    def _records_of(self, length: int) -> Records:
+        if self._records is None or self._records.length != length:
+            reader = self._call.slub.reader
+            native = reader.native
+            self._records = Records(
+                *(length, self._cache.size, reader.word, reader.byteorder),
+                native.contents if native else None,
+            )
+        return self._records
 
     def _head(self, decoded: SlabObjects, index: int) -> str:
         """The object's own line, before its contents."""
@@ -314,7 +498,10 @@ class _Listing:
             try:
                 data = call.slub.reader.read(address, length)
             except ReadError as error:
-                data, unreadable = None, str(error)
+                data = None
+                if not self._contents.add(address, length, decoded.slab.address):
+                    unreadable = str(error)
+        words = self._explain(address, data)
         call.record(
             "object",
             cache=hexadecimal(cache.address),
@@ -325,13 +512,30 @@ class _Listing:
             held_by=decoded.notes.get(index),
             slot=hexadecimal(address - cache.red_left),
             data=None if data is None else data.hex(),
+            **({} if words is None else {"words": word_fields(words)}),
+            **reference_fields(self.references, cache, address),
         )
         if not call.json:
             print(self._head(decoded, index))
             if data:
-                print(self._form(len(data)).text(address, data))
+                text = self._form(len(data)).text(address, data)
+                print(text if words is None else annotated(text, notes(words)))
+            if self.references is not None:
+                print(*reference_lines(self.references, cache, address), sep="\n")
         if unreadable:
             call.error(f"object {address:x}: {unreadable}", cache)
+
+    def _explain(self, address: int, data: Optional[bytes]) -> Optional[List[Word]]:
+        """What an object's words are; None where that isn't asked for."""
+        if self._wanted.words is None:
+            return None
+        return self._wanted.words.explain(address, data) if data else []
+
+    def _groups(self, slabs: List[SlabObjects], words: Words) -> None:
+        wanted, slab = self._wanted, self._selection.slab
+        notes_too = wanted.words is not None
+        what = Grouping(self._call, self._cache, words, notes_too, wanted.bytes, wanted.limit)
+        self._shown += show_groups(what, slabs, slab.number if slab else None)
 
     def _form(self, length: int) -> RdForm:
         if self._rd is None or self._rd.length != length:
@@ -343,8 +547,8 @@ class _Listing:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS...",
-    options="qjfpRn:l:b:",
+    synopsis="[-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS...",
+    options="qjafgprRn:l:b:",
     main=main,
     text="""\
   This command lists the allocated objects of slab caches.  For each cache it
@@ -361,6 +565,14 @@ COMMAND = Command(
                 aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
+      -a        beside each line of contents, what its words are; see below.
+      -g        groups of like objects in place of slabs: those that in the same
+                places have the same states of lists, pointers to the same cache
+                or symbol, and poison.  The largest group is first, each has the
+                first of its objects as an example; -l is the number of groups.
+      -r        beneath each object, who points to it: all dumped memory is searched
+                once.  A pointer's address, what it points to, and where it lies;
+                stacks and freed memory keep old ones.  Not with -g.
       -f        free objects, too.
       -n NODE   slabs of this NUMA node only.
       -l COUNT  at most COUNT objects of each cache; how many were left out is
@@ -386,6 +598,26 @@ COMMAND = Command(
   line says what was found, and none of its objects is claimed to be allocated
   or free.
 
+  With -a, notes stand behind the lines of contents: the offset in the object,
+  and what is there.  Said is what memory bears out; of other words nothing.
+
+      list_head, empty      points to itself: an empty list, or never linked.
+      list_head, linked     both neighbours point back; what heads the list and
+                            how many entries it has, where that can be told.
+      list_head, broken     one neighbour points back and the other doesn't.
+      deleted list node     as list_del() or hlist_del() leave it, (RCU) for
+                            their _rcu forms.
+      hlist_node, rb_node   linked: what it is hung on points back to it.  "?"
+                            where a single pointer says so.
+      CACHE ADDRESS, STATE  a pointer to that object, +OFFSET into it.
+      SYMBOL [MODULE]       a pointer to code or data of the kernel or a module.
+      stack of PID COMM, per-CPU, vmalloc, page, struct page
+                            a pointer to such memory.
+      this object           a pointer into the object itself.
+      poison, error         a pattern of slab debugging; a number -4095 to -2.
+      perhaps jiffies-N     a number near the dump's jiffies: maybe a time.
+      "text"                at least four printable characters.
+
 EXAMPLES
   An object that keeps slab_test from being destroyed; its list head at +0x20
   still points to itself, so it was never linked:
@@ -403,6 +635,27 @@ EXAMPLES
     ffff8a5942aa87c0:  00000170000000b8 000002e000000228   ....p...(.......
     ffff8a5942aa87d0:  00000398                            ....
     ffff8a59422f1300 slab_test: 4 objects left out (-l)
+
+  The objects of another leftover in groups; each would have notes with -a:
+
+    crash> slabobjs -g -l 1 slab_refs
+    CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
+    ffff8d9d02705900       84         10       126      3     4k  slab_refs
+      5 objects of 10 (50.0%), the first:
+      [ffff8d9d029d11e0]
+    ffff8d9d029d11e0:  000000604a41434b 6665725f62616c73   KCAJ`...slab_ref
+    ffff8d9d029d11f0:  0000000036392d73 0000000000000000   s-96............
+    ffff8d9d029d1200:  ffff8d9d029d1200 ffff8d9d029d1200   ................
+    ffff8d9d029d1210:  ffff8d9d029d04c0 ffffffffc02f2710   .........'/.....
+    ffff8d9d029d1220:  000000c000000060 0000018000000120   `....... .......
+    ffff8d9d029d1230:  000001e0                            ....
+    ffff8d9d02705900 slab_refs: 2 groups left out (-l)
+
+  The notes that stand behind lines 1, 3 and 4 of it with -a:
+
+    +0x0 "KCAJ`"; +0x8 "slab_refs-96"
+    +0x20 list_head, empty
+    +0x30 kmalloc-64 ffff8d9d029d04c0, allocated; +0x38 slabtest_ops [slabtest]
 
   Only the addresses, for other commands:
 

@@ -13,10 +13,15 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 from mocks.heap import Heap
 from mocks.model import Cache, Slab
 
-TARGETS = ("cache", "node", "slab", "link", "head", "cpu", "name", "list", "page")
+TARGETS = (
+    *("cache", "node", "slab", "link", "head", "cpu", "name", "list", "page"),
+    *("sheaf", "barn", "deferred", "kfence", "alias"),
+)
 """A word of: kmem_cache, kmem_cache_node, the slab's descriptor, a freelist pointer in a free
 object, the slab's freelist head, kmem_cache_cpu or the per-CPU sheaves, kmem_cache.name, a link
-of slab_caches or of a node's list. page: one page of memory or of page structures is gone."""
+of slab_caches or of a node's list. page: one page of memory or of page structures is gone.
+slab_sheaf, node_barn, a CPU's lists of put off frees, KFENCE's metadata or its pages'
+structures, kernfs' entries of /sys/kernel/slab."""
 
 VALUES = ("random", "zero", "ones", "self", "other-slab", "misaligned", "unmapped", "huge")
 """self: the word's own address, for a freelist pointer the object's. huge: an absurd count."""
@@ -98,7 +103,9 @@ def _encoded(heap: Heap, address: int, pointer: int) -> int:
 def _unreadable(heap: Heap, rng: Random) -> Damage:
     slab = rng.choice(_slabs(heap))
     size = heap.layout.page_size
-    address = rng.choice((slab.va, slab.page, slab.cache.address)) // size * size
+    homes = [slab.va, slab.page, slab.cache.address]
+    homes += [rng.choice(heap.parts).address] if heap.parts else []
+    address = rng.choice(homes) // size * size
     heap.image.unmap(address, size)
     return Damage("page", "unreadable", address, 0, 0, f"page at {address:x}: unreadable")
 
@@ -178,6 +185,33 @@ def _list_links(heap: Heap, rng: Random) -> _Places:
     return [(at + skip, f"{what}.{name}") for at, what in heads for name, skip in links]
 
 
+def _sheaf_words(heap: Heap, rng: Random) -> _Places:
+    sheaves = [sheaf for cache in _caches(heap) for sheaf in cache.sheaves()]
+    if not sheaves:
+        return []
+    sheaf = rng.choice(sheaves)
+    used = heap.layout.structs["slab_sheaf"][0] + len(sheaf.objects) * heap.layout.word
+    return _words(heap, sheaf.address, used, "slab_sheaf")
+
+
+def _barn_words(heap: Heap, rng: Random) -> _Places:
+    barns = [barn for cache in _caches(heap) for barn in cache.barns.values()]
+    if not barns:
+        return []
+    return _words(heap, rng.choice(barns), heap.layout.structs["node_barn"][0], "node_barn")
+
+
+def _part_words(kind: str) -> Callable[[Heap, Random], _Places]:
+    def words(heap: Heap, rng: Random) -> _Places:
+        parts = [part for part in heap.parts if part.kind == kind]
+        if not parts:
+            return []
+        part = rng.choice(parts)
+        return _words(heap, part.address, part.size, kind)
+
+    return words
+
+
 _PLACES: Dict[str, Callable[[Heap, Random], _Places]] = {
     "cache": _cache_words,
     "node": _node_words,
@@ -187,6 +221,11 @@ _PLACES: Dict[str, Callable[[Heap, Random], _Places]] = {
     "cpu": _cpu_words,
     "name": _names,
     "list": _list_links,
+    "sheaf": _sheaf_words,
+    "barn": _barn_words,
+    "deferred": _part_words("deferred"),
+    "kfence": _part_words("kfence"),
+    "alias": _part_words("alias"),
 }
 
 

@@ -7,10 +7,10 @@ per-CPU lists (struct llist_head). It knows these lists; whose the objects are, 
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from mocks.arena import Arena
-from mocks.model import Cache, Sheaf
+from mocks.model import Cache, Part, Sheaf
 from mocks.writer import Writer
 
 
@@ -26,9 +26,10 @@ class Put(NamedTuple):
 class Deferred:
     """The lists of all CPUs. Layouts without them have no symbol either."""
 
-    def __init__(self, arena: Arena, writer: Writer) -> None:
+    def __init__(self, arena: Arena, writer: Writer, cpus: Sequence[int]) -> None:
         self._writer = writer
         self._offsets = arena.image.percpu_offsets
+        self._cpus = cpus
         self._struct, self._pointer = "", 0
         self._lists: Dict[Tuple[int, str], List[Put]] = {}
         for struct, symbol in (
@@ -40,6 +41,18 @@ class Deferred:
                 self._pointer = arena.percpu(writer.layout.structs[struct][0])
                 arena.image.symbols[symbol] = self._pointer
 
+    def parts(self) -> List[Part]:
+        """The lists' heads, a CPU's in one struct."""
+        if not self._struct:
+            return []
+        size = self._writer.layout.structs[self._struct][0]
+        heads = [self._pointer + self._offsets[cpu] for cpu in self._cpus]
+        return [Part("deferred", head, size) for head in heads]
+
+    def has(self, member: str) -> bool:
+        """Whether this layout's CPUs put off such frees: objects, objects_by_rcu, rcu_sheaves."""
+        return bool(self._struct) and self._writer.layout.has(self._struct, member)
+
     def add_object(self, cache: Cache, address: int, cpu: int, rcu: bool) -> None:
         """rcu: kvfree_rcu()'s list, linked by an RCU head in the object's second word."""
         skip = self._writer.layout.word if rcu else cache.offset
@@ -50,7 +63,7 @@ class Deferred:
         self._add(cpu, "rcu_sheaves", Put(cache, sheaf.address, list(sheaf.objects)))
 
     def _add(self, cpu: int, member: str, put: Put) -> None:
-        if not self._struct or not self._writer.layout.has(self._struct, member):
+        if not self.has(member):
             raise ValueError(f"{self._writer.layout.name} has no list of deferred {member}")
         self._lists.setdefault((cpu, member), []).insert(0, put)
 
@@ -61,6 +74,15 @@ class Deferred:
     def pending(self, cache: Cache) -> List[int]:
         """Objects of a cache that wait for an RCU grace period as well."""
         return self._objects(cache, "objects_by_rcu") + self._objects(cache, "rcu_sheaves")
+
+    def links(self) -> Dict[int, int]:
+        """The address of each object's link -> the object's."""
+        return {
+            put.link: put.objects[0]
+            for (_, member), puts in self._lists.items()
+            for put in puts
+            if member != "rcu_sheaves"
+        }
 
     def _objects(self, cache: Cache, kind: str) -> List[int]:
         return [

@@ -23,7 +23,7 @@ from mocks.flags import debug_flags, flag
 from mocks.geometry import measure_cache, sheaf_capacity
 from mocks.image import Image
 from mocks.layouts import KernelLayout
-from mocks.model import Cache, Sheaf, Slab
+from mocks.model import Cache, Part, Sheaf, Slab
 from mocks.writer import Writer
 
 Content = Callable[[int], bytes]
@@ -68,7 +68,9 @@ class Heap:
         self.writer = Writer(self._arena.image, layout, bootstrap)
         self._filler = Filler(self.writer, self.rng, self._arena.function("kmem_cache_alloc"))
         self.writer.ring(self._head, [])
-        self._deferred = Deferred(self._arena, self.writer)
+        self._deferred = Deferred(self._arena, self.writer, self.cpus)
+        self.parts: List[Part] = self._deferred.parts()
+        """What lies beside caches and slabs; mocks.kfence and mocks.kernfs add theirs."""
         mutex = self._arena.variable("slab_mutex", layout.structs["mutex"][0])
         self.writer.set("mutex", mutex, count=1, owner=0)
         self._kmalloc_caches: Dict[int, Cache] = {}
@@ -437,6 +439,14 @@ class Heap:
             self._deferred.add_object(cache, address, cpu, rcu)
         self._use_up(cache, objects)
         self._dirty = True
+
+    def can_defer(self, rcu: bool = False) -> bool:
+        """Whether defer() knows such frees in this layout."""
+        return self._deferred.has("objects_by_rcu" if rcu else "objects")
+
+    def deferred_links(self) -> Dict[int, int]:
+        """The address of each link in an object that defer() has freed -> the object's."""
+        return self._deferred.links()
 
     def _use_up(self, cache: Cache, objects: Sequence[int]) -> None:
         """From now on they are allocated for their slab only."""

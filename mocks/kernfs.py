@@ -11,7 +11,7 @@ from typing import List
 
 from mocks.annex import Annex
 from mocks.heap import Heap
-from mocks.model import Cache
+from mocks.model import Cache, Part
 from mocks.structs import parse
 
 _STRUCTS = {
@@ -32,6 +32,7 @@ class SlabDirectory:
 
     def __init__(self, heap: Heap) -> None:
         self._image = heap.image
+        self._parts = heap.parts
         self._annex = Annex(self._image)
         for name, text in _STRUCTS.items():
             self._image.structs[name] = parse(text, self._image.word)
@@ -65,6 +66,7 @@ class SlabDirectory:
 
     def _node(self, name: bytes, kind: int) -> int:
         node = self._annex.take(self._image.sizeof("kernfs_node"))
+        self._parts.append(Part("alias", node, self._image.sizeof("kernfs_node")))
         # Flags above the type are set in any tree: KERNFS_ACTIVATED and KERNFS_NS here.
         self._set("kernfs_node", node, name=self._annex.string(name), flags=kind | 0x30)
         return node

@@ -11,7 +11,7 @@ from typing import Optional, Sequence
 
 from mocks.annex import Annex, take_pages
 from mocks.heap import Heap
-from mocks.model import Cache, Slab
+from mocks.model import Cache, Part, Slab
 from mocks.structs import parse
 
 # mm/kfence/kfence.h: struct kfence_metadata up to freeing and allocating tracks.
@@ -35,6 +35,7 @@ class KfencePool:
         self, heap: Heap, objects: int = 4, *, pointer: bool = True, rcu_freeing: bool = True
     ) -> None:
         self._heap = heap
+        self.objects = objects
         image = heap.image
         image.structs["kfence_track"] = parse(_TRACK, image.word)
         metadata = _METADATA.format(track=image.sizeof("kfence_track"))
@@ -55,6 +56,9 @@ class KfencePool:
         else:
             self.metadata = annex.variable("kfence_metadata", size + self._size)
         for number in range(objects):
+            page = self.descriptor(number)
+            heap.parts.append(Part("kfence", self.metadata + number * self._size, self._size, page))
+            heap.parts.append(Part("kfence", page, image.sizeof("page"), page))
             self._put(number, addr=self.page(number), state=self._states["UNUSED"])
             self._mark(number, None)
 

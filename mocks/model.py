@@ -7,9 +7,21 @@ It knows which object is where and nothing of how a kernel writes that down.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Set
+from typing import Dict, List, NamedTuple, Optional, Set
 
 from mocks.geometry import Geometry
+
+
+class Part(NamedTuple):
+    """Bytes beside caches and slabs that the allocator's state also lies in."""
+
+    kind: str
+    """kfence: an object's metadata or its page's structure; alias: an entry of
+    /sys/kernel/slab; deferred: a CPU's heads of lists of put off frees."""
+    address: int
+    size: int
+    page: int = 0
+    """kfence: the struct page * of the object's page."""
 
 
 @dataclass(eq=False)

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from mocks.damage import TARGETS, VALUES, Plan
 from mocks.heap import Heap
+from mocks.kernfs import SlabDirectory
+from mocks.kfence import KfencePool
 from mocks.layouts import LAYOUTS, KernelLayout
 from mocks.model import Cache, Slab
 
@@ -48,6 +50,31 @@ def heaps(draw: st.DrawFn, layout: Optional[KernelLayout] = None) -> Heap:
             draw(_sheaves(heap, cache, slabs))
         if any(slab.allocated for slab in slabs) and draw(st.booleans()):
             heap.leave_behind(cache)
+    return heap
+
+
+@st.composite
+def crowded_heaps(draw: st.DrawFn) -> Heap:
+    """heaps() with what not every kernel has: put off frees, a KFENCE pool, sysfs."""
+    heap = draw(heaps())
+    live = [cache for cache in heap.caches if cache.refcount and cache.slabs]
+    for rcu in (False, True):
+        cache = draw(st.sampled_from(live))
+        used = [slab.object(i) for slab in cache.slabs for i in sorted(slab.allocated)]
+        if heap.can_defer(rcu) and cache.name != b"kmem_cache" and len(used) > 2:
+            heap.defer(cache, used[:2], cpu=draw(st.sampled_from(heap.cpus)), rcu=rcu)
+    if draw(st.booleans()):
+        pool = KfencePool(heap, draw(st.integers(1, 6)), pointer=draw(st.booleans()))
+        for number in draw(st.sets(st.integers(0, pool.objects - 1), max_size=3)):
+            cache = draw(st.sampled_from(live))
+            size = min(cache.object_size, heap.layout.page_size)
+            state = draw(st.sampled_from(("ALLOCATED", "FREED", "RCU_FREEING")))
+            pool.put(number, cache, size, state=state, right=draw(st.booleans()))
+    if heap.layout.has("kmem_cache", "kobj") and draw(st.booleans()):
+        sysfs = SlabDirectory(heap)
+        for cache in live:
+            home = sysfs.directory(cache, b":" + cache.name)
+            sysfs.link(home, b"alias-" + cache.name)
     return heap
 
 

@@ -105,7 +105,8 @@ bool interpreter_start(char *message)
 		return false;
 	}
 	failed = true;
-	if (PyImport_AppendInittab("crash", PyInit_crash)) {
+	if (PyImport_AppendInittab("crash", PyInit_crash) ||
+	    PyImport_AppendInittab("_slableak", PyInit__slableak)) {
 		strcpy(message, "Python cannot start: out of memory");
 		return false;
 	}
@@ -261,6 +262,28 @@ static PyObject *compile_file(const char *path, PyObject *name)
 	return code;
 }
 
+/* The code of a module in a zip archive, by the path that it would have in a directory. Python
+ * keeps what it knows of the archive, so this is asked every time. */
+static PyObject *zipped_code(PyObject *name)
+{
+	PyObject *zipimport = PyImport_ImportModule("zipimport");
+	Py_ssize_t length = PyUnicode_GetLength(name);
+	Py_ssize_t slash = PyUnicode_FindChar(name, '/', 0, length, -1);
+	PyObject *directory = PyUnicode_Substring(name, 0, slash);
+	PyObject *stem = PyUnicode_Substring(name, slash + 1, length - (Py_ssize_t)strlen(".py"));
+	PyObject *importer = NULL, *code = NULL;
+
+	if (zipimport && directory && stem)
+		importer = PyObject_CallMethod(zipimport, "zipimporter", "O", directory);
+	if (importer)
+		code = PyObject_CallMethod(importer, "get_code", "O", stem);
+	Py_XDECREF(importer);
+	Py_XDECREF(stem);
+	Py_XDECREF(directory);
+	Py_XDECREF(zipimport);
+	return code;
+}
+
 /* The file's code, compiled again when the file is another one. */
 static PyObject *code_of(const char *path, PyObject *name)
 {
@@ -268,8 +291,12 @@ static PyObject *code_of(const char *path, PyObject *name)
 	struct stat status;
 	int same;
 
-	if (stat(path, &status))
+	if (stat(path, &status)) {
+		/* What the path takes for a directory is a file: an archive. */
+		if (errno == ENOTDIR)
+			return zipped_code(name);
 		return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, name);
+	}
 	version = Py_BuildValue("KKLLL", (unsigned long long)status.st_dev,
 				(unsigned long long)status.st_ino, (long long)status.st_size,
 				(long long)status.st_mtim.tv_sec,

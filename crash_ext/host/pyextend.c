@@ -56,15 +56,16 @@ static bool right_crash(void)
 
 #ifdef PYEXTEND_CRASH_RELEASE
 	if (strcmp(build_version, PYEXTEND_CRASH_RELEASE)) {
-		error(INFO, "pyextend.so was built for crash %s and this is %s: build it again\n",
-		      PYEXTEND_CRASH_RELEASE, build_version);
+		error(INFO, "%s was built for crash %s and this is %s: build it again\n",
+		      PYEXTEND_NAME, PYEXTEND_CRASH_RELEASE, build_version);
 		return false;
 	}
 #endif
 	for (i = 0; i < sizeof(layouts) / sizeof(*layouts); i++)
 		if (!same_layout(&layouts[i])) {
-			error(INFO, "pyextend.so was built for another crash than this %s "
-			      "(%s differs): build it again\n", build_version, layouts[i].name);
+			error(INFO, "%s was built for another crash than this %s (%s differs): "
+			      "build it again\n", PYEXTEND_NAME, build_version,
+			      layouts[i].name);
 			return false;
 		}
 	return true;
@@ -110,17 +111,26 @@ static bool is_second_python(const char *name)
 	return strstr(slash ? slash + 1 : name, "pykdump");
 }
 
+/* The scripts that come with the loader itself. */
+static void load_own(void)
+{
+#ifdef PYEXTEND_BUNDLE
+	script_load_own();
+#endif
+}
+
 static void load(char *name)
 {
 	if (!own_entry()) {
-		if (names_file(name, own_path))
-			extension_add(own_path, no_commands, "shared object");
-		else
+		if (!names_file(name, own_path))
 			pass_on(NULL, name);
+		else if (extension_add(own_path, no_commands, "shared object"))
+			load_own();
 	} else if (ends_with(name, ".py")) {
 		script_load(name);
 	} else if (is_second_python(name)) {
-		error(INFO, "%s: load it before pyextend.so: one crash holds one Python\n", name);
+		error(INFO, "%s: load it before " PYEXTEND_NAME ": one crash holds one Python\n",
+		      name);
 	} else {
 		pass_on(NULL, name);
 	}
@@ -216,25 +226,34 @@ static void __attribute__((constructor)) arrive(void)
 
 	if (!right_crash())
 		return;
+#ifdef PYEXTEND_BUNDLE
+	if (get_command_table_entry("epython")) {
+		error(INFO, PYEXTEND_NAME ": PyKdump is loaded, and one crash holds one Python: "
+		      "with it, use \"epython slableak.py\"\n");
+		return;
+	}
+#endif
 	entry = extend_entry();
 	if (!entry || entry->func != cmd_extend) {
-		error(INFO, "another extension has taken over `extend`: another pyextend.so?\n");
+		error(INFO, "another extension has taken over `extend`: another pyextend.so or slableak.so?\n");
 		return;
 	}
 	if (!dladdr(no_commands, &where) || !realpath(where.dli_fname, own_path)) {
-		error(INFO, "pyextend.so cannot tell where it lies\n");
+		error(INFO, PYEXTEND_NAME " cannot tell where it lies\n");
 		return;
 	}
 	register_extension(no_commands);
 	if (!(pc->curext->flags & REGISTERED))
 		return;
-	/* Never unmapped: see above. */
-	if (!dlopen(own_path, RTLD_NOW | RTLD_NODELETE)) {
+	/* Never unmapped: see above. And global at once, not only when crash's dlopen() returns:
+	 * what Python loads for a script from in here looks for libpython's symbols there. */
+	if (!dlopen(own_path, RTLD_NOW | RTLD_NODELETE | RTLD_GLOBAL)) {
 		error(INFO, "%s\n", dlerror());
 		pc->curext->flags &= ~REGISTERED;
 		return;
 	}
 	scripts_init(own_path);
 	entry->func = extend;
+	load_own();
 	take_scripts_behind();
 }

@@ -22,6 +22,14 @@
 
 #include "crashdefs.h"
 
+/* Compiled with PYEXTEND_BUNDLE, make bundle's slableak.so: the same loader, with the commands
+ * in a zip archive behind its ELF file. It loads them as it arrives. */
+#ifdef PYEXTEND_BUNDLE
+#define PYEXTEND_NAME "slableak.so"
+#else
+#define PYEXTEND_NAME "pyextend.so"
+#endif
+
 /* --- guard.c ------------------------------------------------------------------------- */
 
 /* Runs work(arg), none of which may touch Python. False: crash longjmped out of it. */
@@ -68,7 +76,8 @@ enum outcome {
 
 /* Starts the interpreter unless it runs. False: message says why it can't. */
 bool interpreter_start(char *message);
-/* Runs the file as __main__ with argv[0] replaced by its path. */
+/* Runs the file as __main__ with argv[0] replaced by its path. The file may be in a zip archive:
+ * /x/slableak.so/crash_ext/slabdup.py. */
 enum outcome program_run(const char *path, int argc, char **argv, char *message);
 /* How many programs are running, one inside the other. */
 int program_depth(void);
@@ -80,6 +89,10 @@ void program_forget(const char *directory);
 /* Where scripts lie besides where crash looks: the loader's directory. */
 void scripts_init(const char *loader_path);
 void script_load(const char *name);
+#ifdef PYEXTEND_BUNDLE
+/* Loads the script that the loader carries. */
+void script_load_own(void);
+#endif
 /* Unloads the script that the name means. False: it means none. */
 bool script_unload(const char *name);
 void scripts_unload_all(void);
@@ -97,6 +110,8 @@ PyObject *script_commands(PyObject *self, PyObject *none);
 
 extern PyObject *crash_error;
 PyMODINIT_FUNC PyInit_crash(void);
+/* native.c: the module `_slableak`, which the commands can do without. */
+PyMODINIT_FUNC PyInit__slableak(void);
 /* Sets crash.error('invalid parameter type') in the place of any exception. NULL. */
 PyObject *bad_parameter(void);
 PyObject *exec_crash_command(PyObject *self, PyObject *arguments);

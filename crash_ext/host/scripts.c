@@ -372,17 +372,11 @@ static bool script_run(struct script *script)
 	return script->count;
 }
 
-void script_load(const char *name)
+static void load_path(const char *path)
 {
-	char path[PATH_MAX], message[MESSAGE_SIZE];
+	char message[MESSAGE_SIZE];
 	struct script *script;
 
-	if (!find_file(name, path)) {
-		error(INFO, "%s: %s\n", name, strerror(ENOENT));
-		return;
-	}
-	if (hand_to_epython(path))
-		return;
 	for (script = scripts; script; script = script->next)
 		if (!strcmp(script->path, path)) {
 			fprintf(fp, "%s: script already loaded\n", path);
@@ -405,6 +399,32 @@ void script_load(const char *name)
 	script->next = scripts;
 	scripts = script;
 }
+
+void script_load(const char *name)
+{
+	char path[PATH_MAX];
+
+	if (!find_file(name, path))
+		error(INFO, "%s: %s\n", name, strerror(ENOENT));
+	else if (!hand_to_epython(path))
+		load_path(path);
+}
+
+#ifdef PYEXTEND_BUNDLE
+void script_load_own(void)
+{
+	static const char inside[] = "/crash_ext/slableak.py";
+	char path[PATH_MAX];
+
+	if (strlen(loader_file) + sizeof(inside) > sizeof(path)) {
+		error(INFO, "%s: path too long\n", loader_file);
+		return;
+	}
+	strcpy(path, loader_file);
+	strcat(path, inside);
+	load_path(path);
+}
+#endif
 
 static void unload(struct script **link)
 {

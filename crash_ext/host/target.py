@@ -12,7 +12,8 @@ from bisect import bisect_right
 from importlib import import_module
 from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
-from crash_ext.reader import ReadError
+from crash_ext.host.native import native_loops
+from crash_ext.reader import Native, ReadError
 
 _CPUS = 1 << 14
 """No kernel is built for more (CONFIG_NR_CPUS); a damaged nr_cpu_ids may say so."""
@@ -45,7 +46,10 @@ class Target:
         # crash itself reads only dumps of its own byte order.
         self.byteorder: ByteOrder = byteorder
         self.page_size: int = crash.PAGESIZE
+        self.native: Optional[Native] = native_loops()
         self._direct_map = self._direct_map_start()
+        self._last_range = (0, 0, 1, 0)
+        """[first, end) of the struct pages of a range, sizeof(struct page), its base."""
         self._percpu: Optional[Dict[int, int]] = None
 
     def read(self, address: int, size: int) -> bytes:
@@ -95,16 +99,27 @@ class Target:
 
     def page_to_virt(self, page: int) -> Optional[int]:
         """The direct map's address of the page whose struct page is at `page`."""
+        start, end, size, base = self._last_range
+        if not start <= page < end:
+            if not self._find_range(page):
+                return None
+            start, end, size, base = self._last_range
+        number, rest = divmod(page - start, size)
+        return None if rest else base + number * self.page_size
+
+    def _find_range(self, page: int) -> bool:
+        """Make _last_range the one of this struct page *; False where there's none."""
         size = self.struct_size("page")
         ranges = self._page_ranges()
         at = bisect_right(ranges, (page, sys.maxsize, 0)) - 1
         if size is None or at < 0 or self._direct_map is None:
-            return None
+            return False
         start, count, pfn = ranges[at]
-        number, rest = divmod(page - start, size)
-        if rest or number >= count:
-            return None
-        return self._direct_map + (pfn + number) * self.page_size
+        if page >= start + count * size:
+            return False
+        base = self._direct_map + pfn * self.page_size
+        self._last_range = (start, start + count * size, size, base)
+        return True
 
     def virt_to_page(self, address: int) -> Optional[int]:
         """The struct page * of an address in the direct map; None for any other."""
@@ -114,6 +129,12 @@ class Target:
         if physical >= self._end_of_memory():
             return None
         return self._phys_to_page(physical)
+
+    def phys_to_virt(self, physical: int) -> Optional[int]:
+        """The direct map's address of a physical address of memory; None for any other."""
+        if self._direct_map is None or not 0 <= physical < self._end_of_memory():
+            return None
+        return self._direct_map + physical
 
     def page_ranges(self) -> Iterator[Tuple[int, int]]:
         """(struct page * of the first, number of pages) of each present range of memory."""
@@ -130,6 +151,15 @@ class Target:
     def possible_cpus(self) -> List[int]:
         """The CPUs that have a per-CPU area, online or not, ascending."""
         return sorted(self._percpu_offsets())
+
+    def log(self) -> Optional[str]:
+        """The kernel log's text by crash's `log`; None where crash can't tell, or it's empty."""
+        try:
+            text: str = self._crash.exec_crash_command("log")
+        except self._crash.error:
+            return None
+        # Where `log` failed, crash may say so in the text alone.
+        return None if not text.strip() or text.startswith("log: ") else text
 
     def _word(self) -> int:
         # struct list_head is two pointers in every kernel.

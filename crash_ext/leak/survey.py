@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple
 
 from crash_ext.leak.state import State, judge
+from crash_ext.slub.absent import Absent
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, Slab
 from crash_ext.slub.mutex import slab_mutex_held
@@ -52,21 +53,26 @@ def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
     counts = {ALLOCATED: 0, FREE: 0, UNKNOWN: 0, RCU_PENDING: 0}
     slabs = 0
     damaged: List[str] = []
+    absent = Absent(slub.reader)
     held = 0
     nodes: Dict[int, NodeCount] = {}
     for decoded in for_each_decoded_slab(slub, cache, problems, lists_only):
         slab = decoded.slab
-        if decoded.problem is not None:
+        size = _slab_bytes(slub.reader.page_size, len(decoded.states) * cache.size)
+        if decoded.absent and absent.add(slab.base, size, slab.address):
+            pass
+        elif decoded.problem is not None:
             damaged.append(f"slab {slab.address:x}: {decoded.problem}")
         slabs += 1
-        held += _slab_bytes(slub.reader.page_size, len(decoded.states) * cache.size)
+        held += size
         for state in counts:
             counts[state] += decoded.count(state)
         _count_node(nodes, slab, len(decoded.states), decoded.count(ALLOCATED))
     if damaged:
-        # One line a cache: a filtered dump may lack the memory of thousands of slabs.
+        # One line a cache: one damage may have hit thousands of its slabs.
         more = f" (and {len(damaged) - 1} more of its slabs)" if len(damaged) > 1 else ""
         problems.append(damaged[0] + more)
+    problems += absent.summary("their objects are unknown")
     return Survey(
         cache=cache,
         state=judge(cache, slabs, counts[ALLOCATED], slab_mutex_held(slub.reader)),

@@ -7,8 +7,21 @@ from operator import itemgetter
 from struct import Struct
 from typing import Callable, List, Literal, Tuple
 
-_LINE = 16
-_ASCII = bytes(byte if 0x20 <= byte < 0x7F else 0x2E for byte in range(256))
+LINE = 16
+PRINTABLE = bytes(byte if 0x20 <= byte < 0x7F else 0x2E for byte in range(256))
+
+
+def rows(
+    data: bytes, word: int, byteorder: Literal["little", "big"]
+) -> List[Tuple[int, List[str], str]]:
+    """Data by lines: offset, its words' digits, its characters."""
+    found = []
+    for start in range(0, len(data), LINE):
+        line = data[start : start + LINE]
+        words = [line[at : at + word] for at in range(0, len(line), word)]
+        digits = [f"{int.from_bytes(each, byteorder):0{2 * len(each)}x}" for each in words]
+        found.append((start, digits, line.translate(PRINTABLE).decode("ascii")))
+    return found
 
 
 class RdForm:
@@ -25,8 +38,8 @@ class RdForm:
         whole, self._rest = divmod(length, word)
         self._numbers = Struct(f"{order}{whole}{'Q' if word == 8 else 'I'}").unpack_from
         self._whole = whole * word
-        self._span = range(0, length, _LINE)
-        texts = [min(_LINE, length - start) for start in self._span]
+        self._span = range(0, length, LINE)
+        texts = [min(LINE, length - start) for start in self._span]
         self._texts = Struct("".join(f"{size}s" for size in texts)).unpack
         self._format = "\n".join(_line_form(size, word) for size in texts).encode("ascii")
         self._arrange = _arrangement(texts, word)
@@ -36,8 +49,8 @@ class RdForm:
         numbers = self._numbers(data)
         if self._rest:
             numbers += (int.from_bytes(data[self._whole :], self._byteorder),)
-        addresses = range(address, address + self.length, _LINE)
-        values = (*addresses, *numbers, *self._texts(data.translate(_ASCII)))
+        addresses = range(address, address + self.length, LINE)
+        values = (*addresses, *numbers, *self._texts(data.translate(PRINTABLE)))
         return (self._format % self._arrange(values)).decode("ascii")
 
 
@@ -47,7 +60,7 @@ def _line_form(size: int, word: int) -> str:
     sizes = [word] * whole + ([rest] if rest else [])
     numbers = " ".join(f"%0{2 * size}x" for size in sizes)
     shown = sum(2 * size for size in sizes) + len(sizes) - 1
-    width = 2 * _LINE + _LINE // word - 1
+    width = 2 * LINE + LINE // word - 1
     return f"%0{2 * word}x:  {numbers}{' ' * (width - shown)}   %s"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Dict, List, Optional
 
 from crash_ext.reader import Reader
+from crash_ext.slub.absent import range_lines
 from crash_ext.slub.aliases import find_aliases
 from crash_ext.slub.caches import CacheList, list_caches
 from crash_ext.slub.descriptor import Descriptors
@@ -37,6 +38,7 @@ class Slub:
         self._deferred: Optional[Pending] = None
         self._kfence: Optional[Kfence] = None
         self._aliases: Optional[Dict[int, List[bytes]]] = None
+        self._holes_told = False
 
     def listed_caches(self) -> CacheList:
         """The caches of slab_caches, walked once until forget_caches()."""
@@ -51,6 +53,14 @@ class Slub:
             self._index = scan_pages(self.reader, self.layout, skip, self.progress)
         return self._index
 
+    def tell_holes(self) -> None:
+        """Slabs are missed: say, once in a command, which page structures can't be read."""
+        if not self._holes_told:
+            self._holes_told = True
+            self._problems += range_lines(
+                self.page_index().holes, "page structure", "slabs there can't be seen"
+            )
+
     def deferred(self) -> Pending:
         """Objects whose free is put off, of all caches: looked for until forget_caches()."""
         if self._deferred is None:
@@ -62,7 +72,7 @@ class Slub:
     def kfence(self) -> Kfence:
         """The KFENCE pool, read until forget_caches()."""
         if self._kfence is None:
-            self._kfence = find_kfence(self.reader, self.descriptors, self._problems)
+            self._kfence = find_kfence(self.reader, self.layout, self.descriptors, self._problems)
         return self._kfence
 
     def aliases(self, cache: Cache) -> List[bytes]:
@@ -82,6 +92,7 @@ class Slub:
         self._deferred = None
         self._kfence = None
         self._aliases = None
+        self._holes_told = False
 
     def forget(self) -> None:
         """Scan the pages anew, too."""

@@ -95,6 +95,9 @@ def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Ca
         root=root_cache(reader, address),
         cpu_slab=struct.pointer(data, "cpu_slab") if "cpu_slab" in struct else None,
         cpu_sheaves=struct.pointer(data, "cpu_sheaves") if "cpu_sheaves" in struct else None,
+        sheaf_capacity=(
+            struct.value(data, "sheaf_capacity") if "sheaf_capacity" in struct else None
+        ),
     )
 
 

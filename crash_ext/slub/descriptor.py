@@ -26,26 +26,41 @@ class Descriptors:
     def __init__(self, reader: Reader, layout: Layout) -> None:
         self._reader = reader
         self._layout = layout
-        self._length = max(layout.page_size, layout.slab.span())
+        self.length = max(layout.page_size, layout.slab.span())
+        """Bytes that are read of a descriptor."""
         self._node_shift, self._node_mask = _node_bits(reader, layout)
         self._fields = _fields(reader, layout)
+        self._little = reader.byteorder == "little"
+        mark = layout.slab_mark
+        self._mark = _number(reader, layout.page.offset(mark.member), layout.page.size(mark.member))
+        self._mark_mask, self._mark_value = mark.mask, mark.value
 
-    def read(self, address: int, place: str, node: Optional[int] = None) -> Slab:
+    def read(
+        self, address: int, place: str, node: Optional[int] = None, page: Optional[bytes] = None
+    ) -> Slab:
         """The slab whose descriptor is at an address.
 
-        node: where the caller knows it from a node's list. Raises SlabError where the
-        page isn't a slab's, or isn't one at all.
+        node: where the caller knows it from a node's list; page: what was read there, of
+        `length`. Raises SlabError where the page isn't a slab's, or isn't one at all.
         """
         base = self._reader.page_to_virt(address)
         if base is None:
             raise SlabError(f"slab {address:x}: not the address of a page structure")
-        try:
-            page = self._reader.read(address, self._length)
-        except ReadError as error:
-            raise SlabError(f"slab {address:x}: {error}") from error
+        if page is None:
+            try:
+                page = self._reader.read(address, self.length)
+            except ReadError as error:
+                raise SlabError(f"slab {address:x}: {error}") from error
         if not self.is_slab(page):
             raise SlabError(f"slab {address:x}: the page is not marked as a slab's")
-        return self._decode(page, address, base, place, node)
+        cache, freelist, counters = self._fields(page)
+        if self._little:
+            inuse, objects, frozen = counters & 0xFFFF, counters >> 16 & 0x7FFF, counters >> 31
+        else:
+            inuse, objects, frozen = counters >> 16, counters >> 1 & 0x7FFF, counters & 1
+        if node is None:
+            node = self._node(page)
+        return Slab(address, base, cache, freelist, inuse, objects, frozen == 1, node, place)
 
     def next_of(self, address: int) -> int:
         """The next slab of a per-CPU partial chain, 0 at its end. Raises ReadError."""
@@ -59,7 +74,7 @@ class Descriptors:
         The page itself where it is a head or a single page. Raises ReadError.
         """
         layout = self._layout
-        data = self._reader.read(page, self._length)
+        data = self._reader.read(page, self.length)
         # Linux kernel v7.1 renamed compound_head and may store a mask in place of a pointer.
         for member in ("compound_info", "compound_head"):
             if member in layout.page:
@@ -74,26 +89,13 @@ class Descriptors:
     def node_of(self, page: int) -> Optional[int]:
         """The NUMA node of the page whose struct page is at `page`, None: can't be told."""
         try:
-            return self._node(self._reader.read(page, self._length))
+            return self._node(self._reader.read(page, self.length))
         except ReadError:
             return None
 
     def is_slab(self, page: bytes) -> bool:
         """Whether these bytes of a struct page are those of a slab's first page."""
-        mark = self._layout.slab_mark
-        return self._layout.page.value(page, mark.member) & mark.mask == mark.value
-
-    def _decode(
-        self, page: bytes, address: int, base: int, place: str, node: Optional[int]
-    ) -> Slab:
-        cache, freelist, counters = self._fields(page)
-        if self._reader.byteorder == "little":
-            inuse, objects, frozen = counters & 0xFFFF, counters >> 16 & 0x7FFF, counters >> 31
-        else:
-            inuse, objects, frozen = counters >> 16, counters >> 1 & 0x7FFF, counters & 1
-        if node is None:
-            node = self._node(page)
-        return Slab(address, base, cache, freelist, inuse, objects, bool(frozen), node, place)
+        return self._mark(page)[0] & self._mark_mask == self._mark_value
 
     def _node(self, page: bytes) -> Optional[int]:
         if self._node_mask is None:
@@ -119,6 +121,12 @@ def _fields(reader: Reader, layout: Layout) -> Callable[[bytes], Tuple[int, int,
     positions = [name for _, name, _ in by_offset]
     arrange = itemgetter(*(positions.index(name) for name, _ in wanted))
     return lambda page: arrange(unpack(page))
+
+
+def _number(reader: Reader, offset: int, size: int) -> Callable[[bytes], Tuple[int]]:
+    """A function from a struct's bytes to the one unsigned number at an offset."""
+    order = "<" if reader.byteorder == "little" else ">"
+    return Struct(f"{order}{offset}x{'Q' if size == 8 else 'I'}").unpack_from
 
 
 def _head_of(page: int, info: int, bits: int) -> int:

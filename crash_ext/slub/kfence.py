@@ -8,18 +8,22 @@ kfence_metadata, and a cache's nr_slabs doesn't count these pages.
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional
+from typing import Iterator, List, NamedTuple, Optional, Union
 
 from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.descriptor import Descriptors
+from crash_ext.slub.caches import CacheError, read_cache
+from crash_ext.slub.descriptor import Descriptors, SlabError
+from crash_ext.slub.layout import Layout
 from crash_ext.slub.members import MissingMember, Struct
 from crash_ext.slub.memory import read_symbol_number
-from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Slab, SlabObjects
+from crash_ext.slub.model import ALLOCATED, RCU_PENDING, UNKNOWN, Slab, SlabObjects
 
 PLACE = "kfence"
 
 _BOUND = 1 << 16
 """CONFIG_KFENCE_NUM_OBJECTS is at most 65535."""
+_GAP = 64
+"""So many damaged entries in a row are passed: a page of them, and some more."""
 
 
 class KfenceObject(NamedTuple):
@@ -31,7 +35,7 @@ class KfenceObject(NamedTuple):
     cache: int
     """struct kmem_cache *"""
     state: int
-    """ALLOCATED or RCU_PENDING."""
+    """ALLOCATED or RCU_PENDING; UNKNOWN where the page contradicts the metadata."""
     page: int
     """struct page * of the page that it lies in."""
     base: int
@@ -40,6 +44,8 @@ class KfenceObject(NamedTuple):
     """NUMA node of the page."""
     metadata: int
     """Address of the struct kfence_metadata."""
+    problem: Optional[str] = None
+    """What contradicts itself; then the state is UNKNOWN."""
 
     def as_slab(self) -> SlabObjects:
         """A slab of this one object."""
@@ -54,7 +60,8 @@ class KfenceObject(NamedTuple):
             node=self.node,
             place=PLACE,
         )
-        return SlabObjects(slab, self.address, bytes([self.state]), None, {}, None, self.size)
+        states = bytes([self.state])
+        return SlabObjects(slab, self.address, states, self.problem, {}, None, self.size)
 
 
 class Kfence(NamedTuple):
@@ -77,7 +84,9 @@ class Kfence(NamedTuple):
 NO_KFENCE = Kfence(0, 0, [])
 
 
-def find_kfence(reader: Reader, descriptors: Descriptors, problems: List[str]) -> Kfence:
+def find_kfence(
+    reader: Reader, layout: Layout, descriptors: Descriptors, problems: List[str]
+) -> Kfence:
     """The pool of this kernel; NO_KFENCE where there's none or it is switched off.
 
     The pool is (N + 1) * 2 pages long; N isn't in the debug information. It is as many
@@ -97,48 +106,109 @@ def find_kfence(reader: Reader, descriptors: Descriptors, problems: List[str]) -
     # An array up to v6.5, then a pointer to one.
     pointed = read_symbol_number(reader, "kfence_metadata", reader.word)
     for table in (pointed, symbol):
-        objects: List[KfenceObject] = []
-        count = _read_table(reader, descriptors, struct, size, pool, table or 0, objects)
-        if count:
-            return _pool(reader, pool, count, objects, problems)
+        entries = _read_table(reader, struct, size, pool, table or 0)
+        if entries:
+            objects = list(
+                _objects(reader, descriptors, struct, size, pool, table or 0, entries, problems)
+            )
+            _check_caches(reader, layout, objects, problems)
+            return _pool(reader, pool, len(entries), objects, problems)
     problems.append(f"KFENCE: no metadata for the pool at {pool:x}")
     return NO_KFENCE
 
 
-def _read_table(
+_Entry = Union[bytes, str]
+"""A struct kfence_metadata, or what is wrong with it."""
+
+
+def _read_table(reader: Reader, struct: Struct, size: int, pool: int, table: int) -> List[_Entry]:
+    """The table's entries, up to the last that is in order."""
+    entries: List[_Entry] = []
+    count = 0
+    mask = ~(reader.page_size - 1)
+    for number in range(_BOUND):
+        base = _page_of(reader, pool, number)
+        try:
+            data = reader.read(table + number * size, struct.span())
+        except ReadError as error:
+            entries.append(str(error))
+        else:
+            address = struct.pointer(data, "addr")
+            if address & mask == base:
+                entries.append(data)
+                count = number + 1
+            else:
+                entries.append(f"addr is {address:x}, its page is {base:x}")
+        if number - count >= _GAP:
+            break
+    return entries[:count]
+
+
+def _page_of(reader: Reader, pool: int, number: int) -> int:
+    """The virtual address of the page that an entry's object lies in."""
+    return pool + 2 * (number + 1) * reader.page_size
+
+
+def _objects(
     reader: Reader,
     descriptors: Descriptors,
     struct: Struct,
     size: int,
     pool: int,
     table: int,
-    objects: List[KfenceObject],
-) -> int:
-    """Collect the table's objects; how many entries it has."""
-    states = {reader.enumerator("KFENCE_OBJECT_ALLOCATED"): ALLOCATED}
-    pending = reader.enumerator("KFENCE_OBJECT_RCU_FREEING")
-    if pending is not None:
-        states[pending] = RCU_PENDING
-    mask = ~(reader.page_size - 1)
-    for number in range(_BOUND):
-        base = pool + 2 * (number + 1) * reader.page_size
-        entry = table + number * size
-        try:
-            data = reader.read(entry, struct.span())
-        except ReadError:
-            return number
-        address = struct.pointer(data, "addr")
-        if address & mask != base:
-            return number
-        state = states.get(struct.value(data, "state"))
+    entries: List[_Entry],
+    problems: List[str],
+) -> Iterator[KfenceObject]:
+    """The objects that aren't free; entries that tell nothing are problems."""
+    wanted = {"UNUSED": None, "ALLOCATED": ALLOCATED, "RCU_FREEING": RCU_PENDING, "FREED": None}
+    states = {reader.enumerator(f"KFENCE_OBJECT_{name}"): wanted[name] for name in wanted}
+    damaged: List[str] = []
+    for number, entry in enumerate(entries):
+        base = _page_of(reader, pool, number)
         page = reader.virt_to_page(base)
-        if state is not None and page is not None:
-            length, cache = struct.value(data, "size"), struct.pointer(data, "cache")
-            length = min(length, base + reader.page_size - address)
-            node = descriptors.node_of(page)
-            found = KfenceObject(address, length, cache, state, page, base, node, entry)
-            objects.append(found)
-    return _BOUND
+        if isinstance(entry, str) or page is None:
+            damaged.append(f"object {number}: {entry if isinstance(entry, str) else 'no page'}")
+            continue
+        value = struct.value(entry, "state")
+        if value not in states:
+            damaged.append(f"object {number}: state {value:x}")
+        state = states.get(value)
+        if state is None:
+            continue
+        address, cache = struct.pointer(entry, "addr"), struct.pointer(entry, "cache")
+        length = min(struct.value(entry, "size"), base + reader.page_size - address)
+        node = descriptors.node_of(page)
+        at = table + number * size
+        found = KfenceObject(address, length, cache, state, page, base, node, at)
+        yield _doubted(descriptors, found)
+    if damaged:
+        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        problems.append(f"KFENCE: {damaged[0]}{more}: whose it is, and whether, is unknown")
+
+
+def _doubted(descriptors: Descriptors, found: KfenceObject) -> KfenceObject:
+    """The page of an object that isn't free names its cache, in every kernel."""
+    try:
+        owner = descriptors.read(found.page, PLACE).cache
+    except SlabError as error:
+        return found._replace(state=UNKNOWN, problem=f"KFENCE: its page: {error}")
+    if owner == found.cache:
+        return found
+    text = f"KFENCE: its page names cache {owner:x}, its metadata {found.cache:x}"
+    return found._replace(state=UNKNOWN, problem=text)
+
+
+def _check_caches(
+    reader: Reader, layout: Layout, objects: List[KfenceObject], problems: List[str]
+) -> None:
+    """Say which objects belong to what can't be a cache: no cache will show them."""
+    for address in dict.fromkeys(found.cache for found in objects):
+        try:
+            read_cache(reader, layout, address, listed=False)
+        except (ReadError, CacheError) as error:
+            lost = [found for found in objects if found.cache == address]
+            more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+            problems.append(f"KFENCE: object {lost[0].address:x}{more}: its cache: {error}")
 
 
 def _pool(

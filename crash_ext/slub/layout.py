@@ -62,7 +62,10 @@ class Layout:
             reader,
             "kmem_cache",
             ("name", "list", "flags", "size", object_size, "inuse", "offset", "oo", "refcount"),
-            ("align", "ctor", "random", "red_left_pad", "cpu_slab", "cpu_sheaves", "max"),
+            (
+                *("align", "ctor", "random", "red_left_pad", "cpu_slab", "max"),
+                *("cpu_sheaves", "sheaf_capacity"),
+            ),
         )
         self.node = Struct(
             reader,
@@ -143,7 +146,7 @@ class Layout:
         # struct rcu_head is callback_head in the debug information; it opens the sheaf.
         self.sheaf_rcu_func = _need(reader.offset("callback_head", "func"), "callback_head.func")
         self.sheaf_link = _need(reader.offset("slab_sheaf", "barn_list"), "slab_sheaf.barn_list")
-        self.barn_full = _need(reader.offset("node_barn", "sheaves_full"), "node_barn.sheaves_full")
+        self.barn = Struct(reader, "node_barn", ("sheaves_full", "nr_full"))
         # Up to v7.0 the barn hangs on struct kmem_cache_node, then beside it.
         self.barn_beside_node = reader.offset("kmem_cache_per_node_ptrs", "barn")
         self.barn_in_node = reader.offset("kmem_cache_node", "barn")

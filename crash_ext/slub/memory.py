@@ -6,7 +6,7 @@ Every walk has a guard against cycles and a bound, whatever the memory says.
 
 from __future__ import annotations
 
-from typing import Iterator, List, Optional, Set
+from typing import Callable, Iterator, List, Optional, Set
 
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.model import Walk
@@ -63,31 +63,47 @@ def read_string(reader: Reader, address: int) -> Optional[bytes]:
 def walk_list(reader: Reader, head: int, backward: bool = False) -> Walk:
     """The list_heads on a circular struct list_head, without the head itself.
 
-    Follows next, or prev when `backward`. Ends at the head, at an unreadable entry, at
-    an entry seen before or after LIST_BOUND entries; all but the first are problems.
+    Follows next, or prev when `backward`. Where it ends, see follow_list().
     """
-    entries: List[int] = []
-    seen: Set[int] = {head}
     step = reader.word if backward else 0
+    problems: List[str] = []
     way = "prev" if backward else "next"
+    entries = list(
+        follow_list(head, reader.word, lambda at: read_word(reader, at + step), way, problems)
+    )
+    return Walk(entries, problems)
+
+
+def follow_list(
+    head: int, word: int, next_of: Callable[[int], int], way: str, problems: List[str]
+) -> Iterator[int]:
+    """walk_list(), each entry at once; next_of: reads one's link, or raises ReadError.
+
+    Ends at the head, at an unreadable entry, at an entry seen before or after LIST_BOUND
+    entries; all but the first are problems. An entry is handed out before its own link
+    is asked for.
+    """
+    seen: Set[int] = {head}
     at = head
     while True:
         try:
-            following = read_word(reader, at + step)
+            following = next_of(at)
         except ReadError as error:
-            return Walk(entries, [f"list {head:x}: {way} of {at:x}: {error}"])
+            problems.append(f"list {head:x}: {way} of {at:x}: {error}")
+            return
         if following == head:
-            return Walk(entries, [])
+            return
         if following in seen:
-            return Walk(entries, [f"list {head:x}: cycle: {way} of {at:x} is {following:x} again"])
-        if following == 0 or following % reader.word:
-            return Walk(
-                entries, [f"list {head:x}: {way} of {at:x} is {following:x}, no list entry"]
-            )
-        if len(entries) >= LIST_BOUND:
-            return Walk(entries, [f"list {head:x}: more than {LIST_BOUND} entries"])
+            problems.append(f"list {head:x}: cycle: {way} of {at:x} is {following:x} again")
+            return
+        if following == 0 or following % word:
+            problems.append(f"list {head:x}: {way} of {at:x} is {following:x}, no list entry")
+            return
+        if len(seen) > LIST_BOUND:
+            problems.append(f"list {head:x}: more than {LIST_BOUND} entries")
+            return
         seen.add(following)
-        entries.append(following)
+        yield following
         at = following
 
 

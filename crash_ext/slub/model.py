@@ -68,6 +68,8 @@ class Cache(NamedTuple):
     """struct kmem_cache_cpu __percpu *; None where the kernel has none."""
     cpu_sheaves: Optional[int]
     """struct slub_percpu_sheaves __percpu *; None or 0 where the cache has none."""
+    sheaf_capacity: Optional[int] = None
+    """The most objects of one of its sheaves; None where the kernel has none."""
 
 
 class Node(NamedTuple):
@@ -125,6 +127,8 @@ class SlabObjects(NamedTuple):
     """The slab's memory from slab.base on, where it was read to know the states."""
     length: Optional[int] = None
     """Bytes of its object where it isn't the cache's object_size (KFENCE)."""
+    absent: bool = False
+    """The problem is that the slab's memory can't be read: absent.py tells which of it."""
 
     def count(self, state: int) -> int:
         """How many objects are in that state."""

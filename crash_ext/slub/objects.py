@@ -9,14 +9,15 @@ are whole: their lengths must agree with the slab's counters, or nothing is clai
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Dict, Iterator, List, Optional, Set, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from crash_ext.reader import ReadError
+from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, KeyForm, follow, links
 from crash_ext.slub.kfence import KfenceObject
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObjects
 from crash_ext.slub.pending import for_each_pending_sheaf
+from crash_ext.slub.quick import States, usual_states
 from crash_ext.slub.redzone import cross_check
 from crash_ext.slub.sheaves import Freed, for_each_sheaf, read_sheaf
 from crash_ext.slub.slabs import for_each_slab
@@ -41,6 +42,38 @@ def for_each_decoded_slab(
         decoder.report_strays()
 
 
+class SlabCount(NamedTuple):
+    """What a slab's own counters say of its objects."""
+
+    slab: Slab
+    objects: int
+    allocated: int
+    unknown: int
+
+
+def for_each_counted_slab(
+    slub: Slub, cache: Cache, problems: List[str], lists_only: bool = False
+) -> Iterator[SlabCount]:
+    """for_each_decoded_slab(), by counters: without the memory of the objects.
+
+    The same numbers, unless a slab is damaged in a way that its counters don't show. Those
+    that its counters alone can't tell (a CPU allocates from it) are decoded.
+    """
+    decoder = Decoder(slub, cache, problems)
+    for slab in for_each_slab(slub, cache, problems, lists_only):
+        yield decoder.count(slab)
+    for found in slub.kfence().of(cache.address):
+        yield _count(decoder.decode_kfence(found))
+    if not lists_only:
+        decoder.report_strays()
+
+
+def _count(decoded: SlabObjects) -> SlabCount:
+    return SlabCount(
+        decoded.slab, len(decoded.states), decoded.count(ALLOCATED), decoded.count(UNKNOWN)
+    )
+
+
 class Decoder:
     """Decodes slabs of one cache; what its CPUs and nodes hold back is looked up once."""
 
@@ -57,13 +90,64 @@ class Decoder:
         self._deferred = slub.deferred()
         self._claimed = 0
         self._red_zones = bool(cache.flags & slub.layout.flags.mask("RED_ZONE"))
+        self._usual: Optional[States] = None
+        inside = cache.red_left + cache.offset + slub.reader.word <= cache.size
+        if len(self._codings) == 1 and inside and not self._red_zones:
+            where = Geometry(
+                cache.red_left, cache.size, cache.objects, cache.red_left, cache.offset
+            )
+            self._usual = usual_states(where, self._codings[0], slub.reader.native)
 
     def decode(self, slab: Slab) -> SlabObjects:
         """The slab with the state of each of its objects. Never raises on bad memory."""
+        return self._quickly(slab) or self._carefully(slab)
+
+    def count(self, slab: Slab) -> SlabCount:
+        """What decode() would count, as far as counters tell."""
+        cache = self._cache
+        if slab.cpu_freelist or slab.doubt or check_counters(cache, slab, self._reader):
+            return _count(self.decode(slab))
+        held = self._held_in(_geometry(cache, slab)) if self._holds(slab) else {}
+        return SlabCount(slab, slab.objects, slab.inuse - len(held), 0)
+
+    def _quickly(self, slab: Slab) -> Optional[SlabObjects]:
+        """A usual slab without anything that needs a second look, else None."""
+        cache = self._cache
+        expected = slab.objects - slab.inuse
+        if (
+            self._usual is None
+            or slab.objects != cache.objects
+            or slab.doubt is not None
+            or slab.cpu_freelist
+            or not slab.freelist
+            or not 0 < expected <= slab.objects
+            or self._holds(slab)
+        ):
+            return None
+        try:
+            memory = self._reader.read(slab.base, slab.objects * cache.size)
+        except ReadError:
+            return None
+        states = self._usual(memory, slab.base, slab.freelist, expected)
+        if states is None:
+            return None
+        return SlabObjects(slab, slab.base + cache.red_left, states, None, {}, memory)
+
+    def _holds(self, slab: Slab) -> bool:
+        """Whether a sheaf or a list of deferred frees has an address in the slab."""
+        if slab.base in self._deferred:
+            return True
+        order = self._held_order
+        if not order:
+            return False
+        at = bisect_left(order, slab.base)
+        return at < len(order) and order[at] < slab.base + slab.objects * self._cache.size
+
+    def _carefully(self, slab: Slab) -> SlabObjects:
         cache = self._cache
         where = _geometry(cache, slab)
         held = self._held_in(where)
-        problem = slab.doubt or check_counters(cache, slab, self._reader.word)
+        problem = slab.doubt or check_counters(cache, slab, self._reader)
         if problem is not None:
             # A damaged count must not make up objects.
             where = where._replace(objects=min(slab.objects, cache.objects))
@@ -75,7 +159,8 @@ class Decoder:
             try:
                 memory = self._reader.read(slab.base, slab.objects * cache.size)
             except ReadError as error:
-                return _unknown(slab, where, f"slab memory: {error}", None)
+                found = _unknown(slab, where, f"slab memory: {error}", None)
+                return found._replace(absent=True)
             for coding in self._codings:
                 chains = _chains(slab, where, memory, coding)
                 problem = chains[2]
@@ -111,7 +196,7 @@ class Decoder:
                 memory = self._reader.read(slab.base, slab.objects * self._cache.size)
             except ReadError:
                 return None
-        verdict = cross_check(self._cache, where, memory, bytes(states))
+        verdict = cross_check(self._cache, where, memory, bytes(states), self._reader.word)
         states[:] = verdict.states
         self._problems.extend(verdict.remarks)
         return memory
@@ -129,7 +214,10 @@ class Decoder:
         """After all slabs: say how many objects in sheaves were in none of them."""
         strays = len(self._held) - self._claimed
         if strays:
-            self._problems.append(f"{strays} entries of sheaves are no objects of the cache")
+            self._problems.append(
+                f"{strays} entries of sheaves are no objects of the cache:"
+                " what they stood for is taken for allocated"
+            )
 
     def _held_in(self, where: Geometry) -> Dict[int, Freed]:
         """The slab's objects that sheaves or lists of deferred frees hold, by index."""
@@ -145,8 +233,12 @@ class Decoder:
             at += 1
         base = where.first - where.shift
         for address, freed in self._deferred.get(base, {}).items():
-            index = (address - base) // where.size
-            if index < where.objects:
+            index, rest = divmod(address - where.first, where.size)
+            if not 0 <= index < where.objects or (freed.state == FREE and rest != where.link):
+                self._problems.append(
+                    f"{freed.note}: {address:x} is no free pointer of an object of the cache"
+                )
+            else:
                 found[index] = freed
         return found
 
@@ -174,15 +266,28 @@ def key_forms(slub: Slub) -> List[KeyForm]:
     return slub.key_forms
 
 
-def check_counters(cache: Cache, slab: Slab, word: int) -> Optional[str]:
+def check_counters(cache: Cache, slab: Slab, reader: Reader) -> Optional[str]:
     """What is wrong with a slab's counters, None where they can be."""
     if not 0 < slab.objects <= cache.max_objects:
         return f"{slab.objects} objects in a slab of at most {cache.max_objects}"
     if slab.inuse > slab.objects:
         return f"inuse is {slab.inuse} of {slab.objects}"
-    if slab.freelist and cache.red_left + cache.offset + word > cache.size:
+    if not _fills_pages(cache, slab.objects, reader.page_size):
+        return f"{slab.objects} objects of {cache.size} bytes fill no power of two of pages"
+    if slab.freelist and cache.red_left + cache.offset + reader.word > cache.size:
         return f"free pointer at +{cache.offset:#x} is outside an object of {cache.size} bytes"
     return None
+
+
+def _fills_pages(cache: Cache, objects: int, page_size: int) -> bool:
+    """Whether so many objects are what order_objects() in mm/slub.c gives for some order."""
+    if objects in (cache.objects, cache.max_objects):
+        return True
+    size = page_size
+    while size // cache.size < objects:
+        size *= 2
+    # One less: up to v4.17 some bytes at a slab's end may be reserved.
+    return size // cache.size in (objects, objects + 1)
 
 
 def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
@@ -191,7 +296,7 @@ def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
         if cache.random is None:
             continue
         for slab in for_each_slab(slub, cache, [], lists_only=True):
-            if slab.freelist and check_counters(cache, slab, slub.reader.word) is None:
+            if slab.freelist and check_counters(cache, slab, slub.reader) is None:
                 yield cache, slab
                 taken += 1
                 break

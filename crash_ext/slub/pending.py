@@ -41,6 +41,7 @@ def find_deferred(
         state = FREE if member == "objects" else RCU_PENDING
         if member == "rcu_sheaves":
             continue
+        known = len(problems)
         for node in _for_each_llist_node(reader, head, f"cpu {cpu} deferred", problems):
             page = reader.virt_to_page(node)
             try:
@@ -51,6 +52,11 @@ def find_deferred(
                 problems.append(f"cpu {cpu}: deferred free {node:x}: {error}")
                 continue
             found.setdefault(slab.base, {})[node] = Freed(state, f"cpu {cpu} deferred")
+        if len(problems) > known:
+            problems.append(
+                f"cpu {cpu} deferred: list {head:x}: what the rest of it holds is taken for"
+                " allocated"
+            )
     return found
 
 

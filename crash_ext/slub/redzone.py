@@ -26,18 +26,19 @@ class Verdict(NamedTuple):
     """A line for each object whose red zone contradicts or was overwritten."""
 
 
-def cross_check(cache: Cache, where: Geometry, memory: bytes, states: bytes) -> Verdict:
+def cross_check(cache: Cache, where: Geometry, memory: bytes, states: bytes, word: int) -> Verdict:
     """Compare the states of a slab's objects with their red zones.
 
-    memory: the slab's bytes. Objects that are neither free nor allocated are passed over.
+    memory: the slab's bytes; word: of a free pointer. Objects that are neither free nor
+    allocated are passed over.
     """
     checked = bytearray(states)
     remarks: List[str] = []
     for index, state in enumerate(states):
         if state not in (FREE, ALLOCATED):
             continue
-        zone = _zone(cache, where, memory, index)
-        if zone is None:
+        zone = _zone(cache, where, memory, index, word)
+        if not zone:
             break
         told = _told(zone)
         if told == state:
@@ -52,18 +53,22 @@ def cross_check(cache: Cache, where: Geometry, memory: bytes, states: bytes) -> 
     return Verdict(bytes(checked), remarks)
 
 
-def _zone(cache: Cache, where: Geometry, memory: bytes, index: int) -> Optional[bytes]:
+def _zone(cache: Cache, where: Geometry, memory: bytes, index: int, word: int) -> bytes:
     """The left red zone where there's one (v4.6 and later), else what is left of the right.
 
     The right one may start inside the object: from v6.2 on a kmalloc cache that stores
-    the size asked for has it behind that many bytes.
+    the size asked for has it behind that many bytes. Up to v5.12 a free object smaller than
+    a pointer has its free pointer over the zone's begin. Empty where there's no zone.
     """
     start = where.shift + index * where.size
     if cache.red_left:
         return memory[start - cache.red_left : start]
-    if cache.inuse > cache.object_size:
-        return memory[start + cache.object_size : start + cache.inuse]
-    return None
+    first = cache.object_size
+    if cache.offset < cache.inuse:
+        # Linux kernel commit 74c1d3e08153 ("mm/slub: fix redzoning for small allocations")
+        # (in v5.13).
+        first = max(first, cache.offset + word)
+    return memory[start + first : start + cache.inuse]
 
 
 def _told(zone: bytes) -> Optional[int]:

@@ -7,11 +7,13 @@ a cache which was unlinked. Knows pages; says nothing about the caches they name
 
 from __future__ import annotations
 
-import sys
 from array import array
-from typing import Callable, Dict, List, Tuple
+from struct import Struct
+from typing import Callable, Dict, Iterable, List, Tuple
 
 from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.absent import Range
+from crash_ext.slub.columns import Column, marked, wanted_values
 from crash_ext.slub.layout import Layout
 
 Progress = Callable[[int, int], None]
@@ -28,8 +30,20 @@ class PageIndex:
         self.slabs: Dict[int, array[int]] = {}
         self.pages = 0
         """Page structures that were read."""
-        self.unreadable = 0
-        """Page structures that couldn't be read: holes, or not in the dump."""
+        self.holes: List[Range] = []
+        """Of page structures that couldn't be read: absent, or not in the dump; users: pages."""
+
+    @property
+    def unreadable(self) -> int:
+        """Page structures that couldn't be read."""
+        return sum(hole.users for hole in self.holes)
+
+    def add_hole(self, address: int, pages: int, size: int) -> None:
+        """`pages` structures of `size` bytes can't be read. Ascending."""
+        if self.holes and self.holes[-1].end == address:
+            last = self.holes.pop()
+            address, pages = last.start, last.users + pages
+        self.holes.append(Range(address, address + pages * size, pages))
 
     def of(self, cache: int) -> array[int]:
         """The descriptors of the slabs that name this cache."""
@@ -68,7 +82,7 @@ def _drop(index: PageIndex, skip: Callable[[int], bool]) -> None:
             del index.slabs[owner]
 
 
-_Found = List[Tuple[int, int]]
+_Found = Iterable[Tuple[int, int]]
 _Finder = Callable[[bytes], _Found]
 
 
@@ -81,7 +95,7 @@ def _scan_chunk(
         # A hole somewhere in the chunk: halve it, and give up at less than a page of
         # page structures, the smallest piece that memory comes or stays away in.
         if pages <= _SMALLEST:
-            index.unreadable += pages
+            index.add_hole(address, pages, layout.page_size)
             return
         half = pages // 2
         _scan_chunk(reader, layout, index, find, address, half)
@@ -98,24 +112,32 @@ def _scan_chunk(
 def _finder(reader: Reader, layout: Layout) -> _Finder:
     """A function that finds (index of the page, slab_cache) of the slab pages in a chunk.
 
-    It works on whole columns, the same member of every page structure at once: asking
-    page by page takes some ten times as long.
+    It works on whole columns, the same byte of every page structure at once: asking page
+    by page takes some ten times as long.
     """
-    mark = layout.slab_mark
-    mask, marked = mark.mask, mark.value
-
-    def column(data: bytes, offset: int, size: int) -> array[int]:
-        values = array("Q" if size == 8 else "I", data)
-        if reader.byteorder != sys.byteorder:
-            values.byteswap()
-        return values[offset // size :: layout.page_size // size]
+    columns = _mark_columns(reader, layout)
+    order = "<" if reader.byteorder == "little" else ">"
+    owner_at = Struct(
+        f"{order}{layout.slab.offset('slab_cache')}x{'Q' if reader.word == 8 else 'I'}"
+    ).unpack_from
+    stride = layout.page_size
 
     def find(data: bytes) -> _Found:
-        marks = column(data, layout.page.offset(mark.member), layout.page.size(mark.member))
-        hits = [i for i, value in enumerate(marks) if value & mask == marked]
-        if not hits:
-            return []
-        owners = column(data, layout.slab.offset("slab_cache"), reader.word)
-        return [(i, owners[i]) for i in hits]
+        for number in marked(data, columns, stride):
+            yield number, owner_at(data, number * stride)[0]
 
     return find
+
+
+def _mark_columns(reader: Reader, layout: Layout) -> List[Column]:
+    """The bytes of a page structure that mark it as a slab's."""
+    mark = layout.slab_mark
+    size = layout.page.size(mark.member)
+    masks = mark.mask.to_bytes(size, reader.byteorder)
+    wanted = mark.value.to_bytes(size, reader.byteorder)
+    start = layout.page.offset(mark.member)
+    return [
+        wanted_values(start + at, [byte for byte in range(256) if byte & mask == value])
+        for at, (mask, value) in enumerate(zip(masks, wanted))
+        if mask
+    ]

@@ -8,12 +8,12 @@ Those that wait for an RCU grace period on no list are pending.py's.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, NamedTuple
+from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.caches import node_count
 from crash_ext.slub.layout import Layout
-from crash_ext.slub.memory import read_word, walk_list
+from crash_ext.slub.memory import read_number, read_word, walk_list
 from crash_ext.slub.model import FREE, RCU_PENDING, Cache
 
 SHEAF_BOUND = 1 << 12
@@ -83,8 +83,9 @@ def read_sheaf(
         if owner != cache.address:
             problems.append(f"{what}: of cache {owner:x}")
             return {}
-        if size > SHEAF_BOUND:
-            problems.append(f"{what}: size {size}")
+        most = SHEAF_BOUND if cache.sheaf_capacity is None else cache.sheaf_capacity
+        if size > min(most, SHEAF_BOUND):
+            problems.append(f"{what}: size {size}, sheaf_capacity {cache.sheaf_capacity}")
             return {}
         start = sheaf.address + struct.offset("objects")
         data = reader.read(start, size * reader.word)
@@ -112,7 +113,21 @@ def _barns(reader: Reader, layout: Layout, cache: Cache, problems: List[str]) ->
             continue
         if not barn:
             continue
-        walk = walk_list(reader, barn + layout.barn_full)
+        walk = walk_list(reader, barn + layout.barn.offset("sheaves_full"))
         problems.extend(f"node {number}: barn: {text}" for text in walk.problems)
+        counted = _nr_full(reader, layout, barn)
+        if not walk.problems and counted not in (None, len(walk.addresses)):
+            problems.append(
+                f"node {number}: barn: {len(walk.addresses)} full sheaves, nr_full says {counted}"
+            )
         for link in walk.addresses:
             yield Sheaf(link - layout.sheaf_link, FREE, f"node {number} barn")
+
+
+def _nr_full(reader: Reader, layout: Layout, barn: int) -> Optional[int]:
+    """The barn's own count; None where it can't be read: a witness less, no contradiction."""
+    at = barn + layout.barn.offset("nr_full")
+    try:
+        return read_number(reader, at, layout.barn.size("nr_full"))
+    except ReadError:
+        return None

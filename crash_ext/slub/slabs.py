@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
+from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import for_each_node
 from crash_ext.slub.descriptor import SlabError
-from crash_ext.slub.memory import walk_list
+from crash_ext.slub.memory import follow_list, read_word
 from crash_ext.slub.model import Cache, Node, Slab
 from crash_ext.slub.percpu import for_each_cpu_slabs
 
 NO_LIST = "-"
+_AHEAD = 256
 _DEBUGGING = ("CONSISTENCY_CHECKS", "RED_ZONE", "POISON", "STORE_USER", "TRACE")
 """SLAB_DEBUG_FLAGS: a cache with one of these has no per-CPU slabs."""
 
@@ -28,6 +30,8 @@ class _Claim(NamedTuple):
     address: int
     place: str
     node: Optional[int] = None
+    page: Optional[bytes] = None
+    """What its descriptor holds, where it was read."""
     cpu: Optional[int] = None
     cpu_freelist: int = 0
     doubt: Optional[str] = None
@@ -45,16 +49,17 @@ def for_each_slab(
     seen: Dict[int, bool] = {}
     nodes = list(for_each_node(slub.reader, slub.layout, cache, problems))
     objects = 0
+    read = slub.descriptors.read
+    frozen_by_cpus = slub.layout.cpu is not None and not _debugging(slub, cache)
     for claim in _claims(slub, cache, nodes, seen, problems, lists_only):
-        if claim.address in seen:
+        address = claim.address
+        if address in seen:
             if claim.place != NO_LIST:
-                problems.append(
-                    f"slab {claim.address:x}: on two lists, the second is {claim.place}"
-                )
+                problems.append(f"slab {address:x}: on two lists, the second is {claim.place}")
             continue
-        seen[claim.address] = False
+        seen[address] = False
         try:
-            slab = slub.descriptors.read(claim.address, claim.place, claim.node)
+            slab = read(address, claim.place, claim.node, claim.page)
         except SlabError as error:
             problems.append(f"{claim.place}: {error}")
             continue
@@ -63,9 +68,11 @@ def for_each_slab(
                 f"slab {slab.address:x}: on the list {claim.place} but of cache {slab.cache:x}"
             )
             continue
-        seen[claim.address] = True
+        seen[address] = True
         objects += slab.objects
-        doubt = claim.doubt or _no_cpu(slub, cache, slab)
+        doubt = claim.doubt
+        if doubt is None and slab.frozen and frozen_by_cpus and claim.cpu is None:
+            doubt = _no_cpu(slab)
         if not nodes and slab.objects != cache.objects:
             # See _on_no_list(). A struct without nodes was freed, and counts nothing any more.
             doubt = (
@@ -76,8 +83,11 @@ def for_each_slab(
             slab = slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=doubt)
         yield slab
     if not lists_only:
+        known = len(problems)
         _compare_counts(nodes, sum(seen.values()), objects, problems)
         unreadable = slub.page_index().unreadable
+        if len(problems) > known or "nr_slabs" not in slub.layout.node:
+            slub.tell_holes()
         if unreadable and "nr_slabs" not in slub.layout.node:
             problems.append(
                 f"{unreadable} page structures can't be read, and this kernel doesn't count"
@@ -85,16 +95,17 @@ def for_each_slab(
             )
 
 
-def _no_cpu(slub: Slub, cache: Cache, slab: Slab) -> Optional[str]:
+def _debugging(slub: Slub, cache: Cache) -> bool:
+    return any(cache.flags & slub.layout.flags.mask(name) for name in _DEBUGGING)
+
+
+def _no_cpu(slab: Slab) -> Optional[str]:
     """Why a frozen slab that no CPU holds is doubtful: a lost CPU may have freed its objects.
 
     As long as there are per-CPU slabs (up to v6.19), they and only they are frozen; in a
     cache with debugging also a slab that has failed the kernel's own check.
     """
-    if not slab.frozen or slub.layout.cpu is None or slab.place.startswith("cpu "):
-        return None
-    debugging = any(cache.flags & slub.layout.flags.mask(name) for name in _DEBUGGING)
-    return None if debugging else "frozen, but no CPU has it"
+    return None if slab.place.startswith("cpu ") else "frozen, but no CPU has it"
 
 
 def _claims(
@@ -111,7 +122,7 @@ def _claims(
     """
     for held in for_each_cpu_slabs(slub.reader, slub.layout, slub.descriptors, cache, problems):
         if held.slab:
-            yield _Claim(held.slab, f"cpu {held.cpu}", None, held.cpu, held.freelist)
+            yield _Claim(held.slab, f"cpu {held.cpu}", cpu=held.cpu, cpu_freelist=held.freelist)
         for address in held.partial:
             yield _Claim(address, f"cpu {held.cpu} partial")
     for node in nodes:
@@ -149,16 +160,42 @@ def _on_no_list(
 
 
 def _listed(slub: Slub, node: Node, member: str, problems: List[str]) -> Iterator[_Claim]:
+    """Each slab as the list leads to it: what is to come may be long.
+
+    Its descriptor is read once, for what it says and for the way on, and some ahead of the
+    slabs: many lie in a page, which crash keeps only until some others are read.
+    """
+    reader = slub.reader
+    read, word, order = reader.read, reader.word, reader.byteorder
     head = node.address + slub.layout.node.offset(member)
-    walk = walk_list(slub.reader, head)
-    problems.extend(f"node {node.number}: {member}: {text}" for text in walk.problems)
     link = slub.layout.slab.offset(slub.layout.slab_list)
-    for entry in walk.addresses:
-        yield _Claim(entry - link, member, node.number)
-    if member == "partial" and not walk.problems and len(walk.addresses) != node.nr_partial:
+    length = slub.descriptors.length
+    page: Optional[bytes] = None
+
+    def next_of(at: int) -> int:
+        if page is None:
+            return read_word(reader, at)
+        return int.from_bytes(page[link : link + word], order)
+
+    wrong: List[str] = []
+    ahead: List[_Claim] = []
+    count = 0
+    for entry in follow_list(head, word, next_of, "next", wrong):
+        count += 1
+        address = entry - link
+        try:
+            page = read(address, length)
+        except ReadError:
+            page = None
+        ahead.append(_Claim(address, member, node.number, page))
+        if len(ahead) >= _AHEAD:
+            yield from ahead
+            ahead = []
+    yield from ahead
+    problems.extend(f"node {node.number}: {member}: {text}" for text in wrong)
+    if member == "partial" and not wrong and count != node.nr_partial:
         problems.append(
-            f"node {node.number}: partial: {len(walk.addresses)} slabs,"
-            f" nr_partial says {node.nr_partial}"
+            f"node {node.number}: partial: {count} slabs, nr_partial says {node.nr_partial}"
         )
 
 

@@ -22,7 +22,7 @@ from .archive import Archive
 from .kernels import KERNELS
 from .tree import Tree, unpacked
 
-RELEASES = {"8.0.2": "bookworm", "8.0.6": "trixie", "9.0.2": "forky"}
+RELEASES = {"7.2.9": "bullseye", "8.0.2": "bookworm", "8.0.6": "trixie", "9.0.2": "forky"}
 """Which Debian release has which crash."""
 
 _PACKAGES = ["crash", "gcc", "libc6-dev", "python3-dev"]

@@ -27,15 +27,19 @@ SCENARIOS = {
     "numa": Setup(("numa",), memory=512, nodes=2, arguments=_LONG_LOG),
     "full": Setup(("full",)),
     "refs": Setup(("refs",)),
-    "merge": Setup(("merge",)),
+    "merge": Setup(("merge",), seeded=True),
     "reload": Setup(("left", "again")),
     "twins": Setup(("twins",)),
     "debug": Setup(("debug",), arguments=f"slub_debug=FZPU,slab_dbg* {_LONG_LOG}"),
     "big": Setup(("big",), memory=2048),
+    "causes": Setup(("causes",), arguments=_LONG_LOG, seeded=True),
+    "whys": Setup(("causes",), arguments=f"slub_debug=FZPU,slab_* {_LONG_LOG}", seeded=True),
     "kfence": Setup(("leak",), arguments="kfence.sample_interval=1"),
+    "hashed": Setup(("leak+sizes+full+merge",), arguments=_LONG_LOG, seeded=True),
     "all": Setup(("leak+sizes+ctor+rcu+full+twins",), arguments=_LONG_LOG),
 }
 """all: several in one boot, for tests that want many kinds of caches side by side.
+causes: a leftover for each cause that slabwhy knows; whys: the same with slub_debug.
 reload: leak, with the module unloaded and loaded again between leftover and live cache.
 What each leaves behind is in module/slabtest.c, build_NAME.
 """

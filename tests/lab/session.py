@@ -2,14 +2,18 @@
 """The commands in real crash on a dump: many command lines in one run of crash.
 
 Starting crash takes some seconds, so each line's output goes to a file of its own.
+
+With PYKDUMP_SO=/path/to/mpykdump64.so in the environment the commands run on PyKdump, in
+every crash of its major release: whoever has its binary can run the lab's tests on it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from .crashes import build_loader, crash, options_for
 from .dumps import Dump
@@ -17,6 +21,19 @@ from .dumps import Dump
 SLABLEAK = Path(__file__).resolve().parents[2] / "crash_ext" / "slableak.py"
 
 Record = Dict[str, Any]
+
+
+def host_lines(version: str, environment: Mapping[str, str] = os.environ) -> List[str]:
+    """The lines that have the commands ready in that release of crash."""
+    pykdump = environment.get("PYKDUMP_SO")
+    if pykdump:
+        return [f"extend {Path(pykdump).resolve()}", f"epython {SLABLEAK.name}"]
+    return [f"extend {build_loader(version)}", f"extend {SLABLEAK}"]
+
+
+def host_environment(environment: Mapping[str, str] = os.environ) -> Dict[str, str]:
+    """What has to be in crash's environment for them."""
+    return {"PYKDUMPPATH": str(SLABLEAK.parent)} if environment.get("PYKDUMP_SO") else {}
 
 
 def run_lines(dump: Dump, version: str, lines: Sequence[str]) -> List[str]:
@@ -27,15 +44,20 @@ def run_lines(dump: Dump, version: str, lines: Sequence[str]) -> List[str]:
             dump.vmlinux,
             dump.vmcore,
             [
-                f"extend {build_loader(version)}",
-                f"extend {SLABLEAK}",
+                *host_lines(version),
                 *(f"{line} > {file}" for line, file in zip(lines, files)),
             ],
-            args=options_for(dump.kernel, version),
+            args=[*options_for(dump.kernel, version), *_parts(dump)],
+            env=host_environment(),
         )
         missing = [line for line, file in zip(lines, files) if not file.exists()]
         assert not missing, f"crash {version} never ran {missing}; it said:\n{said[-3000:]}"
         return [file.read_text(encoding="utf-8") for file in files]
+
+
+def _parts(dump: Dump) -> List[str]:
+    """The other files of a dump that makedumpfile has split (forms.py)."""
+    return sorted(map(str, dump.folder.glob("vmcore-*")))
 
 
 def records(text: str) -> List[Record]:

@@ -6,11 +6,14 @@ The dict has the shape of a recording's truth (shared with tests that replay one
     caches   name -> role -> {kmem_cache, objsize, flags, ctor, refcount, counts}
     objects  name -> role -> state -> [{addr, node, id, list, heap, crc32, hex}]
     refs     [{addr, holder}]: a pointer to an object that is meant to be found, and where it is
+    causes   name of a leftover -> why its objects stayed behind, as planted
     notes    [text]; live_list: {head, n}
 
 Roles: leftover, live, live2. States: leaked, live (allocated), freed (allocated once;
-the place may since have been handed out again, then it is listed only as what it is).
-list, of the object's list head: self (never linked), live, deleted (list_del), none (no head).
+the place may since have been handed out again, then it is listed only as what it is), late
+(freed after the cache's destroy).
+list, of the object's list head: self (never linked), live, deleted (list_del), headless (on a
+list whose head was freed), none (no head).
 Addresses, flags are hex without 0x; objsize (bytes), node, id, counts are numbers.
 crc32 is zlib's over the object, hex its first 128 bytes; both only while it is
 allocated. Objects of `big` are listed with their addresses alone.
@@ -23,6 +26,7 @@ from typing import Any, Dict, List, Tuple
 Truth = Dict[str, Any]
 
 _ALLOCATED = ("leaked", "live")
+_FREED = ("freed", "late")
 
 
 def parse(text: str) -> Truth:
@@ -31,6 +35,7 @@ def parse(text: str) -> Truth:
     rows: List[Tuple[str, str, str, Dict[str, Any]]] = []
     notes: List[str] = []
     refs: List[Dict[str, str]] = []
+    causes: Dict[str, str] = {}
     head, made, ends = "0", [0, 0], []  # of caches and records: since the module was loaded
     for line in text.splitlines():
         kind, *words = line[2:].split() if line.startswith("T ") else [""]
@@ -56,6 +61,8 @@ def parse(text: str) -> Truth:
             head = words[0]
         elif kind == "ref":
             refs.append({"addr": words[0], "holder": words[1]})
+        elif kind == "cause":
+            causes[words[0]] = " ".join(words[1:])
         elif kind == "end":
             ends.append(made == [int(words[0]), int(words[1])])
             made = [0, 0]
@@ -69,8 +76,8 @@ def parse(text: str) -> Truth:
     linked = sum(1 for row in rows if row[3].get("list") == "live")
     live_list = {"head": head, "n": linked}
     return {
-        "caches": caches, "objects": objects, "refs": refs, "notes": notes,
-        "live_list": live_list,
+        "caches": caches, "objects": objects, "refs": refs, "causes": causes,
+        "notes": notes, "live_list": live_list,
     }  # fmt: skip
 
 
@@ -90,7 +97,7 @@ def _sorted_out(
     taken = {row["addr"] for _, _, state, row in rows if state in _ALLOCATED}
     objects: Dict[str, Dict[str, Dict[str, List[Dict[str, Any]]]]] = {}
     for name, role, state, row in rows:
-        if state == "freed":
+        if state in _FREED:
             if row["addr"] in taken:
                 continue
             taken.add(row["addr"])

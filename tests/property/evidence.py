@@ -18,11 +18,11 @@ class Hit(NamedTuple):
 
     kind: str
     """cache, node, cpu, sheaf, barn, slab (its page structures), memory (of a slab), head (of
-    slab_caches)."""
+    slab_caches), and the kinds of heap.parts."""
     cache: int
-    """Whose it is: address of the kmem_cache, 0 for slab_caches itself."""
+    """Whose it is: address of the kmem_cache, 0 for what is no one cache's."""
     slab: int
-    """The slab's page, for slab and memory, else 0."""
+    """The slab's page, for slab, memory and kfence, else 0."""
     start: int
     """Address of the thing."""
     first: int
@@ -61,11 +61,50 @@ class Touched:
     def cache(self, address: int) -> bool:
         """Anything that tells what the cache is and where its slabs and free objects are."""
         kinds = ("cache", "node", "cpu", "sheaf", "barn")
-        return any(hit.cache == address and hit.kind in kinds for hit in self.hits)
+        if any(hit.cache == address and hit.kind in kinds for hit in self.hits):
+            return True
+        return any(self.slab(page) for page in self._sheaf_slabs(address))
+
+    def _sheaf_slabs(self, address: int) -> Iterator[int]:
+        """The pages of the slabs that the cache's sheaves are objects of."""
+        for cache in self.heap.caches:
+            if cache.address != address:
+                continue
+            for sheaf in cache.sheaves():
+                for owner in self.heap.caches:
+                    yield from (s.page for s in owner.slabs if sheaf.address in s.memory)
 
     def slab(self, page: int) -> bool:
         """The slab's page structures or its memory."""
         return any(hit.slab == page for hit in self.hits)
+
+    def deferred(self) -> List[int]:
+        """What the links of CPUs' lists of put off frees have become: of all caches."""
+        links = self.heap.deferred_links()
+        heads = [hit.start + hit.first for hit in self.hits if hit.kind == "deferred"]
+        return [
+            damage.after
+            for damage in self.damages
+            if damage.target == "page" or damage.before != damage.after
+            if any(at in self.span(damage) for at in (*links, *heads))
+        ]
+
+    def kfence(self) -> bool:
+        """An object of the KFENCE pool: by its damaged metadata it may be any cache's."""
+        return any(hit.kind == "kfence" for hit in self.hits)
+
+    def entries(self, cache: int) -> List[int]:
+        """What entries of the cache's sheaves have become."""
+        if not self.heap.layout.has("slab_sheaf", "objects"):
+            return []
+        first = self.heap.layout.structs["slab_sheaf"][1]["objects"][0]
+        return [
+            damage.after
+            for damage in self.damages
+            for hit in self.hits
+            if hit.kind == "sheaf" and hit.cache == cache and hit.first >= first
+            if damage.address == hit.start + hit.first
+        ]
 
     def chained(self, page: int) -> bool:
         """The slab is on a CPU's partial chain, and another slab of that chain was hit.
@@ -118,6 +157,8 @@ def _things(heap: Heap) -> Iterator[Tuple[str, int, int, int, int]]:
     """(kind, cache, slab, address, bytes) of all that the heap consists of."""
     structs, layout = heap.layout.structs, heap.layout
     yield "head", 0, 0, heap.image.symbols["slab_caches"], 2 * layout.word
+    for part in heap.parts:
+        yield part.kind, 0, part.page, part.address, part.size
     for cache in heap.caches:
         at = cache.address
         yield "cache", at, 0, at, heap.caches[0].object_size

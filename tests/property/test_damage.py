@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mocks.damage import Plan
 from mocks.heap import Heap
-from mocks.strategies import damages, heaps
+from mocks.strategies import crowded_heaps, damages
 from tests.property.damaged import Memory, damaged
 from tests.property.evidence import Touched
 from tests.property.verdict import Before, judge, other_lines
@@ -28,7 +28,7 @@ PLANS = st.lists(CASE, min_size=CASES_A_HEAP, max_size=CASES_A_HEAP)
 
 
 @settings(max_examples=HEAPS)
-@given(heap=heaps(), cases=PLANS, data=st.data())
+@given(heap=crowded_heaps(), cases=PLANS, data=st.data())
 def test_damage_is_said_and_nothing_else_is_lost(
     heap: Heap, cases: List[List[Plan]], data: st.DataObject
 ) -> None:

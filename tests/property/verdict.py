@@ -187,7 +187,12 @@ def _objects(before: Before, now: Told, touched: Touched, whole: bool = False) -
         change = Change(cache, slab, address, old, new)
         if new == UNKNOWN and touched.chained(slab):
             continue
-        own = touched.cache(cache) or touched.slab(slab)
+        own = (
+            touched.cache(cache)
+            or touched.slab(slab)
+            or bool(touched.deferred())
+            or touched.kfence()
+        )
         if old == UNKNOWN and new == before.truth.get(key):
             # Doubted while it was intact: a struct that v6.0 to v6.5 have freed and reused.
             continue
@@ -204,9 +209,12 @@ def _objects(before: Before, now: Told, touched: Touched, whole: bool = False) -
 
 
 def _lost_sheaf(change: Change, now: Told) -> bool:
-    """An object whose sheaf is lost: only the sheaf knew that it is free, and that is said."""
+    """An object whose sheaf, or list of put off frees, is lost, and that is said.
+
+    Nothing else knew that it is free.
+    """
     return change.new == "allocated" and any(
-        row["cache"] == f"{change.cache:x}" and "taken for allocated" in row["text"]
+        row["cache"] in (None, f"{change.cache:x}") and "taken for allocated" in row["text"]
         for row in now.problems
     )
 
@@ -252,10 +260,16 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
       objects: nothing counts them, and the slab itself counts them as used.
     - slub_percpu_sheaves.spare or rcu_free that became NULL, as they often are: the sheaf is
       found from nowhere.
+    - A link of a CPU's list of put off frees, or of an entry of a sheaf, that leads to an
+      object; or ends the list.
     - kmem_cache.flags with the bit of SLAB_RED_ZONE turned: where objects start in a slot.
     """
     cache = change.cache
     if touched.member("cache", cache, "kmem_cache", "flags"):
+        return True
+    if any(_is_object(before, link) for link in touched.deferred()):
+        return True
+    if any(_is_object(before, entry) for entry in touched.entries(cache)):
         return True
     if change.new != "allocated" or change.old is None:
         return False
@@ -264,6 +278,11 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
         links = {slab.object(index) + slab.cache.offset for index in slab.cpu_chain}
         return touched.words(links) or touched.percpu(cache, "kmem_cache_cpu", "freelist")
     return any(touched.percpu(cache, "slub_percpu_sheaves", name) for name in ("spare", "rcu_free"))
+
+
+def _is_object(before: Before, link: int) -> bool:
+    """Whether a link ends its list or leads to some object."""
+    return not link or any(link in slab.memory for slab in before.slabs.values())
 
 
 def _states(before: Before, now: Told, touched: Touched) -> Iterator[str]:
@@ -284,6 +303,7 @@ def _states(before: Before, now: Told, touched: Touched) -> Iterator[str]:
         for count in ("slabs", "objects", "allocated"):
             hit = touched.cache(address) or _foreign(before, touched, address)
             hit = hit or any(h.cache == address for h in touched.hits)
+            hit = hit or bool(touched.deferred()) or touched.kfence()
             if here[count] != row[count] and not hit:
                 yield f"{what}: {row[count]} {count}, told {here[count]}"
     for address in set(now.caches) - set(before.caches.caches):

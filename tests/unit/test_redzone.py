@@ -118,3 +118,14 @@ def test_the_same_bytes_in_a_cache_without_red_zones_are_contents() -> None:
     rows = records(heap, "slabobjs", "slab_test")
     assert problems(rows) == []
     assert by_state(rows) == {"allocated": {slab.object(1), slab.object(4)}}
+
+
+@pytest.mark.parametrize(("name", "size"), [("3.10", 1), ("4.4", 3)])
+def test_a_free_pointer_over_a_right_zone_is_no_damage(name: str, size: int) -> None:
+    heap = Heap(LAYOUTS[name], seed=2)
+    cache = heap.cache("slab_tiny", size, red_zone=True)
+    heap.slab(cache, {1, 4, 5})
+    rows = records(heap, "slabobjs", "-f", "slab_tiny")
+    assert problems(rows) == []
+    truth = heap.truth()[cache.address]
+    assert by_state(rows) == {"allocated": truth.allocated, "free": truth.free}

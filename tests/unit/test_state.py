@@ -9,31 +9,9 @@ import pytest
 
 from crash_ext.leak.state import LEFTOVER, LIVE, UNKNOWN, judge
 from crash_ext.slub.model import Cache
+from tests.unit.plain import CACHE
 
 POISON = (0xDEAD000000000100, 0xDEAD000000000122)
-CACHE = Cache(
-    address=0xFFFF888000010000,
-    name=b"slab_test",
-    listed=True,
-    refcount=1,
-    flags=0,
-    object_size=84,
-    size=128,
-    inuse=88,
-    align=64,
-    offset=88,
-    red_left=0,
-    ctor=0,
-    random=None,
-    order=0,
-    objects=32,
-    max_objects=32,
-    list_next=0xFFFF888000020068,
-    list_prev=0xFFFF888000030068,
-    root=0,
-    cpu_slab=None,
-    cpu_sheaves=None,
-)
 UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_prev=POISON[1])
 
 

@@ -45,12 +45,12 @@ struct slabtest_obj {
 	u32 counters[5];	/* 0x40 */
 } __packed;
 
-enum state { LEAKED, LIVE, FREED };
-static const char * const state_names[] = { "leaked", "live", "freed" };
+enum state { LEAKED, LIVE, FREED, LATE };
+static const char * const state_names[] = { "leaked", "live", "freed", "late" };
 
 /* of the object's list head: there is none, it points to itself, ... */
-enum list { NONE, SELF, LINKED, DELETED };
-static const char * const list_names[] = { "none", "self", "live", "deleted" };
+enum list { NONE, SELF, LINKED, DELETED, HEADLESS };
+static const char * const list_names[] = { "none", "self", "live", "deleted", "headless" };
 
 struct tcache {
 	const char *name;
@@ -76,6 +76,12 @@ struct record {
 	u8 list;
 };
 
+/* Why a cache's objects stayed behind: what `slabwhy` has to say, and nothing else. */
+struct cause {
+	const struct tcache *of;
+	const char *what;
+};
+
 /* A pointer to an object that is meant to be found: where it is. */
 struct reference {
 	struct record *to;
@@ -86,8 +92,10 @@ static struct tcache caches[MAX_CACHES];
 static unsigned int nr_caches;
 static struct record *records;
 static unsigned int nr_records;
-static struct reference references[16];
+static struct reference references[32];
 static unsigned int nr_references;
+static struct cause causes[16];
+static unsigned int nr_causes;
 static char notes[32][120];
 static unsigned int nr_notes;
 
@@ -254,7 +262,7 @@ static void unlink_live(struct record *r)
 
 static void release(struct record *r)
 {
-	if (r->state == FREED)
+	if (r->state >= FREED)
 		return;
 	if (r->list == LINKED)
 		unlink_live(r);
@@ -521,6 +529,178 @@ static void build_refs(void)
 	destroy(c);
 }
 
+/*
+ * One cache a cause. Each has a living twin of the same name, so that there is something
+ * to compare with; `each` does to an object what made it stay.
+ */
+static void plant(const char *name, const char *what, void (*each)(struct record *))
+{
+	struct tcache *c = make(name, "leftover", sizeof(struct slabtest_obj), 0, NULL);
+	unsigned int first = nr_records, last, i;
+
+	if (!c)
+		return;
+	for (i = 0; i < 180; i++)
+		alloc(c, i, -1);
+	last = nr_records; /* each() may add records of its own */
+	for (i = first; i < last; i++) {
+		if ((i - first) % 20 != 11) {
+			release(&records[i]);
+			continue;
+		}
+		if (each)
+			each(&records[i]);
+		if (records[i].state < FREED)
+			records[i].state = LEAKED;
+	}
+	causes[nr_causes++] = (struct cause){ c, what };
+	destroy(c);
+	keep(make(name, "live", sizeof(struct slabtest_obj), 0, NULL), 120);
+}
+
+/* Taken off its list, and then neither freed nor handed on. */
+static void cause_forgotten(struct record *r)
+{
+	link_live(r);
+	unlink_live(r);
+}
+
+/* On a list that is still in use. */
+static void cause_listed(struct record *r)
+{
+	link_live(r);
+}
+
+/* An object of another cache: one list head, one pointer, and nothing else that is ours. */
+struct slabtest_owner {
+	u64 number;
+	struct list_head members;
+	u64 filler[10];		/* a free pointer lies in the middle of an object */
+	void *child;
+};
+
+static struct tcache *owners;
+static struct slabtest_owner *owner;
+
+static struct slabtest_owner *new_owner(void)
+{
+	struct slabtest_owner *o = kmem_cache_alloc(owners->s, GFP_KERNEL);
+
+	if (o) {
+		memset(o, 0, sizeof(*o));
+		INIT_LIST_HEAD(&o->members);
+	}
+	return o;
+}
+
+static struct record *record_of(void *object)
+{
+	unsigned int i;
+
+	for (i = nr_records; i-- > 0; )
+		if (records[i].addr == hide(object) && records[i].state < FREED)
+			return &records[i];
+	return NULL;
+}
+
+static void account_for(void *object, u32 id)
+{
+	struct record *r = &records[nr_records++];
+
+	*r = (struct record){ .addr = hide(object), .heap = hide(NULL), .id = LIVE_ID + id,
+			      .cache = owners - caches, .state = LIVE, .list = NONE };
+	r->node = page_to_nid(virt_to_page(object));
+}
+
+/* On a list whose head has been freed: see build_causes(). */
+static void cause_headless(struct record *r)
+{
+	list_add_tail(list_of(r), &owner->members);
+	r->list = HEADLESS;
+}
+
+/* Taken off its list; the pointer of an object that lives on was never cleared. */
+static void cause_held(struct record *r)
+{
+	struct slabtest_owner *o = new_owner();
+
+	cause_forgotten(r);
+	if (!o)
+		return;
+	account_for(o, r->id);
+	o->child = object_of(r);
+	references[nr_references++] = (struct reference){ r, &o->child };
+}
+
+/*
+ * As above, but the object that has the pointer will be freed: when all is planted, so that
+ * none of them is handed out again.
+ */
+static struct slabtest_owner *doomed[16];
+static unsigned int nr_doomed;
+
+static void cause_orphaned(struct record *r)
+{
+	struct slabtest_owner *o = new_owner();
+
+	cause_forgotten(r);
+	if (!o)
+		return;
+	o->child = object_of(r);
+	doomed[nr_doomed++] = o;
+}
+
+/* As the allocator handed it out. */
+static void cause_unwritten(struct record *r)
+{
+	void *object;
+
+	release(r);
+	object = kmem_cache_alloc(caches[r->cache].s, GFP_KERNEL);
+	r->addr = hide(object);
+	r->state = LEAKED;
+	r->list = NONE;
+	r->node = page_to_nid(virt_to_page(object));
+}
+
+/* All was freed in the end, but only after the destroy. */
+static void free_late(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_records; i++)
+		if (records[i].state == LEAKED &&
+		    !strcmp(caches[records[i].cache].name, name)) {
+			release(&records[i]);
+			records[i].state = LATE;
+		}
+}
+
+static void build_causes(void)
+{
+	struct slabtest_owner *kept;
+	unsigned int i;
+
+	owners = make("slab_owner", "live", sizeof(struct slabtest_owner), 0, NULL);
+	kept = owners ? new_owner() : NULL;
+	owner = kept ? new_owner() : NULL;
+	if (!owner)
+		return;
+	account_for(kept, 0);
+	doomed[nr_doomed++] = owner;
+	plant("slab_never", "never linked", NULL);
+	plant("slab_forgot", "forgotten", cause_forgotten);
+	plant("slab_listed", "still listed", cause_listed);
+	plant("slab_held", "held", cause_held);
+	plant("slab_blank", "never written", cause_unwritten);
+	plant("slab_nohead", "no head", cause_headless);
+	plant("slab_orphan", "held by freed", cause_orphaned);
+	plant("slab_late", "freed late", NULL);
+	free_late("slab_late");
+	for (i = 0; i < nr_doomed; i++)
+		kmem_cache_free(owners->s, doomed[i]);
+}
+
 /* To 6.11 the second create takes the leftover over; since 6.12 it makes a new cache. */
 static void build_merge(void)
 {
@@ -574,7 +754,7 @@ static const struct {
 	{ "rcu", build_rcu }, { "full", build_full }, { "numa", build_numa },
 	{ "twins", build_twins }, { "debug", build_debug }, { "big", build_big },
 	{ "refs", build_refs }, { "merge", build_merge }, { "left", build_left },
-	{ "again", build_again },
+	{ "again", build_again }, { "causes", build_causes },
 };
 
 /* T cache NAME ROLE kmem_cache objsize flags ctor refcount */
@@ -586,7 +766,7 @@ static void show_cache(struct seq_file *m, const struct tcache *c)
 
 /*
  * T obj NAME ROLE STATE address node id          and, while it is allocated,
- *     list(self|live|deleted|none) heap crc32 hex(the first 128 bytes)
+ *     list(self|live|deleted|headless|none) heap crc32 hex(the first 128 bytes)
  */
 static void show_record(struct seq_file *m, const struct record *r)
 {
@@ -595,7 +775,7 @@ static void show_record(struct seq_file *m, const struct record *r)
 
 	seq_printf(m, "T obj %s %s %s %px %u %u", c->name, c->role, state_names[r->state],
 		   object, r->node, r->id);
-	if (r->state != FREED) {
+	if (r->state < FREED) {
 		seq_printf(m, " %s %lx %08x %*phN", list_names[r->list], ~r->heap,
 			   ~crc32_le(~0, object, c->objsize),
 			   (int)min(c->objsize, 64u), object);
@@ -632,10 +812,10 @@ static void show_big(struct seq_file *m, unsigned int first)
 		seq_printf(m, "T page slab_big live live %lx 64 %llx\n", page, bits);
 }
 
-/* positions: caches, records, references, notes, blocks of big_objects, the end */
+/* positions: caches, records, references, causes, notes, blocks of big_objects, the end */
 static void *truth_start(struct seq_file *m, loff_t *pos)
 {
-	loff_t last = nr_caches + nr_records + nr_references + nr_notes +
+	loff_t last = nr_caches + nr_records + nr_references + nr_causes + nr_notes +
 		      DIV_ROUND_UP(big_total, 4096);
 
 	return *pos <= last ? pos : NULL;
@@ -662,7 +842,9 @@ static int truth_show(struct seq_file *m, void *v)
 	else if ((i -= nr_records) < nr_references) /* T ref object, the pointer's address */
 		seq_printf(m, "T ref %px %px\n", object_of(references[i].to),
 			   references[i].holder);
-	else if ((i -= nr_references) < nr_notes)
+	else if ((i -= nr_references) < nr_causes)
+		seq_printf(m, "T cause %s %s\n", causes[i].of->name, causes[i].what);
+	else if ((i -= nr_causes) < nr_notes)
 		seq_printf(m, "T note %s\n", notes[i]);
 	else if ((i -= nr_notes) < DIV_ROUND_UP(big_total, 4096))
 		show_big(m, i * 4096);

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The module `_slableak`: the commands' innermost loops once more, in C.
+ *
+ * Bytes go in, states, addresses and texts come out. Each function does what a piece of
+ * crash_ext does in Python, with the same result, or returns None where that shall decide;
+ * the commands run without this module. It knows neither crash nor the loader, so that any
+ * Python can load it: the tests do, and hold both against each other.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* What the commands expect of the functions below; host/native.py refuses another. */
+#define VERSION 1
+
+/* slub/model.py */
+enum { FREE = 0, ALLOCATED = 1 };
+
+static const char digits[] = "0123456789abcdef";
+
+static uint64_t swapped(uint64_t value)
+{
+	return __builtin_bswap64(value);
+}
+
+static char *put_hex(char *to, uint64_t value, int count)
+{
+	int i;
+
+	for (i = count - 1; i >= 0; i--) {
+		to[i] = digits[value & 15];
+		value >>= 4;
+	}
+	return to + count;
+}
+
+static int hex_length(uint64_t value)
+{
+	return value ? (67 - __builtin_clzll(value)) / 4 : 1;
+}
+
+/* --- Freelists ----------------------------------------------------------------------- */
+
+enum form { PLAIN, ADDRESS, SWAPPED };
+
+/* states(memory, base, head, expected, size, objects, shift, link, form, random):
+ * FREE or ALLOCATED of each object, None where the list isn't whole or not that long. */
+static PyObject *states(PyObject *self, PyObject *arguments)
+{
+	unsigned long long base, entry, expected, size, objects, shift, link, key;
+	PyObject *result = NULL;
+	Py_buffer memory;
+	uint64_t hidden;
+	char *state;
+	int form;
+
+	(void)self;
+	if (!PyArg_ParseTuple(arguments, "y*KKKKKKKiK", &memory, &base, &entry, &expected, &size,
+			      &objects, &shift, &link, &form, &key))
+		return NULL;
+	/* One bound for all that is computed below: no product or sum of these overflows. */
+	if (!size || objects > (unsigned long long)memory.len || size > UINT32_MAX ||
+	    objects > UINT32_MAX || shift > UINT32_MAX || link > UINT32_MAX ||
+	    (objects && shift + (objects - 1) * size + link + sizeof(hidden) >
+		       (unsigned long long)memory.len))
+		goto undecided;
+	result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)objects);
+	if (!result)
+		goto out;
+	state = PyBytes_AS_STRING(result);
+	memset(state, ALLOCATED, objects);
+	for (; expected; expected--) {
+		uint64_t offset = entry - base - shift;
+		uint64_t index = offset / size;
+
+		if (offset % size || index >= objects || state[index] == FREE)
+			goto undecided;
+		state[index] = FREE;
+		offset = shift + index * size + link;
+		memcpy(&hidden, (char *)memory.buf + offset, sizeof(hidden));
+		entry = hidden;
+		if (form != PLAIN)
+			entry ^= key ^ (form == SWAPPED ? swapped(base + offset) : base + offset);
+	}
+	if (!entry)
+		goto out;
+undecided:
+	Py_XDECREF(result);
+	result = Py_None;
+	Py_INCREF(result);
+out:
+	PyBuffer_Release(&memory);
+	return result;
+}
+
+/* --- Texts --------------------------------------------------------------------------- */
+
+static Py_ssize_t chosen_of(const Py_buffer *chosen)
+{
+	const char *flags = chosen->buf;
+	Py_ssize_t i, count = 0;
+
+	for (i = 0; i < chosen->len; i++)
+		count += flags[i] != 0;
+	return count;
+}
+
+/* lines(first, size, chosen): 16 digits a line, of each object whose byte isn't 0. */
+static PyObject *lines(PyObject *self, PyObject *arguments)
+{
+	unsigned long long first, size;
+	PyObject *text;
+	Py_buffer chosen;
+	Py_ssize_t i;
+	char *to;
+
+	(void)self;
+	if (!PyArg_ParseTuple(arguments, "KKy*", &first, &size, &chosen))
+		return NULL;
+	text = PyUnicode_New(chosen_of(&chosen) * 17, 127);
+	if (text) {
+		to = (char *)PyUnicode_1BYTE_DATA(text);
+		for (i = 0; i < chosen.len; i++) {
+			if (!((char *)chosen.buf)[i])
+				continue;
+			to = put_hex(to, first + (uint64_t)i * size, 16);
+			*to++ = '\n';
+		}
+	}
+	PyBuffer_Release(&chosen);
+	return text;
+}
+
+#define LINE 16
+
+/* One line as `rd` shows it: address, words, text. The same for all but its last is padded. */
+static char *put_line(char *to, uint64_t address, const unsigned char *data, Py_ssize_t count,
+		      int word, bool little)
+{
+	int width = 2 * LINE + LINE / word - 1;
+	char *end;
+	Py_ssize_t at;
+	int i;
+
+	to = put_hex(to, address, 2 * word);
+	memcpy(to, ":  ", 3);
+	to += 3;
+	end = to + width;
+	for (at = 0; at < count; at += word) {
+		int bytes = count - at < word ? (int)(count - at) : word;
+
+		if (at)
+			*to++ = ' ';
+		for (i = 0; i < bytes; i++)
+			to = put_hex(to, data[at + (little ? bytes - 1 - i : i)], 2);
+	}
+	memset(to, ' ', (size_t)(end - to));
+	to = end;
+	memset(to, ' ', 3);
+	to += 3;
+	for (at = 0; at < count; at++)
+		*to++ = data[at] >= 0x20 && data[at] < 0x7f ? (char)data[at] : '.';
+	return to;
+}
+
+/* contents(memory, first, shift, size, length, chosen, before, after, word, little): of each
+ * object whose byte isn't 0 a line with its address between two texts, then `length` bytes of
+ * it as `rd` shows them. None where an object isn't whole in the memory. */
+static PyObject *contents(PyObject *self, PyObject *arguments)
+{
+	unsigned long long first, shift, size, length, at;
+	const char *before, *after;
+	Py_ssize_t before_size, after_size, i, each, all = 0, last;
+	int word, little;
+	Py_buffer memory, chosen;
+	PyObject *text = NULL;
+	char *to;
+
+	(void)self;
+	if (!PyArg_ParseTuple(arguments, "y*KKKKy*s#s#ii", &memory, &first, &shift, &size, &length,
+			      &chosen, &before, &before_size, &after, &after_size, &word, &little))
+		return NULL;
+	last = chosen.len;
+	while (last && !((char *)chosen.buf)[last - 1])
+		last--;
+	if ((word != 8 && word != 4) || shift > UINT32_MAX || size > UINT32_MAX ||
+	    last > UINT32_MAX || length > (unsigned long long)memory.len ||
+	    (last && shift + ((unsigned long long)last - 1) * size + length >
+		    (unsigned long long)memory.len)) {
+		text = Py_None;
+		Py_INCREF(text);
+		goto out;
+	}
+	each = before_size + after_size + 1;
+	for (at = 0; at < length; at += LINE)
+		each += 2 * word + 3 + 2 * LINE + LINE / word - 1 + 3 +
+			(Py_ssize_t)(length - at < LINE ? length - at : LINE) + 1;
+	for (i = 0; i < last; i++)
+		if (((char *)chosen.buf)[i])
+			all += each + hex_length(first + (uint64_t)i * size);
+	text = PyUnicode_New(all, 127);
+	if (!text)
+		goto out;
+	to = (char *)PyUnicode_1BYTE_DATA(text);
+	for (i = 0; i < last; i++) {
+		uint64_t address = first + (uint64_t)i * size;
+		const unsigned char *data =
+			(unsigned char *)memory.buf + shift + (uint64_t)i * size;
+
+		if (!((char *)chosen.buf)[i])
+			continue;
+		memcpy(to, before, (size_t)before_size);
+		to = put_hex(to + before_size, address, hex_length(address));
+		memcpy(to, after, (size_t)after_size);
+		to += after_size;
+		*to++ = '\n';
+		for (at = 0; at < length; at += LINE) {
+			to = put_line(to, address + at, data + at,
+				      (Py_ssize_t)(length - at < LINE ? length - at : LINE), word,
+				      little);
+			*to++ = '\n';
+		}
+	}
+out:
+	PyBuffer_Release(&memory);
+	PyBuffer_Release(&chosen);
+	return text;
+}
+
+/* --- Words --------------------------------------------------------------------------- */
+
+/* What was found, as it grows: pairs of numbers. */
+struct pairs {
+	uint64_t *pair;
+	size_t count, room;
+};
+
+static bool add_pair(struct pairs *pairs, uint64_t one, uint64_t other)
+{
+	uint64_t *larger;
+
+	if (pairs->count == pairs->room) {
+		pairs->room = pairs->room ? 2 * pairs->room : 512;
+		larger = PyMem_Realloc(pairs->pair, pairs->room * 2 * sizeof(*pairs->pair));
+		if (!larger) {
+			PyErr_NoMemory();
+			return false;
+		}
+		pairs->pair = larger;
+	}
+	pairs->pair[2 * pairs->count] = one;
+	pairs->pair[2 * pairs->count + 1] = other;
+	pairs->count++;
+	return true;
+}
+
+static PyObject *pairs_bytes(struct pairs *pairs)
+{
+	PyObject *bytes = NULL;
+
+	if (!PyErr_Occurred())
+		bytes = PyBytes_FromStringAndSize((char *)pairs->pair,
+						  (Py_ssize_t)(pairs->count * 2 *
+							       sizeof(*pairs->pair)));
+	PyMem_Free(pairs->pair);
+	return bytes;
+}
+
+static uint64_t load(const unsigned char *from, int size, bool foreign)
+{
+	uint64_t eight;
+	uint32_t four;
+
+	if (size == 8) {
+		memcpy(&eight, from, sizeof(eight));
+		return foreign ? __builtin_bswap64(eight) : eight;
+	}
+	memcpy(&four, from, sizeof(four));
+	return foreign ? __builtin_bswap32(four) : four;
+}
+
+/* The last of the starts that isn't above the value; there is one. */
+static size_t range_of(const uint64_t *starts, size_t count, uint64_t value)
+{
+	size_t low = 0, high = count;
+
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (starts[middle] <= value)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* pointers(data, word, foreign, starts, ends, blocks, shift): (offset of a word in the data,
+ * number of the range [start, end) that it points into), packed as 64-bit numbers. blocks: 1
+ * for each 1 << shift bytes from the first start on that a range has a part of. */
+static PyObject *pointers(PyObject *self, PyObject *arguments)
+{
+	struct pairs found = {0};
+	const uint64_t *starts, *ends;
+	Py_buffer data, from, to, blocks;
+	PyObject *result = NULL;
+	int word, foreign, shift;
+	Py_ssize_t at;
+	size_t count;
+
+	(void)self;
+	if (!PyArg_ParseTuple(arguments, "y*iiy*y*y*i", &data, &word, &foreign, &from, &to,
+			      &blocks, &shift))
+		return NULL;
+	starts = from.buf;
+	ends = to.buf;
+	count = (size_t)from.len / sizeof(*starts);
+	if ((word != 8 && word != 4) || shift < 0 || shift > 63 || !count || from.len != to.len) {
+		PyErr_SetString(PyExc_ValueError, "pointers()");
+		goto out;
+	}
+	for (at = 0; at + word <= data.len; at += word) {
+		uint64_t value = load((unsigned char *)data.buf + at, word, foreign);
+		uint64_t block = (value - starts[0]) >> shift;
+		size_t index;
+
+		if (block >= (uint64_t)blocks.len || !((char *)blocks.buf)[block] ||
+		    value < starts[0])
+			continue;
+		index = range_of(starts, count, value);
+		if (value < ends[index] && !add_pair(&found, (uint64_t)at, index))
+			break;
+	}
+	result = pairs_bytes(&found);
+out:
+	PyBuffer_Release(&data);
+	PyBuffer_Release(&from);
+	PyBuffer_Release(&to);
+	PyBuffer_Release(&blocks);
+	return result;
+}
+
+/* --- The module ---------------------------------------------------------------------- */
+
+static PyMethodDef functions[] = {
+	{"states", states, METH_VARARGS,
+	 "states(memory, base, head, expected, size, objects, shift, link, form, random)"
+	 " -> bytes or None"},
+	{"lines", lines, METH_VARARGS, "lines(first, size, chosen) -> str"},
+	{"contents", contents, METH_VARARGS,
+	 "contents(memory, first, shift, size, length, chosen, before, after, word, little)"
+	 " -> str or None"},
+	{"pointers", pointers, METH_VARARGS,
+	 "pointers(data, word, foreign, starts, ends, blocks, shift) -> bytes"},
+	{NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+	PyModuleDef_HEAD_INIT,
+	.m_name = "_slableak",
+	.m_doc = "The commands' innermost loops.",
+	.m_size = -1,
+	.m_methods = functions,
+};
+
+PyMODINIT_FUNC PyInit__slableak(void)
+{
+	PyObject *module = PyModule_Create(&definition);
+
+	if (module && PyModule_AddIntConstant(module, "VERSION", VERSION)) {
+		Py_DECREF(module);
+		return NULL;
+	}
+	return module;
+}

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a cache's objects are still there: every part of this room asked, the rules applied.
+
+The order is that of the report: evidence first, what follows from it last. Knows what is
+asked of whom; each part's own file knows how.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from crash_ext.leak.case import Case, Evidence
+from crash_ext.leak.gather import (
+    allocated,
+    compare_with,
+    contents,
+    examine,
+    find_holders,
+    walk_lists,
+)
+from crash_ext.leak.log import begins_at_boot, parse_reports
+from crash_ext.leak.logmatch import LogEvidence, match_reports, reported_caches
+from crash_ext.leak.owners import owners
+from crash_ext.leak.place import OBJECT, Place
+from crash_ext.leak.places import Places
+from crash_ext.leak.profile import differences, runs
+from crash_ext.leak.rules import Finding, conclude, unexplained
+from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
+from crash_ext.leak.tell_log import log_evidence
+from crash_ext.leak.tell_owners import owner_evidence, owner_sentence
+from crash_ext.leak.words import Words
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import UNKNOWN, Cache, SlabObjects
+from crash_ext.slub.mutex import slab_mutex_held
+from crash_ext.slub.objects import for_each_decoded_slab
+
+_SHOWN = 5
+"""Lines of one kind of evidence at the most; the rest is counted."""
+
+
+class Diagnosis(NamedTuple):
+    """A cache, and why its objects are still there."""
+
+    case: Case
+    state: State
+    slabs: List[SlabObjects]
+    """Without their memory."""
+    log: LogEvidence
+    """What the kernel log says of it."""
+    unknown: int
+    """Objects of damaged slabs."""
+    evidence: List[Evidence]
+    findings: List[Finding]
+    conclusion: List[str]
+    """Paragraphs."""
+    problems: List[str]
+
+
+class Diagnoser:
+    """Diagnoses caches of one kernel, all in one pass over memory."""
+
+    def __init__(
+        self,
+        slub: Slub,
+        caches: Sequence[Cache],
+        lists_only: bool = False,
+        search: bool = True,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self.slub = slub
+        self._caches = caches
+        self._lists_only = lists_only
+        self._search = search
+        self._progress = progress
+        self.places = Places(slub, lambda: list(caches), lists_only)
+        self.words = Words(self.places)
+        log = slub.reader.log()
+        self._log_begins = log is not None and begins_at_boot(log)
+        self._reports = parse_reports(log or "")
+
+    def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
+        """The caches one by one, in their order; the first comes after the search."""
+        opened = [self._open(cache) for cache in chosen]
+        cases = [item.case for item in opened if item.case.subjects]
+        if self._search and cases:
+            find_holders(self.slub, self.places, cases, self._progress)
+        for item in opened:
+            yield self._close(item)
+
+    def contents(
+        self, cache: Cache, addresses: Sequence[int]
+    ) -> Iterator[Tuple[int, Optional[bytes]]]:
+        """Each object with its bytes, None where they aren't in the dump."""
+        return contents(self.slub, cache, addresses)
+
+    def reported(self) -> Iterator[Cache]:
+        """Caches in use that a report of a failed destroy surely is of.
+
+        Up to v6.11 a leftover may be merged into: then it's in use again, and holds leaked
+        objects among its users'.
+        """
+        in_use = [cache for cache in self._caches if cache.listed and cache.refcount != 0]
+        for cache, log in reported_caches(self.slub, in_use, self._reports, []):
+            if log.allocated:
+                yield cache
+
+    def _open(self, cache: Cache) -> Diagnosis:
+        problems: List[str] = []
+        slabs = self._slabs(cache, problems)
+        addresses = allocated(slabs, cache.size)
+        unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
+        held = slab_mutex_held(self.slub.reader)
+        state = judge(cache, len(slabs), len(addresses), held)
+        log = match_reports(self.slub, cache, slabs, self._reports)
+        if state.kind == LIVE and log.allocated:
+            # Those that the log has are leaked; the others have users, and are the twins.
+            left = set(log.allocated)
+            case = examine(self.slub, self.words, cache, log.allocated)
+            rest = [address for address in addresses if address not in left]
+            compare_with(self.slub, self.words, case, cache, rest)
+        else:
+            case = examine(self.slub, self.words, cache, addresses)
+        if state.kind != LIVE:
+            for twin in self._twins(cache):
+                twin_slabs = self._slabs(twin, [])
+                compare_with(self.slub, self.words, case, twin, allocated(twin_slabs, twin.size))
+            case.freed_late = log.freed
+            case.reported = len(log.allocated) + len(log.freed)
+            case.gone = sum(len(slab.objects_listed) for slab in log.gone)
+            case.emptied = state.kind == LEFTOVER and not case.total and not unknown
+        return Diagnosis(case, state, slabs, log, unknown, [], [], [], problems)
+
+    def _slabs(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
+        return [
+            decoded._replace(memory=None)
+            for decoded in for_each_decoded_slab(self.slub, cache, problems, self._lists_only)
+        ]
+
+    def _twins(self, cache: Cache) -> Iterator[Cache]:
+        """Living caches of the same name and object size: only these can be compared with."""
+        for other in self._caches:
+            if (
+                other.address != cache.address
+                and other.listed
+                and other.refcount != 0
+                and other.name is not None
+                and (other.name, other.object_size) == (cache.name, cache.object_size)
+            ):
+                yield other
+
+    def _close(self, item: Diagnosis) -> Diagnosis:
+        case = item.case
+        walk_lists(self.slub, self.words, case)
+        item.evidence.append(
+            Evidence("state", f"{item.state.kind}: {item.state.reason}", case.cache.address)
+        )
+        item.evidence.extend(log_evidence(item.log, self._log_begins))
+        item.evidence.extend(_examined(case, item.unknown))
+        report = owners(self.slub, case.cache, item.slabs, self.places.tasks.name_of)
+        item.evidence.extend(owner_evidence(self.places, report))
+        item.problems.extend(report.problems)
+        if item.state.kind == LIVE and not case.twins:
+            item.evidence.extend(_words(case))
+            item.evidence.extend(_lists(case))
+            item.evidence.extend(_holders(case))
+            return item._replace(conclusion=[_live(case)])
+        item.evidence.extend(_twins(case))
+        findings = conclude(case)
+        for finding in findings:
+            item.evidence.extend(finding.evidence)
+        conclusion = _conclusion(item, findings)
+        sentence = owner_sentence(self.places, report)
+        if sentence:
+            conclusion.append(sentence)
+        return item._replace(findings=findings, conclusion=conclusion)
+
+
+def _examined(case: Case, unknown: int) -> Iterator[Evidence]:
+    looked = len(case.subjects)
+    if looked < case.total:
+        text = f"{looked} of {case.total} allocated objects were examined, evenly spread"
+        yield Evidence("contents", text)
+    if case.unreadable:
+        yield Evidence("contents", f"of {_count(case.unreadable, 'object')} not in the dump")
+    if unknown:
+        yield Evidence("state", f"{_count(unknown, 'object')} of damaged slabs: unknown")
+
+
+def _twins(case: Case) -> Iterator[Evidence]:
+    """What is compared with, and where the leaked objects differ."""
+    if not case.twins:
+        text = "no living cache of this name and object size: nothing to compare with"
+        yield Evidence("twin", text)
+        return
+    for twin in case.twins:
+        own = twin.address == case.cache.address
+        text = "the cache's other objects" if own else "living cache of the same name"
+        yield Evidence("twin", text, twin.address)
+    text = f"{_count(case.twin_profile.objects, 'living object')} compared"
+    if case.twin_profile.objects and case.subjects:
+        yield Evidence("twin", text)
+        for found in differences(case.twin_profile, case.profile):
+            live, leaked = found.live, found.leaked
+            yield Evidence(
+                "twin",
+                f"+{found.offset:#x} {live.pattern}: in {live.number} of {live.total} living"
+                f" objects; {leaked.pattern} in {leaked.number} of {leaked.total} leaked",
+            )
+
+
+def _words(case: Case) -> Iterator[Evidence]:
+    for run in runs(case.profile):
+        where = f"+{run.start:#x}" + (f"..+{run.end - 1:#x}" if run.end - run.start > 8 else "")
+        yield Evidence("word", f"{where} {run.pattern}: {run.number} of {run.total}")
+
+
+def _lists(case: Case) -> Iterator[Evidence]:
+    counts: Counter[str] = Counter()
+    first: Dict[str, int] = {}
+    for subject in case.subjects:
+        for offset, ring in subject.memberships.items():
+            text = f"+{offset:#x} {ring.text}"
+            counts[text] += 1
+            first.setdefault(text, subject.address)
+    for text, count in counts.most_common(_SHOWN):
+        yield Evidence("list", f"{count} of {len(case.subjects)}: {text}", first[text])
+
+
+def _holders(case: Case) -> Iterator[Evidence]:
+    """Who points to the objects, by what holds the pointers."""
+    if case.searched is None:
+        return
+    counts: Counter[str] = Counter()
+    first: Dict[str, int] = {}
+    for subject in case.subjects:
+        for label in {_label(held.place) for held in subject.held}:
+            counts[label] += 1
+        for held in subject.held:
+            first.setdefault(_label(held.place), held.holder)
+    bare = sum(not subject.held and not subject.memberships for subject in case.subjects)
+    for label, count in counts.most_common(_SHOWN):
+        text = f"{count} of {len(case.subjects)} objects: pointer in {label}"
+        yield Evidence("reference", text, first[label])
+    if bare:
+        text = f"{bare} of {len(case.subjects)} objects: no pointer in {case.searched}"
+        yield Evidence("reference", text)
+
+
+def _label(place: Optional[Place]) -> str:
+    if place is None:
+        return "memory that can't be named"
+    if place.kind == OBJECT and place.cache is not None:
+        return f"objects of {place.label} at {place.offset:+#x}"
+    return place.label or place.kind
+
+
+def _live(case: Case) -> str:
+    return (
+        f"The cache is in use: {_count(case.total, 'object')}"
+        f" {'is' if case.total == 1 else 'are'} allocated, and nothing was left behind."
+    )
+
+
+def _conclusion(item: Diagnosis, findings: List[Finding]) -> List[str]:
+    case = item.case
+    paragraphs = [
+        finding.sentence for finding in sorted(findings, key=lambda found: -len(found.objects))
+    ]
+    if item.state.kind == LIVE:
+        paragraphs.insert(
+            0,
+            f"The cache is in use, but a destroy of it failed before, and"
+            f" {_count(case.total, 'object')} of then"
+            f" {'is' if case.total == 1 else 'are'} still there: the cache was merged into.",
+        )
+    rest = len(unexplained(case, findings))
+    if rest:
+        many = "is" if rest == 1 else "are"
+        paragraphs.append(
+            f"{_count(rest, 'object')} {many} not explained: the evidence fits no rule."
+        )
+    if item.unknown:
+        paragraphs.append(
+            f"{_count(item.unknown, 'object')} of damaged slabs may be allocated, too."
+        )
+    if not paragraphs:
+        paragraphs.append("No allocated object was found, so there is none to explain.")
+    return paragraphs
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

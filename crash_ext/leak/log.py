@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel log says of failed kmem_cache_destroy() calls, read out of its text.
+
+Knows the wordings of every kernel since 3.10 and both orders in which a slab and its
+objects are printed. Knows no memory: whether a report is true, and of which cache it
+is, logmatch.py finds out. The text is data: nothing in it raises an exception.
+
+The wordings, by mm/slub.c and mm/slab_common.c (seen in v3.10 to v7.3):
+
+    BUG NAME (TAINT): Objects remaining [in NAME] on kmem_cache_close()|__kmem_cache_shutdown()
+    [INFO: ]Slab 0xP objects=N used=N fp=0xP flags=...
+    [INFO: ]Object 0xP @offset=N
+    [INFO: ]Allocated in SYMBOL age=N cpu=N pid=N       with its stack, where users are stored
+    kmem_cache_destroy NAME: Slab cache still has objects[ when called from SYMBOL]
+
+A headline for each slab of a node's partial list. Up to v6.11 the slab's line comes
+before its objects, then behind them (seen in v6.12 and v7.3); a headline has one slab, so
+the order needn't be known. Full slabs have no line; a cache that has nothing else gets
+the last line alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import List, NamedTuple, Optional, Tuple
+
+
+class LoggedTrack(NamedTuple):
+    """Who allocated or freed an object, as the log has it."""
+
+    symbol: str
+    """function+offset/size [module]"""
+    age: int
+    """Jiffies before the report."""
+    cpu: int
+    pid: int
+    stack: List[str]
+    """Innermost first, as function+offset/size [module]; empty where none was printed."""
+
+
+class LoggedObject(NamedTuple):
+    """An object that was allocated when the report was written."""
+
+    pointer: Optional[int]
+    """As printed: an address, or its hash (hashed.py tells); None for (____ptrval____)."""
+    offset: int
+    """Bytes from the start of its slab's memory."""
+    allocated: Optional[LoggedTrack]
+    freed: Optional[LoggedTrack]
+    """Its free before that."""
+
+
+class LoggedSlab(NamedTuple):
+    """A slab of a report. The numbers and texts are the log's."""
+
+    pointer: Optional[int]
+    """Of its struct page or struct slab, as LoggedObject.pointer. None if the line is lost."""
+    objects: Optional[int]
+    used: Optional[int]
+    """Objects in use; None if the slab's line is lost."""
+    fp: Optional[int]
+    """Its first free object, as LoggedObject.pointer."""
+    flags: str
+    objects_listed: List[LoggedObject]
+
+    @property
+    def complete(self) -> bool:
+        """Whether as many objects are listed as the slab's line says."""
+        return self.used == len(self.objects_listed)
+
+
+class Report(NamedTuple):
+    """What one failed kmem_cache_destroy() has written into the log."""
+
+    name: str
+    when: Optional[float]
+    """Seconds since boot, of its first line; None where the log has no times."""
+    pid: Optional[int]
+    comm: Optional[str]
+    cpu: Optional[int]
+    caller: Optional[str]
+    """What called kmem_cache_destroy(), as function+offset/size [module]."""
+    trace: List[str]
+    """The call trace from the caller on, unreliable frames left out."""
+    slabs: List[LoggedSlab]
+    """In the log's order, which is that of the nodes' partial lists."""
+    finished: bool
+    """Its last line, "Slab cache still has objects", was seen."""
+    truncated: bool
+    """Its first lines are lost: the log's buffer has been written over."""
+
+
+def begins_at_boot(text: str) -> bool:
+    """Whether the log's first lines are there, so that no older report can be missing."""
+    return "Linux version " in text[:4096]
+
+
+def parse_reports(text: str) -> List[Report]:
+    """The reports in a log's text, in its order. For any text whatever."""
+    parser = _Parser()
+    for line in text.split("\n"):
+        parser.line(line)
+    return parser.finish()
+
+
+_LONGEST = 2048
+"""Characters: printk cuts at half of that (LOG_LINE_MAX), so nothing of ours is longer."""
+
+# The level in front where it's a raw buffer; the caller's id (CONFIG_PRINTK_CALLER) behind.
+_STAMP = re.compile(r"(?:<\d+>)?\[ *(\d+\.\d+)\](?: ?\[ *[TC]\d+\])? ?")
+# "(ptrval)" was padded with spaces at first (in v4.15).
+_POINTER = r"0x( *\((?:_*ptrval_*|null)\)|[0-9a-f]{1,16})"
+_TAINT = r"\((?:Not tainted|Tainted: [^()]*)\)"
+_HEADLINE = re.compile(
+    rf"BUG (.*) {_TAINT}: Objects remaining(?: in (.*))?"
+    r" on (?:__kmem_cache_shutdown|kmem_cache_close)\(\)"
+)
+_OTHER_BUG = re.compile(rf"BUG .* {_TAINT}: ")
+_SLAB = re.compile(
+    rf"(?:INFO: )?Slab {_POINTER} objects=(\d{{1,9}}) used=(\d{{1,9}}) fp={_POINTER} flags=(.*)"
+)
+# Other reports of SLUB have " fp=" behind it.
+_OBJECT = re.compile(rf"(?:INFO: )?Object {_POINTER} @offset=(\d{{1,9}})")
+_TRACK = re.compile(
+    r"(?:INFO: )?(Allocated|Freed) in (.+) age=(\d{1,20}) cpu=(\d{1,9}) pid=(-?\d{1,10})"
+)
+_LAST = re.compile(
+    r"kmem_cache_destroy (.*): Slab cache still has objects(?: when called from (.*))?"
+)
+_TASK = re.compile(
+    r"CPU: (\d{1,9}) (?:UID: \d+ )?PID: (\d{1,10}) Comm: (.*?) (?:Not tainted|Tainted: ).*"
+)
+_FRAME = re.compile(
+    r"\s*(?:\(?\[<?[0-9a-f]+>?\]\)?\s*)*(\? )?"
+    r"([\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[[^\]]+\])?)(?: \(unreliable\))?\)?\s*"
+)
+_TRACE_STARTS = re.compile(r"Call [Tt]race:\s*")
+_TRACE_ENDS = re.compile(r"\s*(?:</TASK>|RIP: 00|---\[ end trace|Code: )")
+_DESTROY = re.compile(r"kmem_cache_destroy(?:\.\w+)*\+0x.*")
+
+
+class _Block:
+    """A slab's lines, as far as they have been read."""
+
+    def __init__(self, when: Optional[float]) -> None:
+        self.when = when
+        self.slab = LoggedSlab(None, None, None, None, "", [])
+        self.seen_slab = False
+
+
+class _Task(NamedTuple):
+    cpu: int
+    pid: int
+    comm: str
+
+
+class _Open:
+    """A report that more lines may come for."""
+
+    def __init__(self, name: str, when: Optional[float]) -> None:
+        self.name = name
+        self.when = when
+        self.task: Optional[_Task] = None
+        self.caller: Optional[str] = None
+        self.trace: List[str] = []
+        self.blocks: List[_Block] = []
+        self.finished = False
+        self.truncated = False
+
+    def report(self) -> Report:
+        cpu, pid, comm = self.task or (None, None, None)
+        slabs = [block.slab for block in self.blocks]
+        return Report(
+            self.name, self.when, pid, comm, cpu, self.caller, self.trace, slabs,
+            self.finished, self.truncated,
+        )  # fmt: skip
+
+
+class _Parser:
+    """Takes a log line by line."""
+
+    def __init__(self) -> None:
+        self._reports: List[_Open] = []
+        self._report: Optional[_Open] = None
+        """Whose lines may come now."""
+        self._block: Optional[_Block] = None
+        self._orphan: Optional[_Block] = _Block(None)
+        """The lines before any headline: a block whose head is lost. None behind the first."""
+        self._track: Optional[LoggedTrack] = None
+        """Whose stack is being printed."""
+        self._task: Optional[_Task] = None
+        self._frames: Optional[List[str]] = None
+        """The call trace being printed."""
+
+    def line(self, raw: str) -> None:
+        """Take one line of the log."""
+        if len(raw) > _LONGEST:
+            return
+        stamp = _STAMP.match(raw)
+        body = (raw[stamp.end() :] if stamp else raw).rstrip("\r ")
+        when = float(stamp.group(1)) if stamp else None
+        if self._frame(body):
+            return
+        # A stack ends with anything that's no frame.
+        self._track = None
+        if not (self._head(body, when) or self._slab_line(body) or self._object(body, when)):
+            self._task_or_trace(body)
+
+    def finish(self) -> List[Report]:
+        """No more lines: the reports."""
+        self._end_trace()
+        return [report.report() for report in self._reports]
+
+    # heads and last lines -------------------------------------------------------------
+
+    def _head(self, body: str, when: Optional[float]) -> bool:
+        head = _HEADLINE.fullmatch(body)
+        if head:
+            name = head.group(1) if head.group(2) is None else head.group(2)
+            self._begin(name, when)
+            self._block = _Block(when)
+            if self._report is not None:
+                self._report.blocks.append(self._block)
+            return True
+        last = _LAST.fullmatch(body)
+        if last:
+            self._begin(last.group(1), when)
+            self._block = None
+            if self._report is not None:
+                self._report.finished = True
+                self._report.caller = last.group(2) or self._report.caller
+            return True
+        if _OTHER_BUG.match(body):
+            self._end_trace()
+            self._report = self._block = self._orphan = None
+            return True
+        return False
+
+    def _begin(self, name: str, when: Optional[float]) -> None:
+        """Lines of the report on that name come now: of the open one, or of a new one."""
+        self._end_trace()
+        report = self._report
+        if report is None or report.finished or report.name != name:
+            report = self._report = _Open(name, when)
+            self._reports.append(report)
+            if self._orphan is not None and self._orphan.slab.objects_listed:
+                report.blocks.append(self._orphan)
+                report.truncated = True
+                report.when = self._orphan.when
+        self._orphan = None
+
+    # slabs and objects ----------------------------------------------------------------
+
+    def _slab_line(self, body: str) -> bool:
+        found = _SLAB.fullmatch(body)
+        if not found:
+            return False
+        self._end_trace()
+        block = self._block or self._orphan
+        if block is not None and not block.seen_slab:
+            pointer, objects, used, fp, flags = found.groups()
+            block.seen_slab = True
+            block.slab = LoggedSlab(
+                _pointer(pointer), int(objects), int(used), _pointer(fp), flags,
+                block.slab.objects_listed,
+            )  # fmt: skip
+        return True
+
+    def _object(self, body: str, when: Optional[float]) -> bool:
+        listed = _OBJECT.fullmatch(body)
+        if listed:
+            self._end_trace()
+            block = self._block or self._orphan
+            if block is not None:
+                if block.when is None:
+                    block.when = when
+                found = LoggedObject(_pointer(listed.group(1)), int(listed.group(2)), None, None)
+                block.slab.objects_listed.append(found)
+            return True
+        told = _TRACK.fullmatch(body)
+        if told:
+            self._end_trace()
+            self._tell_track(told.group(1), told.groups()[1:])
+            return True
+        return False
+
+    def _tell_track(self, what: str, words: Tuple[str, ...]) -> None:
+        block = self._block or self._orphan
+        if block is None or not block.slab.objects_listed:
+            return
+        last = block.slab.objects_listed[-1]
+        symbol, age, cpu, pid = words
+        track = LoggedTrack(symbol, int(age), int(cpu), int(pid), [])
+        if what == "Allocated" and last.allocated is None:
+            last = last._replace(allocated=track)
+        elif what == "Freed" and last.freed is None:
+            last = last._replace(freed=track)
+        else:
+            return
+        block.slab.objects_listed[-1] = last
+        self._track = track
+
+    # tasks and traces -----------------------------------------------------------------
+
+    def _frame(self, body: str) -> bool:
+        if self._track is None and self._frames is None:
+            return False
+        found = _FRAME.fullmatch(body)
+        if not found:
+            return False
+        reliable = not found.group(1)
+        if self._track is not None:
+            if reliable:
+                self._track.stack.append(found.group(2))
+        elif self._frames is not None and reliable:
+            self._frames.append(found.group(2))
+        return True
+
+    def _task_or_trace(self, body: str) -> None:
+        task = _TASK.fullmatch(body)
+        if task:
+            self._end_trace()
+            self._task = _Task(int(task.group(1)), int(task.group(2)), task.group(3))
+        elif _TRACE_STARTS.fullmatch(body):
+            self._end_trace()
+            self._frames = []
+        elif _TRACE_ENDS.match(body) and self._frames:
+            self._end_trace()
+
+    def _end_trace(self) -> None:
+        """The trace is over: is it of the open report, and what does it tell?
+
+        A trace belongs to it only if it passes through kmem_cache_destroy(), or starts
+        where the report's last line says that it was called.
+        """
+        frames, self._frames = self._frames, None
+        task, report = self._task, self._report
+        if frames is None:
+            return
+        self._task = None
+        if report is None:
+            return
+        trace = _above_destroy(frames)
+        if trace is None and frames and frames[0] == report.caller:
+            trace = frames
+        if trace is None:
+            return
+        if report.task is not None and task is not None and task.pid != report.task.pid:
+            report = self._split(report)
+        report.task = report.task or task
+        if not report.trace:
+            report.trace = trace
+            report.caller = report.caller or (trace[0] if trace else None)
+
+    def _split(self, report: _Open) -> _Open:
+        """Another task's trace: the block, or the last line, is of a destroy of its own."""
+        if self._block is None or len(report.blocks) < 2:
+            return report
+        block = report.blocks.pop()
+        own = self._report = _Open(report.name, block.when)
+        own.blocks.append(block)
+        self._reports.append(own)
+        return own
+
+
+def _above_destroy(frames: List[str]) -> Optional[List[str]]:
+    """The frames that lead to kmem_cache_destroy(); None if it isn't in the trace."""
+    at = [number for number, frame in enumerate(frames) if _DESTROY.fullmatch(frame)]
+    return frames[at[-1] + 1 :] if at else None
+
+
+def _pointer(text: str) -> Optional[int]:
+    """A pointer as %p printed it: None for one that was printed before it could be hashed."""
+    if "ptrval" in text:
+        return None
+    return 0 if "null" in text else int(text, 16)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel log says of a cache's failed destroy, as evidence: a line a statement.
+
+log.py reads the reports, logmatch.py compares them with memory; this puts it into words.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, List, Optional
+
+from crash_ext.leak.case import Evidence
+from crash_ext.leak.log import Report
+from crash_ext.leak.logmatch import ADDRESSES, OFFSETS, LogEvidence, MatchedReport
+
+_MATCHED = {
+    ADDRESSES: "its slabs are this cache's",
+    OFFSETS: "its objects lie as this cache's do",
+}
+_SHOWN = 3
+
+
+def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
+    """The reports of this cache, and where they and memory disagree.
+
+    searched: there is a log, and it begins at boot.
+    """
+    if not found.reports and not found.others:
+        if searched:
+            yield Evidence("log", "no report of a failed destroy of this name")
+        return
+    for matched in found.reports[:_SHOWN]:
+        yield Evidence("log", _report(matched))
+        if matched.report.caller:
+            yield Evidence("log", f"kmem_cache_destroy() was called from {matched.report.caller}")
+    if len(found.reports) > _SHOWN:
+        yield Evidence("log", f"{_count(len(found.reports) - _SHOWN, 'more report')} of it")
+    if found.others:
+        text = f"{_count(len(found.others), 'report')} of the same name: of another cache's slabs"
+        yield Evidence("log", text)
+    if found.allocated:
+        listed = len(found.allocated) + len(found.freed)
+        text = f"{len(found.allocated)} of {_count(listed, 'listed object')} still allocated"
+        yield Evidence("log", text, found.allocated[0])
+    if found.gone:
+        objects = sum(len(slab.objects_listed) for slab in found.gone)
+        text = (
+            f"{_count(len(found.gone), 'listed slab')} with {_count(objects, 'object')}: freed"
+            " since, and the slab with them"
+        )
+        yield Evidence("log", text)
+    for reason, addresses in found.unlisted.items():
+        text = f"{_count(len(addresses), 'allocated object')} not in the log: {reason}"
+        yield Evidence("log", text, addresses[0])
+
+
+def _report(matched: MatchedReport) -> str:
+    report = matched.report
+    objects = sum(len(slab.objects_listed) for slab in report.slabs)
+    text = f"{_when(report)}a destroy failed{_who(report)}"
+    if report.slabs:
+        text += f": {_count(objects, 'object')} in {_count(len(report.slabs), 'slab')} listed"
+    else:
+        text += ": no object listed"
+    return f"{text} ({_MATCHED.get(matched.how, 'matched by name alone: it may be of another')})"
+
+
+def _when(report: Report) -> str:
+    return "" if report.when is None else f"at {report.when:.6f} s "
+
+
+def _who(report: Report) -> str:
+    parts: List[str] = []
+    if report.pid is not None:
+        parts.append(f"pid {report.pid}")
+    if report.comm:
+        parts.append(report.comm)
+    return f" in {' '.join(parts)}" if parts else ""
+
+
+def destroyer(found: LogEvidence) -> Optional[str]:
+    """What called the kmem_cache_destroy() that failed, where a report surely tells."""
+    for matched in found.reports:
+        if matched.how in _MATCHED and matched.report.caller:
+            return matched.report.caller
+    return None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

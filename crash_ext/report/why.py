@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A diagnosis as text: evidence a line each, causes as a table, the conclusion as a paragraph."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import List, Optional, Sequence, Tuple
+
+EVIDENCE_HEAD = "  EVIDENCE    ADDRESS           STATEMENT"
+CAUSE_HEAD = "  CAUSE           OBJECTS  STRENGTH  EXAMPLE"
+_WIDTH = 80
+
+
+def evidence_line(topic: str, address: int, text: str) -> str:
+    """A statement under EVIDENCE_HEAD; address 0: it rests on none alone."""
+    where = f"{address:x}" if address else "-"
+    return f"  {topic:<10}  {where:<16}  {text}"
+
+
+def cause_line(cause: str, objects: int, strength: str, example: Optional[int]) -> str:
+    """A cause under CAUSE_HEAD."""
+    where = "-" if example is None else f"{example:x}"
+    return f"  {cause:<14}  {objects:>7}  {strength:<8}  {where}"
+
+
+def paragraph(text: str) -> List[str]:
+    """Lines of at most 80 characters, indented as a conclusion is."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def share(rows: Sequence[Tuple[str, int]], total: int) -> str:
+    """Counts as text, largest first: "5 of 7 x, 2 of 7 y"."""
+    return ", ".join(f"{count} of {total} {name}" for name, count in rows)

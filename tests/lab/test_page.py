@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`slabwhy -o FILE` out of real crash, in a real browser, as wide as a phone and as a desk."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Tuple
+
+import pytest
+
+from tests import lab
+from tests.lab.session import run_lines
+
+_QUIET = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
+    " --disable-background-networking --disable-component-update"
+).split()
+# The page has no script: this one stands outside of it, and looks in.
+_FRAME = """<!DOCTYPE html><iframe id="page" style="width:{width}px;height:900px"></iframe>
+<script>
+const frame = document.getElementById("page");
+frame.onload = () => {{
+  const root = frame.contentDocument.documentElement;
+  const cells = root.querySelectorAll(".cells > *");
+  const broken = [...root.querySelectorAll("a")].filter(
+    a => !root.querySelector(a.getAttribute("href")));
+  document.title = [root.scrollWidth, cells.length, broken.length,
+    root.querySelectorAll("a").length].join(" ");
+}};
+frame.srcdoc = {page};
+</script>"""
+
+
+@pytest.fixture(scope="module", name="page")
+def fixture_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of every leftover in the dump."""
+    file = tmp_path_factory.mktemp("page") / "why.html"
+    run_lines(lab.dump("6.1", "causes"), "8.0.2", [f"slabwhy -o {file}"])
+    return file.read_text(encoding="utf-8")
+
+
+def looked_at(page: str, width: int, folder: Path) -> Tuple[int, int, int, int]:
+    """(width that it needs, cells, links that lead nowhere, links) in a browser's window."""
+    browser = shutil.which("chromium")
+    assert browser, "chromium is one of tests/lab/packages.txt"
+    outer = folder / "frame.html"
+    quoted = "`" + re.sub(r"([\\`$])", r"\\\1", page).replace("</script", "<\\/script") + "`"
+    outer.write_text(_FRAME.format(width=width, page=quoted), encoding="utf-8")
+    done = subprocess.run(
+        [browser, *_QUIET, f"--user-data-dir={folder}", "--virtual-time-budget=20000",
+         "--dump-dom", outer.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    found = re.search(r"<title>(\d+) (\d+) (\d+) (\d+)</title>", done.stdout)
+    assert found, done.stdout[-2000:] + done.stderr[-2000:]
+    first, second, third, fourth = (int(number) for number in found.groups())
+    return first, second, third, fourth
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_window_and_every_link_leads_somewhere(
+    page: str, width: int, tmp_path: Path
+) -> None:
+    needed, cells, broken, links = looked_at(page, width, tmp_path)
+    assert needed <= width
+    assert cells > 500
+    assert broken == 0
+    assert links > 63, "as many as there are leaked objects, and those on lists"
+
+
+def test_it_is_one_file_that_needs_no_script_and_shows_each_leaked_object(page: str) -> None:
+    assert "<script" not in page
+    assert "http" not in re.sub(r"<meta http[^>]*>", "", page)
+    truth = lab.dump("6.1", "causes").truth
+    for name in truth["causes"]:
+        for row in truth["objects"][name]["leftover"].get("leaked", []):
+            assert f'id="o{row["addr"]}"' in page
+            assert f'class="a" title="{row["addr"]} allocated"' in page

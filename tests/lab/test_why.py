@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""slabwhy on real dumps: it names the cause that was planted, for every object, and no other."""
+
+from __future__ import annotations
+
+from typing import Dict, Set
+
+import pytest
+
+from tests import lab
+from tests.lab.session import Record, records, run_lines
+
+UNSEEN = {"slab_orphan": "forgotten"}
+"""With slub_debug freed objects are poisoned: what they pointed to can't be told."""
+
+
+def told(kernel: str, scenario: str) -> list[Record]:
+    (text,) = run_lines(lab.dump(kernel, scenario), lab.crashes_for(kernel)[-1], ["slabwhy -j"])
+    return records(text)
+
+
+def leaked(kernel: str, scenario: str, name: str) -> Set[str]:
+    states = lab.dump(kernel, scenario).truth["objects"][name]["leftover"]
+    return {row["addr"] for row in states.get("leaked", [])}
+
+
+@pytest.mark.parametrize("scenario", ["causes", "whys"])
+@pytest.mark.parametrize("kernel", lab.KERNELS)
+def test_the_planted_cause_of_every_object_is_named_and_no_other(
+    kernel: str, scenario: str
+) -> None:
+    truth = lab.dump(kernel, scenario).truth
+    rows = told(kernel, scenario)
+    named = {row["address"]: row["name"] for row in rows if row["type"] == "cache"}
+    found: Dict[str, Dict[str, Set[str]]] = {name: {} for name in named.values()}
+    for row in rows:
+        if row["type"] == "finding":
+            found[named[row["cache"]]][row["cause"]] = set(row["objects"])
+    wanted = {}
+    for name, planted in truth["causes"].items():
+        cause = UNSEEN.get(name, planted) if scenario == "whys" else planted
+        objects = leaked(kernel, scenario, name)
+        if cause == "freed late":
+            objects = {row["addr"] for row in late(truth, name)}
+        wanted[name] = {cause: objects}
+    assert found == wanted
+    assert [row for row in rows if row["type"] == "problem"] == []
+    assert rows[-1]["complete"] is True
+
+
+def late(truth: Record, name: str) -> list[Record]:
+    """Objects that the module freed only after it had destroyed the cache."""
+    rows: list[Record] = truth["objects"][name]["leftover"]["late"]
+    return rows
+
+
+@pytest.mark.parametrize("kernel", lab.KERNELS)
+def test_every_pointer_to_an_object_is_found_and_no_lost_object_has_one(kernel: str) -> None:
+    dump = lab.dump(kernel, "causes")
+    (text,) = run_lines(
+        dump, lab.crashes_for(kernel)[-1], ["slabobjs -r -j -b 0 slab_held slab_never"]
+    )
+    found = {
+        row["address"]: {
+            (each["holder"], each["offset"])
+            for each in row["references"]
+            if (each["place"]["state"] == "allocated" and not each["sheaf"])
+            or each["place"]["kind"] in ("symbol", "module")
+        }
+        for row in records(text)
+        if row["type"] == "object"
+    }
+    held = {row["addr"]: {(row["holder"], 0)} for row in dump.truth["refs"]}
+    assert {address: found[address] for address in held} == held
+    assert set(held) == leaked(kernel, "causes", "slab_held")
+    lost = leaked(kernel, "causes", "slab_never")
+    assert {address: found[address] for address in lost} == dict.fromkeys(lost, set())
+    linked = [
+        row["addr"]
+        for name in ("slab_held", "slab_never")
+        for row in dump.truth["objects"][name]["live"]["live"]
+    ]
+    assert {len(found[address]) for address in linked} == {2}, "their two neighbours on the list"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pointers of the log are resolved with the dump's own key, or not at all."""
+
+from __future__ import annotations
+
+from typing import List
+
+import pytest
+
+from crash_ext.leak.hashed import PointerHash, siphash_1u64
+from mocks.heap import Heap
+from mocks.layouts import LAYOUTS
+from tests.unit.asked import target
+from tests.unit.logs import KEY, give_key, key_bytes
+
+ADDRESSES = [0xFFFF888004A4D500, 0xFFFF888004A4D560]
+
+
+def hashes(heap: Heap, *, key: bytes) -> PointerHash:
+    give_key(heap, key)
+    return PointerHash(target(heap))
+
+
+def test_the_hash_is_siphash_2_4() -> None:
+    """The reference implementation's vector for the message 00 01 ... 07."""
+    assert siphash_1u64(KEY[0], *KEY) == 0x93F5F5799A932462
+
+
+@pytest.mark.parametrize("name", ["5.10", "6.1-s390x"])
+def test_a_hash_is_resolved_to_the_address_it_was_made_of(name: str) -> None:
+    heap = Heap(LAYOUTS[name])
+    found = hashes(heap, key=key_bytes(heap))
+    assert found.known
+    shown = [siphash_1u64(address, *KEY) & 0xFFFFFFFF for address in ADDRESSES]
+    assert found.resolve([*shown, 0x1234, None, 0], ADDRESSES) == dict(zip(shown, ADDRESSES))
+
+
+@pytest.mark.parametrize("key", [b"", bytes(16)])
+def test_a_key_that_was_not_filled_yet_resolves_raw_addresses_only(key: bytes) -> None:
+    heap = Heap(LAYOUTS["5.10"])
+    found = hashes(heap, key=key)
+    assert not found.known
+    shown = siphash_1u64(ADDRESSES[0], 0, 0) & 0xFFFFFFFF
+    assert found.resolve([shown, ADDRESSES[1]], ADDRESSES) == {ADDRESSES[1]: ADDRESSES[1]}
+
+
+def test_without_a_key_nothing_is_claimed_of_hashes() -> None:
+    assert not PointerHash(target(Heap(LAYOUTS["3.10"]))).known
+
+
+def test_on_32_bits_nothing_is_claimed_of_hashes() -> None:
+    heap = Heap(LAYOUTS["5.10-i386"])
+    assert not hashes(heap, key=key_bytes(heap)).known
+
+
+def test_a_key_that_cannot_be_read_is_no_key() -> None:
+    heap = Heap(LAYOUTS["5.10"])
+    heap.image.symbols["ptr_key"] = 0x1000
+    assert not PointerHash(target(heap)).known
+
+
+def test_a_hash_that_two_addresses_share_stands_for_neither(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heap = Heap(LAYOUTS["5.10"])
+    found = hashes(heap, key=key_bytes(heap))
+    addresses: List[int] = [*ADDRESSES, 0xFFFF888000000000]
+    shown = {address: {address, 0x77} for address in ADDRESSES}
+    shown[addresses[2]] = {addresses[2], 0x78}
+    monkeypatch.setattr(found, "shown", shown.__getitem__)
+    assert found.resolve([0x77, 0x78], addresses) == {0x78: addresses[2]}

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who heads the lists that objects are on, and what it means where nobody does."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crash_ext.leak.lists import HEADED, HEADLESS, OPEN, Lists, Membership
+from crash_ext.leak.memo import Memory
+from crash_ext.leak.place import OBJECT, PAGE, STACK, SYMBOL, Place
+from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache
+from tests.unit.plain import CACHE
+
+TWIN, OTHER = CACHE._replace(address=0x200), CACHE._replace(address=0x300)
+OFFSET = 0x20
+OBJECTS = [0x1000, 0x2000, 0x3000]
+HEAD = 0x9000
+
+
+class Words(Memory):
+    """Words of memory in a dict."""
+
+    def __init__(self) -> None:
+        self.words: Dict[int, int] = {}
+
+    def word(self, address: int) -> Optional[int]:
+        return self.words.get(address)
+
+    def ring(self, *nodes: int) -> None:
+        for node, following in zip(nodes, [*nodes[1:], nodes[0]]):
+            self.words[node] = following
+            self.words[following + 8] = node
+
+
+def node(address: int) -> int:
+    return address + OFFSET
+
+
+def rings(memory: Words, places: Dict[int, Place], starts: List[int]) -> Dict[int, Membership]:
+    lists = Lists(memory, 8, places.get, OBJECTS, {0x100, 0x200})
+    return lists.rings(OFFSET, starts)
+
+
+def lies_in(owner: Cache, state: int, offset: int = OFFSET) -> Place:
+    return Place(OBJECT, "there", 0, "other", owner, 0, offset, state)
+
+
+VARIABLE = Place(SYMBOL, "all_objects", HEAD, "all_objects")
+
+
+@pytest.mark.parametrize(
+    ("head", "verdict"),
+    [
+        (VARIABLE, HEADED),
+        (lies_in(OTHER, ALLOCATED), HEADED),
+        (lies_in(OTHER, FREE), HEADLESS),
+        (lies_in(OTHER, RCU_PENDING), HEADLESS),
+        (Place(PAGE, "page", HEAD, ""), OPEN),
+        (Place(STACK, "stack of 1 init", HEAD, ""), OPEN),
+    ],
+)
+def test_a_list_is_as_alive_as_what_has_its_head(head: Place, verdict: str) -> None:
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    found = rings(memory, {HEAD: head}, OBJECTS)
+    assert set(found) == set(OBJECTS)
+    assert {each.verdict for each in found.values()} == {verdict}
+    assert found[OBJECTS[0]].at == HEAD
+    assert found[OBJECTS[0]].nodes == 4
+
+
+def test_living_twins_on_the_list_are_no_heads() -> None:
+    memory = Words()
+    memory.ring(HEAD, node(0x1000), node(0x5000))
+    twin = lies_in(TWIN, ALLOCATED)
+    assert rings(memory, {HEAD: VARIABLE, node(0x5000): twin}, [0x1000])[0x1000].at == HEAD
+    memory = Words()
+    memory.ring(node(0x1000), node(0x5000))
+    assert rings(memory, {node(0x5000): twin}, [0x1000])[0x1000].verdict == HEADLESS
+
+
+def test_a_twin_that_has_the_list_by_another_member_is_its_head() -> None:
+    memory = Words()
+    memory.ring(0x5000, node(0x1000))
+    found = rings(memory, {0x5000: lies_in(TWIN, ALLOCATED, offset=0)}, [0x1000])
+    assert found[0x1000].verdict == HEADED
+
+
+def test_a_variable_is_the_head_even_where_other_objects_are_on_the_list() -> None:
+    memory = Words()
+    memory.ring(0x5000, node(0x1000), HEAD)
+    found = rings(memory, {0x5000: lies_in(OTHER, ALLOCATED), HEAD: VARIABLE}, [0x1000])
+    assert found[0x1000].at == HEAD
+
+
+def test_a_head_whose_memory_was_freed_and_overwritten_breaks_the_ring_and_is_none() -> None:
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    memory.words[HEAD] = memory.words[HEAD + 8] = 0x6B6B6B6B6B6B6B6B
+    found = rings(memory, {HEAD: lies_in(OTHER, FREE)}, OBJECTS)
+    assert {each.verdict for each in found.values()} == {HEADLESS}
+    assert set(found) == set(OBJECTS)
+
+
+def test_a_ring_that_breaks_in_memory_in_use_is_left_open() -> None:
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    memory.words[HEAD] = memory.words[HEAD + 8] = 5
+    assert rings(memory, {HEAD: VARIABLE}, [0x1000])[0x1000].verdict == OPEN
+
+
+def test_an_hlist_is_followed_back_to_its_first_pointer() -> None:
+    memory = Words()
+    memory.words.update({HEAD: node(0x1000), node(0x1000) + 8: HEAD})
+    memory.words.update({node(0x1000): node(0x2000), node(0x2000) + 8: node(0x1000)})
+    lists = Lists(memory, 8, {HEAD: VARIABLE}.get, OBJECTS, {0x100})
+    found = lists.chains(OFFSET, [0x1000, 0x2000])
+    assert [each.verdict for each in found.values()] == [HEADED, HEADED]
+    assert [each.at for each in found.values()] == [HEAD, HEAD]
+    memory.words[HEAD] = 0
+    found = lists.chains(OFFSET, [0x2000])
+    assert found[0x2000].verdict == OPEN
+
+
+_ADDRESSES = st.sampled_from([*map(node, OBJECTS), *(node(a) + 8 for a in OBJECTS), HEAD, HEAD + 8])
+
+
+@given(st.dictionaries(_ADDRESSES, _ADDRESSES))
+def test_any_links_end_in_a_verdict_for_each_object(links: Dict[int, int]) -> None:
+    memory = Words()
+    memory.words = links
+    for place in (VARIABLE, lies_in(OTHER, FREE), None):
+        places = {} if place is None else {HEAD: place}
+        found = rings(memory, places, OBJECTS)
+        assert set(OBJECTS) <= set(found)
+        assert {each.verdict for each in found.values()} <= {HEADED, HEADLESS, OPEN}
+        lists = Lists(memory, 8, places.get, OBJECTS, {0x100})
+        assert set(lists.chains(OFFSET, OBJECTS)) == set(OBJECTS)

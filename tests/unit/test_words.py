@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Of an object's words is said what memory bears out, and of the others nothing."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Tuple
+
+import pytest
+
+from crash_ext.leak.duplicates import all_caches
+from crash_ext.leak.places import Places
+from crash_ext.leak.words import (
+    ERROR,
+    HLIST_LINKED,
+    JIFFIES,
+    LIST_BROKEN,
+    LIST_DELETED,
+    LIST_EMPTY,
+    LIST_LINKED,
+    NUMBER,
+    OWN,
+    POINTER,
+    POISON,
+    RB_CLEAR,
+    RB_LINKED,
+    TEXT,
+    ZERO,
+    Word,
+    Words,
+)
+from mocks.heap import Heap
+from mocks.landscape import Landscape
+from mocks.layouts import LAYOUTS
+from mocks.model import Cache, Slab
+from tests.unit.asked import slub
+
+every_kind = pytest.mark.parametrize("layout", ["3.10", "6.1", "6.1-s390x", "5.10-i386", "7.3"])
+"""Both sizes of words, both byte orders."""
+
+
+class Scene:
+    """A cache with a slab; objects 1, 2, 3 and 5 are allocated. Contents are written by word."""
+
+    def __init__(self, layout: str = "6.1", size: int = 84) -> None:
+        self.heap = Heap(LAYOUTS[layout], seed=4)
+        self.cache: Cache = self.heap.cache("slab_test", size)
+        self.slab: Slab = self.heap.slab(self.cache, {1, 2, 3, 5}, content=lambda index: b"")
+        self.word = self.heap.image.word
+        for index in (1, 2, 3, 5):
+            self.heap.image.write(self.slab.object(index), bytes(size))
+
+    def at(self, index: int, number: int = 0) -> int:
+        """The address of a word of an object."""
+        return self.slab.object(index) + number * self.word
+
+    def write(self, index: int, number: int, *values: int) -> None:
+        for value in values:
+            self.heap.image.pointer(self.at(index, number), value)
+            number += 1
+
+    def link(self, *nodes: int) -> None:
+        """A ring of list_heads."""
+        self.heap.writer.ring(nodes[0], nodes[1:])
+
+    def words(self) -> Words:
+        kernel = slub(self.heap)
+        return Words(Places(kernel, lambda: all_caches(kernel, [])))
+
+    def explain(self, index: int = 1, size: int = 0) -> Dict[int, Word]:
+        """Number of the word -> what it is; zeroes left out."""
+        address = self.slab.object(index)
+        data = self.heap.image.read(address, size or self.cache.object_size)
+        found = self.words().explain(address, data)
+        check(found, len(data))
+        return {word.offset // self.word: word for word in found if word.kind != ZERO}
+
+    def only(self, index: int = 1) -> Word:
+        (word,) = self.explain(index).values()
+        return word
+
+
+def check(found: List[Word], length: int) -> None:
+    """Ascending, not overlapping, inside."""
+    end = 0
+    for word in found:
+        assert word.offset >= end
+        assert word.size > 0
+        end = word.offset + word.size
+    assert end <= length
+
+
+# lists ------------------------------------------------------------------------------------
+
+
+@every_kind
+def test_a_list_head_that_points_to_itself_is_empty(layout: str) -> None:
+    scene = Scene(layout)
+    scene.link(scene.at(1, 4))
+    word = scene.only()
+    assert (word.kind, word.text, word.offset) == (LIST_EMPTY, "list_head, empty", 4 * scene.word)
+    assert word.size == 2 * scene.word
+
+
+@every_kind
+def test_a_linked_list_head_is_told_with_what_heads_the_list(layout: str) -> None:
+    scene = Scene(layout)
+    Landscape(scene.heap)
+    head = scene.heap.image.symbols["slab_mutex"] + 0x40
+    scene.heap.image.symbols["live_list"] = head
+    scene.link(head, *(scene.at(index, 4) for index in (1, 2, 3)))
+    for index in (1, 2, 3):
+        word = scene.only(index)
+        assert (word.kind, word.size) == (LIST_LINKED, 2 * scene.word)
+        assert word.text == "list_head, linked: headed by live_list, 3 entries"
+
+
+def test_a_list_headed_in_an_object_is_told_with_that_object() -> None:
+    scene = Scene()
+    scene.link(scene.at(5, 2), scene.at(1, 4), scene.at(2, 4))
+    head = f"slab_test {scene.at(5):x}+0x10"
+    assert scene.only().text == f"list_head, linked: headed by {head}, 2 entries"
+
+
+def test_what_heads_a_list_of_equals_is_not_guessed() -> None:
+    scene = Scene()
+    scene.link(scene.at(1, 4), scene.at(2, 4), scene.at(3, 4))
+    assert scene.only().text == "list_head, linked: 3 nodes, the head among them"
+
+
+@every_kind
+@pytest.mark.parametrize("side", ["next", "prev"])
+def test_a_neighbour_that_does_not_point_back_is_said(layout: str, side: str) -> None:
+    scene = Scene(layout)
+    scene.link(scene.at(1, 4), scene.at(2, 4), scene.at(3, 4))
+    if side == "next":
+        scene.write(2, 5, scene.at(5))
+        wrong = f"next {scene.at(2, 4):x} has prev {scene.at(5):x}"
+    else:
+        scene.write(3, 4, scene.at(5))
+        wrong = f"prev {scene.at(3, 4):x} has next {scene.at(5):x}"
+    word = scene.only()
+    assert (word.kind, word.text) == (LIST_BROKEN, f"list_head, broken: {wrong}")
+
+
+def test_two_pointers_of_which_none_leads_back_are_two_pointers() -> None:
+    scene = Scene()
+    scene.write(1, 4, scene.at(2), scene.at(3))
+    assert [word.kind for word in scene.explain().values()] == [POINTER, POINTER]
+
+
+def test_a_neighbour_that_cannot_be_read_leaves_it_unsaid() -> None:
+    scene = Scene()
+    away = scene.heap.image.page_offset + (8 << 20)
+    scene.write(1, 4, away, scene.at(2, 4))
+    scene.write(2, 4, scene.at(1, 4))
+    assert [word.kind for word in scene.explain().values()] == [POINTER, POINTER]
+
+
+@every_kind
+def test_list_del_leaves_a_deleted_node(layout: str) -> None:
+    scene = Scene(layout)
+    scene.write(1, 4, *scene.heap.layout.place.poison)
+    assert (scene.only().kind, scene.only().text) == (LIST_DELETED, "deleted list node")
+
+
+def test_list_del_rcu_leaves_next_as_it_was() -> None:
+    scene = Scene()
+    scene.write(1, 4, scene.at(2, 4), scene.heap.layout.place.poison[1])
+    word = scene.only()
+    assert (word.kind, word.text) == (LIST_DELETED, "deleted list node (RCU)")
+    assert word.target is not None
+    assert word.target.object == scene.at(2)
+
+
+def test_two_small_numbers_are_no_poison_on_a_64_bit_machine() -> None:
+    scene = Scene()
+    scene.write(1, 4, 0x100, 0x122)
+    assert {word.kind for word in scene.explain().values()} == {NUMBER}
+
+
+def test_a_long_list_that_is_cut_behind_is_linked_all_the_same() -> None:
+    scene = Scene()
+    scene.link(scene.at(1, 4), scene.at(2, 4), scene.at(3, 4), scene.at(5, 4))
+    scene.write(5, 5, 0)
+    word = scene.explain(2)[4]
+    assert (word.kind, word.text) == (
+        LIST_LINKED,
+        "list node, linked: broken or unreadable, 2 nodes on",
+    )
+
+
+@every_kind
+def test_an_hlist_node_is_told_by_its_end(layout: str) -> None:
+    scene = Scene(layout)
+    bucket, first, last = scene.at(5, 2), scene.at(1, 4), scene.at(2, 4)
+    scene.write(5, 2, first)
+    scene.write(1, 4, last, bucket)
+    scene.write(2, 4, 0, first)
+    assert (scene.only(1).kind, scene.only(1).text) == (
+        HLIST_LINKED,
+        "hlist_node, linked: 1 behind it",
+    )
+    assert (scene.only(2).kind, scene.only(2).text) == (
+        HLIST_LINKED,
+        "hlist_node? linked, the last",
+    )
+
+
+# trees ------------------------------------------------------------------------------------
+
+
+@every_kind
+def test_a_tree_node_is_told_by_parent_and_children(layout: str) -> None:
+    scene = Scene(layout)
+    root, left = scene.at(1, 3), scene.at(2, 3)
+    scene.write(1, 3, 1, 0, left)
+    scene.write(2, 3, root, 0, 0)
+    assert (scene.only(1).kind, scene.only(1).text) == (RB_LINKED, "rb_node, the root")
+    word = scene.only(2)
+    assert (word.kind, word.size) == (RB_LINKED, 3 * scene.word)
+    assert word.target is not None
+    assert word.target.object == scene.at(1)
+
+
+def test_a_parent_that_has_other_children_is_a_pointer() -> None:
+    scene = Scene()
+    scene.write(2, 3, scene.at(1, 3))
+    assert scene.only(2).kind == POINTER
+
+
+def test_a_child_that_has_another_parent_makes_no_tree() -> None:
+    scene = Scene()
+    scene.write(1, 3, 1, 0, scene.at(2, 3))
+    scene.write(2, 3, scene.at(3, 3))
+    assert {word.kind for word in scene.explain(1).values()} == {NUMBER, POINTER}
+
+
+def test_a_node_that_is_its_own_parent_is_perhaps_a_cleared_one() -> None:
+    scene = Scene()
+    scene.write(1, 3, scene.at(1, 3))
+    assert (scene.only().kind, scene.only().text[-1]) == (RB_CLEAR, "?")
+
+
+# single words -----------------------------------------------------------------------------
+
+
+@every_kind
+def test_a_pointer_is_told_with_its_target(layout: str) -> None:
+    scene = Scene(layout)
+    Landscape(scene.heap)
+    function = scene.heap.function("slabtest_release")
+    scene.write(1, 0, scene.at(2, 1), scene.at(4), function, scene.at(1, 2))
+    found = scene.explain()
+    freed = f"slab_test {scene.at(4):x}, free"
+    assert {number: (word.kind, word.text) for number, word in found.items()} == {
+        0: (POINTER, f"slab_test {scene.at(2):x}+{scene.word:#x}, allocated"),
+        1: (POINTER, freed),
+        2: (POINTER, "slabtest_release"),
+        3: (OWN, f"this object+{2 * scene.word:#x}"),
+    }
+
+
+@every_kind
+def test_a_pointer_to_nothing_stays_unsaid(layout: str) -> None:
+    scene = Scene(layout)
+    scene.write(1, 0, 0xB7654321 if scene.word == 4 else 0x7FFF12345678)
+    assert scene.explain() == {}
+
+
+@every_kind
+@pytest.mark.parametrize("byte", [0x6B, 0x5A, 0xCC, 0xBB])
+def test_poison_is_no_text_and_no_pointer(layout: str, byte: int) -> None:
+    scene = Scene(layout)
+    scene.heap.image.write(scene.at(1), bytes([byte]) * 4 * scene.word)
+    found = scene.explain()
+    assert [word.kind for word in found.values()] == [POISON] * 4
+    assert found[0].text.startswith(f"poison {byte:02x}: ")
+
+
+def test_the_last_word_of_freed_poison_ends_otherwise() -> None:
+    scene = Scene(size=64)
+    scene.heap.image.write(scene.at(1), b"\x6b" * 63 + b"\xa5")
+    assert scene.explain()[7].text == "poison 6b: freed, its end"
+
+
+@every_kind
+def test_errors_and_numbers_are_told_apart(layout: str) -> None:
+    scene = Scene(layout)
+    scene.write(1, 0, -2, -4095, -4096, -1, 4711)
+    found = {number: (word.kind, word.text) for number, word in scene.explain().items()}
+    assert found == {
+        0: (ERROR, "error -2 (ENOENT)"),
+        1: (ERROR, "error -4095"),
+        2: (NUMBER, "-4096"),
+        3: (NUMBER, "-1"),
+        4: (NUMBER, "4711"),
+    }
+
+
+@pytest.mark.parametrize(("layout", "text"), [("6.1", "7, -3"), ("6.1-s390x", "7, -3")])
+def test_two_small_numbers_in_a_word_are_in_memorys_order(layout: str, text: str) -> None:
+    scene = Scene(layout)
+    image = scene.heap.image
+    image.put(scene.at(1), 4, 7)
+    image.put(scene.at(1) + 4, 4, -3)
+    assert scene.only().text == text
+
+
+@every_kind
+def test_a_number_near_jiffies_is_perhaps_a_time(layout: str) -> None:
+    scene = Scene(layout)
+    jiffies = 0x12345678
+    image = scene.heap.image
+    image.symbols["jiffies"] = image.symbols["slab_mutex"] + 0x40
+    image.pointer(image.symbols["jiffies"], jiffies)
+    scene.write(1, 0, jiffies - 250, 17)
+    assert scene.explain()[0][2:4] == (JIFFIES, "perhaps jiffies-250")
+    assert scene.explain()[1].kind == NUMBER
+
+
+TEXTS: List[Tuple[int, bytes, Tuple[int, str]]] = [
+    (0, b"KCAJ", (4, '"KCAJ"')),
+    (8, b"a name across words", (19, '"a name across words"')),
+    (5, b"unaligned, but long", (19, '"unaligned, but long"')),
+    (80, b"tail", (4, '"tail"')),
+]
+
+
+@pytest.mark.parametrize(("offset", "data", "wanted"), TEXTS)
+@every_kind
+def test_text_is_told_across_words(
+    layout: str, offset: int, data: bytes, wanted: Tuple[int, str]
+) -> None:
+    scene = Scene(layout)
+    scene.heap.image.write(scene.slab.object(1) + offset, data)
+    word = scene.only()
+    assert (word.kind, word.offset, word.size, word.text) == (TEXT, offset, *wanted)
+
+
+def test_text_that_starts_anywhere_and_is_short_is_chance() -> None:
+    scene = Scene()
+    scene.heap.image.write(scene.slab.object(1) + 5, b"\xff1,0*\xff")
+    assert scene.explain() == {}
+
+
+@pytest.mark.parametrize("layout", ["6.1", "6.1-s390x"])
+def test_the_bytes_behind_the_last_whole_word_are_told_too(layout: str) -> None:
+    scene = Scene(layout)
+    scene.heap.image.put(scene.slab.object(1) + 80, 4, 513)
+    word = scene.only()
+    assert (word.kind, word.text, word.offset, word.size) == (NUMBER, "513", 80, 4)
