@@ -99,11 +99,17 @@ class OwnerTags:
 
     def _number(self, memcg: int) -> Optional[int]:
         reader = self._reader
-        try:
-            at = memcg + self._offset("mem_cgroup", "id") + self._offset("mem_cgroup_id", "id")
-            return read_number(reader, at, reader.size("mem_cgroup_id", "id") or 4)
-        except (MissingMember, ReadError):
-            return None
+        # (seen in v7.3: private)
+        for struct in ("mem_cgroup_private_id", "mem_cgroup_id"):
+            inner = reader.offset(struct, "id")
+            if inner is None:
+                continue
+            try:
+                at = memcg + self._offset("mem_cgroup", "id") + inner
+                return read_number(reader, at, reader.size(struct, "id") or 4)
+            except (MissingMember, ReadError):
+                return None
+        return None
 
     def _path(self, cgroup: int) -> Optional[bytes]:
         """The names of the cgroup's kernfs nodes, joined as in /proc/PID/cgroup."""

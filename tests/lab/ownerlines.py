@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command `ownerlines CACHE...` in crash: JSON lines of who allocated and freed its objects.
 
-One record an object (type track) and one a group (type group), for tests to judge. Started by
+One record an object (type track), a group (group), a memcg (memcg), for tests. Started by
 `extend` it registers itself; typed, it has arguments.
 """
 
@@ -77,15 +77,34 @@ def _records(slub: Slub, address: int) -> List[Record]:
                 "problems": report.problems,
             }
         )
+    for charged in report.memcgs:
+        found.append(
+            {
+                "type": "memcg",
+                "address": f"{charged.memcg.address:x}",
+                "number": charged.memcg.number,
+                "path": (charged.memcg.path or b"?").decode("ascii"),
+                "objects": [f"{one:x}" for one in charged.objects],
+                "problems": report.problems,
+            }
+        )
     return found
+
+
+def _addresses(slub: Slub, argument: str) -> List[int]:
+    """The caches of a name, or the one at an address (hex)."""
+    named = [cache for cache in slub.listed_caches().caches if cache.name == argument.encode()]
+    return [cache.address for cache in named] or [int(argument, 16)]
 
 
 if __name__ == "__main__":
     crash = import_module("crash")
     if len(sys.argv) > 1:
+        slub = session(crash)
         for argument in sys.argv[1:]:
-            for record in _records(session(crash), int(argument, 16)):
-                print(json.dumps(record))
+            for address in _addresses(slub, argument):
+                for record in _records(slub, address):
+                    print(json.dumps(record))
         sys.stdout.flush()
     else:
         crash.register_epython_prog("ownerlines", "who allocated objects, for a test", "", "")
