@@ -33,8 +33,8 @@ _FUNCTION_BOUND = 1 << 16
 _ALLOCATOR = re.compile(
     r"_*(kmem_cache_z?alloc|kv?[mzc]alloc|kv?realloc|slab_alloc|slab_post_alloc_hook|slub_alloc"
     r"|kfence_alloc|kfence_guarded_alloc|set_track|alloc_debug_processing|new_slab"
-    r"|allocate_slab|stack_(trace|depot)_save|kasan_save_stack)"
-    r"(_(array|bulk|cache|from_sheaf|hook|large|lru|node|nolock|noprof|order|prepare|prof"
+    r"|allocate_slab|pcs_replace_empty_main|refill_objects|stack_(trace|depot)_save|kasan_save_stack)"
+    r"(_(align|array|bulk|cache|flags|from_sheaf|hook|large|lru|node|nolock|noprof|order|prepare|prof"
     r"|track_caller|trace|update))*(\.\w+)*\Z"
 )
 _PLAIN_NAME = re.compile(rb"[A-Za-z0-9_.:+-]+\Z")
@@ -123,6 +123,9 @@ def owners(
             continue
         length = cache.object_size if slab.length is None else slab.length
         entries = extensions.of(slab.slab, len(slab.states), problems)
+        if not entries and not tracks.noted(slab):
+            allocated += slab.count(ALLOCATED)
+            continue
         memory = tracks.memory(slab)
         for index, state in enumerate(slab.states):
             if state != ALLOCATED:
@@ -169,9 +172,13 @@ class _TracksOf:
         self._tracks = TrackReader(slub, cache)
         self._kfence = {found.address: found for found in slub.kfence().of(cache.address)}
 
+    def noted(self, slab: SlabObjects) -> bool:
+        """Whether its objects may have tracks at all."""
+        return self._tracks.missing is None or slab.slab.place == PLACE
+
     def memory(self, slab: SlabObjects) -> Optional[bytes]:
         """The slab's bytes, if objects keep tracks behind them and it can be read whole."""
-        if self._tracks.missing is not None or slab.slab.place == PLACE:
+        if slab.slab.place == PLACE or not self.noted(slab):
             return None
         if slab.memory is not None:
             return slab.memory
