@@ -97,7 +97,7 @@ def _show(call: Call, diagnosis: Diagnosis) -> None:
         size=cache.size,
         slabs=len(diagnosis.slabs),
         objects=sum(len(decoded.states) for decoded in diagnosis.slabs),
-        allocated=case.total,
+        allocated=diagnosis.allocated,
         unknown=diagnosis.unknown,
     )
     if call.json:
@@ -133,7 +133,7 @@ def _text(call: Call, diagnosis: Diagnosis) -> None:
         cache_line(
             cache.address,
             cache.object_size,
-            counted(case.total, diagnosis.unknown),
+            counted(diagnosis.allocated, diagnosis.unknown),
             sum(len(decoded.states) for decoded in diagnosis.slabs),
             len(diagnosis.slabs),
             call.slub.reader.page_size << cache.order,

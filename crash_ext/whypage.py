@@ -73,7 +73,7 @@ def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
     holding = [slab for slab in item.slabs if slab.count(ALLOCATED) or slab.count(UNKNOWN)]
     facts = [
         ("state", item.state.kind),
-        ("allocated objects", str(item.case.total)),
+        ("allocated objects", str(item.allocated)),
         ("slabs", str(len(item.slabs))),
         ("object size", f"{cache.object_size} bytes"),
         *(

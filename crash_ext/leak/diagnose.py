@@ -46,6 +46,8 @@ class Diagnosis(NamedTuple):
     state: State
     slabs: List[SlabObjects]
     """Without their memory."""
+    allocated: int
+    """Allocated objects of the cache."""
     log: LogEvidence
     """What the kernel log says of it."""
     unknown: int
@@ -129,7 +131,7 @@ class Diagnoser:
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
             case.emptied = state.kind == LEFTOVER and not case.total and not unknown
-        return Diagnosis(case, state, slabs, log, unknown, [], [], [], problems)
+        return Diagnosis(case, state, slabs, len(addresses), log, unknown, [], [], [], problems)
 
     def _slabs(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         return [

@@ -35,11 +35,14 @@ SCENARIOS = {
     "causes": Setup(("causes",), arguments=_LONG_LOG, seeded=True),
     "whys": Setup(("causes",), arguments=f"slub_debug=FZPU,slab_* {_LONG_LOG}", seeded=True),
     "kfence": Setup(("leak",), arguments="kfence.sample_interval=1"),
-    "hashed": Setup(("leak+sizes+full+merge",), arguments=_LONG_LOG, seeded=True),
+    "hashed": Setup(
+        ("leak+sizes+full+merge+numa",), memory=512, nodes=2, arguments=_LONG_LOG, seeded=True
+    ),
     "all": Setup(("leak+sizes+ctor+rcu+full+twins",), arguments=_LONG_LOG),
 }
 """all: several in one boot, for tests that want many kinds of caches side by side.
 causes: a leftover for each cause that slabwhy knows; whys: the same with slub_debug.
+hashed: with pointers in the log as a kernel in use shows them.
 reload: leak, with the module unloaded and loaded again between leftover and live cache.
 What each leaves behind is in module/slabtest.c, build_NAME.
 """

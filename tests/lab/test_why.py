@@ -81,3 +81,16 @@ def test_every_pointer_to_an_object_is_found_and_no_lost_object_has_one(kernel: 
         for row in dump.truth["objects"][name]["live"]["live"]
     ]
     assert {len(found[address]) for address in linked} == {2}, "their two neighbours on the list"
+
+
+@pytest.mark.parametrize("kernel", ["5.10", "6.1"])
+def test_objects_of_a_leftover_that_was_merged_into_are_told_from_its_new_users(
+    kernel: str,
+) -> None:
+    """Up to v6.11 it has a reference again: only the log's addresses tell them apart."""
+    rows = told(kernel, "merge")
+    (cache,) = [row for row in rows if row["type"] == "cache"]
+    assert (cache["name"], cache["state"]) == ("slab_merge", "live")
+    (finding,) = [row for row in rows if row["type"] == "finding"]
+    assert finding["cause"] == "never linked"
+    assert set(finding["objects"]) == leaked(kernel, "merge", "slab_merge")
