@@ -20,8 +20,8 @@ from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.ownertags import AllocationTag, Memcg, OwnerTags
 from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks
 
-TaskOf = Callable[[int], Optional[str]]
-"""PID -> the name of its task, None where it is gone."""
+TaskOf = Callable[[int, Optional[float]], Optional[str]]
+"""(PID, seconds or None) -> the name of the task that has had it for so long; None: it is gone."""
 
 _PROBLEMS = 20
 """So many are told one by one."""
@@ -57,8 +57,7 @@ class Group(NamedTuple):
     pids: List[int]
     """Of the tasks that allocated them, each once, in order of age."""
     tasks: Optional[Dict[int, str]]
-    """PID -> its task's name, of those that are alive (a number may have been used again).
-    None: nobody has looked."""
+    """PID -> its task's name, of those that are alive. None: nobody has looked."""
 
 
 class TagGroup(NamedTuple):
@@ -247,7 +246,11 @@ def _group(reader: Reader, found: List[_Found], task_of: Optional[TaskOf]) -> Gr
     found = sorted(found, key=lambda one: _by_age(one.track))
     oldest, newest = found[0].track, found[-1].track
     pids = list(dict.fromkeys(one.track.pid for one in found))
-    named = {pid: task_of(pid) for pid in pids} if task_of is not None else None
+    named = None
+    if task_of is not None:
+        # A task has to be older than the oldest object that it is said to have allocated.
+        first = {one.track.pid: one.track.seconds for one in reversed(found)}
+        named = {pid: task_of(pid, first[pid]) for pid in pids}
     return Group(
         objects=[one.address for one in found],
         bytes=sum(one.length for one in found),
