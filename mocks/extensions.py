@@ -16,7 +16,6 @@ from mocks.structs import parse
 _STRUCTS = {
     "obj_cgroup": "refcnt:2p memcg:p nr_charged_bytes:4",
     "cgroup_subsys_state": "cgroup:p ss:p",
-    "mem_cgroup_id": "id:4 ref:4",
     "mem_cgroup": "css:2p id:8",
     "cgroup": "self:2p flags:p kn:p",
     "codetag": "flags:4 lineno:4 modname:p function:p filename:p",
@@ -53,6 +52,8 @@ class ObjectExtensions:
         self._codetags = codetags and profiling
         structs = dict(_STRUCTS)
         # (seen in v7.3)
+        self._id = "mem_cgroup_private_id" if self._one_word else "mem_cgroup_id"
+        structs[self._id] = "id:4 ref:4"
         structs["kernfs_node"] = _KERNFS.format(parent="__parent" if self._one_word else "parent")
         if self._one_word:
             parts = ["_objcg@0:p"] if memcg else []
@@ -67,6 +68,7 @@ class ObjectExtensions:
         for name, text in structs.items():
             self._image.structs[name] = parse(text, self._image.word)
         self._root = self._kernfs(b"", 0)
+        self.subsystem = self._annex.variable("memory_cgrp_subsys", 64)
 
     def tag(self, file: bytes, line: int, function: bytes, module: Optional[bytes] = None) -> int:
         """The struct codetag * of a line that allocates."""
@@ -89,8 +91,8 @@ class ObjectExtensions:
             node = self._kernfs(name, node) if name else node
         cgroup, memcg, objcg = self._new("cgroup"), self._new("mem_cgroup"), self._new("obj_cgroup")
         self._set("cgroup", cgroup, kn=node)
-        self._set("cgroup_subsys_state", memcg, cgroup=cgroup)
-        self._set("mem_cgroup_id", memcg + self._offset("mem_cgroup", "id"), id=number)
+        self._set("cgroup_subsys_state", memcg, cgroup=cgroup, ss=self.subsystem)
+        self._set(self._id, memcg + self._offset("mem_cgroup", "id"), id=number)
         self._set("obj_cgroup", objcg, memcg=memcg)
         return objcg
 

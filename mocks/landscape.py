@@ -38,7 +38,8 @@ FORMS["module_core"]["module"] += " num_symtab:4 strtab:p"
 _STRUCTS = {
     "elf64_sym": "st_name:4 st_info:1 st_other:1 st_shndx:2 st_value:8 st_size:8",
     "elf32_sym": "st_name:4 st_value:4 st_size:4 st_info:1 st_other:1 st_shndx:2",
-    "task_struct": "flags:p stack:p tasks:2p pid:4 comm:16 signal:p thread_node:2p stack_vm_area:p",
+    "task_struct": "flags:p stack:p tasks:2p pid:4 comm:16 signal:p thread_node:2p stack_vm_area:p"
+    " start_time:8",
     "signal_struct": "sigcnt:4 thread_head:2p",
     "vm_struct": "next:p addr:p size:p flags:p pages:p nr_pages:4 phys_addr:8 caller:p",
     "vmap_area": "va_start:p va_end:p rb_node:3p list:2p vm:p",
@@ -149,6 +150,10 @@ class Landscape:
         return base
 
     # tasks ----------------------------------------------------------------------------
+
+    def begin(self, task: int, nanoseconds: int) -> None:
+        """Notes when a task began, in ns since the boot."""
+        self._set("task_struct", task, start_time=nanoseconds)
 
     def task(self, pid: int, comm: bytes, stack: int, at: int = 0, leader: int = 0) -> int:
         """A task: its struct task_struct *. leader: of which it is a thread."""

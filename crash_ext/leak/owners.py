@@ -20,8 +20,8 @@ from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.ownertags import AllocationTag, Memcg, OwnerTags
 from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks
 
-TaskOf = Callable[[int], Optional[str]]
-"""PID -> the name of its task, None where it is gone."""
+TaskOf = Callable[[int, Optional[float]], Optional[str]]
+"""(PID, seconds or None) -> the name of the task that has had it for so long; None: it is gone."""
 
 _PROBLEMS = 20
 """So many are told one by one."""
@@ -33,8 +33,8 @@ _FUNCTION_BOUND = 1 << 16
 _ALLOCATOR = re.compile(
     r"_*(kmem_cache_z?alloc|kv?[mzc]alloc|kv?realloc|slab_alloc|slab_post_alloc_hook|slub_alloc"
     r"|kfence_alloc|kfence_guarded_alloc|set_track|alloc_debug_processing|new_slab"
-    r"|allocate_slab|stack_(trace|depot)_save|kasan_save_stack)"
-    r"(_(array|bulk|cache|from_sheaf|hook|large|lru|node|nolock|noprof|order|prepare|prof"
+    r"|allocate_slab|pcs_replace_empty_main|refill_objects|stack_(trace|depot)_save|kasan_save_stack)"
+    r"(_(align|array|bulk|cache|flags|from_sheaf|hook|large|lru|node|nolock|noprof|order|prepare|prof"
     r"|track_caller|trace|update))*(\.\w+)*\Z"
 )
 _PLAIN_NAME = re.compile(rb"[A-Za-z0-9_.:+-]+\Z")
@@ -57,8 +57,7 @@ class Group(NamedTuple):
     pids: List[int]
     """Of the tasks that allocated them, each once, in order of age."""
     tasks: Optional[Dict[int, str]]
-    """PID -> its task's name, of those that are alive (a number may have been used again).
-    None: nobody has looked."""
+    """PID -> its task's name, of those that are alive. None: nobody has looked."""
 
 
 class TagGroup(NamedTuple):
@@ -123,6 +122,9 @@ def owners(
             continue
         length = cache.object_size if slab.length is None else slab.length
         entries = extensions.of(slab.slab, len(slab.states), problems)
+        if not entries and not tracks.noted(slab):
+            allocated += slab.count(ALLOCATED)
+            continue
         memory = tracks.memory(slab)
         for index, state in enumerate(slab.states):
             if state != ALLOCATED:
@@ -169,9 +171,13 @@ class _TracksOf:
         self._tracks = TrackReader(slub, cache)
         self._kfence = {found.address: found for found in slub.kfence().of(cache.address)}
 
+    def noted(self, slab: SlabObjects) -> bool:
+        """Whether its objects may have tracks at all."""
+        return self._tracks.missing is None or slab.slab.place == PLACE
+
     def memory(self, slab: SlabObjects) -> Optional[bytes]:
         """The slab's bytes, if objects keep tracks behind them and it can be read whole."""
-        if self._tracks.missing is not None or slab.slab.place == PLACE:
+        if slab.slab.place == PLACE or not self.noted(slab):
             return None
         if slab.memory is not None:
             return slab.memory
@@ -240,7 +246,11 @@ def _group(reader: Reader, found: List[_Found], task_of: Optional[TaskOf]) -> Gr
     found = sorted(found, key=lambda one: _by_age(one.track))
     oldest, newest = found[0].track, found[-1].track
     pids = list(dict.fromkeys(one.track.pid for one in found))
-    named = {pid: task_of(pid) for pid in pids} if task_of is not None else None
+    named = None
+    if task_of is not None:
+        # A task has to be older than the oldest object that it is said to have allocated.
+        first = {one.track.pid: one.track.seconds for one in reversed(found)}
+        named = {pid: task_of(pid, first[pid]) for pid in pids}
     return Group(
         objects=[one.address for one in found],
         bytes=sum(one.length for one in found),

@@ -8,11 +8,16 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Set
 
 from crash_ext.leak.place import text_of
 from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.clock import Clock
 from crash_ext.slub.members import MissingMember, Struct
-from crash_ext.slub.memory import read_word, walk_both_ways, walk_list
+from crash_ext.slub.memory import read_number, read_word, walk_both_ways, walk_list
 
 _TASKS = 1 << 20
 _LARGEST_STACK = 1 << 20
+_NANOSECONDS = 8
+"""Bytes of start_time: u64 (seen in v5.10), a struct timespec of 16 bytes in v3.10."""
+_TOLERANCE = 2.0
+"""Seconds that the clocks of tasks and of allocations may be apart."""
 _ENOUGH = 16
 """Stacks from whose alignment their size may be told."""
 
@@ -26,6 +31,8 @@ class Task(NamedTuple):
     comm: bytes
     stack: int
     """Lowest address of its kernel stack."""
+    start: Optional[int]
+    """When it began, ns since the boot; None where the kernel notes it in another form."""
 
 
 class Tasks:
@@ -33,7 +40,8 @@ class Tasks:
 
     def __init__(self, reader: Reader) -> None:
         self.by_stack: Dict[int, Task] = {}
-        self._names: Optional[Dict[int, str]] = None
+        self._by_pid: Optional[Dict[int, Task]] = None
+        self._clock = Clock(reader)
         self.stack_size = 0
         """Bytes; 0 where it can't be told: then no address is in a stack."""
         try:
@@ -46,11 +54,22 @@ class Tasks:
         self._order = sorted(self.by_stack)
         self.stack_size = _stack_size(reader, forms, list(self.by_stack.values()))
 
-    def name_of(self, pid: int) -> Optional[str]:
-        """The name of the task that has this PID now; None where it is gone."""
-        if self._names is None:
-            self._names = {task.pid: text_of(task.comm) for task in self.by_stack.values()}
-        return self._names.get(pid)
+    def name_of(self, pid: int, ago: Optional[float] = None) -> Optional[str]:
+        """The name of the task that has this PID now; None where it is gone.
+
+        ago: seconds; None, too, where the task began later than that: then the number has
+        been used again, and another task had it.
+        """
+        if self._by_pid is None:
+            self._by_pid = {task.pid: task for task in self.by_stack.values()}
+        task = self._by_pid.get(pid)
+        if task is None:
+            return None
+        if ago is not None and task.start is not None:
+            began = self._clock.seconds_since(task.start)
+            if began is not None and began + _TOLERANCE < ago:
+                return None
+        return text_of(task.comm)
 
     def at(self, address: int) -> Optional[Task]:
         """The task whose stack an address lies in."""
@@ -70,7 +89,7 @@ class _Forms:
             reader,
             "task_struct",
             ("tasks", "pid", "comm", "stack"),
-            ("thread_node", "thread_group", "signal", "stack_vm_area"),
+            ("thread_node", "thread_group", "signal", "stack_vm_area", "start_time"),
         )
         # task_struct.thread_node on signal_struct.thread_head (seen in v4.4), beside
         # thread_group, which later went (not in v7.3 any more).
@@ -122,7 +141,16 @@ def _read(reader: Reader, struct: Struct, address: int) -> Optional[Task]:
         return None
     pid = int.from_bytes(words["pid"], reader.byteorder, signed=True)
     stack = int.from_bytes(words["stack"], reader.byteorder)
-    return Task(address, pid, words["comm"].split(b"\0")[0], stack)
+    return Task(address, pid, words["comm"].split(b"\0")[0], stack, _start(reader, struct, address))
+
+
+def _start(reader: Reader, struct: Struct, task: int) -> Optional[int]:
+    if "start_time" not in struct or struct.size("start_time") != _NANOSECONDS:
+        return None
+    try:
+        return read_number(reader, task + struct.offset("start_time"), _NANOSECONDS)
+    except ReadError:
+        return None
 
 
 def _stack_size(reader: Reader, forms: _Forms, tasks: List[Task]) -> int:

@@ -41,6 +41,11 @@ class Clock:
         """So many jiffies in seconds, None where HZ isn't known."""
         return None if jiffies is None or not self.hz else jiffies / self.hz
 
+    def seconds_since(self, nanoseconds: int) -> Optional[float]:
+        """Seconds from a moment in ns since the boot to now; None where HZ isn't known."""
+        uptime = self.seconds(self._uptime())
+        return None if uptime is None else uptime - nanoseconds / _NANOSECONDS
+
     def age_of_nanoseconds(self, since_boot: int) -> Optional[int]:
         """Jiffies from a moment of local_clock() to now; None as age().
 

@@ -86,24 +86,30 @@ class OwnerTags:
             address = read_word(reader, objcg + self._offset("obj_cgroup", "memcg"))
             if not address:
                 return None
-            # It is the last question: a memcg that can't be read isn't one.
-            cgroup = read_word(reader, address + self._cgroup_offset())
+            css = address + self._offset("mem_cgroup", "css")
+            cgroup = read_word(reader, css + self._offset("cgroup_subsys_state", "cgroup"))
+            subsystem = read_word(reader, css + self._offset("cgroup_subsys_state", "ss"))
         except (MissingMember, ReadError) as error:
             problems.append(f"obj_cgroup {objcg:x}: {error}")
             return None
+        if subsystem != reader.symbol("memory_cgrp_subsys"):
+            problems.append(f"obj_cgroup {objcg:x}: {address:x} is no struct mem_cgroup")
+            return None
         return Memcg(address, self._number(address), self._path(cgroup))
-
-    def _cgroup_offset(self) -> int:
-        css = self._offset("mem_cgroup", "css")
-        return css + self._offset("cgroup_subsys_state", "cgroup")
 
     def _number(self, memcg: int) -> Optional[int]:
         reader = self._reader
-        try:
-            at = memcg + self._offset("mem_cgroup", "id") + self._offset("mem_cgroup_id", "id")
-            return read_number(reader, at, reader.size("mem_cgroup_id", "id") or 4)
-        except (MissingMember, ReadError):
-            return None
+        # (seen in v7.3: private)
+        for struct in ("mem_cgroup_private_id", "mem_cgroup_id"):
+            inner = reader.offset(struct, "id")
+            if inner is None:
+                continue
+            try:
+                at = memcg + self._offset("mem_cgroup", "id") + inner
+                return read_number(reader, at, reader.size(struct, "id") or 4)
+            except (MissingMember, ReadError):
+                return None
+        return None
 
     def _path(self, cgroup: int) -> Optional[bytes]:
         """The names of the cgroup's kernfs nodes, joined as in /proc/PID/cgroup."""

@@ -8,6 +8,7 @@ from typing import Dict, List, Optional, Tuple
 import pytest
 
 from crash_ext.leak.owners import OwnerReport, advise, owners
+from crash_ext.leak.tasks import Tasks
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache as Decoded
 from crash_ext.slub.objects import for_each_decoded_slab
@@ -15,6 +16,7 @@ from mocks.extensions import Kept, ObjectExtensions
 from mocks.heap import Heap
 from mocks.history import HZ, History
 from mocks.kfence import KfencePool
+from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
 from mocks.model import Slab
 from tests.unit.asked import slub
@@ -42,7 +44,7 @@ def _owners(heap: Heap, tasks: Optional[Dict[int, str]] = None) -> OwnerReport:
     problems: List[str] = []
     slabs = list(for_each_decoded_slab(found, cache, problems))
     assert problems == []
-    return owners(found, cache, slabs, None if tasks is None else tasks.get)
+    return owners(found, cache, slabs, None if tasks is None else lambda pid, _: tasks.get(pid))
 
 
 def _built(name: str, *, red_zone: bool = False) -> Tuple[Heap, Slab, History]:
@@ -78,6 +80,24 @@ def test_objects_of_one_stack_are_one_group_and_the_oldest_comes_first(
     assert (second.pids, second.tasks) == ([82, 85, 80], {})
 
 
+@pytest.mark.parametrize(("seconds", "named"), [(500, True), (301, True), (200, False)])
+def test_a_task_that_began_after_the_allocation_is_not_its(seconds: int, named: bool) -> None:
+    """Its number has been used again; the oldest object of a PID decides."""
+    heap, slab, history = _built("6.12")
+    land = Landscape(heap)
+    task = land.task(80, b"later", heap.image.page_offset + (1 << 20))
+    uptime = history.clock.uptime // HZ
+    land.begin(task, (uptime - seconds) * 10**9)
+    stack = [heap.function("slabtest_get")]
+    for index, ago in ((0, 10), (1, 300), (2, 20)):
+        history.track(slab, index, stack, ago=ago * HZ, pid=80)
+    found, cache = _asked(heap)
+    slabs = for_each_decoded_slab(found, cache, [])
+    report = owners(found, cache, slabs, Tasks(found.reader).name_of)
+    group = next(one for one in report.groups if slab.object(0) in one.objects)
+    assert group.tasks == ({80: "later"} if named else {})
+
+
 @pytest.mark.parametrize(
     ("name", "skipped"),
     [
@@ -86,7 +106,11 @@ def test_objects_of_one_stack_are_one_group_and_the_oldest_comes_first(
         ("__kvmalloc_node_noprof", True),
         ("kmem_cache_alloc_lru", True),
         ("__slab_alloc.isra.0", True),
+        ("__kmalloc_flags_noprof", True),
+        ("krealloc_node_align_noprof", True),
+        ("_kzalloc_noprof.constprop.0", True),
         ("kmalloc_reserve", False),
+        ("kmalloc_size_roundup", False),
         ("kstrdup", False),
         ("kmem_cache_alloc_of_a_module", False),
     ],
@@ -286,6 +310,18 @@ def test_a_vector_that_is_not_in_the_dump_is_said(name: str) -> None:
     assert report.memcgs == []
     assert len(report.problems) == 1
     assert report.problems[0].startswith(f"slab {slab.page:x}: object extensions: cannot read")
+
+
+@pytest.mark.parametrize("name", WITH_EXTENSIONS)
+def test_what_is_of_no_memory_controller_is_no_memcg(name: str) -> None:
+    heap, slab, extensions = _extended(name)
+    objcg = extensions.memcg(b"/x", 1)
+    extensions.put(slab, {0: Kept(objcg), 1: Kept(objcg)})
+    memcg = extensions.memcg_of(objcg)
+    heap.image.pointer(memcg + heap.image.word, extensions.subsystem + 8)
+    report = _owners(heap)
+    assert report.memcgs == []
+    assert report.problems == [f"obj_cgroup {objcg:x}: {memcg:x} is no struct mem_cgroup"]
 
 
 def test_a_cgroup_that_is_its_own_parent_has_no_path() -> None:
