@@ -49,6 +49,9 @@ struct jump_state {
 };
 
 static struct sigaction python_sigint;
+/* Python's own part of it, and how often it has come: a program may swallow the exception. */
+static void (*python_handler)(int);
+static volatile sig_atomic_t interrupts;
 /* The innermost running program's. */
 static const struct sigint_shift *shift_on_duty;
 
@@ -311,6 +314,8 @@ bool guarded_command(void (*work)(void *), void *arg, FILE *output, bool *interr
 	notice_interrupt(interrupted);
 	if (gdb_interrupts != gdb_interrupts_before)
 		*interrupted = true;
+	if (*interrupted)
+		interrupts++;
 	pc->sigint_cnt = 0;
 	if (scroll)
 		pc->flags |= SCROLL;
@@ -327,6 +332,17 @@ bool guarded_command(void (*work)(void *), void *arg, FILE *output, bool *interr
 	return returned;
 }
 
+static void on_interrupt(int signal)
+{
+	interrupts++;
+	python_handler(signal);
+}
+
+int sigint_count(void)
+{
+	return interrupts;
+}
+
 bool sigint_learn(void)
 {
 	PyObject *signals = PyImport_ImportModule("signal");
@@ -338,6 +354,8 @@ bool sigint_learn(void)
 		result = PyObject_CallMethod(signals, "signal", "iN", SIGINT,
 			PyObject_GetAttrString(signals, "default_int_handler"));
 	sigaction(SIGINT, &before, &python_sigint);
+	python_handler = python_sigint.sa_handler;
+	python_sigint.sa_handler = on_interrupt;
 	Py_XDECREF(signals);
 	Py_XDECREF(result);
 	return result;

@@ -12,6 +12,7 @@
 #include "pyextend.h"
 
 #include <errno.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -452,6 +453,11 @@ enum outcome program_run(const char *path, int argc, char **argv, char *message)
 	char end_message[MESSAGE_SIZE];
 	struct place place;
 
+	/* What crash itself could not write is no failure of this program. */
+	if (fflush(fp)) {
+		__fpurge(fp);
+		clearerr(fp);
+	}
 	sigint_to_python(&shift);
 	depth++;
 	place_save(&place);

@@ -51,6 +51,8 @@ void sigint_to_python(struct sigint_shift *shift);
 void sigint_to_crash(const struct sigint_shift *shift);
 /* Makes Python's handler known; called once, when the interpreter has started. */
 bool sigint_learn(void);
+/* How often Ctrl-C has come while a program ran, whatever the program made of it. */
+int sigint_count(void);
 
 /* --- console.c ----------------------------------------------------------------------- */
 

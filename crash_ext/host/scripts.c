@@ -165,6 +165,7 @@ static void run_command(void)
 {
 	char message[MESSAGE_SIZE], path[PATH_MAX];
 	const struct script *script = scripts;
+	int interrupts = sigint_count();
 
 	while (script && !command_of(script, pc->curcmd))
 		script = script->next;
@@ -181,15 +182,15 @@ static void run_command(void)
 		break;
 	case PROGRAM_INTERRUPTED:
 		error(INFO, "interrupted\n");
-		/* Else `repeat` would go on for ever: it looks for this, not for our line. */
-		if (pc->curcmd_flags & REPEAT)
-			pc->flags |= _SIGINT_;
 		break;
 	case PROGRAM_DONE:
 	case PROGRAM_EXITED:
 	case PROGRAM_PIPE_CLOSED:
 		break;
 	}
+	/* Else `repeat` would go on for ever: it looks for this, and no program can hide it. */
+	if (pc->curcmd_flags & REPEAT && sigint_count() != interrupts)
+		pc->flags |= _SIGINT_;
 }
 
 static void command_clear(struct command_table_entry *command)

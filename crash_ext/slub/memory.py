@@ -54,10 +54,10 @@ def read_string(reader: Reader, address: int) -> Optional[bytes]:
             return None
         end = piece.find(b"\0")
         if end >= 0:
-            return text + piece[:end]
+            return (text + piece[:end])[:_STRING_BOUND]
         text += piece
         address += size
-    return text
+    return text[:_STRING_BOUND]
 
 
 def walk_list(reader: Reader, head: int, backward: bool = False) -> Walk:

@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
-from .terminal import Terminal
+import time
+from pathlib import Path
+from typing import List, Tuple
+
+import pytest
+
+from tests.lab.session import SLABLEAK
+
+from .terminal import CTRL_C, PROMPT, Terminal
 
 
 def test_a_terminal_is_one_until_it_is_piped(terminal: Terminal) -> None:
@@ -48,3 +56,61 @@ def test_a_pager_that_is_left_early_ends_the_program_silently(terminal: Terminal
     assert "head" in terminal.type("set scroll on")
     assert terminal.type("lines 300000") == "line 0\nline 1\n"
     assert terminal.type("streams") == "out\nerr\n"
+
+
+@pytest.fixture(scope="module")
+def slableak(terminal: Terminal) -> Terminal:
+    """The terminal with the project's own commands."""
+    terminal.type("set scroll off")
+    assert "slableak.py: script loaded\n" in terminal.type(f"extend {SLABLEAK}")
+    return terminal
+
+
+LONG = "slabobjs -f kernfs_node_cache dentry inode_cache vm_area_struct"
+"""Some hundred thousand lines."""
+STOPPED = "slabobjs: interrupted: the output is incomplete"
+
+
+def _stop(terminal: Terminal, line: str, after: float) -> Tuple[str, float]:
+    """What is shown after Ctrl-C, pressed so many seconds after Return; how long it took."""
+    terminal.press(f"{line}\r")
+    time.sleep(after)
+    begun = time.monotonic()
+    terminal.press(CTRL_C)
+    shown = terminal.wait_for(PROMPT)
+    return shown, time.monotonic() - begun
+
+
+def test_ctrl_c_stops_our_commands_at_once_and_the_next_one_works(slableak: Terminal) -> None:
+    whole = slableak.type("slabdup")
+    assert "leftover  slab_test" in whole
+    seconds: List[float] = []
+    for number in range(9):
+        # Sooner or later: while it scans and decodes, while it prints.
+        shown, took = _stop(slableak, LONG, 0.02 + number / 10)
+        assert STOPPED in shown
+        seconds.append(took)
+        assert slableak.type("slabdup") == whole
+    # Not the slowest: the machine does other things, too.
+    assert sorted(seconds)[4] < 0.3, seconds
+
+
+def test_output_up_to_ctrl_c_stays_in_its_file(slableak: Terminal, tmp_path: Path) -> None:
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    slableak.type(f"{LONG} > {whole}")
+    cut = 0
+    for number in range(5):
+        _stop(slableak, f"{LONG} > {part}", 0.1 + number / 5)
+        *lines, last = part.read_text().splitlines(keepends=True)
+        if last == f"{STOPPED}\n":
+            cut += 1
+            assert whole.read_text().startswith("".join(lines))
+    assert cut > 2
+
+
+def test_ctrl_c_ends_the_repetition_of_our_commands(slableak: Terminal) -> None:
+    """In one of them, or in crash's pause between two: then the next one gets to know it."""
+    for pause in (0.1, 0.6, 1.5):
+        shown, _ = _stop(slableak, "repeat -1 slabobjs nosuch", pause)
+        assert shown.count("no cache has this name") < 4
+        assert slableak.type("p 6 * 7").endswith(" = 42\n")
