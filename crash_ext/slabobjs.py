@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.host.settings import redzone_on
+from crash_ext.host.structs import StructError, StructForm, take_quoted
 from crash_ext.host.target import host_module
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
@@ -61,14 +62,25 @@ class _Wanted(NamedTuple):
     """Of each object's contents; None for object_size."""
     slots: bool
     """Where a red zone comes first, its address, too."""
+    struct: Optional[StructForm]
+    """Show contents as this structure."""
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS..."""
+    """slabobjs [-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES|-t STRUCT] NAME|ADDRESS..."""
+    if "-t" in call.options:
+        call.options["-t"] = take_quoted(call.options["-t"], call.arguments)
     if not call.arguments:
         raise UsageError("no cache, slab or object is named")
     if "-q" in call.options and "-j" in call.options:
         raise UsageError("only one of -q and -j")
+    if "-t" in call.options and ("-q" in call.options or "-b" in call.options):
+        raise UsageError("-t: neither with -q nor with -b")
+    try:
+        struct = _struct(call.options.get("-t"))
+    except StructError as error:
+        call.error(str(error))
+        return {"shown": 0}
     wanted = _Wanted(
         quiet="-q" in call.options,
         free="-f" in call.options,
@@ -76,6 +88,7 @@ def main(call: Call) -> Dict[str, object]:
         limit=call.number("-l"),
         bytes=call.number("-b"),
         slots=redzone_on(host_module()),
+        struct=struct,
     )
     shown = 0
     for selection in call.selections():
@@ -86,6 +99,11 @@ def main(call: Call) -> Dict[str, object]:
         for text in call.limits:
             print(text)
     return {"shown": shown}
+
+
+def _struct(expression: Optional[str]) -> Optional[StructForm]:
+    """What -t asks for. Raises StructError."""
+    return None if expression is None else StructForm(host_module(), expression)
 
 
 def _free(decoded: SlabObjects) -> int:
@@ -114,6 +132,7 @@ class _Listing:
         else:
             everything = list(self._slabs(problems))
             self._summary(everything)
+            self._compare_sizes()
             for decoded in self._chosen(everything):
                 self._slab(decoded)
         for problem in problems:
@@ -123,6 +142,12 @@ class _Listing:
             text = f"{where}: {plural(self._left_out, 'object')} left out (-l)"
             self._call.limits.append(text)
         return self._shown
+
+    def _compare_sizes(self) -> None:
+        struct, size = self._wanted.struct, self._cache.object_size
+        if struct is not None and struct.end is not None and struct.end > size:
+            text = f"{struct.what} ends at byte {struct.end}, an object at {size}"
+            self._call.error(f"{text}: what lies behind it is not the object's", self._cache)
 
     def _slabs(self, problems: List[str]) -> Iterator[SlabObjects]:
         """Every slab of the cache, decoded; of a single slab or object only that slab."""
@@ -244,7 +269,8 @@ class _Listing:
             self._call.error(text, self._cache)
         memory = self._memory(decoded, indices)
         length = self._length(decoded)
-        if memory is None or self._call.json or length > self._cache.size - self._cache.red_left:
+        each = self._call.json or self._wanted.struct is not None
+        if memory is None or each or length > self._cache.size - self._cache.red_left:
             for index in indices:
                 self._object(decoded, index, length, memory)
         else:
@@ -315,6 +341,12 @@ class _Listing:
                 data = call.slub.reader.read(address, length)
             except ReadError as error:
                 data, unreadable = None, str(error)
+        struct: Optional[str] = None
+        if self._wanted.struct is not None:
+            try:
+                struct = self._wanted.struct.text(address)
+            except StructError as error:
+                struct, unreadable = "", str(error)
         call.record(
             "object",
             cache=hexadecimal(cache.address),
@@ -325,10 +357,13 @@ class _Listing:
             held_by=decoded.notes.get(index),
             slot=hexadecimal(address - cache.red_left),
             data=None if data is None else data.hex(),
+            **({} if struct is None else {"struct": struct or None}),
         )
         if not call.json:
             print(self._head(decoded, index))
-            if data:
+            if struct:
+                print(struct)
+            elif data and struct is None:
                 print(self._form(len(data)).text(address, data))
         if unreadable:
             call.error(f"object {address:x}: {unreadable}", cache)
@@ -343,8 +378,8 @@ class _Listing:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS...",
-    options="qjfpRn:l:b:",
+    synopsis="[-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES|-t STRUCT] NAME|ADDRESS...",
+    options="qjfpRn:l:b:t:",
     main=main,
     text="""\
   This command lists the allocated objects of slab caches.  For each cache it
@@ -366,6 +401,9 @@ COMMAND = Command(
       -l COUNT  at most COUNT objects of each cache; how many were left out is
                 said.
       -b BYTES  so many bytes of each object; default: the cache's object size.
+      -t STRUCT each object as this structure, as crash's "struct" shows it, instead
+                of its raw contents.  STRUCT is as for "struct": the name, or
+                NAME.member,member for some members; "struct NAME" in quotes.
       -p        walk the lists only, without the scan over all page structures:
                 full slabs that no list holds are not shown.
       -R        scan the page structures anew (they are scanned once a session).
