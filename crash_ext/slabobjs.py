@@ -67,7 +67,7 @@ class _Wanted(NamedTuple):
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES|-t STRUCT] NAME|ADDRESS..."""
+    """slabobjs [-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS..."""
     if "-t" in call.options:
         call.options["-t"] = take_quoted(call.options["-t"], call.arguments)
     if not call.arguments:
@@ -378,7 +378,7 @@ class _Listing:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES|-t STRUCT] NAME|ADDRESS...",
+    synopsis="[-q|-j] [-fpR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS...",
     options="qjfpRn:l:b:t:",
     main=main,
     text="""\
@@ -401,8 +401,8 @@ COMMAND = Command(
       -l COUNT  at most COUNT objects of each cache; how many were left out is
                 said.
       -b BYTES  so many bytes of each object; default: the cache's object size.
-      -t STRUCT each object as this structure, as crash's "struct" shows it, instead
-                of its raw contents.  STRUCT is as for "struct": the name, or
+      -t TYPE   each object as this structure, as "struct" shows it, instead of its
+                raw contents.  TYPE is as for "struct": the name, or
                 NAME.member,member for some members; "struct NAME" in quotes.
       -p        walk the lists only, without the scan over all page structures:
                 full slabs that no list holds are not shown.

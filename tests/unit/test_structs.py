@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import pytest
 
@@ -15,7 +15,7 @@ from mocks.layouts import LAYOUTS
 from mocks.model import Slab
 from tests.replay import run_command
 
-KNOWN = {"struct": {"foo": ("a", "b", "in.c")}, "union": {"bar": ("x",)}}
+KNOWN: Dict[str, Dict[str, Sequence[str]]] = {"struct": {"foo": ("a", "b", "in.c")}, "union": {"bar": ("x",)}}
 
 
 def crash_struct(line: str) -> str:
