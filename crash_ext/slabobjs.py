@@ -401,8 +401,8 @@ COMMAND = Command(
       -l COUNT  at most COUNT objects of each cache; how many were left out is
                 said.
       -b BYTES  so many bytes of each object; default: the cache's object size.
-      -t TYPE   each object as this structure, as "struct" shows it, instead of its
-                raw contents.  TYPE is as for "struct": the name, or
+      -t TYPE   each object as this structure, as "struct" shows it, instead of
+                its raw contents.  TYPE is as for "struct": the name, or
                 NAME.member,member for some members; "struct NAME" in quotes.
       -p        walk the lists only, without the scan over all page structures:
                 full slabs that no list holds are not shown.

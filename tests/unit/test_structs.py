@@ -15,7 +15,10 @@ from mocks.layouts import LAYOUTS
 from mocks.model import Slab
 from tests.replay import run_command
 
-KNOWN: Dict[str, Dict[str, Sequence[str]]] = {"struct": {"foo": ("a", "b", "in.c")}, "union": {"bar": ("x",)}}
+KNOWN: Dict[str, Dict[str, Sequence[str]]] = {
+    "struct": {"foo": ("a", "b", "in.c")},
+    "union": {"bar": ("x",)},
+}
 
 
 def crash_struct(line: str) -> str:
