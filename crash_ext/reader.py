@@ -10,7 +10,7 @@ Addresses are ints: kernel virtual addresses, untagged, 0 <= address < 2**64.
 from __future__ import annotations
 
 from array import array
-from typing import Iterator, List, Literal, Optional, Protocol, Tuple
+from typing import Iterator, List, Literal, NamedTuple, Optional, Protocol, Tuple
 
 
 class ReadError(Exception):
@@ -87,6 +87,26 @@ class Native(Protocol):
         """
 
 
+class Member(NamedTuple):
+    """A member of a structure, of a nested one too. Offset from the outermost's start, bytes."""
+
+    name: str
+    offset: int
+    size: int
+    type: str
+    """As C has it, without the name: "struct list_head", "char[24]", "struct inode *"."""
+
+    @property
+    def is_pointer(self) -> bool:
+        """Whether it is one pointer: no array of them."""
+        return self.type.endswith("*") or " (*)(" in self.type
+
+    @property
+    def pointed(self) -> str:
+        """The type that it points to; empty for what is no pointer, or one to a function."""
+        return self.type[:-1].strip() if self.type.endswith("*") else ""
+
+
 class Reader(Protocol):
     """A kernel's memory with its symbols and debug information. Read only."""
 
@@ -153,3 +173,13 @@ class Reader(Protocol):
         in seconds in brackets before it. None where there's none. Read anew at each call: a
         live kernel goes on writing.
         """
+
+    def structs_of_size(self, smallest: int, largest: int) -> Optional[List[str]]:
+        """Names (without "struct") of the structures of so many bytes, loaded modules' too.
+
+        Only modules whose debug information crash has read count. None where the host
+        can't tell. Slow: the first call reads all debug information.
+        """
+
+    def members(self, struct: str) -> List[Member]:
+        """Members of a structure and of those in it, by offset. Empty where it's not known."""

@@ -19,6 +19,7 @@ if __name__ == "__main__":
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.grouping import Grouping, show_groups
 from crash_ext.host.settings import redzone_on
+from crash_ext.host.structs import StructError, StructForm, take_quoted
 from crash_ext.host.target import host_module
 from crash_ext.leak.places import Places
 from crash_ext.leak.references import References
@@ -60,6 +61,10 @@ _AHEAD_BYTES = 1 << 23
 """A cache is large, and its summary goes by counters, if its slabs are more than this."""
 
 
+_APART = {"-a": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -a -b"}
+"""Options that contradict each other."""
+
+
 class _Wanted(NamedTuple):
     """What of a cache is to be shown."""
 
@@ -78,20 +83,28 @@ class _Wanted(NamedTuple):
     """Tells groups of like objects, in place of slabs; None where slabs are asked for."""
     references: bool
     """Beneath each object, who points to it."""
+    struct: Optional[StructForm]
+    """Show contents as this structure."""
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS..."""
+    """slabobjs [-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS..."""
+    if "-t" in call.options:
+        call.options["-t"] = take_quoted(call.options["-t"], call.arguments)
     if not call.arguments:
         raise UsageError("no cache, slab or object is named")
     if "-q" in call.options and "-j" in call.options:
         raise UsageError("only one of -q and -j")
-    if "-r" in call.options and ("-q" in call.options or "-g" in call.options):
-        raise UsageError("-r says what it finds beneath each object: not with -q or -g")
-    for others, option in (("-a", "-q"), ("-g", "-q"), ("-g", "-f")):
-        if option in call.options and others in call.options:
-            raise UsageError(f"{others} doesn't go with {option}")
+    for option, others in _APART.items():
+        for other in others.split():
+            if option in call.options and other in call.options:
+                raise UsageError(f"{option} doesn't go with {other}")
     words = Words(Places(call.slub, call.caches, call.lists_only))
+    try:
+        struct = _struct(call.options.get("-t"))
+    except StructError as error:
+        call.error(str(error))
+        return {"shown": 0}
     wanted = _Wanted(
         quiet="-q" in call.options,
         free="-f" in call.options,
@@ -102,6 +115,7 @@ def main(call: Call) -> Dict[str, object]:
         words=words if "-a" in call.options else None,
         groups=words if "-g" in call.options else None,
         references="-r" in call.options,
+        struct=struct,
     )
     listings = [_Listing(call, wanted, selection) for selection in call.selections()]
     if wanted.references and listings:
@@ -152,6 +166,11 @@ class Tally:
         return tally
 
 
+def _struct(expression: Optional[str]) -> Optional[StructForm]:
+    """What -t asks for. Raises StructError."""
+    return None if expression is None else StructForm(host_module(), expression)
+
+
 def _free(decoded: SlabObjects) -> int:
     """As crash counts: what isn't allocated, be it usable yet or not."""
     return decoded.count(FREE) + decoded.count(RCU_PENDING)
@@ -186,6 +205,7 @@ class _Listing:
             # isn't kept: a cache's slabs may be more than fits.
             everything = [decoded._replace(memory=None) for decoded in self._decoded(problems)]
             self._summary(Tally.of(everything))
+            self._compare_sizes()
             chosen = self._chosen(everything)
             if self._wanted.groups is not None:
                 self._groups(chosen, self._wanted.groups)
@@ -201,6 +221,12 @@ class _Listing:
         if self._left_out:
             self._limit(f"{plural(self._left_out, 'object')} left out (-l)")
         return self._shown
+
+    def _compare_sizes(self) -> None:
+        struct, size = self._wanted.struct, self._cache.object_size
+        if struct is not None and struct.end is not None and struct.end > size:
+            text = f"{struct.what} ends at byte {struct.end}, an object at {size}"
+            self._call.error(f"{text}: what lies behind it is not the object's", self._cache)
 
     def ranges(self) -> Iterator[Tuple[int, int]]:
         """(address, bytes) of each object that show() will show."""
@@ -232,12 +258,14 @@ class _Listing:
                 break
         else:
             self._summary(Tally.of(ahead))
+            self._compare_sizes()
             for decoded in self._chosen(ahead):
                 self._slab(decoded)
             return
         counted_problems: List[str] = []
         counted_, here = self._count(counted_problems)
         self._summary(counted_)
+        self._compare_sizes()
         if self._selection.slab:
             self._slab(self._selection.slab.objects)
             problems[:] = counted_problems
@@ -391,6 +419,7 @@ class _Listing:
         length = self._length(decoded)
         wanted = self._wanted
         single = self._call.json or wanted.words is not None or wanted.references
+        single = single or wanted.struct is not None
         if memory is None or single or length > self._cache.size - self._cache.red_left:
             for index in indices:
                 self._object(decoded, index, length, memory)
@@ -502,6 +531,12 @@ class _Listing:
                 if not self._contents.add(address, length, decoded.slab.address):
                     unreadable = str(error)
         words = self._explain(address, data)
+        struct: Optional[str] = None
+        if self._wanted.struct is not None:
+            try:
+                struct = self._wanted.struct.text(address)
+            except StructError as error:
+                struct, unreadable = "", str(error)
         call.record(
             "object",
             cache=hexadecimal(cache.address),
@@ -514,10 +549,13 @@ class _Listing:
             data=None if data is None else data.hex(),
             **({} if words is None else {"words": word_fields(words)}),
             **reference_fields(self.references, cache, address),
+            **({} if struct is None else {"struct": struct or None}),
         )
         if not call.json:
             print(self._head(decoded, index))
-            if data:
+            if struct:
+                print(struct)
+            elif data and struct is None:
                 text = self._form(len(data)).text(address, data)
                 print(text if words is None else annotated(text, notes(words)))
             if self.references is not None:
@@ -547,8 +585,8 @@ class _Listing:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES] NAME|ADDRESS...",
-    options="qjafgprRn:l:b:",
+    synopsis="[-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS...",
+    options="qjafgprRn:l:b:t:",
     main=main,
     text="""\
   This command lists the allocated objects of slab caches.  For each cache it
@@ -578,6 +616,9 @@ COMMAND = Command(
       -l COUNT  at most COUNT objects of each cache; how many were left out is
                 said.
       -b BYTES  so many bytes of each object; default: the cache's object size.
+      -t TYPE   each object as this structure, as "struct" shows it, instead of
+                its raw contents.  TYPE is as for "struct": the name, or
+                NAME.member,member for some members; "struct NAME" in quotes.
       -p        walk the lists only, without the scan over all page structures:
                 full slabs that no list holds are not shown.
       -R        scan the page structures anew (they are scanned once a session).

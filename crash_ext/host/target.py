@@ -12,8 +12,9 @@ from bisect import bisect_right
 from importlib import import_module
 from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
+from crash_ext.host import typeinfo
 from crash_ext.host.native import native_loops
-from crash_ext.reader import Native, ReadError
+from crash_ext.reader import Member, Native, ReadError
 
 _CPUS = 1 << 14
 """No kernel is built for more (CONFIG_NR_CPUS); a damaged nr_cpu_ids may say so."""
@@ -160,6 +161,14 @@ class Target:
             return None
         # Where `log` failed, crash may say so in the text alone.
         return None if not text.strip() or text.startswith("log: ") else text
+
+    def structs_of_size(self, smallest: int, largest: int) -> Optional[List[str]]:
+        """Names of the structures of so many bytes; None where crash can't tell."""
+        return typeinfo.structs_of_size(self._crash, smallest, largest)
+
+    def members(self, struct: str) -> List[Member]:
+        """Members of a structure and of those in it, by offset. Empty where it's not known."""
+        return typeinfo.members(self._crash, struct)
 
     def _word(self) -> int:
         # struct list_head is two pointers in every kernel.
