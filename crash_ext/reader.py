@@ -38,22 +38,22 @@ class Native(Protocol):
 
     def states(
         self,
-        memory: bytes,
-        base: int,
-        head: int,
-        expected: int,
         size: int,
         objects: int,
         shift: int,
         link: int,
         form: int,
         random: int,
+        memory: bytes,
+        base: int,
+        head: int,
+        expected: int,
     ) -> Optional[bytes]:
         """FREE or ALLOCATED of a slab's objects (slub/quick.py). form: 0 plain, 1 by address,
         2 by its swapped address.
         """
 
-    def lines(self, first: int, size: int, chosen: bytes) -> str:
+    def lines(self, size: int, first: int, chosen: bytes) -> str:
         """The chosen objects' addresses (report/addresses.py)."""
 
     def contents(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from itertools import chain, compress
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -57,6 +58,8 @@ from crash_ext.wording import notes, reference_fields, reference_lines, word_fie
 
 _ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
 """Makes 1 of ALLOCATED and 0 of every other state."""
+_TEXTS = 64
+"""The addresses of so many slabs go out in one write."""
 _AHEAD_BYTES = 1 << 23
 """A cache is large, and its summary goes by counters, if its slabs are more than this."""
 
@@ -192,8 +195,6 @@ class _Listing:
         self._absent = Absent(call.slub.reader)
         self._contents = Absent(call.slub.reader)
         self._records: Optional[Records] = None
-        native = call.slub.reader.native
-        self._lines = AddressLines(selection.cache.size, native.lines if native else None)
 
     def show(self) -> int:
         """Write it; the number of objects shown."""
@@ -238,9 +239,29 @@ class _Listing:
         self._shown = self._left_out = 0
 
     def _show_quietly(self, problems: List[str]) -> None:
-        chosen = self._selection.slab
-        for decoded in [chosen.objects] if chosen else self._decoded(problems):
-            self._quiet(decoded)
+        one = self._selection.slab
+        native, size = self._call.slub.reader.native, self._cache.size
+        lines = partial(native.lines, size) if native else AddressLines(size).text
+        texts: List[str] = []
+        try:
+            for decoded in [one.objects] if one else self._decoded(problems):
+                if decoded.problem is not None and not self._is_absent(decoded):
+                    self._write(texts)
+                    what = f"slab {decoded.slab.address:x}: {decoded.problem}"
+                    self._call.error(what, self._cache)
+                if self._on_node(decoded):
+                    chosen = self._chosen_of(decoded)
+                    self._shown += chosen.count(1)
+                    texts.append(lines(decoded.first, chosen))
+                if len(texts) >= _TEXTS:
+                    self._write(texts)
+        finally:
+            self._write(texts)
+
+    @staticmethod
+    def _write(texts: List[str]) -> None:
+        sys.stdout.write("".join(texts))
+        texts.clear()
 
     def _show_text(self, problems: List[str]) -> None:
         """The summary comes first: of a small cache by what is decoded, and then shown.
@@ -370,15 +391,6 @@ class _Listing:
                 chosen = chosen[: cut[0]] + bytes(len(chosen) - cut[0])
         return chosen
 
-    def _quiet(self, decoded: SlabObjects) -> None:
-        if decoded.problem is not None and not self._is_absent(decoded):
-            self._call.error(f"slab {decoded.slab.address:x}: {decoded.problem}", self._cache)
-        if not self._on_node(decoded):
-            return
-        chosen = self._chosen_of(decoded)
-        self._shown += chosen.count(1)
-        sys.stdout.write(self._lines.text(decoded.first, chosen))
-
     def _slab(self, decoded: SlabObjects) -> None:
         chosen = self._chosen_of(decoded)
         indices = list(compress(range(len(chosen)), chosen))
@@ -415,6 +427,8 @@ class _Listing:
         if damaged and not absent:
             text = f"slab {slab.address:x}: {decoded.problem}: its objects are unknown"
             self._call.error(text, self._cache)
+        if not indices:
+            return
         memory = self._memory(decoded, indices)
         length = self._length(decoded)
         wanted = self._wanted

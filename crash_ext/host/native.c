@@ -47,7 +47,7 @@ static int hex_length(uint64_t value)
 
 enum form { PLAIN, ADDRESS, SWAPPED };
 
-/* states(memory, base, head, expected, size, objects, shift, link, form, random):
+/* states(size, objects, shift, link, form, random, memory, base, head, expected):
  * FREE or ALLOCATED of each object, None where the list isn't whole or not that long. */
 static PyObject *states(PyObject *self, PyObject *arguments)
 {
@@ -59,8 +59,8 @@ static PyObject *states(PyObject *self, PyObject *arguments)
 	int form;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "y*KKKKKKKiK", &memory, &base, &entry, &expected, &size,
-			      &objects, &shift, &link, &form, &key))
+	if (!PyArg_ParseTuple(arguments, "KKKKiKy*KKK", &size, &objects, &shift, &link, &form,
+			      &key, &memory, &base, &entry, &expected))
 		return NULL;
 	/* One bound for all that is computed below: no product or sum of these overflows. */
 	if (!size || objects > (unsigned long long)memory.len || size > UINT32_MAX ||
@@ -109,7 +109,7 @@ static Py_ssize_t chosen_of(const Py_buffer *chosen)
 	return count;
 }
 
-/* lines(first, size, chosen): 16 digits a line, of each object whose byte isn't 0. */
+/* lines(size, first, chosen): 16 digits a line, of each object whose byte isn't 0. */
 static PyObject *lines(PyObject *self, PyObject *arguments)
 {
 	unsigned long long first, size;
@@ -119,7 +119,7 @@ static PyObject *lines(PyObject *self, PyObject *arguments)
 	char *to;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "KKy*", &first, &size, &chosen))
+	if (!PyArg_ParseTuple(arguments, "KKy*", &size, &first, &chosen))
 		return NULL;
 	text = PyUnicode_New(chosen_of(&chosen) * 17, 127);
 	if (text) {
@@ -348,9 +348,9 @@ out:
 
 static PyMethodDef functions[] = {
 	{"states", states, METH_VARARGS,
-	 "states(memory, base, head, expected, size, objects, shift, link, form, random)"
+	 "states(size, objects, shift, link, form, random, memory, base, head, expected)"
 	 " -> bytes or None"},
-	{"lines", lines, METH_VARARGS, "lines(first, size, chosen) -> str"},
+	{"lines", lines, METH_VARARGS, "lines(size, first, chosen) -> str"},
 	{"contents", contents, METH_VARARGS,
 	 "contents(memory, first, shift, size, length, chosen, before, after, word, little)"
 	 " -> str or None"},

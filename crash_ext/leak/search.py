@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
+from operator import le, lt, sub
 from struct import iter_unpack
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -49,23 +50,22 @@ class Targets:
     """The objects that are looked for: sorted ranges of addresses, none overlapping."""
 
     def __init__(self, ranges: Iterable[Tuple[int, int]]) -> None:
-        """ranges: (start, bytes) of each object. Those that begin inside another are left out."""
-        pairs = sorted((start, size) for start, size in ranges if size > 0)
-        self.starts = array("Q")
-        self.ends = array("Q")
+        """ranges: (start, bytes) of each object.
+
+        Left out are those that begin inside another, are empty, or reach above 2**64.
+        """
+        pairs = sorted(ranges)
+        if pairs and pairs[-1][0] + pairs[-1][1] >> 64:
+            pairs = [pair for pair in pairs if not sum(pair) >> 64]
+        self.starts = array("Q", [start for start, _ in pairs])
+        self.ends = array("Q", [start + size for start, size in pairs])
         self.overlapping = 0
         """Ranges that were left out."""
-        before = 0
-        for start, size in pairs:
-            end = start + size
-            if start < before or end >> 64:
-                self.overlapping += 1
-                continue
-            before = end
-            self.starts.append(start)
-            self.ends.append(end)
+        self._leave_out()
+        self.longest = max(map(sub, self.ends, self.starts), default=0)
+        """Bytes."""
         self.low = self.starts[0] if self.starts else 0
-        self.high = before
+        self.high = self.ends[-1] if self.ends else 0
         """All addresses are in low <= address < high."""
         self.shift = _SMALLEST_BLOCK
         while (self.high - self.low) >> self.shift >= _BLOCKS:
@@ -73,16 +73,31 @@ class Targets:
         self.blocks = self._blocks()
         """1 for each block of 1 << shift bytes, counted from low, that an object lies in."""
 
+    def _leave_out(self) -> None:
+        """Drop ranges that are empty or begin before the one in front of them ends."""
+        starts, ends = self.starts, self.ends
+        if all(map(lt, starts, ends)) and all(map(le, ends, starts[1:])):
+            return
+        self.starts, self.ends = array("Q"), array("Q")
+        before = 0
+        for start, end in zip(starts, ends):
+            if start < before:
+                self.overlapping += 1
+            elif start < end:
+                self.starts.append(start)
+                self.ends.append(end)
+                before = end
+
     def _blocks(self) -> bytearray:
         low, shift = self.low, self.shift
         blocks = bytearray(((self.high - low) >> shift) + 1)
-        last = -1
+        done = 0
         for start, end in zip(self.starts, self.ends):
-            to = (end - 1 - low) >> shift
-            if to != last:
-                last = to
-                at = (start - low) >> shift
+            # Most end in a block that the one in front of them has marked.
+            if end > done:
+                at, to = (start - low) >> shift, (end - 1 - low) >> shift
                 blocks[at : to + 1] = b"\1" * (to + 1 - at)
+                done = low + (to + 1 << shift)
         return blocks
 
     def index(self, value: int) -> int:
@@ -95,13 +110,13 @@ class Targets:
     def byte_values(self, significance: int) -> bytes:
         """The values that the byte of that significance (0: lowest) has in the addresses."""
         at = significance if sys.byteorder == "little" else 7 - significance
-        lasts = array("Q", [end - 1 for end in self.ends])
-        found = set(self.starts.tobytes()[at::8]) | set(lasts.tobytes()[at::8])
+        # The ends, too: not a range's own, but no harm is done by one value more.
+        found = set(self.starts.tobytes()[at::8]) | set(self.ends.tobytes()[at::8])
         shift = 8 * significance
-        for start, last in zip(self.starts, lasts):
-            first, end = start >> shift, last >> shift
-            if end - first > 1:
-                found.update(number & 255 for number in range(first, min(end, first + 256)))
+        if self.longest >> shift:
+            for start, end in zip(self.starts, self.ends):
+                first, behind = start >> shift, (end >> shift) + 1
+                found.update(number & 255 for number in range(first, min(behind, first + 256)))
         return bytes(found)
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from itertools import compress
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Dict, List, Tuple
 
 _TABLES = 64
 """So many tables are kept."""
@@ -17,18 +17,13 @@ class AddressLines:
     slab: they are put together from texts made once.
     """
 
-    def __init__(
-        self, size: int, native: Optional[Callable[[int, int, bytes], str]] = None
-    ) -> None:
-        """size: from one object to the next, bytes; native: text() in C, with that size."""
+    def __init__(self, size: int) -> None:
+        """size: from one object to the next, bytes."""
         self._size = size
-        self._native = native
         self._tables: Dict[Tuple[int, int], List[str]] = {}
 
     def text(self, first: int, chosen: bytes) -> str:
         """A line for each object whose byte in `chosen` isn't 0; first: address of object 0."""
-        if self._native is not None:
-            return self._native(first, self._size, chosen)
         count = len(chosen)
         digits = (count * self._size).bit_length() // 4 + 1
         low = first & ((1 << 4 * digits) - 1)

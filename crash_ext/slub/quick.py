@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from functools import partial
 from itertools import repeat
 from struct import pack
 from typing import Callable, Optional
@@ -86,19 +87,8 @@ def usual_states(where: Geometry, coding: Coding, native: Optional[Native]) -> O
     if not (at_once and inside):
         return None
     if native is not None:
-        return _native_states(native, where, coding)
+        form = 0 if coding.form is None else 2 if coding.form.swab else 1
+        shape = (where.size, where.objects, where.shift, where.link)
+        return partial(native.states, *shape, form, coding.random)
     aligned = where.size % 8 == 0 and (where.shift + where.link) % 8 == 0
     return UsualSlab(where, coding).states if aligned else None
-
-
-def _native_states(native: Native, where: Geometry, coding: Coding) -> States:
-    form = 0 if coding.form is None else 2 if coding.form.swab else 1
-    size, objects, shift, link, random = (
-        *(where.size, where.objects, where.shift, where.link),
-        coding.random,
-    )
-
-    def states(memory: bytes, base: int, head: int, expected: int) -> Optional[bytes]:
-        return native.states(memory, base, head, expected, size, objects, shift, link, form, random)
-
-    return states

@@ -177,6 +177,7 @@ def _listed(slub: Slub, node: Node, member: str, problems: List[str]) -> Iterato
             return read_word(reader, at)
         return int.from_bytes(page[link : link + word], order)
 
+    number = node.number
     wrong: List[str] = []
     ahead: List[_Claim] = []
     count = 0
@@ -187,7 +188,7 @@ def _listed(slub: Slub, node: Node, member: str, problems: List[str]) -> Iterato
             page = read(address, length)
         except ReadError:
             page = None
-        ahead.append(_Claim(address, member, node.number, page))
+        ahead.append(_Claim(address, member, number, page))
         if len(ahead) >= _AHEAD:
             yield from ahead
             ahead = []

@@ -17,15 +17,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 _PAGES_AT_ONCE = 1 << 15
 _FEWEST_PAGES = 64
-
-PYKDUMP = frozenset(
-    """Crash_build Crash_run HZ KVADDR PAGESIZE PHYSADDR UVADDR addr2mod addr2sym
-    enumerator_value error exec_crash_command exec_crash_command_bg2 gdb_typeinfo gdb_whatis
-    get_GDB_output get_epython_cmds member_offset member_size phys_to_page readInt readPtr
-    readmem register_epython_prog struct_size sym2addr sym2alladdr symbol_exists
-    version""".split()
-)
-"""What our commands may find in PyKdump's module `crash`. More is a helper of our loader."""
+_MEMORY_AT_ONCE = 64
 
 
 class Clock:
@@ -67,10 +59,16 @@ def step(results: str, action: str, *arguments: str) -> None:
     elif action == "first":
         _write(results, name="first slab", **_first_slab(arguments[0]))
     elif action == "helpers":
-        _write(results, name="helpers", names=sorted(_helpers()))
+        from crash_ext.host.native import native_loops
+
+        _write(results, name="helpers", native=native_loops() is not None)
+    elif action == "memory":
+        _timed(results, "memory", _read_memory)
+    elif action == "search":
+        _search(results, arguments[0], int(arguments[1], 16))
     elif action == "pure":
-        for name in _helpers():
-            delattr(_crash(), name)
+        # Asked when the commands are first run.
+        os.environ["SLABLEAK_PURE"] = "1"
     else:
         raise ValueError(f"benchstep: {action}?")
 
@@ -132,11 +130,6 @@ def _status(field: str) -> int:
     raise LookupError(field)
 
 
-def _helpers() -> List[str]:
-    names = dir(_crash())
-    return [name for name in names if not name.startswith("_") and name not in PYKDUMP]
-
-
 def _crash() -> Any:
     """PyKdump's module. Imported late, as the commands are: growth.py runs where none is."""
     return import_module("crash")
@@ -161,15 +154,51 @@ def _read_slabs() -> None:
 
 
 def _read_pages() -> None:
+    size = _crash().struct_size("struct page")
+    for start, count in _target().page_ranges():
+        for first in range(0, count, _PAGES_AT_ONCE):
+            _read_piece(start + first * size, min(_PAGES_AT_ONCE, count - first), size)
+
+
+def _target() -> Any:
     # Not before `pure`: the commands may look for helpers when they are imported.
     from crash_ext.host.target import Target
 
-    crash = _crash()
-    target = Target(crash, sys.byteorder)
-    size = crash.struct_size("struct page")
-    for start, count in target.page_ranges():
-        for first in range(0, count, _PAGES_AT_ONCE):
-            _read_piece(start + first * size, min(_PAGES_AT_ONCE, count - first), size)
+    return Target(_crash(), sys.byteorder)
+
+
+def _read_memory() -> None:
+    """Every page of the dump through the direct map: as large pieces as can be read."""
+    crash, target = _crash(), _target()
+    for page, count in target.page_ranges():
+        start = target.page_to_virt(page)
+        at, piece = 0, _MEMORY_AT_ONCE
+        while at < count:
+            pages = min(piece, count - at)
+            try:
+                crash.readmem(start + at * crash.PAGESIZE, pages * crash.PAGESIZE)
+            except crash.error:
+                if pages > 1:
+                    piece = pages // 2
+                    continue
+            else:
+                piece = min(_MEMORY_AT_ONCE, 2 * pages)
+            at += pages
+
+
+def _search(results: str, addresses: str, cache: int) -> None:
+    """Who points to any of the listed objects?"""
+    from crash_ext.leak.search import Summary, Targets, find_pointers
+
+    crash, target = _crash(), _target()
+    size = crash.readInt(cache + crash.member_offset("struct kmem_cache", "size"), 4)
+    with open(addresses) as file:
+        objects = [(int(line, 16), size) for line in file]
+    clock = Clock()
+    summary = Summary()
+    for _ in find_pointers(target, Targets(objects), summary):
+        pass
+    _write(results, name="search", bytes=summary.bytes, **clock.stop())
 
 
 def _read_piece(start: int, pages: int, size: int) -> None:

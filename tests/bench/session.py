@@ -87,7 +87,7 @@ def measure(of: Subject) -> Measured:
             raise RuntimeError(f"slabobjs -q lists {len(listed)} objects, not {of.objects}")
         rounds = _run(of, folder, _rounds(of, folder, listed), "rounds")
         pure: Times = {}
-        if rounds["helpers"][0]["names"]:
+        if rounds["helpers"][0]["native"]:
             pure = _run(of, folder, _pure(of, folder), "pure")
         return Measured(rounds, pure, fresh, rounds["slabs"][0]["count"])
 
@@ -157,6 +157,7 @@ def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
             *_timed(folder, "slabdup", "slabdup"),
             *_timed(folder, "slabdup -a", "slabdup -a"),
             *_timed(folder, "slabdup -aR", "slabdup -a -R"),
+            *_searched(of, folder),
             *_timed(folder, "kmem -S", *(f"kmem -S {address}" for address in slabs)),
             *_timed(folder, "rd object", *(f"rd {address} 8" for address in objects)),
             *_timed(
@@ -172,8 +173,16 @@ def _pure(of: Subject, folder: Path) -> List[str]:
         lines += [
             _step(folder, "floor"),
             *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
+            *_timed(folder, "slabobjs", f"slabobjs {of.cache}"),
+            *_timed(folder, "slabdup", "slabdup"),
+            *_searched(of, folder),
         ]
     return lines
+
+
+def _searched(of: Subject, folder: Path) -> List[str]:
+    """All of memory read, and all of it searched for pointers to the cache's objects."""
+    return [_step(folder, "memory"), _step(folder, f"search {folder / 'warm'} {of.cache}")]
 
 
 def _begin(of: Subject, folder: Path) -> List[str]:

@@ -109,6 +109,7 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
     scan = _series(times["small -R"]).minus(_series(times["small"]))
     dup, dup_all = _series(times["slabdup"]), _series(times["slabdup -a"])
     dup_scan = _series(times["slabdup -aR"])
+    memory, search = _series(times["memory"]), _series(times["search"])
     kmem = _series(times["kmem -S"], per_slab)
     rd_object = _series(times["rd object"], per_object)
     rd_slab = _series(times["rd slab"], per_slab)
@@ -117,7 +118,7 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
         for name, records in got.fresh.items()
         if name.startswith("fresh ")
     }
-    helped = bool(times["helpers"][0]["names"])
+    helped = bool(times["helpers"][0]["native"])
     extend = _series(got.fresh["extend"])
     new_quiet = _series(got.fresh["fresh slabobjs -q"])
     new_dup = _series(got.fresh["fresh slabdup"])
@@ -141,6 +142,7 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
                 theirs / mine for theirs, mine in zip(drgn.per(floor), ratios)
             ], of="slabobjs -q, pure Python", least=5.0)
         )  # fmt: skip
+        found += _pure_rows(got.pure, pure)
     found += [
         _row(
             "drgn", "drgn: its own loop", drgn, ratios=drgn.per(quiet), of="slabobjs -q",
@@ -162,6 +164,9 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
         _row("pages", "floor: read the page structures", pages),
         _row("scan", "page scan (slabobjs -qR less -q)", scan, ratios=scan.per(pages),
              of="page structures", most=1.3),
+        _row("memory-read", "floor: read all memory", memory),
+        _row("search", f"who points to {of.objects} objects", search, ratios=search.per(memory),
+             of="all memory", most=2.0),
         _row("slabdup", "slabdup", dup, ratios=dup.cpu, of="s", most=1.0, peak=peak["slabdup"]),
         _row("slabdup-a", "slabdup -a", dup_all, ratios=dup_all.cpu, of="s", most=1.0,
              peak=peak["slabdup -a"]),
@@ -175,6 +180,17 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
         _row("extend", "extend slableak.py", extend, ratios=extend.cpu, of="s", most=0.3),
     ]  # fmt: skip
     return found + list(_growth_rows(growth))
+
+
+def _pure_rows(times: Dict[str, List[Record]], quiet: _Series) -> Iterable[Row]:
+    """What else was measured without the loader's helper."""
+    contents, dup = _series(times["slabobjs"]), _series(times["slabdup"])
+    memory, search = _series(times["memory"]), _series(times["search"])
+    yield _row("contents-pure", "slabobjs: contents, pure Python", contents,
+               ratios=contents.per(quiet), of="slabobjs -q, pure Python", most=6.0)  # fmt: skip
+    yield _row("slabdup-pure", "slabdup, pure Python", dup, ratios=dup.cpu, of="s", most=1.0)
+    yield _row("search-pure", "who points to the objects, pure Python", search,
+               ratios=search.per(memory), of="all memory", most=2.0)  # fmt: skip
 
 
 def _growth_rows(growth: Dict[int, List[Dict[str, float]]]) -> Iterable[Row]:

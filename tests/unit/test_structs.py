@@ -125,7 +125,7 @@ def test_nothing_but_names_reaches_crash(written: str) -> None:
 @pytest.mark.parametrize("option", [("-q",), ("-b", "8")])
 def test_it_goes_with_no_other_form_of_contents(option: List[str]) -> None:
     text = Two().text("-t", "foo", *option, "slab_test")
-    assert text.startswith("slabobjs: -t: neither with -q nor with -b\n")
+    assert text.startswith(f"slabobjs: -t doesn't go with {option[0]}\n")
 
 
 def test_a_record_has_it_as_text_beside_the_contents() -> None:

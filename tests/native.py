@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""host/native.c as a module of the Python that runs the tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from functools import lru_cache
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import cast
+
+from crash_ext.reader import Native
+
+_SOURCE = Path(__file__).resolve().parents[1] / "crash_ext" / "host" / "native.c"
+
+
+@lru_cache(maxsize=None)
+def native_module() -> Native:
+    """Compiled from the loader's own source. CalledProcessError if that fails."""
+    with tempfile.TemporaryDirectory(prefix="slableak-native-") as folder:
+        library = Path(folder) / "_slableak.so"
+        subprocess.run(
+            [
+                *("cc", "-std=gnu11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"),
+                *("-isystem", sysconfig.get_path("include"), "-o", str(library), str(_SOURCE)),
+            ],
+            check=True,
+        )
+        loader = ExtensionFileLoader("_slableak", str(library))
+        spec = spec_from_loader("_slableak", loader)
+        assert spec is not None, sys.version
+        module = module_from_spec(spec)
+        loader.exec_module(module)
+    return cast(Native, module)
