@@ -8,6 +8,7 @@ answer the same after each coming and going.
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import List
 
@@ -26,12 +27,12 @@ OTHERS = {"7.2.9": "8.0.2", "8.0.2": "7.2.9", "8.0.6": "9.0.2", "9.0.2": "8.0.6"
 HOST = SLABLEAK.parent / "host"
 
 
-def built_with_headers_of(other: str, version: str, out: Path) -> Path:
+def built_with_headers_of(other: str, version: str, out: Path, options: str = "") -> Path:
     """A loader that can be loaded into `version`, but was compiled for `other`."""
     this = lab.crash(version)
     sources = " ".join(str(path) for path in sorted(HOST.glob("*.c")))
     line = (
-        f"gcc -std=gnu11 -fPIC -shared -w $(python3-config --includes) -DX86_64"
+        f"gcc -std=gnu11 -fPIC -shared -w $(python3-config --includes) -DX86_64 {options}"
         f" -I {lab.crash(other).include} -o {out} {sources} $(python3-config --ldflags --embed)"
     )
     command = this.command(["sh", "-c", line], [out.parent])
@@ -101,3 +102,23 @@ def test_it_comes_and_goes_and_answers_the_same(version: str, tmp_path: Path) ->
 def leaked(specimen: lab.Dump) -> List[str]:
     """The addresses that the module has lost in its leftover slab_test."""
     return [row["addr"] for row in specimen.truth["objects"]["slab_test"]["leftover"]["leaked"]]
+
+
+@pytest.mark.parametrize("version", ["7.2.9", "9.0.2"])
+def test_the_bundle_works_with_the_oldest_and_the_newest(version: str, tmp_path: Path) -> None:
+    """Appended by another Python than the one that runs it: that takes the sources."""
+    bundle = tmp_path / "slableak.so"
+    built_with_headers_of(version, version, bundle, "-DPYEXTEND_BUNDLE")
+    top = SLABLEAK.parents[1]
+    modules = [str(path.relative_to(top)) for path in SLABLEAK.parent.rglob("*.py")]
+    append = [sys.executable, ".ci/bundle", str(bundle), *modules]
+    subprocess.run(append, check=True, cwd=top)
+    specimen = lab.dump(SPECIMENS[version], "all")
+    said = lab.crash(version).run(
+        specimen.vmlinux,
+        specimen.vmcore,
+        [f"extend {bundle}", f"slabobjs -q {' '.join(leaked(specimen))}"],
+        args=lab.options_for(specimen.kernel, version),
+    )
+    assert f"{bundle}/crash_ext/slableak.py: script loaded\n" in said
+    assert said.splitlines()[-len(leaked(specimen)) :] == leaked(specimen)
