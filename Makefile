@@ -24,7 +24,9 @@ EXTENSIONS := $(DESTDIR)$(PREFIX)/lib/crash/extensions
 
 HOST_C := $(sort $(wildcard crash_ext/host/*.c))
 HOST_H := $(sort $(wildcard crash_ext/host/*.h))
-MODULES = $(shell find crash_ext -name '*.py')
+# batch/ is never loaded into crash: it runs beside it.
+MODULES = $(shell find crash_ext -name '*.py' -not -path '*/batch/*')
+BATCH = $(shell find crash_ext/batch -name '*.py' -o -name '*.sh' -o -name '*.json')
 
 .PHONY: all
 all: $(BUILD)/pyextend.so  ## the loader, build/pyextend.so, and its Python environment
@@ -121,7 +123,7 @@ bundle: $(BUILD)/slableak.so  ## loader and commands in one file, build/slableak
 install: $(BUILD)/install/pyextend.so  ## put loader and commands where crash looks for extensions
 	@install -d '$(EXTENSIONS)'
 	@install -m 755 $(BUILD)/install/pyextend.so '$(EXTENSIONS)/pyextend.so'
-	@for module in $(MODULES); do install -D -m 644 $$module "$(EXTENSIONS)/$$module"; done
+	@for module in $(MODULES) $(BATCH); do install -D -m 644 $$module "$(EXTENSIONS)/$$module"; done
 	@echo 'Installed in $(EXTENSIONS). In ~/.crashrc, or typed in crash:'
 	@printf '    %s\n' 'extend pyextend.so' 'extend slableak.py'
 
@@ -145,7 +147,7 @@ demo:  ## install what is missing, then find a leak in a dump of a real kernel 6
 
 # --- Judgement -----------------------------------------------------------------------------
 
-PYTHON_CODE := crash_ext mocks tests .ci/requirements
+PYTHON_CODE := crash_ext mocks tests .ci/requirements .ci/bundle
 RUFF = '$(VENV_BIN)/ruff'
 
 .PHONY: check
@@ -193,6 +195,10 @@ fuzz: $(BUILD)/venv/.test  ## FUZZ_CASES= damaged heaps, each under three comman
 .PHONY: golden
 golden: $(BUILD)/venv/.test  ## write the golden files anew: read their diff before a commit
 	'$(VENV_BIN)/python' -m tests.golden
+
+.PHONY: examples
+examples: $(BUILD)/venv/.test  ## write the help pages' examples anew, from the lab's recording
+	'$(VENV_BIN)/python' -m tests.lab.examples
 
 .PHONY: format
 format: $(BUILD)/venv/.test  ## write the Python code in its one form

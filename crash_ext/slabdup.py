@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, List, Sequence
+from typing import Dict, Iterator, List, Sequence
 
 if __name__ == "__main__":
     # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
@@ -24,6 +24,7 @@ from crash_ext.report.caches import counted, kilobytes
 from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
+from crash_ext.slub.model import Cache
 
 _HEAD = ("CACHE", "OBJSIZE", "ALLOCATED", "TOTAL", "SLABS", "SSIZE", "REFS", "STATE", "NAME")
 _ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT, LEFT)
@@ -43,10 +44,7 @@ def main(call: Call) -> Dict[str, object]:
 def _list(call: Call) -> Dict[str, object]:
     caches = call.caches()
     if "-a" in call.options:
-        groups = [
-            Group(name, [survey_cache(call.slub, cache, call.lists_only) for cache in members])
-            for name, members in by_name(caches).items()
-        ]
+        groups = list(_every_group(call, caches))
     else:
         groups = list(find_groups(call.slub, caches, call.lists_only))
     members = [member for group in groups for member in group.members]
@@ -60,6 +58,17 @@ def _list(call: Call) -> Dict[str, object]:
         for text in call.limits:
             print(text)
     return {"caches": len(caches), **sums._asdict()}
+
+
+def _every_group(call: Call, caches: List[Cache]) -> Iterator[Group]:
+    done = 0
+    for name, members in by_name(caches).items():
+        surveys: List[Survey] = []
+        for cache in members:
+            surveys.append(survey_cache(call.slub, cache, call.lists_only))
+            done += 1
+            call.slub.progress(done, len(caches))
+        yield Group(name, surveys)
 
 
 def _compare(call: Call) -> Dict[str, object]:
@@ -183,26 +192,43 @@ COMMAND = Command(
   cache with a reference, and leaked and live objects lie side by side in it.
 
 EXAMPLES
-  Which caches were left behind?  (The table is wider than this page.)
+  Which caches were left behind?  (The lines are wider than this page.)
 
     crash> slabdup
-    CACHE             OBJSIZE  ALLOCATED  TOTAL  SLABS  ..  STATE     NAME
-    ffff8a59422f1f00       84        543    704     22  ..  live      slab_test
-    ffff8a59422f1300       84          5    160      5  ..  leftover  slab_test
-    ffff8a59422f1300 slab_test: leftover: on slab_caches, refcount 0, 5 ..
-    1 name with several caches, 1 leftover holding 5 objects in 5 slabs ..
+    CACHE             OBJSIZE  ALLOCATED  TOTAL  SLABS   ..  STATE     NAME
+    ffff8dd0c1fe0700       84        543    704     22   ..  live      slab_test
+    ffff8dd0c1fe0200       84          5    160      5   ..  leftover  slab_test
+    ffff8dd0c1fe0200 slab_test: leftover: on slab_caches, refcount 0, 5 alloc ..
+    1 name with several caches, 1 leftover holding 5 objects in 5 slabs (2048 ..
 
   How does the leftover differ from its living twin?
 
     crash> slabdup slab_test
-       CACHE                 ffff8a59422f1f00  ffff8a59422f1300
+       CACHE                 ffff8dd0c1fe0700  ffff8dd0c1fe0200
        name                  slab_test         slab_test
     *  state                 live              leftover
        on slab_caches        yes               yes
     *  refcount              1                 0
        object_size           84                84
-       ...
-    *  node 0 allocated      543               5""",
+       size                  128               128
+       align                 64                64
+       inuse                 88                88
+       offset                88                88
+       red_left_pad          0                 0
+       flags                 40002000          40002000
+       HWCACHE_ALIGN         yes               yes
+       __CMPXCHG_DOUBLE      yes               yes
+       ctor                  slabtest_ctor     slabtest_ctor
+       order                 0                 0
+       objects per slab      32                32
+    *  slabs                 22                5
+    *  objects               704               160
+    *  allocated             543               5
+    *  node 0 partial slabs  8                 5
+    *  node 0 slabs          22                5
+    *  node 0 objects        704               160
+    *  node 0 allocated      543               5
+    ffff8dd0c1fe0200 slab_test: leftover: on slab_caches, refcount 0, 5 alloc ..""",
 )
 
 if __name__ == "__main__":

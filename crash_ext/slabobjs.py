@@ -678,44 +678,34 @@ EXAMPLES
   An object that keeps slab_test from being destroyed; its list head at +0x20
   still points to itself, so it was never linked:
 
-    crash> slabobjs -l 1 ffff8a59422f1300
+    crash> slabobjs -l 1 ffff8dd0c1fe0200
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8a59422f1300       84          5       160      5     4k  slab_test
+    ffff8dd0c1fe0200       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
-      ffffec1f000aaa00  ffff8a5942aa8000     0     32          1    31  partial
-      [ffff8a5942aa8780]
-    ffff8a5942aa8780:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
-    ffff8a5942aa8790:  0000003438312d74 0000000000000000   t-184...........
-    ffff8a5942aa87a0:  ffff8a5942aa87a0 ffff8a5942aa87a0   ...BY......BY...
-    ffff8a5942aa87b0:  ffff8a5942aa7f40 ffffffffc030f630   @..BY...0.0.....
-    ffff8a5942aa87c0:  00000170000000b8 000002e000000228   ....p...(.......
-    ffff8a5942aa87d0:  00000398                            ....
-    ffff8a59422f1300 slab_test: 4 objects left out (-l)
+      fffff714c00a9340  ffff8dd0c2a4d000     0     32          1    31  partial
+      [ffff8dd0c2a4d500]
+    ffff8dd0c2a4d500:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff8dd0c2a4d510:  0000003438312d74 0000000000000000   t-184...........
+    ffff8dd0c2a4d520:  ffff8dd0c2a4d520 ffff8dd0c2a4d520    ....... .......
+    ffff8dd0c2a4d530:  ffff8dd0c2a4c700 ffffffffc05cf710   ..........\\.....
+    ffff8dd0c2a4d540:  00000170000000b8 000002e000000228   ....p...(.......
+    ffff8dd0c2a4d550:  00000398                            ....
+    ffff8dd0c1fe0200 slab_test: 4 objects left out (-l)
 
-  The objects of another leftover in groups; each would have notes with -a:
+  Which object does an address lie in, and is it allocated?
 
-    crash> slabobjs -g -l 1 slab_refs
+    crash> slabobjs -b 16 ffff8dd0c2a45520
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8d9d02705900       84         10       126      3     4k  slab_refs
-      5 objects of 10 (50.0%), the first:
-      [ffff8d9d029d11e0]
-    ffff8d9d029d11e0:  000000604a41434b 6665725f62616c73   KCAJ`...slab_ref
-    ffff8d9d029d11f0:  0000000036392d73 0000000000000000   s-96............
-    ffff8d9d029d1200:  ffff8d9d029d1200 ffff8d9d029d1200   ................
-    ffff8d9d029d1210:  ffff8d9d029d04c0 ffffffffc02f2710   .........'/.....
-    ffff8d9d029d1220:  000000c000000060 0000018000000120   `....... .......
-    ffff8d9d029d1230:  000001e0                            ....
-    ffff8d9d02705900 slab_refs: 2 groups left out (-l)
+    ffff8dd0c1fe0200       84          5       160      5     4k  slab_test
+      SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
+      fffff714c00a9140  ffff8dd0c2a45000     0     32          1    31  partial
+      [ffff8dd0c2a45500]  ffff8dd0c2a45520 is at +0x20
+    ffff8dd0c2a45500:  000000144a41434b 7365745f62616c73   KCAJ....slab_tes
 
-  The notes that stand behind lines 1, 3 and 4 of it with -a:
+  Only the addresses, for other commands, as in "rd < addresses".  This command
+  takes such a file, too, and runs once for each of its lines:
 
-    +0x0 "KCAJ`"; +0x8 "slab_refs-96"
-    +0x20 list_head, empty
-    +0x30 kmalloc-64 ffff8d9d029d04c0, allocated; +0x38 slabtest_ops [slabtest]
-
-  Only the addresses, for other commands:
-
-    crash> slabobjs -q slab_test > addresses""",
+    crash> slabobjs -q ffff8dd0c1fe0200 > addresses""",
 )
 
 if __name__ == "__main__":

@@ -53,6 +53,11 @@ class Target:
         """[first, end) of the struct pages of a range, sizeof(struct page), its base."""
         self._percpu: Optional[Dict[int, int]] = None
 
+    @property
+    def has_direct_map(self) -> bool:
+        """Whether crash has told where the direct map is; without, no slab has an address."""
+        return self._direct_map is not None
+
     def read(self, address: int, size: int) -> bytes:
         """size bytes at the virtual address. Raises ReadError."""
         try:

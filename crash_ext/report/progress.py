@@ -20,7 +20,10 @@ class Progress:
         self._shown = 0
 
     def tell(self, done: int, total: int) -> None:
-        """So much of so much is done."""
+        """So much of so much is done; all of it: the line is cleared for what comes next."""
+        if done >= total:
+            self.clear()
+            return
         now = time.monotonic()
         if not self._terminal or now < self._next:
             return

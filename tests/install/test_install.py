@@ -18,7 +18,7 @@ def fixture_machine(tmp_path: pathlib.Path) -> Machine:
 
 
 def expected(extensions: pathlib.Path) -> Set[pathlib.Path]:
-    scripts = (TOP / "crash_ext").rglob("*.py")
+    scripts = [*(TOP / "crash_ext").rglob("*.py"), *(TOP / "crash_ext" / "batch").glob("*.*")]
     return {extensions / "pyextend.so", *(extensions / path.relative_to(TOP) for path in scripts)}
 
 

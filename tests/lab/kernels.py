@@ -43,7 +43,12 @@ class Kernel:
 KERNELS = {
     kernel.name: kernel
     for kernel in (
-        Kernel("5.10", "bullseye", ("bookworm", 31), (("8.0.2", ()), ("9.0.2", ()))),
+        Kernel(
+            "5.10",
+            "bullseye",
+            ("bookworm", 31),
+            (("7.2.9", ()), ("8.0.2", ()), ("9.0.2", ())),
+        ),
         Kernel("6.1", "bookworm", ("bookworm", 31), (("8.0.2", ()), ("9.0.2", ()))),
         Kernel("6.12", "trixie", ("trixie", 31), (("8.0.6", ()), ("9.0.2", ()))),
         Kernel(

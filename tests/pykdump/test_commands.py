@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import List
 
@@ -11,7 +12,7 @@ import pytest
 from mocks.crash_module import FakeCrash
 from tests.golden import HERE as GOLDEN
 from tests.pykdump.host import Session, pythons
-from tests.replay import recorded, run_line
+from tests.replay import COMMANDS, recorded, run_line
 
 RECORDING = "lab-6.1-leak"
 LINES = sorted(
@@ -91,6 +92,29 @@ def test_ctrl_c_inside_a_command_is_a_crash_error_and_no_traceback(
     fake.commands["set"] = interrupted
     (shown,) = session.run("slabdup")
     assert shown == (GOLDEN / RECORDING / "slabdup").read_text()
+
+
+def test_ctrl_c_while_the_first_question_is_asked_spoils_no_later_answer(
+    fake: FakeCrash, session: Session
+) -> None:
+    asked: List[str] = []
+
+    def interrupted_once(line: str) -> str:
+        asked.append(line)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return fake._builtin(line.split())
+
+    fake.commands["ptov"] = interrupted_once
+    _, after, cached = session.run("slabdup", "slabdup", "slabdup")
+    assert after == cached == (GOLDEN / RECORDING / "slabdup").read_text()
+    assert len(asked) == 2, "and what is known is not asked again"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_option_is_one_that_pykdump_eats(name: str) -> None:
+    """It takes --debug, --timeout and others from every program; ours are single letters."""
+    assert re.fullmatch("([a-zA-Z]:?)*", COMMANDS[name].options)
 
 
 @pytest.mark.parametrize("module", ["json", "dataclasses", "subprocess", "importlib.metadata"])
