@@ -54,6 +54,9 @@ def printed_lines(truth: Truth) -> List[str]:
             f"slabobjs -q {last}",
             f"slabdup page:{last}",
         ]
+    if "slab_test" in truth["caches"]:
+        # Without -f and -r: a recording has no room for all memory.
+        rest += ["slabobjs -a -l 1 slab_test", "slabobjs -g slab_test", "slabwhy -f"]
     return lines + rest
 
 

@@ -29,7 +29,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "../..")))
 
-from crash_ext import slabdup, slabobjs
+from crash_ext import slabdup, slabobjs, slabwhy
 from crash_ext.command import run, session
 from crash_ext.host.target import Target, host_module
 from crash_ext.leak.duplicates import all_caches
@@ -38,7 +38,8 @@ from crash_ext.slub.caches import for_each_node
 from crash_ext.slub.slabs import for_each_slab
 from crash_ext.slub.vmcoreinfo import vmcoreinfo_number
 
-COMMANDS = {command.name: command for command in (slabdup.COMMAND, slabobjs.COMMAND)}
+_COMMANDS = (slabdup.COMMAND, slabobjs.COMMAND, slabwhy.COMMAND)
+COMMANDS = {command.name: command for command in _COMMANDS}
 
 STRUCTS = (
     "page slab kmem_cache kmem_cache_node kmem_cache_cpu kmem_cache_per_node_ptrs"
@@ -206,23 +207,21 @@ def _variables(slub: Slub) -> Dict[str, Any]:
 
 def _structs(crash: Any, noting: Noting) -> Dict[str, Any]:
     """Each struct that was asked for or is of STRUCTS, with all its members."""
-    asked = {name: set() for name in STRUCTS}  # type: Dict[str, Any]
+    asked = {f"struct {name}": set() for name in STRUCTS}  # type: Dict[str, Any]
     for function, name, *member in noting.answers:
         if function in ("struct_size", "member_offset", "member_size"):
-            asked.setdefault(re.sub("^struct ", "", name), set()).update(member)
+            asked.setdefault(name, set()).update(member)
     found: Dict[str, Any] = {}
-    for name, members in asked.items():
-        size = crash.struct_size(f"struct {name}")
+    for whole, members in asked.items():
+        name = re.sub("^(struct|union) ", "", whole)
+        size = crash.struct_size(whole)
         if size < 0:
             found[name] = None
             continue
         # Any word of the declaration may be a member: crash itself says which are.
-        members.update(re.findall(r"\w+", _declaration(crash, name)))
+        members.update(re.findall(r"\w+", _declaration(crash, whole)))
         places = {
-            member: [
-                crash.member_offset(f"struct {name}", member),
-                crash.member_size(f"struct {name}", member),
-            ]
+            member: [crash.member_offset(whole, member), crash.member_size(whole, member)]
             for member in sorted(members)
         }
         known = {member: place for member, place in places.items() if place[0] >= 0}
@@ -230,9 +229,9 @@ def _structs(crash: Any, noting: Noting) -> Dict[str, Any]:
     return found
 
 
-def _declaration(crash: Any, struct: str) -> str:
+def _declaration(crash: Any, whole: str) -> str:
     try:
-        text: str = crash.exec_crash_command(f"gdb ptype struct {struct}")
+        text: str = crash.exec_crash_command(f"gdb ptype {whole}")
     except crash.error:
         return ""
     return text
