@@ -692,6 +692,14 @@ EXAMPLES
     ffff8dd0c2a4d550:  00000398                            ....
     ffff8dd0c1fe0200 slab_test: 4 objects left out (-l)
 
+  What are its words?  (The notes are cut off here.)
+
+    crash> slabobjs -a -l 1 ffff8dd0c1fe0200
+
+  Which of the objects in both caches are alike?
+
+    crash> slabobjs -g -b 48 slab_test
+
   Which object does an address lie in, and is it allocated?
 
     crash> slabobjs -b 16 ffff8dd0c2a45520

@@ -29,7 +29,7 @@ from crash_ext.whypage import lines
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabwhy [-j] [-fpR] [-o FILE] [NAME|ADDRESS]..."""
+    """slabwhy [-j] [-fptR] [-o FILE] [NAME|ADDRESS]..."""
     if call.lists_only:
         call.limits.append("lists only (-p): full slabs that no list holds are not examined")
     if "-f" in call.options:
@@ -39,6 +39,7 @@ def main(call: Call) -> Dict[str, object]:
         call.caches(),
         call.lists_only,
         "-f" not in call.options,
+        "-t" in call.options,
         call.slub.progress,
     )
     chosen = _chosen(call, diagnoser)
@@ -156,11 +157,74 @@ def _text(call: Call, diagnosis: Diagnosis) -> None:
 COMMAND = Command(
     name="slabwhy",
     short="why objects of a slab cache are still allocated",
-    synopsis="[-j] [-fpR] [-o FILE] [NAME|ADDRESS]...",
-    options="jfpRo:",
+    synopsis="[-j] [-fptR] [-o FILE] [NAME|ADDRESS]...",
+    options="jfptRo:",
     main=main,
     text="""\
-  TBD""",
+  This command says why objects of slab caches are still allocated.  Without
+  arguments it looks at every leftover of a failed kmem_cache_destroy(), and at
+  caches that such a leftover was merged into.  The evidence comes first, a line
+  a statement with the address that it rests on, then the causes with how many
+  objects each explains, and last the conclusion.
+
+      NAME     the name of a cache; all caches of that name are looked at.  A
+               name that reads as a hexadecimal number is written \\NAME.
+      ADDRESS  the address of a kmem_cache, of a slab's page structure, or in
+               an object: the cache it belongs to is looked at.
+      -f       fast: without the search of all memory for pointers to the
+               objects.  Causes that rest on it are not found.
+      -t       look for structures of the objects' size in all of the debug
+               information (takes some seconds); else only by the cache's name.
+      -o FILE  write a page for the bug report, too: one HTML file with all of
+               this, each slab as a row of cells, and contents with notes.
+      -j       JSON lines: one record a line, addresses as hexadecimal strings;
+               the last record says whether the output is complete.
+      -p       walk the lists only, without the scan over all page structures:
+               full slabs that no list holds are not looked at.
+      -R       scan the page structures anew (they are scanned once a session).
+
+  EVIDENCE is one of:
+
+      state      what kmem_cache_destroy() left in the cache.
+      log        the kernel log's report of the failed destroy: when, by whom,
+                 and whether its objects are still there.  Matched by addresses
+                 (hashed ones too), or by where objects lie.
+      owner      who allocated the objects: tracks of slub_debug=U, KFENCE, or
+                 allocation profiling, and the memcg; where nothing is noted,
+                 what to switch on next time.
+      type       structures that the objects may be: a proposal.
+      twin       what is different from living objects, of the living cache of
+                 that name or of the same cache.
+      word       of a cache in use: what the words of its objects are.
+      list       the lists that objects are on, and who heads them.
+      reference  who points to the objects.
+      contents   what the objects hold.
+
+  CAUSE is one of the following, and STRENGTH says whether the evidence leaves
+  another explanation of how the objects are now: "certain" or "likely".  What
+  no rule explains is said to be unexplained.
+
+      freed late      the log lists them and they are free, or none is left.
+      never written   nothing but poison, or zeroes where others have more.
+      held            a variable or an object in use points to them.
+      still listed    on a list with a head that lives on.
+      no head         on a list whose head was freed, or on a ring without one.
+      never linked    a list head points to itself, where living objects are
+                      on a list.
+      held by freed   freed objects have the only pointers to them.
+      held by leaked  other leaked objects have the only pointers to them.
+      forgotten       taken off a list, and nothing in use points to them.
+      unreferenced    nothing in use points to them.
+
+  Pointers on stacks and in pages of no slab may be old: they are told, and no
+  rule counts them.  Of a cache with very many objects 20000 are looked at,
+  evenly spread, and the evidence says so.
+
+EXAMPLES
+  Why was the leftover not destroyed?  ("slabwhy" alone would also search all
+  memory for pointers.)
+
+    crash> slabwhy -f""",
 )
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Dict, List, NamedTuple, Optional
 from crash_ext.leak.lists import Membership
 from crash_ext.leak.place import Place
 from crash_ext.leak.profile import Profile
+from crash_ext.leak.words import Word
 from crash_ext.slub.model import Cache
 
 POISON = "poison"
@@ -71,6 +72,8 @@ class Case:
         """Of the living objects: hold nothing but zeroes or poison."""
         self.searched: Optional[str] = None
         """How much memory was searched for pointers to them; None: it wasn't."""
+        self.samples: List[List[Word]] = []
+        """The words of some of the objects, and of some twins."""
         self.freed_late: List[int] = []
         """Objects that the log lists and that are free now."""
         self.emptied = False

@@ -29,6 +29,7 @@ from crash_ext.leak.rules import Finding, conclude, unexplained
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
 from crash_ext.leak.tell_log import log_evidence
 from crash_ext.leak.tell_owners import owner_evidence, owner_sentence
+from crash_ext.leak.tell_types import pieces, type_evidence
 from crash_ext.leak.words import Words
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import UNKNOWN, Cache, SlabObjects
@@ -68,12 +69,14 @@ class Diagnoser:
         caches: Sequence[Cache],
         lists_only: bool = False,
         search: bool = True,
+        all_types: bool = False,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.slub = slub
         self._caches = caches
         self._lists_only = lists_only
         self._search = search
+        self._all_types = all_types
         self._progress = progress
         self.places = Places(slub, lambda: list(caches), lists_only)
         self.words = Words(self.places)
@@ -162,6 +165,8 @@ class Diagnoser:
         report = owners(self.slub, case.cache, item.slabs, self.places.tasks.name_of)
         item.evidence.extend(owner_evidence(self.places, report))
         item.problems.extend(report.problems)
+        samples = [pieces(words) for words in case.samples]
+        item.evidence.extend(type_evidence(self.slub.reader, case.cache, samples, self._all_types))
         if item.state.kind == LIVE and not case.twins:
             item.evidence.extend(_words(case))
             item.evidence.extend(_lists(case))

@@ -35,6 +35,8 @@ EXAMINED = 20000
 """Leaked objects of a cache whose contents are looked at; of more, evenly spread ones."""
 COMPARED = 2000
 """Living objects that they are compared with."""
+SAMPLES = 4
+"""Objects whose words are kept, of the leaked and of the living ones."""
 HOLDERS = 64
 """Pointers to one object that are kept."""
 
@@ -69,6 +71,8 @@ def examine(slub: Slub, explainer: Words, cache: Cache, addresses: List[int]) ->
             continue
         subject.blank = _blank(data, poisoned)
         words = explainer.explain(address, data)
+        if len(case.samples) < SAMPLES:
+            case.samples.append(words)
         case.profile.add(cells(words))
         subject.lists = {word.offset: word.kind for word in words if word.kind in _LISTS}
     return case
@@ -84,7 +88,10 @@ def compare_with(
     for address, data in contents(slub, twin, addresses[::step]):
         if data is not None:
             case.twin_blank += _blank(data, poisoned) is not None
-            case.twin_profile.add(cells(explainer.explain(address, data)))
+            words = explainer.explain(address, data)
+            if len(case.samples) < 2 * SAMPLES:
+                case.samples.append(words)
+            case.twin_profile.add(cells(words))
 
 
 def cells(words: Iterable[Word]) -> List[Cell]:

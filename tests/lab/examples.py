@@ -21,9 +21,12 @@ LINES: Dict[str, List[str]] = {
     "slabdup": ["slabdup", "slabdup slab_test"],
     "slabobjs": [
         "slabobjs -l 1 {leftover}",
+        "slabobjs -a -l 1 {leftover}",
+        "slabobjs -g -b 48 slab_test",
         "slabobjs -b 16 {inside}",
         "slabobjs -q {leftover} > addresses",
     ],
+    "slabwhy": ["slabwhy -f"],
 }
 """Command -> its page's lines. leftover: the cache; inside: an address in a lost object."""
 
