@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command `ownerlines CACHE...` in crash: JSON lines of who allocated and freed its objects.
+"""The command `ownerlines CACHE...|kfence` in crash: JSON lines of who allocated objects.
 
 One record an object (type track), a group (group), a memcg (memcg), for tests. Started by
 `extend` it registers itself; typed, it has arguments.
@@ -17,7 +17,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "..", "..")))
 
 from crash_ext.command import session
-from crash_ext.leak.owners import owners
+from crash_ext.leak.owners import OwnerReport, owners
 from crash_ext.reader import Reader
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import read_cache
@@ -44,6 +44,16 @@ def _name(reader: Reader, address: int) -> Optional[str]:
     return None if found is None else f"{found[0]}+{found[1]:#x}"
 
 
+def _kfence_records(slub: Slub) -> List[Record]:
+    """The groups of what KFENCE has sampled, of all caches."""
+    found: List[Record] = []
+    for address in sorted({one.cache for one in slub.kfence().objects}):
+        cache = read_cache(slub.reader, slub.layout, address, listed=False)
+        sampled = [one.as_slab() for one in slub.kfence().of(address)]
+        found += _report_records(slub, owners(slub, cache, sampled))
+    return found
+
+
 def _records(slub: Slub, address: int) -> List[Record]:
     cache = read_cache(slub.reader, slub.layout, address, listed=False)
     problems: List[str] = []
@@ -64,7 +74,11 @@ def _records(slub: Slub, address: int) -> List[Record]:
                     "problems": [*problems, *told.problems],
                 }
             )
-    report = owners(slub, cache, slabs)
+    return found + _report_records(slub, owners(slub, cache, slabs))
+
+
+def _report_records(slub: Slub, report: OwnerReport) -> List[Record]:
+    found: List[Record] = []
     for group in report.groups:
         found.append(
             {
@@ -72,6 +86,8 @@ def _records(slub: Slub, address: int) -> List[Record]:
                 "objects": [f"{one:x}" for one in group.objects],
                 "bytes": group.bytes,
                 "caller": [f"{group.caller:x}", _name(slub.reader, group.caller)],
+                "frames": [f"{frame:x}" for frame in group.frames],
+                "cpu": group.oldest.cpu,
                 "pids": group.pids,
                 "oldest": group.oldest.seconds,
                 "problems": report.problems,
@@ -102,6 +118,10 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         slub = session(crash)
         for argument in sys.argv[1:]:
+            if argument == "kfence":
+                for record in _kfence_records(slub):
+                    print(json.dumps(record))
+                continue
             for address in _addresses(slub, argument):
                 for record in _records(slub, address):
                     print(json.dumps(record))
