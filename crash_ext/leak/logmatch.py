@@ -111,10 +111,13 @@ def reported_caches(
     """Those of the caches whose slabs a report surely lists, leftover or live.
 
     A live one was merged into after its destroy had failed (up to v6.11): it holds leaked
-    objects among its users'. Only caches that a report names are read.
+    objects among its users'. Not said where a leftover of its name is there, too: pages may
+    have gone from one to the other. Only caches that a report names are read.
     """
-    for cache in caches:
-        if any(is_named(cache, report) for report in reports):
+    named = [cache for cache in caches if any(is_named(cache, report) for report in reports)]
+    dead = {cache.name for cache in named if cache.refcount == 0}
+    for cache in named:
+        if cache.refcount == 0 or cache.name not in dead:
             own: List[str] = []
             slabs = [
                 decoded._replace(memory=None) for decoded in for_each_decoded_slab(slub, cache, own)
@@ -152,18 +155,21 @@ class _Matcher:
     def match(self, report: Report) -> Optional[MatchedReport]:
         """The report with its slabs found; None if it's surely not of this cache."""
         found = self._by_addresses(report)
-        if any(found):
-            # Pointers from before the key was there have offsets alone.
-            rest = [
-                slab is None and not self._told(logged) for slab, logged in zip(found, report.slabs)
-            ]
-            self._by_offsets(report, found, rest)
-            return self._matched(report, ADDRESSES, found)
-        if report.slabs and all(map(self._told, report.slabs)):
-            return None
         nothing: List[Optional[SlabObjects]] = [None] * len(report.slabs)
-        # A live cache's users allocate and free as they like: any pattern may come up.
-        if self._cache.refcount == 0:
+        dead = self._cache.refcount == 0
+        if any(found):
+            if dead:
+                # Pointers from before the key was there have offsets alone.
+                told = map(self._told, report.slabs)
+                rest = [slab is None and not known for slab, known in zip(found, told)]
+                self._by_offsets(report, found, rest)
+            matched = self._matched(report, ADDRESSES, found)
+            if dead or _in_place(matched):
+                return matched
+        elif report.slabs and all(map(self._told, report.slabs)):
+            return None
+        elif dead:
+            # A live cache's users allocate and free as they like: any pattern may come up.
             self._by_offsets(report, found, [True] * len(found))
             if any(found) and self._fits(found):
                 return self._matched(report, OFFSETS, found)
@@ -304,6 +310,17 @@ class _Matcher:
         return MatchedReport(report, how, slabs)
 
 
+def _in_place(matched: MatchedReport) -> bool:
+    """Whether all that the report lists is there, as it must be in a live cache.
+
+    A leftover that was emptied gives its pages back, and a live cache may get them.
+    """
+    return all(
+        slab.slab is not None and all(told.state == ALLOCATED for told in slab.objects)
+        for slab in matched.slabs
+    )
+
+
 def _logged_form(logged: LoggedSlab) -> Optional[_Form]:
     """None where lines are lost: then the offsets aren't all."""
     if logged.objects is None or not logged.complete:
@@ -312,17 +329,32 @@ def _logged_form(logged: LoggedSlab) -> Optional[_Form]:
 
 
 def _without_doubles(found: List[MatchedReport]) -> List[MatchedReport]:
-    """Where several reports fit by offsets, none is told apart by them."""
-    if sum(matched.how == OFFSETS for matched in found) < 2:
-        return found
+    """Where several reports fit, those that need not be the cache's fit by name only.
+
+    By offsets several aren't told apart. By addresses an older report may name a page that
+    another cache has given back since: then more of its slabs are gone.
+    """
+    by_offsets = sum(matched.how == OFFSETS for matched in found) > 1
+    whole = any(matched.how == ADDRESSES and not _lost(matched) for matched in found)
     return [
-        MatchedReport(
-            matched.report, NAME, [MatchedSlab(s.logged, None, False, []) for s in matched.slabs]
-        )
-        if matched.how == OFFSETS
+        _by_name(matched)
+        if by_offsets
+        and matched.how == OFFSETS
+        or whole
+        and matched.how == ADDRESSES
+        and _lost(matched)
         else matched
         for matched in found
     ]
+
+
+def _lost(matched: MatchedReport) -> bool:
+    return any(slab.gone for slab in matched.slabs)
+
+
+def _by_name(matched: MatchedReport) -> MatchedReport:
+    slabs = [MatchedSlab(slab.logged, None, False, []) for slab in matched.slabs]
+    return MatchedReport(matched.report, NAME, slabs)
 
 
 def _compare(

@@ -282,3 +282,45 @@ def test_a_live_cache_that_was_merged_into_a_leftover_is_found(hide: Hide) -> No
     assert (taken.address, taken.refcount) == (cache.address, 1)
     assert sorted(told_of.allocated) == leaked
     assert told_of.unlisted == {NOT_LISTED_SINCE: [slab.object(9) for slab in slabs]}
+
+
+@pytest.mark.parametrize("hide", [raw, hashed])
+@pytest.mark.parametrize("freed", [False, True])
+def test_a_page_that_came_to_a_live_cache_makes_it_no_leftover(hide: Hide, freed: bool) -> None:
+    """The leftover was emptied since; the allocator gave one of its pages to its successor."""
+    heap = Heap(LAYOUTS["6.12"])
+    cache = heap.cache("slab_test", 84)
+    slab = heap.slab(cache, {3, 5})
+    gone = (hide(slab.page + 0x10000), [(hide(0xFFFF888000001000), 0)])
+    slabs = [told(slab, hide, {9})] if freed else [told(slab, hide), gone]
+    logs.give_key(heap, logs.key_bytes(heap))
+    found = evidence(heap, cache.address, report(cache, slabs))
+    assert [matched.how for matched in found.reports] == [NAME]
+    assert (found.allocated, found.freed, found.gone, found.others) == ([], [], [], [])
+
+
+def test_a_live_cache_beside_a_leftover_of_its_name_is_not_said_to_be_one() -> None:
+    left = Left()
+    page = left.heap.slab(left.live, {3})
+    log = left.log(raw) + report(left.live, [told(page, raw)])
+    asked = slub(left.heap)
+    caches = asked.listed_caches().caches + find_unlisted(asked, [])
+    assert match_reports(
+        asked,
+        next(cache for cache in caches if cache.address == left.live.address),
+        list(for_each_decoded_slab(asked, asked.listed_caches().caches[0], [])),
+        parse_reports(log),
+    ).proven
+    found = reported_caches(asked, caches, parse_reports(log), [])
+    assert [cache.address for cache, _ in found] == [left.cache.address]
+
+
+@pytest.mark.parametrize("hide", [raw, hashed])
+def test_an_older_report_that_names_one_of_its_pages_is_another_caches(hide: Hide) -> None:
+    left = Left()
+    gone = (hide(left.slabs[0].page + 0x10000), [(hide(0xFFFF888000001000), 0)])
+    older = report(left.cache, [told(left.slabs[0], hide, {20}), gone])
+    found = evidence(left.heap, left.cache.address, older + left.log(hide))
+    assert [matched.how for matched in found.reports] == [NAME, ADDRESSES]
+    assert sorted(found.allocated) == left.objects()
+    assert (found.freed, found.gone, found.unlisted) == ([], [], {})

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Proposed types in real crash: the true one comes first, and a missing one is not made up."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from tests import lab
+from tests.lab.kernels import KERNELS, fetch
+from tests.lab.module import build_module
+
+PROBE = Path(__file__).with_name("typeprobe.py")
+
+
+def propose(kernel: str, version: str, words: str, before: List[str]) -> Dict[str, Any]:
+    """The proposals of each cache. before: crash commands to run first."""
+    dump = lab.dump(kernel, "leak")
+    with tempfile.TemporaryDirectory(prefix="slableak-types-") as folder:
+        out = Path(folder) / "out"
+        said = lab.crash(version).run(
+            dump.vmlinux,
+            dump.vmcore,
+            [
+                *before,
+                f"extend {lab.build_loader(version)}",
+                f"extend {PROBE}",
+                f"typeprobe {words} > {out}",
+            ],
+            args=lab.options_for(kernel, version),
+        )
+        assert out.exists(), said[-3000:]
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+    return {row["cache"]: row["proposals"] for row in rows}
+
+
+def names(proposals: List[Dict[str, Any]]) -> List[str]:
+    return [proposal["struct"] for proposal in proposals]
+
+
+def test_kernel_caches_get_their_own_types_and_a_module_without_debug_information_none() -> None:
+    types = {
+        "dentry": "dentry",
+        "vm_area_struct": "vm_area_struct",
+        "task_struct": "task_struct",
+        "inode_cache": "inode",
+        "shmem_inode_cache": "shmem_inode_info",
+        "sock_inode_cache": "socket_alloc",
+    }
+    found = propose("6.1", "8.0.2", f"slab_test {' '.join(types)}", [])
+    assert {cache: names(found[cache])[:1] for cache in types} == {
+        cache: [struct] for cache, struct in types.items()
+    }
+    assert found["slab_test"] == []
+
+
+@pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12"])
+def test_a_modules_type_is_found_once_its_debug_information_is_loaded(kernel: str) -> None:
+    """(crash opens 7.3 without modules only.)"""
+    module = build_module(KERNELS[kernel], fetch(KERNELS[kernel]))
+    version = lab.crashes_for(kernel)[-1]
+    found = propose(kernel, version, "slab_test", [f"mod -s slabtest {module}"])
+    assert names(found["slab_test"])[:1] == ["slabtest_obj"]
+    assert found["slab_test"][0]["against"] == []
