@@ -20,7 +20,8 @@ class ReadError(Exception):
     """
 
     def __init__(self, address: int, size: int, reason: str = "") -> None:
-        super().__init__(address, size, reason)
+        # Millions of pages may be missing from a dump: no call of Exception's, which has
+        # the arguments already.
         self.address = address
         self.size = size
         self.reason = reason

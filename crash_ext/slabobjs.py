@@ -637,6 +637,10 @@ COMMAND = Command(
                 full slabs that no list holds are not shown.
       -R        scan the page structures anew (they are scanned once a session).
 
+  The summary line of a cache with more than 8 MB of slabs goes by the slabs'
+  own counters, so that it can come first.  If the slabs, decoded, disagree with
+  it, an error line behind them says so.
+
   The LIST column says where a slab is: "cpu N" (CPU N allocates from it), "cpu
   N partial", "partial" or "full" (lists of its node; "full" only in caches that
   store their users), or "-": on no list, as full slabs of other caches are.

@@ -12,7 +12,7 @@ from typing import Optional, cast
 
 from crash_ext.reader import Native
 
-_VERSION = 1
+VERSION = 1
 """native.c's: a loader of another time may be installed."""
 
 
@@ -24,4 +24,4 @@ def native_loops() -> Optional[Native]:
         module = import_module("_slableak")
     except ImportError:
         return None
-    return cast(Native, module) if module.VERSION == _VERSION else None
+    return cast(Native, module) if module.VERSION == VERSION else None

@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
-from operator import le, lt, sub
+from itertools import islice
+from operator import add, le
 from struct import iter_unpack
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -57,13 +58,17 @@ class Targets:
         pairs = sorted(ranges)
         if pairs and pairs[-1][0] + pairs[-1][1] >> 64:
             pairs = [pair for pair in pairs if not sum(pair) >> 64]
-        self.starts = array("Q", [start for start, _ in pairs])
-        self.ends = array("Q", [start + size for start, size in pairs])
+        starts = [start for start, _ in pairs]
+        sizes = [size for _, size in pairs]
+        ends = list(map(add, starts, sizes))
         self.overlapping = 0
         """Ranges that were left out."""
-        self._leave_out()
-        self.longest = max(map(sub, self.ends, self.starts), default=0)
-        """Bytes."""
+        if min(sizes, default=1) <= 0 or not all(map(le, ends, islice(starts, 1, None))):
+            starts, ends = self._disjoint(starts, ends)
+        self.starts = array("Q", starts)
+        self.ends = array("Q", ends)
+        self.longest = max(sizes, default=0)
+        """No range has more bytes."""
         self.low = self.starts[0] if self.starts else 0
         self.high = self.ends[-1] if self.ends else 0
         """All addresses are in low <= address < high."""
@@ -73,20 +78,18 @@ class Targets:
         self.blocks = self._blocks()
         """1 for each block of 1 << shift bytes, counted from low, that an object lies in."""
 
-    def _leave_out(self) -> None:
-        """Drop ranges that are empty or begin before the one in front of them ends."""
-        starts, ends = self.starts, self.ends
-        if all(map(lt, starts, ends)) and all(map(le, ends, starts[1:])):
-            return
-        self.starts, self.ends = array("Q"), array("Q")
+    def _disjoint(self, starts: List[int], ends: List[int]) -> Tuple[List[int], List[int]]:
+        """Without those that are empty or begin before the one in front of them ends."""
+        kept: Tuple[List[int], List[int]] = ([], [])
         before = 0
         for start, end in zip(starts, ends):
             if start < before:
                 self.overlapping += 1
             elif start < end:
-                self.starts.append(start)
-                self.ends.append(end)
+                kept[0].append(start)
+                kept[1].append(end)
                 before = end
+        return kept
 
     def _blocks(self) -> bytearray:
         low, shift = self.low, self.shift

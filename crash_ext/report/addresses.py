@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from itertools import compress
-from typing import Dict, List, Tuple
+from typing import Dict, List
 
 _TABLES = 64
 """So many tables are kept."""
@@ -20,26 +20,43 @@ class AddressLines:
     def __init__(self, size: int) -> None:
         """size: from one object to the next, bytes."""
         self._size = size
-        self._tables: Dict[Tuple[int, int], List[str]] = {}
+        self._count = -1
+        self._bits = self._width = 0
+        self._tables: Dict[int, List[str]] = {}
+        """The lower digits of object 0 -> those of all objects."""
 
     def text(self, first: int, chosen: bytes) -> str:
         """A line for each object whose byte in `chosen` isn't 0; first: address of object 0."""
-        count = len(chosen)
-        digits = (count * self._size).bit_length() // 4 + 1
-        low = first & ((1 << 4 * digits) - 1)
-        if low + (count - 1) * self._size >> 4 * digits:
+        if len(chosen) != self._count:
+            self._set_count(len(chosen))
+        bits = self._bits
+        upper = first >> bits
+        low = first - (upper << bits)
+        table = self._tables.get(low)
+        if table is None:
+            table = self._add_table(low)
+        if not table:
             # The objects cross a border at which the upper digits change.
-            found = compress(range(first, first + count * self._size, self._size), chosen)
-            return "".join(f"{address:016x}\n" for address in found)
-        upper = f"{first >> 4 * digits:0{16 - digits}x}"
-        lowers = f"\n{upper}".join(compress(self._lowers(low, count, digits), chosen))
-        return f"{upper}{lowers}\n" if lowers else ""
+            addresses = range(first, first + self._count * self._size, self._size)
+            return "".join([f"{address:016x}\n" for address in compress(addresses, chosen)])
+        begin = f"\n{upper:0{self._width}x}"
+        lowers = begin.join(compress(table, chosen))
+        return f"{begin[1:]}{lowers}\n" if lowers else ""
 
-    def _lowers(self, low: int, count: int, digits: int) -> List[str]:
-        table = self._tables.get((low, digits))
-        if table is None or len(table) < count:
-            if len(self._tables) >= _TABLES:
-                self._tables.clear()
-            addresses = range(low, low + count * self._size, self._size)
-            table = self._tables[low, digits] = [f"{address:0{digits}x}" for address in addresses]
+    def _set_count(self, count: int) -> None:
+        self._count = count
+        digits = (count * self._size).bit_length() // 4 + 1
+        self._bits = 4 * digits
+        self._width = 16 - digits
+        self._tables.clear()
+
+    def _add_table(self, low: int) -> List[str]:
+        if len(self._tables) >= _TABLES:
+            self._tables.clear()
+        table: List[str] = []
+        end = low + self._count * self._size
+        if end <= 1 << self._bits:
+            digits = self._bits // 4
+            table = [f"{address:0{digits}x}" for address in range(low, end, self._size)]
+        self._tables[low] = table
         return table

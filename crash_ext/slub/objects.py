@@ -140,8 +140,9 @@ class Decoder:
         order = self._held_order
         if not order:
             return False
-        at = bisect_left(order, slab.base)
-        return at < len(order) and order[at] < slab.base + slab.objects * self._cache.size
+        first = slab.base + self._cache.red_left
+        at = bisect_left(order, first)
+        return at < len(order) and order[at] < first + slab.objects * self._cache.size
 
     def _carefully(self, slab: Slab) -> SlabObjects:
         cache = self._cache

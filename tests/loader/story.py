@@ -18,6 +18,7 @@ from .programs import one_command, write_all
 SYMBOL = "slab_caches"
 
 QUESTIONS = {
+    "native": "__import__('_slableak').VERSION",
     "symbol_exists": f"crash.symbol_exists('{SYMBOL}'), crash.symbol_exists('no_such_symbol')",
     "sym2addr": f"hex(crash.sym2addr('{SYMBOL}')), crash.sym2addr('no_such_symbol')",
     "sym2alladdr": f"crash.sym2alladdr('{SYMBOL}') == [crash.sym2addr('{SYMBOL}')],"

@@ -10,6 +10,8 @@ from typing import Any, Dict
 
 import pytest
 
+from crash_ext.host import native
+
 from .story import SYMBOL, Said
 
 
@@ -33,6 +35,10 @@ def test_symbols(value: Dict[str, Any], said: Said) -> None:
     assert value["addr2sym"] == [SYMBOL, None]
     assert value["addr2sym loose"] == (SYMBOL, 3)
     assert value["addr2sym none"] == (None, (None, None))
+
+
+def test_the_innermost_loops_are_those_that_the_commands_expect(value: Dict[str, Any]) -> None:
+    assert value["native"] == native.VERSION
 
 
 def test_modules(value: Dict[str, Any]) -> None:

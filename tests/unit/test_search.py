@@ -159,6 +159,7 @@ def test_ranges_that_begin_inside_another_are_left_out_and_counted() -> None:
     targets = Targets([(0x3000, 16), (0x1000, 32), (0x1010, 32), (0x1020, 8), (0x2000, 0)])
     assert list(targets.starts) == [0x1000, 0x1020, 0x3000]
     assert targets.overlapping == 1
+    assert list(Targets([(1 << 63, 8), ((1 << 64) - 8, 16)]).starts) == [1 << 63]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 90)), min_size=1))
