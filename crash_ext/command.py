@@ -12,7 +12,7 @@ import getopt
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from crash_ext.host.settings import zero_excluded_on
+from crash_ext.host.settings import is_live, zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
@@ -139,8 +139,10 @@ def session(crash: object, byteorder: ByteOrder = sys.byteorder) -> Slub:
     for module, slub in _sessions:
         if module is crash:
             return slub
-    _sessions[:] = [(crash, Slub(Target(crash, byteorder)))]
-    return _sessions[0][1]
+    slub = Slub(Target(crash, byteorder))
+    slub.live = is_live(crash)
+    _sessions[:] = [(crash, slub)]
+    return slub
 
 
 def run(command: Command, argv: List[str]) -> None:
@@ -177,7 +179,8 @@ def _run(command: Command, argv: List[str]) -> None:
         return
     crash = host_module()
     slub = session(crash)
-    if "-R" in options:
+    if "-R" in options or slub.live:
+        # The page scan of a moment ago is no answer on a running system.
         slub.forget()
     slub.forget_caches()
     progress = Progress(command.name, sys.stderr)
