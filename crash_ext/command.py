@@ -12,7 +12,7 @@ import getopt
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from crash_ext.host.settings import zero_excluded_on
+from crash_ext.host.settings import is_live, zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
@@ -141,6 +141,7 @@ def session(crash: object, byteorder: ByteOrder = sys.byteorder) -> Slub:
             return slub
     target = Target(crash, byteorder)
     slub = Slub(target)
+    slub.live = is_live(crash)
     # On PyKdump a Ctrl-C at the wrong moment looks like a crash that can't tell: ask again.
     if target.has_direct_map:
         _sessions[:] = [(crash, slub)]
@@ -181,7 +182,8 @@ def _run(command: Command, argv: List[str]) -> None:
         return
     crash = host_module()
     slub = session(crash)
-    if "-R" in options:
+    if "-R" in options or slub.live:
+        # The page scan of a moment ago is no answer on a running system.
         slub.forget()
     slub.forget_caches()
     progress = Progress(command.name, sys.stderr)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the user has chosen with crash's own `set`."""
+"""What the user has chosen: crash's own `set`, and a dump or the running system."""
 
 from __future__ import annotations
 
 from typing import Any
+
+_LIVE_SOURCES = (["/proc/kcore"], ["/dev/mem"], ["/dev/crash"])
+"""pc->live_memsrc, in crash's main.c."""
 
 
 def redzone_on(crash: Any) -> bool:
@@ -14,6 +17,22 @@ def redzone_on(crash: Any) -> bool:
 def zero_excluded_on(crash: Any) -> bool:
     """Whether `set zero_excluded` is on: pages that aren't in the dump read as zeroes."""
     return _is_on(crash, "zero_excluded")
+
+
+def is_live(crash: Any) -> bool:
+    """Whether crash reads the memory of the running system, or of another one that runs.
+
+    False where `sys` doesn't tell. A dump that was made of a running system is a dump.
+    """
+    try:
+        answer: str = crash.exec_crash_command("sys")
+    except crash.error:
+        return False
+    for line in answer.splitlines():
+        label, _, source = line.strip().partition(": ")
+        if label == "DUMPFILE":
+            return source.split()[:1] in _LIVE_SOURCES or "(remote live system)" in source
+    return False
 
 
 def _is_on(crash: Any, setting: str) -> bool:

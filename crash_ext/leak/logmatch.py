@@ -338,11 +338,8 @@ def _without_doubles(found: List[MatchedReport]) -> List[MatchedReport]:
     whole = any(matched.how == ADDRESSES and not _lost(matched) for matched in found)
     return [
         _by_name(matched)
-        if by_offsets
-        and matched.how == OFFSETS
-        or whole
-        and matched.how == ADDRESSES
-        and _lost(matched)
+        if (by_offsets and matched.how == OFFSETS)
+        or (whole and matched.how == ADDRESSES and _lost(matched))
         else matched
         for matched in found
     ]

@@ -32,6 +32,8 @@ class Slub:
         """The forms of free pointers that this kernel's slabs bear out; None: not asked yet."""
         self.progress: Progress = lambda done, total: None
         """Told how far the page scan is."""
+        self.live = False
+        """The kernel is running: memory changes between two reads, and from command to command."""
         self._problems: List[str] = []
         self._caches: Optional[CacheList] = None
         self._index: Optional[PageIndex] = None

@@ -15,6 +15,7 @@ from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import Cache, SlabObjects
 from crash_ext.slub.objects import Decoder
+from crash_ext.slub.settle import settled
 from crash_ext.slub.slabs import NO_LIST, for_each_slab
 
 
@@ -92,5 +93,5 @@ def _with_place(slub: Slub, cache: Cache, address: int) -> SlabObjects:
     for lists_only in (True, False):
         for slab in for_each_slab(slub, cache, [], lists_only):
             if slab.address == address:
-                return decoder.decode(slab)
-    return decoder.decode(slub.descriptors.read(address, NO_LIST))
+                return settled(slub, cache, slab, decoder.decode, [])
+    return settled(slub, cache, slub.descriptors.read(address, NO_LIST), decoder.decode, [])

@@ -19,6 +19,7 @@ from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObje
 from crash_ext.slub.pending import for_each_pending_sheaf
 from crash_ext.slub.quick import States, usual_states
 from crash_ext.slub.redzone import cross_check
+from crash_ext.slub.settle import settled
 from crash_ext.slub.sheaves import Freed, for_each_sheaf, read_sheaf
 from crash_ext.slub.slabs import for_each_slab
 
@@ -35,7 +36,7 @@ def for_each_decoded_slab(
     """
     decoder = Decoder(slub, cache, problems)
     for slab in for_each_slab(slub, cache, problems, lists_only):
-        yield decoder.decode(slab)
+        yield settled(slub, cache, slab, decoder.decode, problems)
     for found in slub.kfence().of(cache.address):
         yield decoder.decode_kfence(found)
     if not lists_only:
@@ -213,8 +214,9 @@ class Decoder:
 
     def report_strays(self) -> None:
         """After all slabs: say how many objects in sheaves were in none of them."""
+        # A slab of a running kernel may be decoded more than once.
         strays = len(self._held) - self._claimed
-        if strays:
+        if strays > 0:
             self._problems.append(
                 f"{strays} entries of sheaves are no objects of the cache:"
                 " what they stood for is taken for allocated"

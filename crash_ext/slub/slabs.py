@@ -17,6 +17,7 @@ from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.memory import follow_list, read_word
 from crash_ext.slub.model import Cache, Node, Slab
 from crash_ext.slub.percpu import for_each_cpu_slabs
+from crash_ext.slub.settle import CHANGED
 
 NO_LIST = "-"
 _AHEAD = 256
@@ -85,6 +86,10 @@ def for_each_slab(
     if not lists_only:
         known = len(problems)
         _compare_counts(nodes, sum(seen.values()), objects, problems)
+        if slub.live and problems[known:]:
+            now = list(for_each_node(slub.reader, slub.layout, cache, []))
+            if now != nodes:
+                problems[known:] = [f"{CHANGED}: {text}" for text in problems[known:]]
         unreadable = slub.page_index().unreadable
         if len(problems) > known or "nr_slabs" not in slub.layout.node:
             slub.tell_holes()

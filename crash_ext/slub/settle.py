@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Slabs of a running kernel: what is read at two moments may fit no one moment.
+
+A slab is believed if its descriptor, and what a CPU says of it, were the same before its
+memory was read and after. Else it is read again, some times, and then is unknown.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, List, Optional
+
+from crash_ext.reader import ReadError
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.descriptor import SlabError
+from crash_ext.slub.model import UNKNOWN, Cache, Slab, SlabObjects
+
+_ATTEMPTS = 4
+CHANGED = "changed while it was read"
+
+Decode = Callable[[Slab], SlabObjects]
+
+
+def settled(
+    slub: Slub, cache: Cache, slab: Slab, decode: Decode, problems: List[str]
+) -> SlabObjects:
+    """decode(slab), of a moment at which the slab stood still; in a dump it always does.
+
+    What attempts that don't count have added to `problems` is taken out.
+    """
+    if not slub.live:
+        return decode(slab)
+    known = len(problems)
+    for _ in range(_ATTEMPTS):
+        found = decode(slab)
+        now = _again(slub, cache, slab)
+        if now == slab:
+            return found
+        del problems[known:]
+        if now is None:
+            break
+        slab = now
+    return SlabObjects(
+        slab, found.first, bytes([UNKNOWN]) * len(found.states), CHANGED, {}, found.memory
+    )
+
+
+def _again(slub: Slub, cache: Cache, slab: Slab) -> Optional[Slab]:
+    """The same slab as it is now; None where it isn't the cache's any more, or the CPU's."""
+    try:
+        now = slub.descriptors.read(slab.address, slab.place, slab.node)
+        if slab.cpu is not None:
+            held, freelist = _cpu(slub, cache, slab.cpu)
+            if held != slab.address:
+                return None
+            now = now._replace(cpu=slab.cpu, cpu_freelist=freelist)
+    except (ReadError, SlabError):
+        return None
+    return now._replace(doubt=slab.doubt) if now.cache == slab.cache else None
+
+
+def _cpu(slub: Slub, cache: Cache, cpu: int) -> List[int]:
+    """[slab, freelist] of a CPU's struct kmem_cache_cpu. Raises ReadError."""
+    struct = slub.layout.cpu
+    address = slub.reader.percpu(cache.cpu_slab or 0, cpu)
+    if struct is None or address is None:
+        return [0, 0]
+    data = slub.reader.read(address, struct.span())
+    return [struct.pointer(data, slub.layout.cpu_page), struct.pointer(data, "freelist")]
