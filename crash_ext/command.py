@@ -139,12 +139,8 @@ def session(crash: object, byteorder: ByteOrder = sys.byteorder) -> Slub:
     for module, slub in _sessions:
         if module is crash:
             return slub
-    target = Target(crash, byteorder)
-    slub = Slub(target)
-    # On PyKdump a Ctrl-C at the wrong moment looks like a crash that can't tell: ask again.
-    if target.has_direct_map:
-        _sessions[:] = [(crash, slub)]
-    return slub
+    _sessions[:] = [(crash, Slub(Target(crash, byteorder)))]
+    return _sessions[0][1]
 
 
 def run(command: Command, argv: List[str]) -> None:

@@ -17,6 +17,9 @@ from crash_ext.reader import ReadError
 _CPUS = 1 << 14
 """No kernel is built for more (CONFIG_NR_CPUS); a damaged nr_cpu_ids may say so."""
 
+_QUESTIONS = 8
+"""Times that crash is asked for what it doesn't tell: Ctrl-C is rare, pages are many."""
+
 ByteOrder = Literal["little", "big"]
 
 _RANGE_STEP = 1 << 24
@@ -45,13 +48,9 @@ class Target:
         # crash itself reads only dumps of its own byte order.
         self.byteorder: ByteOrder = byteorder
         self.page_size: int = crash.PAGESIZE
-        self._direct_map = self._direct_map_start()
+        self._direct_map: Optional[int] = None
+        self._direct_map_asked = 0
         self._percpu: Optional[Dict[int, int]] = None
-
-    @property
-    def has_direct_map(self) -> bool:
-        """Whether crash has told where the direct map is; without, no slab has an address."""
-        return self._direct_map is not None
 
     def read(self, address: int, size: int) -> bytes:
         """size bytes at the virtual address. Raises ReadError."""
@@ -103,19 +102,21 @@ class Target:
         size = self.struct_size("page")
         ranges = self._page_ranges()
         at = bisect_right(ranges, (page, sys.maxsize, 0)) - 1
-        if size is None or at < 0 or self._direct_map is None:
+        direct_map = self._direct_map_known()
+        if size is None or at < 0 or direct_map is None:
             return None
         start, count, pfn = ranges[at]
         number, rest = divmod(page - start, size)
         if rest or number >= count:
             return None
-        return self._direct_map + (pfn + number) * self.page_size
+        return direct_map + (pfn + number) * self.page_size
 
     def virt_to_page(self, address: int) -> Optional[int]:
         """The struct page * of an address in the direct map; None for any other."""
-        if self._direct_map is None or address < self._direct_map:
+        direct_map = self._direct_map_known()
+        if direct_map is None or address < direct_map:
             return None
-        physical = address - self._direct_map
+        physical = address - direct_map
         if physical >= self._end_of_memory():
             return None
         return self._phys_to_page(physical)
@@ -140,6 +141,13 @@ class Target:
         # struct list_head is two pointers in every kernel.
         size = self._crash.struct_size("struct list_head")
         return 4 if size == 8 else 8
+
+    def _direct_map_known(self) -> Optional[int]:
+        """Asked once more where there was no answer: on PyKdump a Ctrl-C looks like that."""
+        if self._direct_map is None and self._direct_map_asked < _QUESTIONS:
+            self._direct_map_asked += 1
+            self._direct_map = self._direct_map_start()
+        return self._direct_map
 
     def _direct_map_start(self) -> Optional[int]:
         """Virtual address of physical 0 in the direct map, which is linear wherever SLUB is.
