@@ -17,9 +17,6 @@ from crash_ext.reader import ReadError
 _CPUS = 1 << 14
 """No kernel is built for more (CONFIG_NR_CPUS); a damaged nr_cpu_ids may say so."""
 
-_QUESTIONS = 8
-"""Times that crash is asked for what it doesn't tell: Ctrl-C is rare, pages are many."""
-
 ByteOrder = Literal["little", "big"]
 
 _RANGE_STEP = 1 << 24
@@ -48,8 +45,7 @@ class Target:
         # crash itself reads only dumps of its own byte order.
         self.byteorder: ByteOrder = byteorder
         self.page_size: int = crash.PAGESIZE
-        self._direct_map: Optional[int] = None
-        self._direct_map_asked = 0
+        self._direct_map = self._direct_map_start()
         self._percpu: Optional[Dict[int, int]] = None
 
     def read(self, address: int, size: int) -> bytes:
@@ -102,21 +98,19 @@ class Target:
         size = self.struct_size("page")
         ranges = self._page_ranges()
         at = bisect_right(ranges, (page, sys.maxsize, 0)) - 1
-        direct_map = self._direct_map_known()
-        if size is None or at < 0 or direct_map is None:
+        if size is None or at < 0 or self._direct_map is None:
             return None
         start, count, pfn = ranges[at]
         number, rest = divmod(page - start, size)
         if rest or number >= count:
             return None
-        return direct_map + (pfn + number) * self.page_size
+        return self._direct_map + (pfn + number) * self.page_size
 
     def virt_to_page(self, address: int) -> Optional[int]:
         """The struct page * of an address in the direct map; None for any other."""
-        direct_map = self._direct_map_known()
-        if direct_map is None or address < direct_map:
+        if self._direct_map is None or address < self._direct_map:
             return None
-        physical = address - direct_map
+        physical = address - self._direct_map
         if physical >= self._end_of_memory():
             return None
         return self._phys_to_page(physical)
@@ -142,24 +136,20 @@ class Target:
         size = self._crash.struct_size("struct list_head")
         return 4 if size == 8 else 8
 
-    def _direct_map_known(self) -> Optional[int]:
-        """Asked once more where there was no answer: on PyKdump a Ctrl-C looks like that."""
-        if self._direct_map is None and self._direct_map_asked < _QUESTIONS:
-            self._direct_map_asked += 1
-            self._direct_map = self._direct_map_start()
-        return self._direct_map
-
     def _direct_map_start(self) -> Optional[int]:
         """Virtual address of physical 0 in the direct map, which is linear wherever SLUB is.
 
         Asked of crash's own PTOV() through its command: each architecture and KASLR has
         another answer, and no function of the module `crash` gives it.
         """
-        try:
-            lines = self._crash.exec_crash_command("ptov 0").split("\n")
-            return int(lines[1].split()[0], 16)
-        except (self._crash.error, IndexError, ValueError):
-            return None
+        # The answer is kept as long as crash runs, and on PyKdump a Ctrl-C looks like none.
+        for _ in range(3):
+            try:
+                lines = self._crash.exec_crash_command("ptov 0").split("\n")
+                return int(lines[1].split()[0], 16)
+            except (self._crash.error, IndexError, ValueError):
+                continue
+        return None
 
     def _phys_to_page(self, physical: int) -> Optional[int]:
         return self._crash.phys_to_page(physical) or None
