@@ -139,12 +139,9 @@ def session(crash: object, byteorder: ByteOrder = sys.byteorder) -> Slub:
     for module, slub in _sessions:
         if module is crash:
             return slub
-    target = Target(crash, byteorder)
-    slub = Slub(target)
+    slub = Slub(Target(crash, byteorder))
     slub.live = is_live(crash)
-    # On PyKdump a Ctrl-C at the wrong moment looks like a crash that can't tell: ask again.
-    if target.has_direct_map:
-        _sessions[:] = [(crash, slub)]
+    _sessions[:] = [(crash, slub)]
     return slub
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, Iterator, List, Sequence
+from typing import Dict, List, Sequence
 
 if __name__ == "__main__":
     # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
@@ -17,14 +17,13 @@ if __name__ == "__main__":
 
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.leak.compare import Value, compare_caches
-from crash_ext.leak.duplicates import Group, Totals, by_name, find_groups, total
+from crash_ext.leak.duplicates import Totals, every_group, find_groups, total
 from crash_ext.leak.state import LIVE
 from crash_ext.leak.survey import Survey, survey_cache
 from crash_ext.report.caches import counted, kilobytes
 from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
-from crash_ext.slub.model import Cache
 
 _HEAD = ("CACHE", "OBJSIZE", "ALLOCATED", "TOTAL", "SLABS", "SSIZE", "REFS", "STATE", "NAME")
 _ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT, LEFT)
@@ -44,7 +43,7 @@ def main(call: Call) -> Dict[str, object]:
 def _list(call: Call) -> Dict[str, object]:
     caches = call.caches()
     if "-a" in call.options:
-        groups = list(_every_group(call, caches))
+        groups = list(every_group(call.slub, caches, call.lists_only))
     else:
         groups = list(find_groups(call.slub, caches, call.lists_only))
     members = [member for group in groups for member in group.members]
@@ -58,17 +57,6 @@ def _list(call: Call) -> Dict[str, object]:
         for text in call.limits:
             print(text)
     return {"caches": len(caches), **sums._asdict()}
-
-
-def _every_group(call: Call, caches: List[Cache]) -> Iterator[Group]:
-    done = 0
-    for name, members in by_name(caches).items():
-        surveys: List[Survey] = []
-        for cache in members:
-            surveys.append(survey_cache(call.slub, cache, call.lists_only))
-            done += 1
-            call.slub.progress(done, len(caches))
-        yield Group(name, surveys)
 
 
 def _compare(call: Call) -> Dict[str, object]:

@@ -53,11 +53,6 @@ class Target:
         """[first, end) of the struct pages of a range, sizeof(struct page), its base."""
         self._percpu: Optional[Dict[int, int]] = None
 
-    @property
-    def has_direct_map(self) -> bool:
-        """Whether crash has told where the direct map is; without, no slab has an address."""
-        return self._direct_map is not None
-
     def read(self, address: int, size: int) -> bytes:
         """size bytes at the virtual address. Raises ReadError."""
         try:
@@ -186,11 +181,14 @@ class Target:
         Asked of crash's own PTOV() through its command: each architecture and KASLR has
         another answer, and no function of the module `crash` gives it.
         """
-        try:
-            lines = self._crash.exec_crash_command("ptov 0").split("\n")
-            return int(lines[1].split()[0], 16)
-        except (self._crash.error, IndexError, ValueError):
-            return None
+        # The answer is kept as long as crash runs, and on PyKdump a Ctrl-C looks like none.
+        for _ in range(3):
+            try:
+                lines = self._crash.exec_crash_command("ptov 0").split("\n")
+                return int(lines[1].split()[0], 16)
+            except (self._crash.error, IndexError, ValueError):
+                continue
+        return None
 
     def _phys_to_page(self, physical: int) -> Optional[int]:
         return self._crash.phys_to_page(physical) or None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
 from crash_ext.leak.state import LEFTOVER
 from crash_ext.leak.survey import Survey, survey_cache
@@ -51,6 +51,18 @@ def find_groups(slub: Slub, caches: Iterable[Cache], lists_only: bool = False) -
         several = name is not None and sum(not cache.root for cache in members) > 1
         if several or any(cache.refcount == 0 or not cache.listed for cache in members):
             yield Group(name, [survey_cache(slub, cache, lists_only) for cache in members])
+
+
+def every_group(slub: Slub, caches: Sequence[Cache], lists_only: bool = False) -> Iterator[Group]:
+    """All caches, by name: the slabs of each are read, so slub.progress is told."""
+    done = 0
+    for name, members in by_name(caches).items():
+        surveys: List[Survey] = []
+        for cache in members:
+            surveys.append(survey_cache(slub, cache, lists_only))
+            done += 1
+            slub.progress(done, len(caches))
+        yield Group(name, surveys)
 
 
 def by_name(caches: Iterable[Cache]) -> Dict[Optional[bytes], List[Cache]]:
