@@ -12,6 +12,7 @@ from crash_ext.leak.diagnose import Diagnoser, Diagnosis
 from crash_ext.leak.gather import allocated
 from crash_ext.leak.words import (
     ERROR,
+    HLIST_HEAD,
     HLIST_LINKED,
     JIFFIES,
     LIST_BROKEN,
@@ -41,7 +42,9 @@ _BYTES = 4096
 
 _CELLS = {ALLOCATED: "a", FREE: "f", RCU_PENDING: "r", UNKNOWN: "u"}
 _KINDS = {
-    **dict.fromkeys((LIST_BROKEN, LIST_DELETED, LIST_EMPTY, LIST_LINKED, HLIST_LINKED), "list"),
+    **dict.fromkeys(
+        (LIST_BROKEN, LIST_DELETED, LIST_EMPTY, LIST_LINKED, HLIST_HEAD, HLIST_LINKED), "list"
+    ),
     **dict.fromkeys((RB_CLEAR, RB_LINKED), "list"),
     **dict.fromkeys((OWN, POINTER), "pointer"),
     **dict.fromkeys((ERROR, JIFFIES, NUMBER, ZERO), "number"),
