@@ -33,7 +33,7 @@ class Track(NamedTuple):
     frames: Tuple[int, ...]
     """Return addresses, innermost first; empty where the kernel keeps none."""
     cpu: Optional[int]
-    """None where the kernel doesn't note it (KFENCE up to v5.15)."""
+    """None where the kernel doesn't note it (early KFENCE)."""
     pid: int
     """Of the task then; 0: the idle task. In a process' other threads: the thread's."""
     when: Optional[int]
@@ -159,7 +159,7 @@ class TrackReader:
                 reader,
                 "kfence_track",
                 ("pid", "num_stack_entries", "stack_entries"),
-                # (seen in v6.12; not in v5.12)
+                # (seen in v6.12)
                 ("cpu", "ts_nsec"),
             )
             data = reader.read(found.metadata + offset, struct.span())
