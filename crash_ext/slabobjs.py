@@ -622,9 +622,9 @@ COMMAND = Command(
                 places have the same states of lists, pointers to the same cache
                 or symbol, and poison.  The largest group is first, each has the
                 first of its objects as an example; -l is the number of groups.
-      -r        beneath each object, who points to it: all dumped memory is searched
-                once.  A pointer's address, what it points to, and where it lies;
-                stacks and freed memory keep old ones.  Not with -g.
+      -r        beneath each object, who points to it: all dumped memory is
+                searched once.  A pointer's address, what it points to, and
+                where it lies; stacks and freed memory keep old ones.
       -f        free objects, too.
       -n NODE   slabs of this NUMA node only.
       -l COUNT  at most COUNT objects of each cache; how many were left out is
