@@ -225,6 +225,18 @@ def test_offsets_that_fit_no_slab_prove_nothing() -> None:
     assert not found.proven
 
 
+def test_offsets_that_fit_one_of_many_slabs_prove_nothing() -> None:
+    left = Left()
+    log = report(left.cache, [told(left.slabs[0], blind)])
+    assert not evidence(left.heap, left.cache.address, log).proven
+    heap = Heap(LAYOUTS["6.12"])
+    cache = heap.cache("slab_test", 84)
+    slab = heap.slab(cache, {3})
+    heap.leave_behind(cache)
+    log = report(cache, [told(slab, blind), ("(ptrval)", [("(ptrval)", 0)])])
+    assert not evidence(heap, cache.address, log).proven
+
+
 def test_a_hash_of_another_shape_is_not_taken_for_the_slab() -> None:
     """Hashes have 32 bits: another address may have the same."""
     left = Left()
