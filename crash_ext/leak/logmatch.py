@@ -366,12 +366,18 @@ def _compare(
     cache: Cache, slabs: List[SlabObjects], found: List[MatchedReport], others: List[Report]
 ) -> LogEvidence:
     sure = [matched for matched in found if matched.how != NAME]
-    objects = [told for matched in sure for slab in matched.slabs for told in slab.objects]
+    # Two reports, where a live cache was merged into and destroyed again, may list one object.
+    objects = {
+        told.address: told.state
+        for matched in sure
+        for slab in matched.slabs
+        for told in slab.objects
+    }
     return LogEvidence(
         reports=found,
         others=others,
-        allocated=[told.address for told in objects if told.state == ALLOCATED],
-        freed=[told.address for told in objects if told.state in (FREE, RCU_PENDING)],
+        allocated=[address for address, state in objects.items() if state == ALLOCATED],
+        freed=[address for address, state in objects.items() if state in (FREE, RCU_PENDING)],
         gone=[slab.logged for matched in sure for slab in matched.slabs if slab.gone],
         unlisted=_unlisted(cache, slabs, sure) if sure else {},
     )
