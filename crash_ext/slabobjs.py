@@ -91,7 +91,7 @@ class _Wanted(NamedTuple):
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS..."""
+    """slabobjs [-afgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS..."""
     if "-t" in call.options:
         call.options["-t"] = take_quoted(call.options["-t"], call.arguments)
     if not call.arguments:
@@ -599,7 +599,7 @@ class _Listing:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-q|-j] [-afgprR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS...",
+    synopsis="[-afgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS...",
     options="qjafgprRn:l:b:t:",
     main=main,
     text="""\

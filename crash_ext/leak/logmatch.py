@@ -151,6 +151,8 @@ class _Matcher:
         # An object of KFENCE is on no list, and a slab of the log is from one.
         self._slabs = [found for found in slabs if found.slab.place != KFENCE]
         self._by_address = {found.slab.address: found for found in self._slabs}
+        self._resolved: Dict[int, int] = {}
+        """The log's pointers that are slabs of the cache, and which."""
 
     def match(self, report: Report) -> Optional[MatchedReport]:
         """The report with its slabs found; None if it's surely not of this cache."""
@@ -179,7 +181,7 @@ class _Matcher:
 
     def _by_addresses(self, report: Report) -> List[Optional[SlabObjects]]:
         pointers = [logged.pointer for logged in report.slabs]
-        resolved = self._hashed.resolve(pointers, self._by_address)
+        resolved = self._resolved = self._hashed.resolve(pointers, self._by_address)
         found: List[Optional[SlabObjects]] = []
         taken: Set[int] = set()
         for logged in report.slabs:
@@ -197,8 +199,10 @@ class _Matcher:
         if logged.pointer is not None or not logged.objects_listed:
             return None
         pointer, offset = logged.objects_listed[0][:2]
+        if not pointer:
+            return None
         places = {slab.slab.base + offset: slab for slab in self._slabs}
-        address = self._hashed.resolve([pointer], places).get(pointer or 0)
+        address = self._hashed.resolve([pointer], places).get(pointer)
         return places[address] if address is not None else None
 
     def _agrees(self, logged: LoggedSlab, slab: SlabObjects) -> bool:
@@ -229,8 +233,7 @@ class _Matcher:
 
     def _is_gone(self, logged: LoggedSlab) -> bool:
         """Whether the log tells a slab's address, and the cache has none there."""
-        known = self._hashed.resolve([logged.pointer], self._by_address)
-        return self._tells(logged.pointer) and not known
+        return self._tells(logged.pointer) and logged.pointer not in self._resolved
 
     # by offsets -----------------------------------------------------------------------
 
@@ -270,15 +273,22 @@ class _Matcher:
                 found[wanted[form][0]] = real[smaller[0]][0]
 
     def _fits(self, found: List[Optional[SlabObjects]]) -> bool:
-        """Whether offsets are proof: each slab of the log was found, or each in memory is in it."""
-        if all(found):
-            return True
-        taken = {slab.slab.address for slab in found if slab is not None}
-        return all(
-            slab.slab.address in taken
+        """Whether offsets are proof: few slabs may be in the log alone, or in memory alone.
+
+        Those were emptied since, or full when the report was written. Other nodes' don't
+        count: a report ends with the first node that held objects.
+        """
+        known = [slab.slab for slab in found if slab is not None]
+        taken = {slab.address for slab in known}
+        nodes = {slab.node for slab in known}
+        others = sum(
+            slab.slab.place == "partial"
+            and slab.slab.node in nodes
+            and slab.slab.address not in taken
+            and slab.count(ALLOCATED) > 0
             for slab in self._slabs
-            if slab.slab.place == "partial" and slab.count(ALLOCATED)
         )
+        return 2 * max(len(found) - len(known), others) <= len(known)
 
     def _form(self, slab: SlabObjects) -> _Form:
         start = slab.first - slab.slab.base
@@ -298,16 +308,17 @@ class _Matcher:
     ) -> MatchedReport:
         slabs = []
         for logged, slab in zip(report.slabs, found):
-            objects = []
-            for told in logged.objects_listed if slab is not None else ():
-                assert slab is not None
-                index = self._index(slab, told.offset)
-                if index is not None:
-                    address = slab.first + index * self._cache.size
-                    objects.append(MatchedObject(told, address, slab.states[index]))
             gone = how == ADDRESSES and slab is None and self._is_gone(logged)
+            objects = [] if slab is None else list(self._objects(logged, slab))
             slabs.append(MatchedSlab(logged, slab, gone, objects))
         return MatchedReport(report, how, slabs)
+
+    def _objects(self, logged: LoggedSlab, slab: SlabObjects) -> Iterator[MatchedObject]:
+        for told in logged.objects_listed:
+            index = self._index(slab, told.offset)
+            if index is not None:
+                address = slab.first + index * self._cache.size
+                yield MatchedObject(told, address, slab.states[index])
 
 
 def _in_place(matched: MatchedReport) -> bool:
@@ -334,13 +345,17 @@ def _without_doubles(found: List[MatchedReport]) -> List[MatchedReport]:
     By offsets several aren't told apart. By addresses an older report may name a page that
     another cache has given back since: then more of its slabs are gone.
     """
-    by_offsets = sum(matched.how == OFFSETS for matched in found) > 1
+    doubtful = {OFFSETS} if sum(matched.how == OFFSETS for matched in found) > 1 else set()
     whole = any(matched.how == ADDRESSES and not _lost(matched) for matched in found)
     return [
+<<<<<<< HEAD
         _by_name(matched)
         if (by_offsets and matched.how == OFFSETS)
         or (whole and matched.how == ADDRESSES and _lost(matched))
         else matched
+=======
+        _by_name(matched) if matched.how in doubtful or (whole and _lost(matched)) else matched
+>>>>>>> log
         for matched in found
     ]
 
@@ -358,12 +373,18 @@ def _compare(
     cache: Cache, slabs: List[SlabObjects], found: List[MatchedReport], others: List[Report]
 ) -> LogEvidence:
     sure = [matched for matched in found if matched.how != NAME]
-    objects = [told for matched in sure for slab in matched.slabs for told in slab.objects]
+    # Two reports, where a live cache was merged into and destroyed again, may list one object.
+    objects = {
+        told.address: told.state
+        for matched in sure
+        for slab in matched.slabs
+        for told in slab.objects
+    }
     return LogEvidence(
         reports=found,
         others=others,
-        allocated=[told.address for told in objects if told.state == ALLOCATED],
-        freed=[told.address for told in objects if told.state in (FREE, RCU_PENDING)],
+        allocated=[address for address, state in objects.items() if state == ALLOCATED],
+        freed=[address for address, state in objects.items() if state in (FREE, RCU_PENDING)],
         gone=[slab.logged for matched in sure for slab in matched.slabs if slab.gone],
         unlisted=_unlisted(cache, slabs, sure) if sure else {},
     )

@@ -13,6 +13,7 @@ import pytest
 from tests import lab
 from tests.lab.kernels import KERNELS, fetch
 from tests.lab.module import build_module
+from tests.lab.session import run_lines
 
 PROBE = Path(__file__).with_name("typeprobe.py")
 
@@ -66,3 +67,28 @@ def test_a_modules_type_is_found_once_its_debug_information_is_loaded(kernel: st
     found = propose(kernel, version, "slab_test", [f"mod -s slabtest {module}"])
     assert names(found["slab_test"])[:1] == ["slabtest_obj"]
     assert found["slab_test"][0]["against"] == []
+
+
+@pytest.mark.parametrize(("kernel", "version"), [("6.1", "8.0.2"), ("7.3", "9.0.2")])
+def test_slabobjs_shows_a_structure_as_crash_does(kernel: str, version: str) -> None:
+    dump = lab.dump(kernel, "leak")
+    address = dump.truth["objects"]["slab_test"]["leftover"]["leaked"][0]["addr"]
+    kinds = ["struct list_head", "struct list_head.next,prev", "union sigval"]
+    lines = [f"{kind} {address}" for kind in kinds]
+    lines += [f'slabobjs -t "{kind}" {address}' for kind in kinds]
+    *told, _, hexadecimal, in_hex, single = run_lines(
+        dump,
+        version,
+        [
+            *lines,
+            "set radix 16",
+            f"union sigval {address}",
+            f"slabobjs -t sigval {address}",
+            f"slabobjs -t 'struct list_head' {address}",
+        ],
+    )
+    for crash_says, we_say in zip(told[:3], told[3:]):
+        assert f"  [{address}]\n{crash_says.rstrip()}\n" in we_say
+    assert hexadecimal.rstrip() in in_hex
+    assert hexadecimal != told[2]
+    assert told[0].rstrip() in single

@@ -22,7 +22,7 @@ from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import select
 from crash_ext.leak.types import LIST, NUMBER, POINTER, TEXT, ZERO, Piece, propose_types
 from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.model import ALLOCATED, Cache
+from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.objects import for_each_decoded_slab
 
 
@@ -55,14 +55,14 @@ def is_node(reader: Reader, address: int, following: int) -> bool:
         return False
 
 
-def sample(reader: Reader, cache: Cache, decoded_slabs: Iterator[object]) -> List[List[Piece]]:
+def sample(reader: Reader, cache: Cache, decoded_slabs: Iterator[SlabObjects]) -> List[List[Piece]]:
     """Of the first eight allocated objects."""
     found: List[List[Piece]] = []
     for decoded in decoded_slabs:
-        for index, state in enumerate(decoded.states):  # type: ignore[attr-defined]
+        for index, state in enumerate(decoded.states):
             if state == ALLOCATED and len(found) < 8:
-                first: int = decoded.first  # type: ignore[attr-defined]
-                found.append(list(pieces(reader, first + index * cache.size, cache.object_size)))
+                address = decoded.first + index * cache.size
+                found.append(list(pieces(reader, address, cache.object_size)))
     return found
 
 

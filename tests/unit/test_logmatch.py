@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Callable, Collection, Dict, List, Optional, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crash_ext.leak.hashed import siphash_1u64
 from crash_ext.leak.log import parse_reports
@@ -225,6 +227,18 @@ def test_offsets_that_fit_no_slab_prove_nothing() -> None:
     assert not found.proven
 
 
+def test_offsets_that_fit_one_of_many_slabs_prove_nothing() -> None:
+    left = Left()
+    log = report(left.cache, [told(left.slabs[0], blind)])
+    assert not evidence(left.heap, left.cache.address, log).proven
+    heap = Heap(LAYOUTS["6.12"])
+    cache = heap.cache("slab_test", 84)
+    slab = heap.slab(cache, {3})
+    heap.leave_behind(cache)
+    log = report(cache, [told(slab, blind), ("(ptrval)", [("(ptrval)", 0)])])
+    assert not evidence(heap, cache.address, log).proven
+
+
 def test_a_hash_of_another_shape_is_not_taken_for_the_slab() -> None:
     """Hashes have 32 bits: another address may have the same."""
     left = Left()
@@ -324,3 +338,30 @@ def test_an_older_report_that_names_one_of_its_pages_is_another_caches(hide: Hid
     assert [matched.how for matched in found.reports] == [NAME, ADDRESSES]
     assert sorted(found.allocated) == left.objects()
     assert (found.freed, found.gone, found.unlisted) == ([], [], {})
+
+
+LEFT = Left()
+POINTERS = st.sampled_from(
+    [hide(address) for hide in HIDES for slab in LEFT.slabs for address in (slab.page, slab.va)]
+) | st.integers(0, (1 << 64) - 1).map(raw)
+OFFSETS_LOGGED = st.sampled_from([0, 3, 7, 11, 40]).map(lambda index: index * LEFT.cache.size)
+SLABS = st.tuples(
+    POINTERS, st.lists(st.tuples(POINTERS, OFFSETS_LOGGED | st.integers(0, 1 << 20)), max_size=4)
+)
+
+
+@given(st.lists(st.lists(SLABS, max_size=5), max_size=3), st.booleans())
+def test_whatever_the_log_says_nothing_is_said_that_memory_denies(
+    told_of: List[List[logs.Slab]], last: bool
+) -> None:
+    log = "".join(report(LEFT.cache, slabs, last=last) for slabs in told_of)
+    for cache in (LEFT.cache, LEFT.live):
+        found = evidence(LEFT.heap, cache.address, log)
+        truth = LEFT.heap.truth()[cache.address]
+        unlisted = [address for objects in found.unlisted.values() for address in objects]
+        assert set(found.allocated) <= truth.allocated
+        assert set(found.freed) <= truth.free
+        for listed in (found.allocated, found.freed, unlisted):
+            assert len(listed) == len(set(listed))
+        assert not found.proven or set(found.allocated) | set(unlisted) == truth.allocated
+        assert len(found.reports) + len(found.others) <= sum(map(bool, told_of)) + len(told_of)
