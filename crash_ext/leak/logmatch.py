@@ -348,14 +348,7 @@ def _without_doubles(found: List[MatchedReport]) -> List[MatchedReport]:
     doubtful = {OFFSETS} if sum(matched.how == OFFSETS for matched in found) > 1 else set()
     whole = any(matched.how == ADDRESSES and not _lost(matched) for matched in found)
     return [
-<<<<<<< HEAD
-        _by_name(matched)
-        if (by_offsets and matched.how == OFFSETS)
-        or (whole and matched.how == ADDRESSES and _lost(matched))
-        else matched
-=======
         _by_name(matched) if matched.how in doubtful or (whole and _lost(matched)) else matched
->>>>>>> log
         for matched in found
     ]
 
