@@ -2,7 +2,7 @@
 """The property tests for long: `python -m tests.property.fuzz [CASES] [SEED]`.
 
 First test_exact over some thousand heaps that nothing has happened to, then test_damage over
-CASES damaged ones (default 100,000), each under three command lines. It goes in rounds, each
+CASES damaged ones (default 100,000), each under three command lines, and last slabwhy. It goes in rounds, each
 with a seed of its own; the line printed for a round does it again. Ends behind the first
 round that fails.
 """
@@ -46,6 +46,7 @@ def rounds(cases: int, seed: int) -> Iterator[Round]:
         seed += 1
         yield Round("test_damage.py", seed, min(left, _ROUND_HEAPS))
         left -= _ROUND_HEAPS
+    yield Round("test_why.py", seed + 1, _ROUND_HEAPS)
 
 
 def main(arguments: List[str]) -> int:
