@@ -8,6 +8,7 @@ from typing import Dict, Set
 import pytest
 
 from tests import lab
+from tests.batch import offences
 from tests.lab.session import Record, records, run_lines
 
 UNSEEN = {"slab_orphan": "forgotten"}
@@ -16,7 +17,9 @@ UNSEEN = {"slab_orphan": "forgotten"}
 
 def told(kernel: str, scenario: str) -> list[Record]:
     (text,) = run_lines(lab.dump(kernel, scenario), lab.crashes_for(kernel)[-1], ["slabwhy -j"])
-    return records(text)
+    rows = records(text)
+    assert [text for row in rows for text in offences(row)] == []
+    return rows
 
 
 def leaked(kernel: str, scenario: str, name: str) -> Set[str]:
@@ -64,6 +67,7 @@ def test_every_pointer_to_an_object_is_found_and_no_lost_object_has_one(kernel: 
     (text,) = run_lines(
         dump, lab.crashes_for(kernel)[-1], ["slabobjs -r -j -b 0 slab_held slab_never"]
     )
+    assert [text for row in records(text) for text in offences(row)] == []
     found = {
         row["address"]: {
             (each["holder"], each["offset"])
