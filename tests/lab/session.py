@@ -4,7 +4,8 @@
 Starting crash takes some seconds, so each line's output goes to a file of its own.
 
 With PYKDUMP_SO=/path/to/mpykdump64.so in the environment the commands run on PyKdump, in
-every crash of its major release: whoever has its binary can run the lab's tests on it.
+every crash of its major release: whoever has its binary can run the lab's tests on it. Released
+PyKdump has no json: for tests that want records PYKDUMPPATH= has to name a full library, too.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def host_lines(version: str, environment: Mapping[str, str] = os.environ) -> Lis
 
 def host_environment(environment: Mapping[str, str] = os.environ) -> Dict[str, str]:
     """What has to be in crash's environment for them."""
-    return {"PYKDUMPPATH": str(SLABLEAK.parent)} if environment.get("PYKDUMP_SO") else {}
+    if not environment.get("PYKDUMP_SO"):
+        return {}
+    more = environment.get("PYKDUMPPATH")
+    return {"PYKDUMPPATH": os.pathsep.join([str(SLABLEAK.parent), *([more] if more else [])])}
 
 
 def run_lines(dump: Dump, version: str, lines: Sequence[str]) -> List[str]:

@@ -26,6 +26,8 @@ def test_with_pykdump_its_so_is_loaded_and_ours_is_not(tmp_path: Path) -> None:
     path = Path(host_environment(environment)["PYKDUMPPATH"])
     for name in ("slableak.py", "slabdup.py", "slabobjs.py"):
         assert (path / name).is_file()
+    more = host_environment({**environment, "PYKDUMPPATH": "/a:/b"})
+    assert more == {"PYKDUMPPATH": f"{path}:/a:/b"}
 
 
 def test_without_it_our_loader_is_and_pykdump_s_path_is_not_set() -> None:
