@@ -284,9 +284,10 @@ def _conclusion(item: Diagnosis, findings: List[Finding]) -> List[str]:
     rest = len(unexplained(case, findings))
     if rest:
         many = "is" if rest == 1 else "are"
-        paragraphs.append(
-            f"{_count(rest, 'object')} {many} not explained: the evidence fits no rule."
-        )
+        text = f"{_count(rest, 'object')} {many} not explained: the evidence fits no rule."
+        if case.searched is None:
+            text += " Memory was not searched for pointers to them, which may tell more."
+        paragraphs.append(text)
     if item.unknown:
         paragraphs.append(
             f"{_count(item.unknown, 'object')} of damaged slabs may be allocated, too."

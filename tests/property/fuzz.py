@@ -2,9 +2,9 @@
 """The property tests for long: `python -m tests.property.fuzz [CASES] [SEED]`.
 
 First test_exact over some thousand heaps that nothing has happened to, then test_damage over
-CASES damaged ones (default 100,000), each under three command lines, and last slabwhy. It goes in rounds, each
-with a seed of its own; the line printed for a round does it again. Ends behind the first
-round that fails.
+CASES damaged ones (default 100,000), each under three command lines, and last slabwhy. It
+goes in rounds, each with a seed of its own; the line printed for a round does it again. Ends
+behind the first round that fails.
 """
 
 from __future__ import annotations
