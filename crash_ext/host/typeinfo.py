@@ -24,13 +24,15 @@ _MOST_LINES = 1 << 16
 def structs_of_size(crash: Any, smallest: int, largest: int) -> Optional[List[str]]:
     """Names of the structures and unions of so many bytes; None where crash can't tell.
 
-    The first call of a session has all debug information read, which takes many seconds.
+    The first call of a session has all debug information read, which takes many seconds and a
+    gigabyte of memory.
     """
     try:
         text: str = crash.exec_crash_command(f"whatis -r {smallest}-{largest}")
-    except crash.error as error:
-        # No structure of that size: no output, which is an error without a text.
-        return None if str(error).strip() else []
+    except crash.error:
+        return None
+    if text.strip() == "(none found)":
+        return []
     rows = [_ROW.fullmatch(line) for line in text.splitlines()]
     if not text.startswith("SIZE"):
         return None

@@ -122,7 +122,7 @@ def reader(*texts: str, whatis: Optional[Callable[[str], str]] = None, size: int
     def answer(line: str) -> str:
         smallest, largest = (int(word) for word in line.split()[-1].split("-"))
         if not names or not smallest <= size <= largest:
-            raise CrashError("")
+            return "(none found)\n"
         return "SIZE  TYPE\n" + "".join(f"{size:4}  {name}\n" for name in sorted(names))
 
     fake.commands["whatis"] = whatis or answer
