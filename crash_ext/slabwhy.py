@@ -123,7 +123,12 @@ def _records(call: Call, diagnosis: Diagnosis) -> None:
             objects=[hexadecimal(found) for found in finding.objects],
             text=finding.sentence,
         )
-    call.record("conclusion", cache=address, text=" ".join(diagnosis.conclusion))
+    call.record(
+        "conclusion",
+        cache=address,
+        module=diagnosis.module,
+        text=" ".join(diagnosis.conclusion),
+    )
 
 
 def _text(call: Call, diagnosis: Diagnosis) -> None:

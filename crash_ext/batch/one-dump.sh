@@ -14,7 +14,8 @@
 # May be set in the environment:
 #     SLABLEAK   what crash's `extend` is to load; default: slableak.so (make bundle). For
 #                what `make install` installs: "pyextend.so slableak.py".
-#     COMMANDS   command lines, one a line; default: slabdup -j
+#     COMMANDS   command lines, one a line; default: slabdup -j, and slabwhy -j, which says
+#                what module left a cache behind
 #     CRASH      the crash to run; CRASH_OPTIONS its options (--no_modules for Linux 7.3)
 #     LIMIT      seconds until it is given up; default: 3600
 #
@@ -25,7 +26,8 @@ set -eu
 
 [ $# -eq 3 ] || { echo 'Usage: one-dump.sh VMLINUX VMCORE OUT' >&2; exit 2; }
 vmlinux=$1 vmcore=$2 out=$3
-commands=${COMMANDS:-slabdup -j}
+commands=${COMMANDS:-slabdup -j
+slabwhy -j}
 
 # A JSON string of a line.
 string() { printf '%s' "$1" | sed 's/[\\"]/\\&/g; s/^/"/; s/$/"/' | tr '\t' ' '; }

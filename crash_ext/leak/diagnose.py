@@ -27,7 +27,7 @@ from crash_ext.leak.places import Places
 from crash_ext.leak.profile import differences, runs
 from crash_ext.leak.rules import Finding, conclude, unexplained
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
-from crash_ext.leak.tell_log import log_evidence
+from crash_ext.leak.tell_log import log_evidence, module_of
 from crash_ext.leak.tell_owners import owner_evidence, owner_sentence
 from crash_ext.leak.tell_types import pieces, type_evidence
 from crash_ext.leak.words import Words
@@ -51,6 +51,8 @@ class Diagnosis(NamedTuple):
     """Allocated objects of the cache."""
     log: LogEvidence
     """What the kernel log says of it."""
+    module: Optional[str]
+    """That called the failed kmem_cache_destroy(), as far as the log tells."""
     unknown: int
     """Objects of damaged slabs."""
     evidence: List[Evidence]
@@ -118,6 +120,9 @@ class Diagnoser:
         held = slab_mutex_held(self.slub.reader)
         state = judge(cache, len(slabs), len(addresses), held)
         log = match_reports(self.slub, cache, slabs, self._reports)
+        if self._lists_only:
+            # A slab that wasn't looked for isn't gone.
+            log = log._replace(gone=[])
         if state.kind == LIVE and log.allocated:
             # Those that the log has are leaked; the others have users, and are the twins.
             left = set(log.allocated)
@@ -134,7 +139,19 @@ class Diagnoser:
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
             case.emptied = state.kind == LEFTOVER and not case.total and not unknown
-        return Diagnosis(case, state, slabs, len(addresses), log, unknown, [], [], [], problems)
+        return Diagnosis(
+            case=case,
+            state=state,
+            slabs=slabs,
+            allocated=len(addresses),
+            log=log,
+            module=module_of(log),
+            unknown=unknown,
+            evidence=[],
+            findings=[],
+            conclusion=[],
+            problems=problems,
+        )
 
     def _slabs(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         return [

@@ -6,6 +6,7 @@ log.py reads the reports, logmatch.py compares them with memory; this puts it in
 
 from __future__ import annotations
 
+import re
 from typing import Iterator, List, Optional
 
 from crash_ext.leak.case import Evidence
@@ -17,6 +18,7 @@ _MATCHED = {
     OFFSETS: "its objects lie as this cache's do",
 }
 _SHOWN = 3
+_MODULE = re.compile(r" \[([^\]]+)\]$")
 
 
 def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
@@ -77,11 +79,18 @@ def _who(report: Report) -> str:
     return f" in {' '.join(parts)}" if parts else ""
 
 
-def destroyer(found: LogEvidence) -> Optional[str]:
-    """What called the kmem_cache_destroy() that failed, where a report surely tells."""
-    for matched in found.reports:
-        if matched.how in _MATCHED and matched.report.caller:
-            return matched.report.caller
+def module_of(found: LogEvidence) -> Optional[str]:
+    """The module that called the kmem_cache_destroy() that failed; None: the log doesn't tell.
+
+    Only by a report that is surely this cache's, or the only one of the name.
+    """
+    sure = [matched for matched in found.reports if matched.how in _MATCHED]
+    if not sure and len(found.reports) == 1 and not found.others:
+        sure = found.reports
+    for matched in sure:
+        module = _MODULE.search(matched.report.caller or "")
+        if module:
+            return module.group(1)
     return None
 
 

@@ -84,6 +84,7 @@ def test_many_dumps_and_one_table(dumps: List[Dump], tmp_path: Path) -> None:
     assert releases["a"].startswith("6.1.")
     assert releases["b"].startswith("5.10.")
     leftovers = {(row[0], row[7]): row[5] for row in rows if row[2:3] == ["leftover"]}
+    assert {row[1] for row in rows if row[2:3] == ["leftover"]} == {"slabtest"}
     for dump, release in zip(dumps, releases.values()):
         told = {
             (release, name): str(len(roles["leftover"]["leaked"]))
@@ -103,7 +104,7 @@ def test_a_run_that_is_given_up_says_so(dumps: List[Dump], tmp_path: Path) -> No
     where = (str(dumps[0].vmlinux), str(dumps[0].vmcore), str(out))
     assert one_dump(*where, LIMIT="0.5").returncode == 1
     first, last = records(out)
-    assert first["commands"] == ["slabdup -j"]
+    assert first["commands"] == ["slabdup -j", "slabwhy -j"]
     assert (last["type"], last["status"], last["kernel"]) == ("run", 124, None)
     assert last["reason"]
 
