@@ -179,6 +179,12 @@ def _free(decoded: SlabObjects) -> int:
     return decoded.count(FREE) + decoded.count(RCU_PENDING)
 
 
+def _merge(problems: List[str], more: List[str]) -> None:
+    """Add those that aren't there yet."""
+    known = set(problems)
+    problems.extend(text for text in more if text not in known)
+
+
 class _Listing:
     """One selection, listed."""
 
@@ -243,6 +249,7 @@ class _Listing:
         native, size = self._call.slub.reader.native, self._cache.size
         lines = partial(native.lines, size) if native else AddressLines(size).text
         texts: List[str] = []
+        looked_at = 0
         try:
             for decoded in [one.objects] if one else self._decoded(problems):
                 if decoded.problem is not None and not self._is_absent(decoded):
@@ -255,6 +262,9 @@ class _Listing:
                     texts.append(lines(decoded.first, chosen))
                 if len(texts) >= _TEXTS:
                     self._write(texts)
+                looked_at += len(decoded.states) * size
+                if looked_at > _AHEAD_BYTES and self._enough():
+                    break
         finally:
             self._write(texts)
 
@@ -289,7 +299,7 @@ class _Listing:
         self._compare_sizes()
         if self._selection.slab:
             self._slab(self._selection.slab.objects)
-            problems[:] = counted_problems
+            _merge(problems, counted_problems)
             self._limit("its objects were counted by their slabs' counters, not one by one")
             return
         found = Tally()
@@ -297,9 +307,9 @@ class _Listing:
             found.add(decoded)
             if self._on_node(decoded):
                 self._slab(decoded)
-            if self._wanted.limit is not None and self._shown >= self._wanted.limit:
-                problems[:] = counted_problems
-                self._left_out = here - self._shown
+            if self._enough():
+                _merge(problems, counted_problems)
+                self._left_out = max(0, here - self._shown)
                 self._limit("the objects left out were counted by their slabs' counters")
                 return
         if not found.agrees_with(counted_):
@@ -309,6 +319,10 @@ class _Listing:
                 " by the slabs' counters",
                 self._cache,
             )
+
+    def _enough(self) -> bool:
+        """Whether -l allows no more objects."""
+        return self._wanted.limit is not None and self._shown >= self._wanted.limit
 
     def _count(self, problems: List[str]) -> Tuple[Tally, int]:
         """The cache by its slabs' counters; and how many objects -n and -f leave to show."""
