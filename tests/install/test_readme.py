@@ -78,9 +78,9 @@ def record_fields() -> Dict[str, Set[str]]:
         f"{command} {kind}": set(re.findall(r"`(\w+)`", fields)) | {"type"}
         for kind, commands, fields in rows
         for command in (
-            ["slabdup", "slabdup NAME", "slabobjs"] if commands == "both" else [commands]
+            ["slabdup", "slabdup NAME", "slabobjs", "slabwhy"] if commands == "all" else [commands]
         )
-        if command in ("slabdup", "slabdup NAME", "slabobjs")
+        if command in ("slabdup", "slabdup NAME", "slabobjs", "slabwhy")
     }
 
 
@@ -90,10 +90,11 @@ def record_fields() -> Dict[str, Set[str]]:
         ("slabdup", "slabdup -j"),
         ("slabdup NAME", "slabdup -j slab_test nosuch"),
         ("slabobjs", "slabobjs -j slab_test nosuch"),
+        ("slabwhy", "slabwhy -fj"),
     ],
 )
 def test_json_records_have_the_fields_that_are_written_down(command: str, line: str) -> None:
-    fake = FakeCrash(recorded("el7-3.10.0-514").image)
+    fake = FakeCrash(recorded("lab-6.1-leak").image)
     records = [json.loads(text) for text in run_line(fake, line).splitlines()]
     said = record_fields()
     for record in records:
