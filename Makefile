@@ -179,6 +179,12 @@ test-forms:  ## every form that makedumpfile gives a dump; dumps cut and damaged
 	@$(MAKE) venv
 	FORMS=all '$(VENV_BIN)/python' -m pytest tests/lab/test_forms.py tests/lab/test_damage.py
 
+.PHONY: test-live
+test-live:  ## the commands on a running kernel, in a virtual machine with 3 GB
+	@$(MAKE) packages
+	@$(MAKE) venv
+	'$(VENV_BIN)/python' -m pytest tests/lab/check_live.py
+
 .PHONY: bench
 bench:  ## how fast, as ratios (COMMIT=yes, README=yes keep them; LARGEST=yes: 10^7 objects, too)
 	@$(MAKE) packages

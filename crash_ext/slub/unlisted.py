@@ -35,6 +35,10 @@ def find_unlisted(slub: Slub, problems: List[str], lists_only: bool = False) -> 
             if address not in listed and address not in found:
                 what = f"{address:x}: named by {len(slabs)} slab pages, {slabs[0]:x} the first"
                 _try(slub, address, found, problems, what)
+    for address in dict.fromkeys(one.cache for one in slub.kfence().objects):
+        if address not in listed and address not in found:
+            # What is none was said when the pool was read.
+            _try(slub, address, found, [], "")
     return [found[address] for address in sorted(found)]
 
 

@@ -121,6 +121,73 @@ def test_a_slab_not_searched_for_sheaves_that_wait_for_rcu_is_said(member: str) 
     assert "taken for allocated" in problems(records(heap, f"{cache.address:x}"))
 
 
+TAKEN = "taken for allocated"
+
+
+@pytest.mark.parametrize(("member", "value"), [("size", 1 << 31), ("objects", 0xDEAD0000)])
+def test_a_damaged_sheaf_is_said(member: str, value: int) -> None:
+    heap, cache = with_sheaf("barn")
+    (sheaf,) = cache.full_sheaves[0]
+    size = 4 if member == "size" else heap.layout.word
+    heap.image.put(heap.writer.member("slab_sheaf", sheaf.address, member), size, value)
+    rows = records(heap, f"{cache.address:x}")
+    assert TAKEN in problems(rows)
+    assert states(rows, "free") == set()
+
+
+def test_a_sheaf_of_more_than_the_caches_capacity_is_said() -> None:
+    heap, cache = with_sheaf("barn")
+    (sheaf,) = cache.full_sheaves[0]
+    at = heap.writer.member("slab_sheaf", sheaf.address, "size")
+    heap.image.put(at, 4, cache.capacity + 1)
+    said = problems(records(heap, f"{cache.address:x}"))
+    assert f"size {cache.capacity + 1}, sheaf_capacity {cache.capacity}" in said
+
+
+def test_a_barn_shorter_than_its_own_count_is_said() -> None:
+    heap, cache = with_sheaf("barn")
+    assert problems(records(heap, f"{cache.address:x}")) == ""
+    heap.writer.ring(heap.writer.member("node_barn", cache.barns[0], "sheaves_full"), [])
+    said = problems(records(heap, f"{cache.address:x}"))
+    assert "node 0: barn: 0 full sheaves, nr_full says 1" in said
+    assert TAKEN in said
+
+
+def with_deferred() -> Tuple[Heap, Cache, int]:
+    """An object that a CPU has put off to free, and where its list begins."""
+    heap = build("6.18")
+    cache = heap.cache("c", 512)
+    slab = heap.slab(cache, range(cache.objects), where="full-unlisted")
+    heap.defer(cache, [slab.object(2)])
+    assert states(records(heap, "\\c"), "free") == {slab.object(2)}
+    (head,) = [part.address for part in heap.parts if part.kind == "deferred"]
+    return heap, cache, heap.writer.member("defer_free", head, "objects")
+
+
+@pytest.mark.parametrize("value", [0xDEAD0000, (1 << 64) - 4096])
+def test_what_a_lost_list_of_put_off_frees_holds_is_said(value: int) -> None:
+    heap, _, head = with_deferred()
+    heap.image.pointer(head, value)
+    assert TAKEN in problems(records(heap, "\\c"))
+
+
+def test_a_put_off_free_that_is_no_free_pointer_frees_no_object() -> None:
+    heap, cache, head = with_deferred()
+    heap.image.pointer(head, cache.slabs[0].object(4) + cache.offset + 8)
+    rows = records(heap, "\\c")
+    assert states(rows, "free") == set()
+    assert "is no free pointer of an object of the cache" in problems(rows)
+
+
+def test_a_slab_that_fills_no_pages_is_in_doubt() -> None:
+    heap = build("6.6-tiny")
+    cache = heap.cache("c", 240)
+    slab = heap.slab(cache, range(1), where="full-unlisted", objects=1)
+    rows = records(heap, "\\c")
+    assert states(rows, "unknown") == {slab.object(0)}
+    assert f"slab {slab.page:x}: 1 objects of 240 bytes fill no power of two" in problems(rows)
+
+
 def test_without_a_count_of_slabs_unreadable_page_structures_are_said() -> None:
     heap = build("6.6-tiny")
     cache = heap.cache("c", 512)

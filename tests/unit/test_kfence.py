@@ -156,3 +156,68 @@ def test_the_node_is_that_of_the_page() -> None:
     (found,) = slub(heap).kfence().objects
     assert target(heap).page_to_virt(found.page) == found.base == pool.page(0)
     assert found.node == 0
+
+
+def _unlist(heap: Heap, cache: Cache) -> None:
+    """slab_caches leads to no cache, and no page of a slab can be read but the pool's."""
+    head = heap.image.symbols["slab_caches"]
+    heap.writer.ring(head, [])
+    for slab in [slab for one in heap.caches for slab in one.slabs]:
+        heap.writer.set(heap.layout.descriptor, slab.page, slab_cache=0)
+
+
+def test_a_cache_that_only_an_object_of_the_pool_names_is_found() -> None:
+    heap, cache, pool = _heap("6.12")
+    sampled = pool.put(0, cache, 84)
+    _unlist(heap, cache)
+    states = by_state(records(heap, "slabobjs", f"{cache.address:x}"))
+    assert sampled in states["allocated"]
+
+
+def _entry(heap: Heap, pool: KfencePool, number: int, member: str) -> Tuple[int, int]:
+    size, members = heap.image.structs["kfence_metadata"]
+    offset, length = members[member]
+    return pool.metadata + number * size + offset, length
+
+
+@every_form
+def test_a_damaged_entry_hides_none_behind_it(name: str, pointer: bool) -> None:
+    heap, cache, pool = _heap(name, pointer=pointer)
+    sampled = pool.put(3, cache, 84)
+    heap.image.put(*_entry(heap, pool, 1, "addr"), 0xDEAD)
+    rows = records(heap, "slabobjs", "slab_test")
+    assert sampled in by_state(rows)["allocated"]
+    (said,) = problems(rows)
+    assert said == (
+        f"KFENCE: object 1: addr is dead, its page is {pool.page(1):x}: whose it is,"
+        " and whether, is unknown"
+    )
+
+
+def test_a_state_that_is_none_is_said() -> None:
+    heap, _, pool = _heap("6.12")
+    heap.image.put(*_entry(heap, pool, 2, "state"), 77)
+    (said,) = problems(records(heap, "slabobjs", "slab_test"))
+    assert said.startswith("KFENCE: object 2: state 4d: ")
+
+
+def test_metadata_that_its_page_contradicts_is_believed_by_neither_cache() -> None:
+    heap, cache, pool = _heap("6.12")
+    other = heap.cache("other", 84)
+    sampled = pool.put(1, cache, 84)
+    heap.image.put(*_entry(heap, pool, 1, "cache"), other.address)
+    rows = records(heap, "slabobjs", "-f", "other", "slab_test")
+    assert by_state(rows)["unknown"] == {sampled}
+    (said,) = problems(rows)
+    assert said == (
+        f"slab {pool.descriptor(1):x}: KFENCE: its page names cache {cache.address:x},"
+        f" its metadata {other.address:x}: its objects are unknown"
+    )
+
+
+def test_an_object_whose_cache_is_none_is_said() -> None:
+    heap, _, pool = _heap("6.12")
+    sampled = pool.put(1, heap.caches[0], 84)
+    heap.image.put(*_entry(heap, pool, 1, "cache"), 0xDEAD0000)
+    said = problems(records(heap, "slabobjs", "slab_test"))
+    assert any(text.startswith(f"KFENCE: object {sampled:x}: its cache: ") for text in said)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands on a running kernel: crash inside the virtual machine, on /proc/kcore.
+
+crash, its libraries, Python and vmlinux with debug information all travel in the initramfs:
+so no disk, and 3 GB of memory. crash 8.0.2 dies there at its start ("cannot set context for
+pid"); 9.0.2 takes some 40 s under emulation.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Sequence
+
+from . import cache
+from .crashes import Crash, build_loader, crash
+from .guest import DONE_MARK, LOG_MARK, GuestFailed
+from .kernels import KERNELS, Files, fetch
+from .module import build_module
+from .session import SLABLEAK
+from .truth import Truth, parse
+
+VERSION = "9.0.2"
+SECONDS = 400
+_MARK = "===line "
+_APPLETS = "sh mount stty insmod cat echo uname ls true poweroff".split()
+_LEFT_OUT = shutil.ignore_patterns("test", "__pycache__", "config-*", "idlelib", "tkinter")
+
+# Processes come and go while crash reads.
+_INIT = f"""#!/bin/sh
+export PATH=/bin:/usr/bin HOME=/root TERM=dumb
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+stty -F /dev/ttyS1 raw -echo
+insmod /qemu_fw_cfg.ko
+insmod /slabtest.ko scenario=leak
+cat /proc/slabtest > /dev/ttyS1
+echo {LOG_MARK} > /dev/ttyS1
+(while :; do cat /proc/mounts; ls -l /sys/kernel; done) > /dev/null 2>&1 &
+crash -s --no_crashrc -i /lines /vmlinux > /dev/ttyS1 2>&1 < /dev/null
+echo {DONE_MARK} > /dev/ttyS1
+poweroff -f
+"""
+
+
+class Session(NamedTuple):
+    """What was said in the machine."""
+
+    truth: Truth
+    said: Dict[str, str]
+    """By command line."""
+
+
+def run_live(kernel: str, lines: Sequence[str]) -> Session:
+    """The command lines on that kernel at work. Raises GuestFailed, and what fetch() does."""
+    row = KERNELS[kernel]
+    files = fetch(row)
+    module = build_module(row, files)
+    with tempfile.TemporaryDirectory(prefix="slableak-live-", dir=cache.root()) as name:
+        folder = Path(name)
+        tree = folder / "tree"
+        _fill(tree, files, module, lines)
+        text = _boot(files, _pack(tree, folder), folder)
+    account, _, rest = text.partition(LOG_MARK + "\n")
+    if DONE_MARK not in rest:
+        raise GuestFailed(f"crash isn't done after {SECONDS} s:\n{rest[-2000:]}")
+    parts = re.split(rf"(?m)^.*{_MARK}(\d+)\n", rest.partition(DONE_MARK)[0])
+    said = {lines[int(number)]: part for number, part in zip(parts[1::2], parts[2::2])}
+    if len(said) != len(lines):
+        raise GuestFailed(f"crash hasn't run everything:\n{rest[:2000]}")
+    return Session(parse(account), said)
+
+
+def _fill(tree: Path, files: Files, module: Path, lines: Sequence[str]) -> None:
+    for name in ("bin", "dev", "proc", "sys", "tmp", "root", "usr/bin", "usr/lib", "usr/lib64"):
+        (tree / name).mkdir(parents=True)
+    for name in ("lib", "lib64"):
+        (tree / name).symlink_to(f"usr/{name}")
+    busybox = shutil.which("busybox")
+    if not busybox:
+        raise GuestFailed("no busybox on this machine (packages.txt)")
+    shutil.copy(busybox, tree / "bin/busybox")
+    for name in _APPLETS:
+        (tree / "bin" / name).symlink_to("busybox")
+    # crash looks for the kernel's version with it.
+    (tree / "usr/bin/strings").symlink_to("/bin/busybox")
+    for path in (files.fw_cfg, module):
+        shutil.copy(path, tree)
+    os.link(files.vmlinux, tree / "vmlinux")
+    loader = build_loader(VERSION)
+    _copy_programs(crash(VERSION), loader, tree)
+    shutil.copytree(SLABLEAK.parent, tree / "crash_ext", ignore=_LEFT_OUT)
+    script = [f"extend {loader}", f"extend /crash_ext/{SLABLEAK.name}"]
+    for number, line in enumerate(lines):
+        # To a file first: on the serial line, a terminal, progress would be among it.
+        script += [f"{line} > /tmp/{number}", f"!echo {_MARK}{number}; cat /tmp/{number}"]
+    (tree / "lines").write_text("\n".join([*script, "quit", ""]))
+    (tree / "init").write_text(_INIT)
+    (tree / "init").chmod(0o755)
+
+
+def _copy_programs(this: Crash, loader: Path, tree: Path) -> None:
+    """crash, the loader and Python's library, with the shared objects that they need."""
+    root = this.root
+    assert root, "that release of crash lives in a tree of its own"
+    python = next((root / "usr/lib").glob("python3.*"))
+    shutil.copytree(
+        python, tree / "usr/lib" / python.name, ignore=_LEFT_OUT, ignore_dangling_symlinks=True
+    )
+    loaded = [Path("/") / path.relative_to(root) for path in python.glob("lib-dynload/*.so")]
+    wanted = ["/usr/bin/crash", "/usr/bin/python3", "/lib64/ld-linux-x86-64.so.2"]
+    for program in (Path("/usr/bin/crash"), loader, *loaded):
+        wanted += _libraries(this, program)
+    for name in dict.fromkeys(wanted):
+        real = subprocess.run(
+            this.command(["realpath", name]), check=True, capture_output=True, text=True
+        ).stdout.strip()
+        target = tree / name.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / real.lstrip("/"), target)
+    target = tree / str(loader).lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(loader, target)
+
+
+def _libraries(this: Crash, program: Path) -> Iterator[str]:
+    listed = subprocess.run(
+        this.command(["/lib64/ld-linux-x86-64.so.2", "--list", str(program)]),
+        capture_output=True,
+        text=True,
+    ).stdout
+    yield from re.findall(r"(/\S+) \(0x", listed)
+
+
+def _pack(tree: Path, folder: Path) -> Path:
+    names = "\n".join(str(p.relative_to(tree)) for p in sorted(tree.rglob("*")))
+    path = folder / "initramfs.cpio"
+    with path.open("wb") as out:
+        subprocess.run(
+            ["cpio", "--quiet", "-o", "-H", "newc"],
+            input=names.encode(), stdout=out, cwd=tree, check=True,
+        )  # fmt: skip
+    return path
+
+
+def _boot(files: Files, initrd: Path, folder: Path) -> str:
+    """What comes out of the second serial port until the machine switches itself off."""
+    out = folder / "out"
+    command: List[str] = [
+        "qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none",
+        "-net", "none", "-no-reboot", "-m", "3072", "-smp", "2",
+        "-kernel", str(files.image), "-initrd", str(initrd),
+        "-append", "console=ttyS0 loglevel=4 panic=-1 no_timer_check",
+        "-chardev", f"file,id=console,path={folder / 'console'}", "-serial", "chardev:console",
+        "-chardev", f"file,id=out,path={out}", "-serial", "chardev:out",
+    ]  # fmt: skip
+    machine = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        machine.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        machine.kill()
+        machine.wait()
+    return out.read_text(errors="replace").replace("\r\n", "\n")
