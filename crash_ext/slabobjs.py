@@ -696,42 +696,68 @@ EXAMPLES
   An object that keeps slab_test from being destroyed; its list head at +0x20
   still points to itself, so it was never linked:
 
-    crash> slabobjs -l 1 ffff8dd0c1fe0200
+    crash> slabobjs -l 1 ffff891481ae7400
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8dd0c1fe0200       84          5       160      5     4k  slab_test
+    ffff891481ae7400       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
-      fffff714c00a9340  ffff8dd0c2a4d000     0     32          1    31  partial
-      [ffff8dd0c2a4d500]
-    ffff8dd0c2a4d500:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
-    ffff8dd0c2a4d510:  0000003438312d74 0000000000000000   t-184...........
-    ffff8dd0c2a4d520:  ffff8dd0c2a4d520 ffff8dd0c2a4d520    ....... .......
-    ffff8dd0c2a4d530:  ffff8dd0c2a4c700 ffffffffc05cf710   ..........\\.....
-    ffff8dd0c2a4d540:  00000170000000b8 000002e000000228   ....p...(.......
-    ffff8dd0c2a4d550:  00000398                            ....
-    ffff8dd0c1fe0200 slab_test: 4 objects left out (-l)
+      fffff867400a6a80  ffff8914829aa000     0     32          1    31  partial
+      [ffff8914829aa280]
+    ffff8914829aa280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff8914829aa290:  0000003438312d74 0000000000000000   t-184...........
+    ffff8914829aa2a0:  ffff8914829aa2a0 ffff8914829aa2a0   ................
+    ffff8914829aa2b0:  ffff8914829a9ac0 ffffffffc047a840   ........@.G.....
+    ffff8914829aa2c0:  00000170000000b8 000002e000000228   ....p...(.......
+    ffff8914829aa2d0:  00000398                            ....
+    ffff891481ae7400 slab_test: 4 objects left out (-l)
 
   What are its words?  (The notes are cut off here.)
 
-    crash> slabobjs -a -l 1 ffff8dd0c1fe0200
+    crash> slabobjs -a -l 1 ffff891481ae7400
+    CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
+    ffff891481ae7400       84          5       160      5     4k  slab_test
+      SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
+      fffff867400a6a80  ffff8914829aa000     0     32          1    31  partial
+      [ffff8914829aa280]
+    ffff8914829aa280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes   ..
+    ffff8914829aa290:  0000003438312d74 0000000000000000   t-184...........
+    ffff8914829aa2a0:  ffff8914829aa2a0 ffff8914829aa2a0   ................   ..
+    ffff8914829aa2b0:  ffff8914829a9ac0 ffffffffc047a840   ........@.G.....   ..
+    ffff8914829aa2c0:  00000170000000b8 000002e000000228   ....p...(.......
+    ffff8914829aa2d0:  00000398                            ....
+    ffff891481ae7400 slab_test: 4 objects left out (-l)
 
   Which of the objects in both caches are alike?
 
     crash> slabobjs -g -b 48 slab_test
+    CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
+    ffff891481ae7d00       84        543       704     22     4k  slab_test
+      543 objects of 543 (100.0%), the first:
+      [ffff891482a45080]
+    ffff891482a45080:  000188974a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff891482a45090:  3330353030312d74 0000000000000000   t-100503........
+    ffff891482a450a0:  ffff891482a45c20 ffff891482a457a0    \\.......W......
+    CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
+    ffff891481ae7400       84          5       160      5     4k  slab_test
+      5 objects of 5 (100.0%), the first:
+      [ffff8914829aa280]
+    ffff8914829aa280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff8914829aa290:  0000003438312d74 0000000000000000   t-184...........
+    ffff8914829aa2a0:  ffff8914829aa2a0 ffff8914829aa2a0   ................
 
   Which object does an address lie in, and is it allocated?
 
-    crash> slabobjs -b 16 ffff8dd0c2a45520
+    crash> slabobjs -b 16 ffff8914829a2ea0
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8dd0c1fe0200       84          5       160      5     4k  slab_test
+    ffff891481ae7400       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
-      fffff714c00a9140  ffff8dd0c2a45000     0     32          1    31  partial
-      [ffff8dd0c2a45500]  ffff8dd0c2a45520 is at +0x20
-    ffff8dd0c2a45500:  000000144a41434b 7365745f62616c73   KCAJ....slab_tes
+      fffff867400a6880  ffff8914829a2000     0     32          1    31  partial
+      [ffff8914829a2e80]  ffff8914829a2ea0 is at +0x20
+    ffff8914829a2e80:  000000144a41434b 7365745f62616c73   KCAJ....slab_tes
 
   Only the addresses, for other commands, as in "rd < addresses".  This command
   takes such a file, too, and runs once for each of its lines:
 
-    crash> slabobjs -q ffff8dd0c1fe0200 > addresses""",
+    crash> slabobjs -q ffff891481ae7400 > addresses""",
 )
 
 if __name__ == "__main__":

@@ -229,7 +229,27 @@ EXAMPLES
   Why was the leftover not destroyed?  ("slabwhy" alone would also search all
   memory for pointers.)
 
-    crash> slabwhy -f""",
+    crash> slabwhy -f
+    CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
+    ffff891481ae7400       84          5       160      5     4k  slab_test
+      EVIDENCE    ADDRESS           STATEMENT
+      state       ffff891481ae7400  leftover: on slab_caches, refcount 0, 5 a ..
+      log         -                 at 1.936312 s a destroy failed in pid 90  ..
+      log         -                 kmem_cache_destroy() was called from buil ..
+      log         ffff8914829aa280  5 of 5 listed objects still allocated
+      owner       -                 to have the allocations noted, boot with  ..
+      type        -                 no structure is named like the cache; -t  ..
+      twin        ffff891481ae7d00  living cache of the same name
+      twin        -                 543 living objects compared
+      twin        -                 +0x20 list linked: in 543 of 543 living o ..
+      list        ffff8914829aa2a0  +0x20 list_head: points to itself in 5 of ..
+      CAUSE           OBJECTS  STRENGTH  EXAMPLE
+      never linked          5  likely    ffff8914829aa280
+      CONCLUSION
+      5 objects were initialised and never linked: the list head at +0x20 still
+      points to itself, where living objects are on a list. They were lost be ..
+      the allocation and the insertion into the list: look for an error path  ..
+      the two that doesn't free the object.""",
 )
 
 if __name__ == "__main__":

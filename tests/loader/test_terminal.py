@@ -98,9 +98,12 @@ def test_ctrl_c_stops_our_commands_at_once_and_the_next_one_works(slableak: Term
 def test_output_up_to_ctrl_c_stays_in_its_file(slableak: Terminal, tmp_path: Path) -> None:
     whole, part = tmp_path / "whole", tmp_path / "part"
     slableak.type(f"{LONG} > {whole}")
+    begun = time.monotonic()
+    slableak.type(f"{LONG} > {whole}")
+    length = time.monotonic() - begun
     cut = 0
     for number in range(5):
-        _stop(slableak, f"{LONG} > {part}", 0.1 + number / 5)
+        _stop(slableak, f"{LONG} > {part}", length * (number + 1) / 8)
         *lines, last = part.read_text().splitlines(keepends=True)
         if last == f"{STOPPED}\n":
             cut += 1

@@ -25,6 +25,7 @@ def _crash(source: Recording) -> FakeCrash:
     crash.commands = {
         "slabdup": lambda line: run_line(crash, line),
         "slabobjs": lambda line: run_line(crash, line),
+        "slabwhy": lambda line: run_line(crash, line),
         "list": "".join(f'{a:x}\n  name = 0x1 "{name}",\n' for a, name in source.caches),
         "gdb": lambda line: " ".join(source.image.structs[line.split()[-1]][1]),
         "log": f"[    0.000000] Linux version {source.kernel}\n{source.log}",
