@@ -21,7 +21,7 @@ from tests.property.evidence import Touched
 from tests.property.verdict import Before, judge, other_lines
 
 CASES_A_HEAP = 8
-HEAPS = int(os.environ.get("FUZZ_HEAPS", "250"))
+HEAPS = int(os.environ.get("FUZZ_HEAPS", "400"))
 
 CASE = st.lists(damages(), min_size=1, max_size=3)
 PLANS = st.lists(CASE, min_size=CASES_A_HEAP, max_size=CASES_A_HEAP)
