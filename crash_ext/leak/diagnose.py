@@ -7,8 +7,7 @@ asked of whom; each part's own file knows how.
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from crash_ext.leak.case import Case, Evidence
 from crash_ext.leak.gather import (
@@ -22,12 +21,18 @@ from crash_ext.leak.gather import (
 from crash_ext.leak.log import begins_at_boot, parse_reports
 from crash_ext.leak.logmatch import LogEvidence, match_reports, reported_caches
 from crash_ext.leak.owners import owners
-from crash_ext.leak.place import OBJECT, Place
 from crash_ext.leak.places import Places
-from crash_ext.leak.profile import differences, runs
 from crash_ext.leak.rules import Finding, conclude, unexplained
+from crash_ext.leak.say import count
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
 from crash_ext.leak.tell_log import log_evidence, module_of
+from crash_ext.leak.tell_objects import (
+    examined_evidence,
+    holders_evidence,
+    lists_evidence,
+    twins_evidence,
+    words_evidence,
+)
 from crash_ext.leak.tell_owners import owner_evidence, owner_sentence
 from crash_ext.leak.tell_types import pieces, type_evidence
 from crash_ext.leak.words import Words
@@ -35,9 +40,6 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import UNKNOWN, Cache, SlabObjects
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import for_each_decoded_slab
-
-_SHOWN = 5
-"""Lines of one kind of evidence at the most; the rest is counted."""
 
 
 class Diagnosis(NamedTuple):
@@ -178,18 +180,18 @@ class Diagnoser:
             Evidence("state", f"{item.state.kind}: {item.state.reason}", case.cache.address)
         )
         item.evidence.extend(log_evidence(item.log, self._log_begins))
-        item.evidence.extend(_examined(case, item.unknown))
+        item.evidence.extend(examined_evidence(case, item.unknown))
         report = owners(self.slub, case.cache, item.slabs, self.places.tasks.name_of)
         item.evidence.extend(owner_evidence(self.places, report))
         item.problems.extend(report.problems)
         samples = [pieces(words) for words in case.samples]
         item.evidence.extend(type_evidence(self.slub.reader, case.cache, samples, self._all_types))
         if item.state.kind == LIVE and not case.twins:
-            item.evidence.extend(_words(case))
-            item.evidence.extend(_lists(case))
-            item.evidence.extend(_holders(case))
+            item.evidence.extend(words_evidence(case))
+            item.evidence.extend(lists_evidence(case))
+            item.evidence.extend(holders_evidence(case))
             return item._replace(conclusion=[_live(case)])
-        item.evidence.extend(_twins(case))
+        item.evidence.extend(twins_evidence(case))
         findings = conclude(case)
         for finding in findings:
             item.evidence.extend(finding.evidence)
@@ -200,88 +202,9 @@ class Diagnoser:
         return item._replace(findings=findings, conclusion=conclusion)
 
 
-def _examined(case: Case, unknown: int) -> Iterator[Evidence]:
-    looked = len(case.subjects)
-    if looked < case.total:
-        text = f"{looked} of {case.total} allocated objects were examined, evenly spread"
-        yield Evidence("contents", text)
-    if case.unreadable:
-        yield Evidence("contents", f"of {_count(case.unreadable, 'object')} not in the dump")
-    if unknown:
-        yield Evidence("state", f"{_count(unknown, 'object')} of damaged slabs: unknown")
-
-
-def _twins(case: Case) -> Iterator[Evidence]:
-    """What is compared with, and where the leaked objects differ."""
-    if not case.twins:
-        text = "no living cache of this name and object size: nothing to compare with"
-        yield Evidence("twin", text)
-        return
-    for twin in case.twins:
-        own = twin.address == case.cache.address
-        text = "the cache's other objects" if own else "living cache of the same name"
-        yield Evidence("twin", text, twin.address)
-    text = f"{_count(case.twin_profile.objects, 'living object')} compared"
-    if case.twin_profile.objects and case.subjects:
-        yield Evidence("twin", text)
-        for found in differences(case.twin_profile, case.profile):
-            live, leaked = found.live, found.leaked
-            yield Evidence(
-                "twin",
-                f"+{found.offset:#x} {live.pattern}: in {live.number} of {live.total} living"
-                f" objects; {leaked.pattern} in {leaked.number} of {leaked.total} leaked",
-            )
-
-
-def _words(case: Case) -> Iterator[Evidence]:
-    for run in runs(case.profile):
-        where = f"+{run.start:#x}" + (f"..+{run.end - 1:#x}" if run.end - run.start > 8 else "")
-        yield Evidence("word", f"{where} {run.pattern}: {run.number} of {run.total}")
-
-
-def _lists(case: Case) -> Iterator[Evidence]:
-    counts: Counter[str] = Counter()
-    first: Dict[str, int] = {}
-    for subject in case.subjects:
-        for offset, ring in subject.memberships.items():
-            text = f"+{offset:#x} {ring.text}"
-            counts[text] += 1
-            first.setdefault(text, subject.address)
-    for text, count in counts.most_common(_SHOWN):
-        yield Evidence("list", f"{count} of {len(case.subjects)}: {text}", first[text])
-
-
-def _holders(case: Case) -> Iterator[Evidence]:
-    """Who points to the objects, by what holds the pointers."""
-    if case.searched is None:
-        return
-    counts: Counter[str] = Counter()
-    first: Dict[str, int] = {}
-    for subject in case.subjects:
-        for label in {_label(held.place) for held in subject.held}:
-            counts[label] += 1
-        for held in subject.held:
-            first.setdefault(_label(held.place), held.holder)
-    bare = sum(not subject.held and not subject.memberships for subject in case.subjects)
-    for label, count in counts.most_common(_SHOWN):
-        text = f"{count} of {len(case.subjects)} objects: pointer in {label}"
-        yield Evidence("reference", text, first[label])
-    if bare:
-        text = f"{bare} of {len(case.subjects)} objects: no pointer in {case.searched}"
-        yield Evidence("reference", text)
-
-
-def _label(place: Optional[Place]) -> str:
-    if place is None:
-        return "memory that can't be named"
-    if place.kind == OBJECT and place.cache is not None:
-        return f"objects of {place.label} at {place.offset:+#x}"
-    return place.label or place.kind
-
-
 def _live(case: Case) -> str:
     return (
-        f"The cache is in use: {_count(case.total, 'object')}"
+        f"The cache is in use: {count(case.total, 'object')}"
         f" {'is' if case.total == 1 else 'are'} allocated, and nothing was left behind."
     )
 
@@ -295,24 +218,20 @@ def _conclusion(item: Diagnosis, findings: List[Finding]) -> List[str]:
         paragraphs.insert(
             0,
             f"The cache is in use, but a destroy of it failed before, and"
-            f" {_count(case.total, 'object')} of then"
+            f" {count(case.total, 'object')} of then"
             f" {'is' if case.total == 1 else 'are'} still there: the cache was merged into.",
         )
     rest = len(unexplained(case, findings))
     if rest:
         many = "is" if rest == 1 else "are"
-        text = f"{_count(rest, 'object')} {many} not explained: the evidence fits no rule."
+        text = f"{count(rest, 'object')} {many} not explained: the evidence fits no rule."
         if case.searched is None:
             text += " Memory was not searched for pointers to them, which may tell more."
         paragraphs.append(text)
     if item.unknown:
         paragraphs.append(
-            f"{_count(item.unknown, 'object')} of damaged slabs may be allocated, too."
+            f"{count(item.unknown, 'object')} of damaged slabs may be allocated, too."
         )
     if not paragraphs:
         paragraphs.append("No allocated object was found, so there is none to explain.")
     return paragraphs
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -58,14 +58,18 @@ def allocated(slabs: Iterable[SlabObjects], size: int) -> List[int]:
 
 
 def examine(slub: Slub, explainer: Words, cache: Cache, addresses: List[int]) -> Case:
-    """The case of a cache with these allocated objects; of very many, evenly spread ones."""
+    """The case of a cache with these allocated objects; of very many, evenly spread ones.
+
+    Says how far it is: a word takes some microseconds.
+    """
     case = Case(cache)
     case.total = len(addresses)
-    step, _ = spread(len(addresses), EXAMINED)
+    step, number = spread(len(addresses), EXAMINED)
     poisoned = bool(cache.flags & slub.layout.flags.mask("POISON"))
     for address, data in contents(slub, cache, addresses[::step]):
         subject = Subject(address)
         case.subjects.append(subject)
+        slub.progress(len(case.subjects), number)
         if data is None:
             case.unreadable += 1
             continue

@@ -15,6 +15,7 @@ from crash_ext.leak.case import POISON, Case, Evidence, Held, Subject
 from crash_ext.leak.lists import HEADED, HEADLESS, Membership
 from crash_ext.leak.place import MODULE, OBJECT, PERCPU, SYMBOL, Place
 from crash_ext.leak.profile import ENOUGH, USUAL
+from crash_ext.leak.say import count
 from crash_ext.leak.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 
@@ -68,7 +69,7 @@ def freed_late(case: Case, rest: List[Subject]) -> Optional[Finding]:
         return None
     evidence = []
     if late:
-        listed = _count(case.reported + case.gone, "object")
+        listed = count(case.reported + case.gone, "object")
         text = f"{len(late)} of {listed} that the log lists: free now"
         evidence.append(Evidence("log", text, late[0]))
     if case.emptied:
@@ -350,7 +351,7 @@ def _no_pointer(chosen: List[Subject], case: Case) -> Iterator[Evidence]:
     stale = [held for subject in chosen for held in subject.held]
     if stale:
         text = (
-            f"{_count(len(stale), 'pointer')} in stacks, free memory or pages, maybe old: the first"
+            f"{count(len(stale), 'pointer')} in stacks, free memory or pages, maybe old: the first"
         )
         yield Evidence("reference", f"{text} in {_holder(stale[0].place)}", stale[0].holder)
 
@@ -384,12 +385,8 @@ def _holder(place: Optional[Place]) -> str:
     return place.text
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def _objects(number: int, singular: str, plural: str) -> str:
-    return f"{_count(number, 'object')} {singular if number == 1 else plural}"
+    return f"{count(number, 'object')} {singular if number == 1 else plural}"
 
 
 def _it(number: int) -> str:
@@ -397,4 +394,4 @@ def _it(number: int) -> str:
 
 
 def _of(chosen: List[Subject], case: Case) -> str:
-    return f"{len(chosen)} of {_count(len(case.subjects), 'object')}"
+    return f"{len(chosen)} of {count(len(case.subjects), 'object')}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
+from crash_ext.leak.say import count
 from crash_ext.slub.model import Cache
 
 LIVE = "live"
@@ -39,7 +40,7 @@ def judge(cache: Cache, slabs: int, allocated: int, mutex_held: Optional[bool]) 
     list, from v6.12 on it is unlinked behind the shutdown, failed or not. A destroy that
     is running has the mutex, and frees every slab that holds no object.
     """
-    held = f"{_count(allocated, 'allocated object')} in {_count(slabs, 'slab')}"
+    held = f"{count(allocated, 'allocated object')} in {count(slabs, 'slab')}"
     if cache.listed and cache.refcount != 0:
         return State(LIVE, f"on slab_caches, refcount {cache.refcount}")
     if cache.listed:
@@ -57,10 +58,6 @@ def judge(cache: Cache, slabs: int, allocated: int, mutex_held: Optional[bool]) 
     if cache.refcount == 0:
         return State(UNKNOWN, f"not on slab_caches, refcount 0, {held}: being destroyed")
     return State(UNKNOWN, f"not on slab_caches, but refcount {cache.refcount}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def unlinked(cache: Cache) -> bool:

@@ -12,6 +12,7 @@ from typing import Iterator, List, Optional
 from crash_ext.leak.case import Evidence
 from crash_ext.leak.log import Report
 from crash_ext.leak.logmatch import ADDRESSES, OFFSETS, LogEvidence, MatchedReport
+from crash_ext.leak.say import count
 
 _MATCHED = {
     ADDRESSES: "its slabs are this cache's",
@@ -35,23 +36,23 @@ def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
         if matched.report.caller:
             yield Evidence("log", f"kmem_cache_destroy() was called from {matched.report.caller}")
     if len(found.reports) > _SHOWN:
-        yield Evidence("log", f"{_count(len(found.reports) - _SHOWN, 'more report')} of it")
+        yield Evidence("log", f"{count(len(found.reports) - _SHOWN, 'more report')} of it")
     if found.others:
-        text = f"{_count(len(found.others), 'report')} of the same name: of another cache's slabs"
+        text = f"{count(len(found.others), 'report')} of the same name: of another cache's slabs"
         yield Evidence("log", text)
     if found.allocated:
         listed = len(found.allocated) + len(found.freed)
-        text = f"{len(found.allocated)} of {_count(listed, 'listed object')} still allocated"
+        text = f"{len(found.allocated)} of {count(listed, 'listed object')} still allocated"
         yield Evidence("log", text, found.allocated[0])
     if found.gone:
         objects = sum(len(slab.objects_listed) for slab in found.gone)
         text = (
-            f"{_count(len(found.gone), 'listed slab')} with {_count(objects, 'object')}: freed"
+            f"{count(len(found.gone), 'listed slab')} with {count(objects, 'object')}: freed"
             " since, and the slab with them"
         )
         yield Evidence("log", text)
     for reason, addresses in found.unlisted.items():
-        text = f"{_count(len(addresses), 'allocated object')} not in the log: {reason}"
+        text = f"{count(len(addresses), 'allocated object')} not in the log: {reason}"
         yield Evidence("log", text, addresses[0])
 
 
@@ -60,7 +61,7 @@ def _report(matched: MatchedReport) -> str:
     objects = sum(len(slab.objects_listed) for slab in report.slabs)
     text = f"{_when(report)}a destroy failed{_who(report)}"
     if report.slabs:
-        text += f": {_count(objects, 'object')} in {_count(len(report.slabs), 'slab')} listed"
+        text += f": {count(objects, 'object')} in {count(len(report.slabs), 'slab')} listed"
     else:
         text += ": no object listed"
     return f"{text} ({_MATCHED.get(matched.how, 'matched by name alone: it may be of another')})"
@@ -92,7 +93,3 @@ def module_of(found: LogEvidence) -> Optional[str]:
         if module:
             return module.group(1)
     return None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
