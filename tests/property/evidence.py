@@ -93,6 +93,19 @@ class Touched:
         """An object of the KFENCE pool: by its damaged metadata it may be any cache's."""
         return any(hit.kind == "kfence" for hit in self.hits)
 
+    def unused(self, page: int) -> bool:
+        """The metadata of the KFENCE object in that page has come to call it unused."""
+        offset, size = self.heap.image.structs.get("kfence_metadata", (0, {}))[1].get(
+            "state", (0, 0)
+        )
+        states = [part.address + offset for part in self.heap.parts if part.page == page]
+        return any(
+            at in self.span(damage) and self.heap.image.get(at, size) == 0
+            for damage in self.damages
+            for at in states
+            if size and damage.target != "page"
+        )
+
     def entries(self, cache: int) -> List[int]:
         """What entries of the cache's sheaves have become."""
         if not self.heap.layout.has("slab_sheaf", "objects"):

@@ -262,10 +262,13 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
       found from nowhere.
     - A link of a CPU's list of put off frees, or of an entry of a sheaf, that leads to an
       object; or ends the list.
+    - The state in KFENCE's metadata that became that of an unused object.
     - kmem_cache.flags with the bit of SLAB_RED_ZONE turned: where objects start in a slot.
     """
     cache = change.cache
     if touched.member("cache", cache, "kmem_cache", "flags"):
+        return True
+    if change.new is None and touched.unused(change.slab):
         return True
     if any(_is_object(before, link) for link in touched.deferred()):
         return True
