@@ -22,7 +22,7 @@ from crash_ext.leak.log import begins_at_boot, parse_reports
 from crash_ext.leak.logmatch import LogEvidence, match_reports, reported_caches
 from crash_ext.leak.owners import owners
 from crash_ext.leak.places import Places
-from crash_ext.leak.rules import Finding, conclude, unexplained
+from crash_ext.leak.rules import LIKELY, Finding, conclude, unexplained
 from crash_ext.leak.say import count
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
 from crash_ext.leak.tell_log import log_evidence, module_of
@@ -212,7 +212,8 @@ def _live(case: Case) -> str:
 def _conclusion(item: Diagnosis, findings: List[Finding]) -> List[str]:
     case = item.case
     paragraphs = [
-        finding.sentence for finding in sorted(findings, key=lambda found: -len(found.objects))
+        ("Likely: " if finding.strength == LIKELY else "") + finding.sentence
+        for finding in sorted(findings, key=lambda found: -len(found.objects))
     ]
     if item.state.kind == LIVE:
         paragraphs.insert(

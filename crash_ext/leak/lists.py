@@ -12,13 +12,15 @@ from __future__ import annotations
 from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.leak.memo import Memory
-from crash_ext.leak.place import MODULE, OBJECT, PERCPU, SYMBOL, Place
+from crash_ext.leak.place import MODULE, OBJECT, SYMBOL, Place
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 
 HEADED = "headed"
 """Something that lives on has the list's head."""
 HEADLESS = "headless"
 """Nobody does: all are of the objects' own kind, or the head was freed."""
+LEAKED = "leaked"
+"""An object of a cache that was destroyed has the head: it is lost itself."""
 OPEN = "open"
 """The list is broken, or its head can't be told."""
 
@@ -164,18 +166,21 @@ class Lists:
         )
 
 
-_VERDICTS = (HEADED, HEADED, OPEN, HEADLESS)
+_VERDICTS = (HEADED, HEADED, LEAKED, OPEN, HEADLESS)
 
 
 def _rank(place: Optional[Place]) -> int:
-    """How good a head it is: 0 a variable, 1 an allocated object, 2 untold, 3 a freed object."""
+    """How good a head it is, as an index of _VERDICTS.
+
+    0 a variable, 1 an object in use, 2 one of a destroyed cache, 3 untold, 4 a freed object.
+    """
     if place is None:
-        return 2
-    if place.kind in (SYMBOL, MODULE, PERCPU):
+        return 3
+    if place.kind in (SYMBOL, MODULE):
         return 0
     if place.kind == OBJECT and place.state == ALLOCATED:
-        return 1
-    return 3 if _freed(place) else 2
+        return 2 if place.cache is None or place.cache.refcount == 0 else 1
+    return 4 if _freed(place) else 3
 
 
 def _freed(place: Optional[Place]) -> bool:

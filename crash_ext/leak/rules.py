@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from crash_ext.leak.case import POISON, Case, Evidence, Held, Subject
-from crash_ext.leak.lists import HEADED, HEADLESS, Membership
+from crash_ext.leak.lists import HEADED, HEADLESS, LEAKED, Membership
 from crash_ext.leak.place import MODULE, OBJECT, PERCPU, SYMBOL, Place
 from crash_ext.leak.profile import ENOUGH, USUAL
 from crash_ext.leak.say import count
@@ -232,22 +232,23 @@ def held_by_freed(case: Case, rest: List[Subject]) -> Optional[Finding]:
 
 def held_by_leaked(case: Case, rest: List[Subject]) -> Optional[Finding]:
     """Other leaked objects point to them, and nothing else does."""
-    if not case.searched:
-        return None
-    holders: Dict[int, Held] = {}
+    evidence: Dict[int, Evidence] = {}
     for subject in rest:
+        for found in subject.memberships.values():
+            if found.verdict == LEAKED:
+                evidence[subject.address] = Evidence("list", found.text, subject.address)
         told = [held for held in subject.held if _told(held)]
-        if told and not subject.memberships and all(_leaked(case, held.place) for held in told):
-            holders[subject.address] = told[0]
-    if not holders:
+        alone = case.searched and told and not subject.memberships
+        if alone and all(_leaked(case, held.place) for held in told):
+            evidence[subject.address] = _pointer(told[0], subject.address)
+    if not evidence:
         return None
-    evidence = [_pointer(held, address) for address, held in list(holders.items())[:_EXAMPLES]]
     sentence = (
-        f"{_objects(len(holders), 'is', 'are')} referred to by other leaked objects only:"
-        f" {_kinds(holders.values())}. What lost those lost {_it(len(holders))}, too: look for"
-        " the reason there."
+        f"{_objects(len(evidence), 'is', 'are')} referred to by other leaked objects only. What"
+        f" lost those lost {_it(len(evidence))}, too: look for the reason there."
     )
-    return Finding("held by leaked", LIKELY, list(holders), evidence, sentence)
+    examples = list(evidence.values())[:_EXAMPLES]
+    return Finding("held by leaked", LIKELY, list(evidence), examples, sentence)
 
 
 def forgotten(case: Case, rest: List[Subject]) -> Optional[Finding]:
@@ -307,11 +308,12 @@ _EXAMPLES = 3
 def _lives(case: Case, place: Optional[Place]) -> bool:
     """A holder that somebody can reach: a variable, or an object of a cache that is in use.
 
-    Leaked objects that point to each other hold nothing.
+    Leaked objects that point to each other hold nothing. Per-CPU memory has stacks in it,
+    which aren't told from its variables.
     """
     if place is None:
         return False
-    if place.kind in (SYMBOL, MODULE, PERCPU):
+    if place.kind in (SYMBOL, MODULE):
         return True
     if place.kind != OBJECT or place.state != ALLOCATED:
         return False

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crash_ext.leak.lists import HEADED, HEADLESS, OPEN, Lists, Membership
+from crash_ext.leak.lists import HEADED, HEADLESS, LEAKED, OPEN, Lists, Membership
 from crash_ext.leak.memo import Memory
 from crash_ext.leak.place import OBJECT, PAGE, STACK, SYMBOL, Place
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache
@@ -57,6 +57,7 @@ VARIABLE = Place(SYMBOL, "all_objects", HEAD, "all_objects")
     [
         (VARIABLE, HEADED),
         (lies_in(OTHER, ALLOCATED), HEADED),
+        (lies_in(OTHER._replace(refcount=0), ALLOCATED), LEAKED),
         (lies_in(OTHER, FREE), HEADLESS),
         (lies_in(OTHER, RCU_PENDING), HEADLESS),
         (Place(PAGE, "page", HEAD, ""), OPEN),
@@ -137,6 +138,6 @@ def test_any_links_end_in_a_verdict_for_each_object(links: Dict[int, int]) -> No
         places = {} if place is None else {HEAD: place}
         found = rings(memory, places, OBJECTS)
         assert set(OBJECTS) <= set(found)
-        assert {each.verdict for each in found.values()} <= {HEADED, HEADLESS, OPEN}
+        assert {each.verdict for each in found.values()} <= {HEADED, HEADLESS, LEAKED, OPEN}
         lists = Lists(memory, 8, places.get, OBJECTS, {0x100})
         assert set(lists.chains(OFFSET, OBJECTS)) == set(OBJECTS)

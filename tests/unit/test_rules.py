@@ -8,8 +8,8 @@ from typing import Dict, List, Optional
 import pytest
 
 from crash_ext.leak.case import POISON, ZEROES, Case, Held, Subject
-from crash_ext.leak.lists import HEADED, HEADLESS, OPEN, Membership
-from crash_ext.leak.place import OBJECT, PAGE, STACK, SYMBOL, Place
+from crash_ext.leak.lists import HEADED, HEADLESS, LEAKED, OPEN, Membership
+from crash_ext.leak.place import OBJECT, PAGE, PERCPU, STACK, SYMBOL, Place
 from crash_ext.leak.profile import Cell, Profile
 from crash_ext.leak.rules import CERTAIN, LIKELY, Finding, conclude, unexplained
 from crash_ext.leak.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
@@ -100,8 +100,19 @@ def test_a_pointer_from_something_that_lives_holds_whatever_the_list_says() -> N
 def test_leaked_objects_that_point_to_each_other_hold_nothing() -> None:
     own = OWNER._replace(cache=CACHE._replace(refcount=0))
     leftover = OWNER._replace(cache=OTHER._replace(refcount=0))
-    made = case(subject(1, held=[own]), subject(2, held=[leftover]), subject(3, held=[own, OWNER]))
-    assert causes(made) == {"held": [3], "held by leaked": [1, 2]}
+    made = case(
+        subject(1, held=[own]),
+        subject(2, held=[leftover]),
+        subject(3, held=[own, OWNER]),
+        subject(4, LIST_LINKED, LEAKED),
+    )
+    assert causes(made) == {"held": [3], "held by leaked": [1, 2, 4]}
+
+
+def test_per_cpu_memory_has_stacks_in_it_and_decides_nothing() -> None:
+    percpu = Place(PERCPU, "per-CPU 1f000 of cpu 0", 0x9000, "1f000")
+    made = case(subject(1, LIST_DELETED, held=[percpu]))
+    assert conclude(made) == []
 
 
 def test_a_list_with_a_head_and_one_without() -> None:
