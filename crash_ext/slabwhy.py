@@ -246,10 +246,10 @@ EXAMPLES
       CAUSE           OBJECTS  STRENGTH  EXAMPLE
       never linked          5  likely    ffff8914829aa280
       CONCLUSION
-      5 objects were initialised and never linked: the list head at +0x20 still
-      points to itself, where living objects are on a list. They were lost be ..
-      the allocation and the insertion into the list: look for an error path  ..
-      the two that doesn't free the object.""",
+      Likely: 5 objects were initialised and never linked: the list head at + ..
+      still points to itself, where living objects are on a list. They were lost
+      between the allocation and the insertion into the list: look for an err ..
+      between the two that doesn't free the object.""",
 )
 
 if __name__ == "__main__":
