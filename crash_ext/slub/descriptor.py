@@ -86,6 +86,19 @@ class Descriptors:
             return layout.page.value(data, "first_page")
         return page
 
+    def pages(self, head: int, most: int) -> int:
+        """How many pages the compound page has whose first one is `head`; `most` at the most.
+
+        Counted by the tails that name it: the slab's own counters aren't asked.
+        """
+        count = 1
+        try:
+            while count < most and self.head(head + count * self._layout.page_size) == head:
+                count += 1
+        except ReadError:
+            pass
+        return count
+
     def node_of(self, page: int) -> Optional[int]:
         """The NUMA node of the page whose struct page is at `page`, None: can't be told."""
         try:

@@ -80,6 +80,7 @@ class Decoder:
 
     def __init__(self, slub: Slub, cache: Cache, problems: List[str]) -> None:
         self._reader = slub.reader
+        self._descriptors = slub.descriptors
         self._cache = cache
         self._problems = problems
         forms: List[Optional[KeyForm]] = [None]
@@ -151,9 +152,10 @@ class Decoder:
         held = self._held_in(where)
         problem = slab.doubt or check_counters(cache, slab, self._reader)
         if problem is not None:
-            # A damaged count must not make up objects.
-            where = where._replace(objects=min(slab.objects, cache.objects))
-            return _unknown(slab, where, problem, None)
+            # A damaged count must not make up objects, nor take them from the next slab.
+            room = self._descriptors.pages(slab.address, 1 << cache.order) * self._reader.page_size
+            objects = min(slab.objects, cache.objects, max(1, room // cache.size))
+            return _unknown(slab, where._replace(objects=objects), problem, None)
         memory: Optional[bytes] = None
         states = bytearray([ALLOCATED]) * slab.objects
         notes: Dict[int, str] = {}

@@ -21,8 +21,9 @@ from tests.lab.session import SLABLEAK, records
 SPECIMENS = {"7.2.9": "5.10", "8.0.2": "6.1", "8.0.6": "6.12", "9.0.2": "7.3"}
 """Crash -> the newest kernel that no older one opens, or the only one."""
 
-OTHERS = {"7.2.9": "8.0.2", "8.0.2": "7.2.9", "8.0.6": "9.0.2", "9.0.2": "8.0.6"}
-"""Crash -> one with other structs. (Those of 8.0.2 and 8.0.6 that count are the same.)"""
+OTHERS = {"7.2.9": "8.0.6", "8.0.2": "7.2.9", "8.0.6": "9.0.2", "9.0.2": "8.0.6"}
+"""Crash -> one with other structs, whose headers no system has in the place of its own.
+(Those of 8.0.2 and 8.0.6 that count are the same.)"""
 
 HOST = SLABLEAK.parent / "host"
 

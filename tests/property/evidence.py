@@ -63,16 +63,22 @@ class Touched:
         kinds = ("cache", "node", "cpu", "sheaf", "barn")
         if any(hit.cache == address and hit.kind in kinds for hit in self.hits):
             return True
-        return any(self.slab(page) for page in self._sheaf_slabs(address))
+        for owner, page in self._sheaf_slabs(address):
+            # Without its struct it can't be told which of its objects are sheaves.
+            if self.slab(page) or any(h.cache == owner and h.kind == "cache" for h in self.hits):
+                return True
+        return False
 
-    def _sheaf_slabs(self, address: int) -> Iterator[int]:
-        """The pages of the slabs that the cache's sheaves are objects of."""
+    def _sheaf_slabs(self, address: int) -> Iterator[Tuple[int, int]]:
+        """(cache, page) of the slabs that the cache's sheaves are objects of."""
         for cache in self.heap.caches:
             if cache.address != address:
                 continue
             for sheaf in cache.sheaves():
                 for owner in self.heap.caches:
-                    yield from (s.page for s in owner.slabs if sheaf.address in s.memory)
+                    for slab in owner.slabs:
+                        if sheaf.address in slab.memory:
+                            yield owner.address, slab.page
 
     def slab(self, page: int) -> bool:
         """The slab's page structures or its memory."""

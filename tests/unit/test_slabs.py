@@ -8,7 +8,9 @@ from typing import List, NamedTuple, Tuple
 import pytest
 
 from crash_ext.slub.caches import list_caches
+from crash_ext.slub.model import UNKNOWN
 from crash_ext.slub.model import Slab as Told
+from crash_ext.slub.objects import Decoder
 from crash_ext.slub.slabs import for_each_slab
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
@@ -169,3 +171,23 @@ def test_slabs_of_a_lower_order_than_the_caches_are_told_with_their_own_count() 
     assert problems(rows) == []
     counts = {int(row["address"], 16): row["objects"] for row in of_type(rows, "slab")}
     assert counts == {small.page: small.objects, large.page: large.objects}
+
+
+@pytest.mark.parametrize("name", ["3.10", "6.1", "7.3"])
+def test_a_doubted_slab_takes_no_memory_from_the_next_one(name: str) -> None:
+    """Its objects may be a dead cache's, smaller or in smaller slabs than the struct says now."""
+    heap = Heap(LAYOUTS[name], seed=6)
+    large, small = heap.cache("large", 5000), heap.cache("small", 84)
+    heap.slab(large, {0}, node=0)
+    slab = heap.slab(small, {1, 2}, node=0)
+    kernel = slub(heap)
+    found = list_caches(kernel.reader, kernel.layout).caches
+    (wide,) = [cache for cache in found if cache.address == large.address]
+    assert wide.order > small.order
+    assert kernel.descriptors.pages(slab.page, 8) == 1 << small.order
+    assert kernel.descriptors.pages(large.slabs[0].page, 1 << wide.order) == 1 << wide.order
+    doubted = kernel.descriptors.read(slab.page, "-")._replace(doubt="it may be another's")
+    decoded = Decoder(kernel, wide, []).decode(doubted)
+    room = heap.layout.page_size << small.order
+    assert len(decoded.states) * wide.size <= room
+    assert set(decoded.states) == {UNKNOWN}
