@@ -178,7 +178,7 @@ def test_a_doubted_slab_takes_no_memory_from_the_next_one(name: str) -> None:
     """Its objects may be a dead cache's, smaller or in smaller slabs than the struct says now."""
     heap = Heap(LAYOUTS[name], seed=6)
     large, small = heap.cache("large", 5000), heap.cache("small", 84)
-    heap.slab(large, {0}, node=0)
+    heap.slab(large, range(large.objects), where="full-unlisted", node=0)
     slab = heap.slab(small, {1, 2}, node=0)
     kernel = slub(heap)
     found = list_caches(kernel.reader, kernel.layout).caches
