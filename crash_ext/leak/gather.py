@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fills a Case: the leaked objects of a cache, what is in them, and who points to them.
 
-Three steps, so that several caches share one pass over memory: open_case() for each cache,
-find_holders() for all of them together, and then the rules. Knows the allocator and the
+In steps, so that several caches share one pass over memory: examine() and compare_with() for
+each cache, find_holders() for all of them together, then walk_lists() and the rules. Knows the allocator and the
 other files of this room; concludes nothing.
 """
 
