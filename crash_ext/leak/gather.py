@@ -2,8 +2,8 @@
 """Fills a Case: the leaked objects of a cache, what is in them, and who points to them.
 
 In steps, so that several caches share one pass over memory: examine() and compare_with() for
-each cache, find_holders() for all of them together, then walk_lists() and the rules. Knows the allocator and the
-other files of this room; concludes nothing.
+each cache, find_holders() for all of them together, then walk_lists() and the rules. Knows the
+allocator and the other files of this room; concludes nothing.
 """
 
 from __future__ import annotations
