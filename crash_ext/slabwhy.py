@@ -222,8 +222,8 @@ COMMAND = Command(
       unreferenced    nothing in use points to them.
 
   Pointers on stacks and in pages of no slab may be old: they are told, and no
-  rule counts them.  Of a cache with very many objects 20000 are looked at,
-  evenly spread, and the evidence says so.
+  rule counts them.  Of a cache with very many objects some are looked at,
+  evenly spread (20000, or 8 MB of contents), and the evidence says so.
 
 EXAMPLES
   Why was the leftover not destroyed?  ("slabwhy" alone would also search all

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fills a Case: the leaked objects of a cache, what is in them, and who points to them.
 
-Three steps, so that several caches share one pass over memory: open_case() for each cache,
-find_holders() for all of them together, and then the rules. Knows the allocator and the
-other files of this room; concludes nothing.
+In steps, so that several caches share one pass over memory: examine() and compare_with() for
+each cache, find_holders() for all of them together, then walk_lists() and the rules. Knows the
+allocator and the other files of this room; concludes nothing.
 """
 
 from __future__ import annotations
@@ -33,8 +33,12 @@ from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
 
 EXAMINED = 20000
 """Leaked objects of a cache whose contents are looked at; of more, evenly spread ones."""
+EXAMINED_BYTES = 8 << 20
+"""Of contents that are looked at, whatever the objects' size: some ten seconds."""
 COMPARED = 2000
 """Living objects that they are compared with."""
+COMPARED_BYTES = 1 << 20
+_FEWEST = 64
 SAMPLES = 4
 """Objects whose words are kept, of the leaked and of the living ones."""
 HOLDERS = 64
@@ -64,7 +68,8 @@ def examine(slub: Slub, explainer: Words, cache: Cache, addresses: List[int]) ->
     """
     case = Case(cache)
     case.total = len(addresses)
-    step, number = spread(len(addresses), EXAMINED)
+    limit = min(EXAMINED, max(_FEWEST, EXAMINED_BYTES // cache.object_size))
+    step, number = spread(len(addresses), limit)
     poisoned = bool(cache.flags & slub.layout.flags.mask("POISON"))
     for address, data in contents(slub, cache, addresses[::step]):
         subject = Subject(address)
@@ -87,7 +92,8 @@ def compare_with(
 ) -> None:
     """Add a living cache of the same name to what the leaked objects are compared with."""
     case.twins.append(twin)
-    step, _ = spread(len(addresses), COMPARED)
+    limit = min(COMPARED, max(_FEWEST, COMPARED_BYTES // twin.object_size))
+    step, _ = spread(len(addresses), limit)
     poisoned = bool(twin.flags & slub.layout.flags.mask("POISON"))
     for address, data in contents(slub, twin, addresses[::step]):
         if data is not None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional
 
 EVIDENCE_HEAD = "  EVIDENCE    ADDRESS           STATEMENT"
 CAUSE_HEAD = "  CAUSE           OBJECTS  STRENGTH  EXAMPLE"
@@ -33,8 +33,3 @@ def paragraph(text: str) -> List[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def share(rows: Sequence[Tuple[str, int]], total: int) -> str:
-    """Counts as text, largest first: "5 of 7 x, 2 of 7 y"."""
-    return ", ".join(f"{count} of {total} {name}" for name, count in rows)

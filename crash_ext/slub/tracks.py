@@ -186,11 +186,6 @@ class TrackReader:
         return Track(0, frames, cpu, pid, None, age, self._clock.seconds(age))
 
 
-def read_tracks(slub: Slub, cache: Cache, address: int) -> Tracks:
-    """The tracks of the object at an address; both None where the cache keeps none."""
-    return TrackReader(slub, cache).of(address)
-
-
 def info_end(cache: Cache, word: int) -> int:
     """Bytes from an object's start to its first track.
 

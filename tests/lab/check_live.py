@@ -10,7 +10,7 @@ from __future__ import annotations
 from tests.lab.live import run_live
 from tests.lab.session import records
 
-LINES = ["slabdup", "slabobjs -j -b 0 slab_test", "slabdup -a", "slabdup -aj", "sys"]
+LINES = ["slabdup", "slabobjs -j -b 0 slab_test", "slabdup -a", "slabdup -aj", "slabwhy", "sys"]
 
 
 def test_what_stands_still_in_a_running_kernel_is_told_right() -> None:
@@ -28,6 +28,7 @@ def test_what_stands_still_in_a_running_kernel_is_told_right() -> None:
     rows = records(said["slabobjs -j -b 0 slab_test"])
     assert {row["address"] for row in rows if row["type"] == "object"} == account
     assert [row["text"] for row in rows if row["type"] == "problem"] == []
+    assert "never linked" in said["slabwhy"]
     for text in said.values():
         assert "Traceback" not in text
     caches = [row for row in records(said["slabdup -aj"]) if row["type"] == "cache"]

@@ -229,3 +229,15 @@ def test_an_argument_is_shown_without_its_control_characters() -> None:
     assert visible("a\x1b[31m\udcff\\b") == r"a\x1b[31m\xff\b"
     said = Console(build().image).run(["slabobjs", "no\x1b[31m\n"])
     assert said.text == "slabobjs: no\\x1b[31m\\x0a: no cache has this name\n"
+
+
+def test_slabs_that_can_t_be_seen_of_a_struct_that_counts_none_are_missed_aloud() -> None:
+    """A struct that a failed destroy has freed has no nodes, and so no count to fall short of."""
+    heap = build("6.2")
+    cache = heap.cache("c", 512)
+    slab = heap.slab(cache, {0, 1})
+    heap.image.pointer(heap.writer.member("kmem_cache", cache.address, "node"), 0)
+    heap.image.unmap(slab.page - slab.page % heap.image.page_size, heap.image.page_size)
+    rows = records(heap, f"{cache.address:x}")
+    assert "nothing counts the cache's slabs: some may be missing" in problems(rows)
+    assert rows[-1]["complete"] is False

@@ -11,7 +11,7 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.clock import Clock
 from crash_ext.slub.depot import Depot
 from crash_ext.slub.model import Cache as Decoded
-from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks, read_tracks
+from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks
 from mocks.annex import Annex
 from mocks.heap import Heap
 from mocks.history import DEPOTS, HZ, History, StackDepot
@@ -48,7 +48,7 @@ def _asked(heap: Heap) -> Tuple[Slub, Decoded]:
 
 
 def _tracks(heap: Heap, slab: Slab, index: int) -> Tracks:
-    return read_tracks(*_asked(heap), slab.object(index))
+    return TrackReader(*_asked(heap)).of(slab.object(index))
 
 
 @every_layout
@@ -118,7 +118,7 @@ def test_an_unreadable_track_is_said(name: str) -> None:
     history.track(slab, 1, FRAMES)
     found, cache = _asked(heap)
     heap.image.unmap(slab.va, heap.image.page_size)
-    (problem,) = read_tracks(found, cache, slab.object(1)).problems
+    (problem,) = TrackReader(found, cache).of(slab.object(1)).problems
     assert problem.startswith(f"object {slab.object(1):x}: tracks: cannot read")
 
 
