@@ -32,11 +32,12 @@ def fixture_session(fake: FakeCrash, tmp_path: Path) -> Session:
 
 @pytest.mark.parametrize("python", pythons())
 def test_all_golden_lines_in_one_interpreter(fake: FakeCrash, tmp_path: Path, python: str) -> None:
-    shown = Session(fake, tmp_path, python=python).run("slableak", *LINES)
-    golden = [(GOLDEN / RECORDING / line).read_text() for line in LINES]
-    assert dict(zip(LINES, shown[1:])) == dict(zip(LINES, golden))
+    outputs = recorded(RECORDING).outputs
+    lines = [*LINES, "slabobjs -a -l 1 slab_test", "slabobjs -g slab_test", "slabwhy -f"]
+    shown = Session(fake, tmp_path, python=python).run("slableak", *lines)
+    assert dict(zip(lines, shown[1:])) == {line: outputs[line] for line in lines}
     assert shown[0] == ""
-    assert set(fake.help_pages) >= {"slabdup", "slabobjs"}
+    assert set(fake.help_pages) >= {"slabdup", "slabobjs", "slabwhy"}
 
 
 def test_without_json_the_records_are_refused_in_one_line(session: Session) -> None:
