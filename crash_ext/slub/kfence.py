@@ -94,6 +94,11 @@ def find_kfence(
     the pool's page 2 * (i + 1).
     """
     pool = read_symbol_number(reader, "__kfence_pool", reader.word)
+    variable = reader.symbol("__kfence_pool")
+    if pool is None and variable is not None:
+        what = f"KFENCE: __kfence_pool at {variable:x} can't be read"
+        problems.append(f"{what}: what is in the pool is unknown")
+        return NO_KFENCE
     symbol = reader.symbol("kfence_metadata")
     size = reader.struct_size("kfence_metadata")
     if not pool or symbol is None or size is None:
@@ -108,6 +113,10 @@ def find_kfence(
     for table in (pointed, symbol):
         entries = _read_table(reader, struct, size, pool, table or 0)
         if entries:
+            at = (table or 0) + len(entries) * size
+            problem = _cut_short(reader, layout, descriptors, pool, len(entries), at)
+            if problem is not None:
+                problems.append(problem)
             objects = list(
                 _objects(reader, descriptors, struct, size, pool, table or 0, entries, problems)
             )
@@ -142,6 +151,30 @@ def _read_table(reader: Reader, struct: Struct, size: int, pool: int, table: int
         if number - count >= _GAP:
             break
     return entries[:count]
+
+
+def _cut_short(
+    reader: Reader, layout: Layout, descriptors: Descriptors, pool: int, number: int, at: int
+) -> Optional[str]:
+    """What is wrong where the table may go on: its next entry (at `at`) can't be read.
+
+    Behind the pool's end that says nothing, unless the page that would be the entry's may be
+    a slab's: those of the pool are marked as such.
+    """
+    try:
+        reader.read(at, 1)
+        return None
+    except ReadError as error:
+        unreadable = str(error)
+    page = reader.virt_to_page(_page_of(reader, pool, number))
+    if page is None:
+        return None
+    try:
+        if not descriptors.is_slab(reader.read(page, layout.page_size)):
+            return None
+    except ReadError:
+        pass
+    return f"KFENCE: metadata from object {number} on: {unreadable}: what they are is unknown"
 
 
 def _page_of(reader: Reader, pool: int, number: int) -> int:

@@ -125,6 +125,19 @@ class Touched:
             if damage.address == hit.start + hit.first
         ]
 
+    def shrunk(self, cache: int) -> bool:
+        """A sheaf of the cache has come to say that it holds less: behind that are old entries."""
+        if not self.heap.layout.has("slab_sheaf", "size"):
+            return False
+        size = self.heap.layout.structs["slab_sheaf"][1]["size"][1]
+        for owner in self.heap.caches:
+            for sheaf in owner.sheaves() if owner.address == cache else ():
+                at = self.heap.writer.member("slab_sheaf", sheaf.address, "size")
+                hit = any(at in self.span(d) for d in self.damages if d.target != "page")
+                if hit and self.heap.image.is_mapped(at, size):
+                    return self.heap.image.get(at, size) < len(sheaf.objects)
+        return False
+
     def chained(self, page: int) -> bool:
         """The slab is on a CPU's partial chain, and another slab of that chain was hit.
 

@@ -262,6 +262,7 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
       found from nowhere.
     - A link of a CPU's list of put off frees, or of an entry of a sheaf, that leads to an
       object; or ends the list.
+    - slab_sheaf.size that became less: what lies behind it are old entries, in every sheaf.
     - The state in KFENCE's metadata that became that of an unused object.
     - kmem_cache.flags with the bit of SLAB_RED_ZONE turned: where objects start in a slot.
     """
@@ -273,6 +274,8 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
     if any(_is_object(before, link) for link in touched.deferred()):
         return True
     if any(_is_object(before, entry) for entry in touched.entries(cache)):
+        return True
+    if touched.shrunk(cache) and change.new == "allocated":
         return True
     if change.new != "allocated" or change.old is None:
         return False

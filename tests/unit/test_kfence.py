@@ -221,3 +221,23 @@ def test_an_object_whose_cache_is_none_is_said() -> None:
     heap.image.put(*_entry(heap, pool, 1, "cache"), 0xDEAD0000)
     said = problems(records(heap, "slabobjs", "slab_test"))
     assert any(text.startswith(f"KFENCE: object {sampled:x}: its cache: ") for text in said)
+
+
+def test_a_pool_that_cannot_be_found_is_said() -> None:
+    heap, cache, pool = _heap("6.12")
+    pool.put(0, cache, 84)
+    at = heap.image.symbols["__kfence_pool"]
+    heap.image.unmap(at - at % 4096, 4096)
+    said = "\n".join(problems(records(heap, "slabobjs", "slab_test")))
+    assert f"__kfence_pool at {at:x} can't be read" in said
+
+
+def test_metadata_that_breaks_off_at_an_unreadable_page_is_said() -> None:
+    heap, cache, pool = _heap("6.5", pointer=False, objects=8)
+    pool.put(7, cache, 84)
+    end = pool.metadata + 8 * heap.image.sizeof("kfence_metadata")
+    start = (pool.metadata // 4096 + 1) * 4096
+    assert start < end
+    heap.image.unmap(start, (end - start) // 4096 * 4096 + 4096)
+    said = "\n".join(problems(records(heap, "slabobjs", "slab_test")))
+    assert "KFENCE: metadata from object" in said
