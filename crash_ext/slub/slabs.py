@@ -74,12 +74,8 @@ def for_each_slab(
         doubt = claim.doubt
         if doubt is None and slab.frozen and frozen_by_cpus and claim.cpu is None:
             doubt = _no_cpu(slab)
-        if not nodes and slab.objects != cache.objects:
-            # See _on_no_list(). A struct without nodes was freed, and counts nothing any more.
-            doubt = (
-                f"{slab.objects} objects in a slab, but {cache.objects} by the struct, which has"
-                " no node: it may be a later cache's"
-            )
+        if not nodes:
+            doubt = doubt or _of_another(slub, cache, slab)
         if claim.cpu is not None or doubt is not None:
             slab = slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=doubt)
         yield slab
@@ -100,6 +96,22 @@ def for_each_slab(
                 f"{unreadable} page structures can't be read, and nothing counts the cache's"
                 " slabs: some may be missing"
             )
+
+
+def _of_another(slub: Slub, cache: Cache, slab: Slab) -> Optional[str]:
+    """Why a slab that names a struct without nodes is doubtful.
+
+    See _on_no_list(). Such a struct was freed, and counts nothing any more.
+    """
+    may_be = "by the struct, which has no node: it may be a later cache's"
+    if slab.objects != cache.objects:
+        return f"{slab.objects} objects in a slab, but {cache.objects} {may_be}"
+    page = slub.reader.page_size
+    wanted = -(-cache.objects * cache.size // page)
+    pages = slub.descriptors.pages(slab.address, wanted)
+    if pages < wanted:
+        return f"a slab of {pages * page} bytes, but {wanted * page} {may_be}"
+    return None
 
 
 def _debugging(slub: Slub, cache: Cache) -> bool:
