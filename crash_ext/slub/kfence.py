@@ -71,6 +71,8 @@ class Kfence(NamedTuple):
     """struct page *"""
     end_page: int
     objects: List[KfenceObject]
+    lost: bool = False
+    """There may be one, but where it is can't be read."""
 
     def of(self, cache: int) -> Iterator[KfenceObject]:
         """The objects of one cache."""
@@ -98,7 +100,7 @@ def find_kfence(
     if pool is None and variable is not None:
         what = f"KFENCE: __kfence_pool at {variable:x} can't be read"
         problems.append(f"{what}: what is in the pool is unknown")
-        return NO_KFENCE
+        return NO_KFENCE._replace(lost=True)
     symbol = reader.symbol("kfence_metadata")
     size = reader.struct_size("kfence_metadata")
     if not pool or symbol is None or size is None:

@@ -76,6 +76,9 @@ def for_each_slab(
             doubt = _no_cpu(slab)
         if not nodes:
             doubt = doubt or _of_another(slub, cache, slab)
+        if claim.place == NO_LIST and slab.objects == 1 and slub.kfence().lost:
+            # Such is what a page of the pool looks like.
+            doubt = doubt or "it may be a page of the KFENCE pool, which can't be found"
         if claim.cpu is not None or doubt is not None:
             slab = slab._replace(cpu=claim.cpu, cpu_freelist=claim.cpu_freelist, doubt=doubt)
         yield slab
