@@ -40,7 +40,6 @@ def main(call: Call) -> Dict[str, object]:
         call.lists_only,
         "-f" not in call.options,
         "-t" in call.options,
-        call.slub.progress,
     )
     chosen = _chosen(call, diagnoser)
     if not chosen and not call.arguments and not call.json:

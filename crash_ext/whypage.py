@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Iterable, Iterator, List, Sequence
 
 from crash_ext.leak.diagnose import Diagnoser, Diagnosis
-from crash_ext.leak.gather import allocated
+from crash_ext.leak.gather import allocated, contents
 from crash_ext.leak.words import (
     ERROR,
     HLIST_HEAD,
@@ -107,7 +107,7 @@ def _slab(decoded: SlabObjects, size: int) -> Slab:
 
 def _objects(diagnoser: Diagnoser, item: Diagnosis, chosen: List[int]) -> Iterator[Object]:
     reader = diagnoser.slub.reader
-    for address, data in diagnoser.contents(item.case.cache, chosen):
+    for address, data in contents(diagnoser.slub, item.case.cache, chosen):
         if data is None:
             yield Object(address, [], [Word(0, 0, "other", "its memory is not in the dump", None)])
             continue

@@ -7,13 +7,12 @@ asked of whom; each part's own file knows how.
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from crash_ext.leak.case import Case, Evidence
 from crash_ext.leak.gather import (
     allocated,
     compare_with,
-    contents,
     examine,
     find_holders,
     walk_lists,
@@ -74,14 +73,12 @@ class Diagnoser:
         lists_only: bool = False,
         search: bool = True,
         all_types: bool = False,
-        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.slub = slub
         self._caches = caches
         self._lists_only = lists_only
         self._search = search
         self._all_types = all_types
-        self._progress = progress
         self.places = Places(slub, lambda: list(caches), lists_only)
         self.words = Words(self.places)
         log = slub.reader.log()
@@ -93,15 +90,9 @@ class Diagnoser:
         opened = [self._open(cache) for cache in chosen]
         cases = [item.case for item in opened if item.case.subjects]
         if self._search and cases:
-            find_holders(self.slub, self.places, cases, self._progress)
+            find_holders(self.slub, self.places, cases, self.slub.progress)
         for item in opened:
             yield self._close(item)
-
-    def contents(
-        self, cache: Cache, addresses: Sequence[int]
-    ) -> Iterator[Tuple[int, Optional[bytes]]]:
-        """Each object with its bytes, None where they aren't in the dump."""
-        return contents(self.slub, cache, addresses)
 
     def reported(self) -> Iterator[Cache]:
         """Caches in use that a report of a failed destroy surely is of.
