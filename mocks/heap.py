@@ -139,13 +139,14 @@ class Heap:
         hardened: Optional[bool] = None,
         listed: bool = True,
         offset: Optional[int] = None,
-        nodes: int = 2,
+        nodes: Optional[int] = None,
         sheaves: Optional[int] = None,
         root: Optional[Cache] = None,
     ) -> Cache:
         """A new cache, at the head of slab_caches.
 
-        order: at least; raised until an object fits. nodes: how many have a kmem_cache_node.
+        order: at least; raised until an object fits. nodes: how many have a kmem_cache_node;
+        None: all.
         sheaves: their capacity; None: what the kernel gives such a cache, 0: none.
         root: makes it a memcg child of that cache (layouts up to 5.8).
         """
@@ -162,7 +163,7 @@ class Heap:
         )
         new.refcount = refcount
         new.root = root
-        self._equip(new, min(nodes, self.nodes), sheaves)
+        self._equip(new, self.nodes if nodes is None else min(nodes, self.nodes), sheaves)
         if listed:
             self._list_add(new)
         return new
@@ -435,6 +436,8 @@ class Heap:
 
         rcu: with kvfree_rcu() instead (7.3).
         """
+        if rcu and cache.object_size < 3 * self.layout.word:
+            raise ValueError("no room for an rcu_head behind the first word")
         for address in objects:
             self._deferred.add_object(cache, address, cpu, rcu)
         self._use_up(cache, objects)

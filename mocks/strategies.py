@@ -54,18 +54,19 @@ def heaps(draw: st.DrawFn, layout: Optional[KernelLayout] = None) -> Heap:
 
 
 @st.composite
-def crowded_heaps(draw: st.DrawFn) -> Heap:
+def crowded_heaps(draw: st.DrawFn, layout: Optional[KernelLayout] = None) -> Heap:
     """heaps() with what not every kernel has: put off frees, a KFENCE pool, sysfs."""
-    heap = draw(heaps())
-    live = [cache for cache in heap.caches if cache.refcount and cache.slabs]
-    for rcu in (False, True):
+    heap = draw(heaps(layout))
+    live = [cache for cache in heap.caches if cache.refcount and _is_drawn(cache)]
+    for rcu in (False, True) if live else ():
         cache = draw(st.sampled_from(live))
         used = [slab.object(i) for slab in cache.slabs for i in sorted(slab.allocated)]
-        if heap.can_defer(rcu) and cache.name != b"kmem_cache" and len(used) > 2:
+        fits = not rcu or cache.object_size >= 3 * heap.layout.word
+        if heap.can_defer(rcu) and fits and len(used) > 2:
             heap.defer(cache, used[:2], cpu=draw(st.sampled_from(heap.cpus)), rcu=rcu)
     if draw(st.booleans()):
         pool = KfencePool(heap, draw(st.integers(1, 6)), pointer=draw(st.booleans()))
-        for number in draw(st.sets(st.integers(0, pool.objects - 1), max_size=3)):
+        for number in draw(st.sets(st.integers(0, pool.objects - 1), max_size=3)) if live else ():
             cache = draw(st.sampled_from(live))
             size = min(cache.object_size, heap.layout.page_size)
             state = draw(st.sampled_from(("ALLOCATED", "FREED", "RCU_FREEING")))
@@ -76,6 +77,11 @@ def crowded_heaps(draw: st.DrawFn) -> Heap:
             home = sysfs.directory(cache, b":" + cache.name)
             sysfs.link(home, b"alias-" + cache.name)
     return heap
+
+
+def _is_drawn(cache: Cache) -> bool:
+    """The objects of the heap's own caches are structs that are in use: never to be freed."""
+    return bool(cache.slabs) and all(slab.where != "growing" for slab in cache.slabs)
 
 
 @st.composite

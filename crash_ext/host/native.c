@@ -22,6 +22,19 @@ enum { FREE = 0, ALLOCATED = 1 };
 
 static const char digits[] = "0123456789abcdef";
 
+/* Two digits for each byte; filled when the module is made. */
+static char digit_pairs[256][2];
+
+static void fill_digit_pairs(void)
+{
+	int value;
+
+	for (value = 0; value < 256; value++) {
+		digit_pairs[value][0] = digits[value >> 4];
+		digit_pairs[value][1] = digits[value & 15];
+	}
+}
+
 static uint64_t swapped(uint64_t value)
 {
 	return __builtin_bswap64(value);
@@ -29,12 +42,14 @@ static uint64_t swapped(uint64_t value)
 
 static char *put_hex(char *to, uint64_t value, int count)
 {
-	int i;
+	int at;
 
-	for (i = count - 1; i >= 0; i--) {
-		to[i] = digits[value & 15];
-		value >>= 4;
+	for (at = count; at > 1; value >>= 8) {
+		at -= 2;
+		memcpy(to + at, digit_pairs[value & 255], 2);
 	}
+	if (at)
+		*to = digits[value & 15];
 	return to + count;
 }
 
@@ -75,12 +90,16 @@ static PyObject *states(PyObject *self, PyObject *arguments)
 	memset(state, ALLOCATED, objects);
 	for (; expected; expected--) {
 		uint64_t offset = entry - base - shift;
-		uint64_t index = offset / size;
+		uint32_t index;
 
-		if (offset % size || index >= objects || state[index] == FREE)
+		/* No slab is longer; a division of 64 bits takes several times as long. */
+		if (offset > UINT32_MAX)
+			goto undecided;
+		index = (uint32_t)offset / (uint32_t)size;
+		if ((uint32_t)offset % (uint32_t)size || index >= objects || state[index] == FREE)
 			goto undecided;
 		state[index] = FREE;
-		offset = shift + index * size + link;
+		offset += shift + link;
 		memcpy(&hidden, (char *)memory.buf + offset, sizeof(hidden));
 		entry = hidden;
 		if (form != PLAIN)
@@ -371,6 +390,7 @@ PyMODINIT_FUNC PyInit__slableak(void)
 {
 	PyObject *module = PyModule_Create(&definition);
 
+	fill_digit_pairs();
 	if (module && PyModule_AddIntConstant(module, "VERSION", VERSION)) {
 		Py_DECREF(module);
 		return NULL;

@@ -6,12 +6,12 @@ The other rooms get this object; it does no decoding itself.
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Set
 
 from crash_ext.reader import Reader
 from crash_ext.slub.absent import range_lines
 from crash_ext.slub.aliases import find_aliases
-from crash_ext.slub.caches import CacheList, list_caches
+from crash_ext.slub.caches import CacheList, list_caches, usual_nodes
 from crash_ext.slub.descriptor import Descriptors
 from crash_ext.slub.freelist import KeyForm
 from crash_ext.slub.kfence import Kfence, find_kfence
@@ -40,6 +40,7 @@ class Slub:
         self._deferred: Optional[Pending] = None
         self._kfence: Optional[Kfence] = None
         self._aliases: Optional[Dict[int, List[bytes]]] = None
+        self._nodes: Optional[Set[int]] = None
         self._holes_told = False
 
     def listed_caches(self) -> CacheList:
@@ -77,6 +78,12 @@ class Slub:
             self._kfence = find_kfence(self.reader, self.layout, self.descriptors, self._problems)
         return self._kfence
 
+    def usual_nodes(self) -> Set[int]:
+        """Those for which every cache has a struct, looked up until forget_caches()."""
+        if self._nodes is None:
+            self._nodes = usual_nodes(self.reader, self.layout)
+        return self._nodes
+
     def aliases(self, cache: Cache) -> List[bytes]:
         """The other names under which a merged cache is in use, as sysfs has them."""
         if self._aliases is None:
@@ -94,6 +101,7 @@ class Slub:
         self._deferred = None
         self._kfence = None
         self._aliases = None
+        self._nodes = None
         self._holes_told = False
 
     def forget(self) -> None:

@@ -7,12 +7,13 @@ Knows the caches that are on the list. Those that a failed destroy has unlinked
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from contextlib import suppress
+from typing import Container, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.layout import Layout
 from crash_ext.slub.memcg import root_cache
-from crash_ext.slub.memory import read_string, read_symbol_number, walk_both_ways
+from crash_ext.slub.memory import read_string, read_symbol_number, read_word, walk_both_ways
 from crash_ext.slub.model import Cache, Node
 
 _OO_SHIFT = 16
@@ -133,27 +134,57 @@ def node_count(reader: Reader, layout: Layout) -> int:
 
 
 def for_each_node(
-    reader: Reader, layout: Layout, cache: Cache, problems: List[str]
+    reader: Reader,
+    layout: Layout,
+    cache: Cache,
+    problems: List[str],
+    usual: Container[int] = (),
 ) -> Iterator[Node]:
     """The cache's struct kmem_cache_node of each node that has one.
 
-    The array in struct kmem_cache is longer than what is allocated: only nr_node_ids
-    entries are read. What can't be read goes to `problems`.
+    What can't be read goes to `problems`, and which of the `usual` nodes (usual_nodes())
+    are missing. A struct that v6.0 to v6.5 have freed has none: see list_caches().
     """
-    array = cache.address + layout.node_array
-    count = node_count(reader, layout)
     try:
-        data = reader.read(array, count * layout.node_stride)
+        addresses = _node_pointers(reader, layout, cache.address)
     except ReadError as error:
         problems.append(f"node pointers: {error}")
         return
-    for number in range(count):
-        at = number * layout.node_stride + layout.node_pointer
-        address = int.from_bytes(data[at : at + reader.word], reader.byteorder)
+    freed = not cache.refcount and not any(addresses)
+    for number, address in enumerate(addresses):
         if address:
             node = _read_node(reader, layout, number, address, problems)
             if node is not None:
                 yield node
+        elif number in usual and not freed:
+            problems.append(f"node {number}: no struct kmem_cache_node, as other caches have")
+
+
+def usual_nodes(reader: Reader, layout: Layout) -> Set[int]:
+    """The nodes for which the allocator's own two caches have a struct kmem_cache_node.
+
+    Every cache gets one for each node with memory (init_kmem_cache_nodes() in mm/slub.c, and
+    slab_mem_going_online_callback() for nodes that come later).
+    """
+    found: Set[int] = set()
+    for name in ("kmem_cache", "kmem_cache_node"):
+        symbol = reader.symbol(name)
+        if symbol is not None:
+            with suppress(ReadError):
+                pointers = _node_pointers(reader, layout, read_word(reader, symbol))
+                found.update(number for number, pointer in enumerate(pointers) if pointer)
+    return found
+
+
+def _node_pointers(reader: Reader, layout: Layout, cache: int) -> List[int]:
+    """kmem_cache.node[], 0 for a node without. Raises ReadError.
+
+    The array in the struct is longer than what is allocated: only nr_node_ids entries are read.
+    """
+    stride, first = layout.node_stride, layout.node_pointer
+    data = reader.read(cache + layout.node_array, node_count(reader, layout) * stride)
+    starts = range(first, len(data), stride)
+    return [int.from_bytes(data[at : at + reader.word], reader.byteorder) for at in starts]
 
 
 def _read_node(

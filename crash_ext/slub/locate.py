@@ -15,7 +15,7 @@ from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import Cache, SlabObjects
 from crash_ext.slub.objects import Decoder
-from crash_ext.slub.settle import settled
+from crash_ext.slub.settle import settling
 from crash_ext.slub.slabs import NO_LIST, for_each_slab
 
 
@@ -89,9 +89,9 @@ def _with_place(slub: Slub, cache: Cache, address: int) -> SlabObjects:
 
     Its list says what else is free in it, and all others whether it is the cache's at all.
     """
-    decoder = Decoder(slub, cache, [])
+    decode = settling(slub, cache, Decoder(slub, cache, []).decode, [])
     for lists_only in (True, False):
         for slab in for_each_slab(slub, cache, [], lists_only):
             if slab.address == address:
-                return settled(slub, cache, slab, decoder.decode, [])
-    return settled(slub, cache, slub.descriptors.read(address, NO_LIST), decoder.decode, [])
+                return decode(slab)
+    return decode(slub.descriptors.read(address, NO_LIST))

@@ -19,7 +19,7 @@ from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObje
 from crash_ext.slub.pending import for_each_pending_sheaf
 from crash_ext.slub.quick import States, usual_states
 from crash_ext.slub.redzone import cross_check
-from crash_ext.slub.settle import settled
+from crash_ext.slub.settle import settling
 from crash_ext.slub.sheaves import Freed, for_each_sheaf, read_sheaf
 from crash_ext.slub.slabs import for_each_slab
 
@@ -35,8 +35,9 @@ def for_each_decoded_slab(
     `problems`; what is wrong with a slab is in the slab.
     """
     decoder = Decoder(slub, cache, problems)
+    decode = settling(slub, cache, decoder.decode, problems)
     for slab in for_each_slab(slub, cache, problems, lists_only):
-        yield settled(slub, cache, slab, decoder.decode, problems)
+        yield decode(slab)
     for found in slub.kfence().of(cache.address):
         yield decoder.decode_kfence(found)
     if not lists_only:
@@ -90,9 +91,12 @@ class Decoder:
         self._held = _in_sheaves(slub, cache, problems)
         self._held_order = sorted(self._held)
         self._deferred = slub.deferred()
+        self._holding = bool(self._held or self._deferred)
         self._claimed = 0
         self._red_zones = bool(cache.flags & slub.layout.flags.mask("RED_ZONE"))
         self._usual: Optional[States] = None
+        self._usual_objects, self._usual_bytes = cache.objects, cache.objects * cache.size
+        self._red_left, self._read = cache.red_left, slub.reader.read
         inside = cache.red_left + cache.offset + slub.reader.word <= cache.size
         if len(self._codings) == 1 and inside and not self._red_zones:
             where = Geometry(
@@ -114,26 +118,26 @@ class Decoder:
 
     def _quickly(self, slab: Slab) -> Optional[SlabObjects]:
         """A usual slab without anything that needs a second look, else None."""
-        cache = self._cache
-        expected = slab.objects - slab.inuse
+        # All at once, and no member twice: this runs for each slab.
+        _, base, _, freelist, inuse, objects, _, _, _, _, doubt, cpu_freelist = slab
         if (
             self._usual is None
-            or slab.objects != cache.objects
-            or slab.doubt is not None
-            or slab.cpu_freelist
-            or not slab.freelist
-            or not 0 < expected <= slab.objects
-            or self._holds(slab)
+            or objects != self._usual_objects
+            or doubt is not None
+            or cpu_freelist
+            or not freelist
+            or not 0 <= inuse < objects
+            or (self._holding and self._holds(slab))
         ):
             return None
         try:
-            memory = self._reader.read(slab.base, slab.objects * cache.size)
+            memory = self._read(base, self._usual_bytes)
         except ReadError:
             return None
-        states = self._usual(memory, slab.base, slab.freelist, expected)
+        states = self._usual(memory, base, freelist, objects - inuse)
         if states is None:
             return None
-        return SlabObjects(slab, slab.base + cache.red_left, states, None, {}, memory)
+        return SlabObjects(slab, base + self._red_left, states, None, {}, memory)
 
     def _holds(self, slab: Slab) -> bool:
         """Whether a sheaf or a list of deferred frees has an address in the slab."""
@@ -188,11 +192,16 @@ class Decoder:
             states[index] = freed.state
             notes[index] = freed.note
         if self._red_zones:
-            memory = self._cross_check(slab, where, memory, states)
+            memory = self._cross_check(slab, where, memory, states, held)
         return SlabObjects(slab, where.first, bytes(states), None, notes, memory)
 
     def _cross_check(
-        self, slab: Slab, where: Geometry, memory: Optional[bytes], states: bytearray
+        self,
+        slab: Slab,
+        where: Geometry,
+        memory: Optional[bytes],
+        states: bytearray,
+        deferred: Dict[int, Freed],
     ) -> Optional[bytes]:
         """Let the red zones contradict the states; the slab's memory, where it can be read."""
         if memory is None:
@@ -200,7 +209,8 @@ class Decoder:
                 memory = self._reader.read(slab.base, slab.objects * self._cache.size)
             except ReadError:
                 return None
-        verdict = cross_check(self._cache, where, memory, bytes(states), self._reader.word)
+        word = self._reader.word
+        verdict = cross_check(self._cache, where, memory, bytes(states), word, deferred)
         states[:] = verdict.states
         self._problems.extend(verdict.remarks)
         return memory

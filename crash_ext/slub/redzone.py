@@ -8,7 +8,7 @@ that holds neither was overwritten, and tells nothing.
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional
+from typing import Container, List, NamedTuple, Optional
 
 from crash_ext.slub.freelist import Geometry
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache
@@ -26,16 +26,24 @@ class Verdict(NamedTuple):
     """A line for each object whose red zone contradicts or was overwritten."""
 
 
-def cross_check(cache: Cache, where: Geometry, memory: bytes, states: bytes, word: int) -> Verdict:
+def cross_check(
+    cache: Cache,
+    where: Geometry,
+    memory: bytes,
+    states: bytes,
+    word: int,
+    deferred: Container[int] = (),
+) -> Verdict:
     """Compare the states of a slab's objects with their red zones.
 
     memory: the slab's bytes; word: of a free pointer. Objects that are neither free nor
-    allocated are passed over.
+    allocated are passed over, and those whose free is put off (deferred: their indices):
+    kfree_nolock() leaves the zones to the work that is done later (v6.18, mm/slub.c).
     """
     checked = bytearray(states)
     remarks: List[str] = []
     for index, state in enumerate(states):
-        if state not in (FREE, ALLOCATED):
+        if state not in (FREE, ALLOCATED) or index in deferred:
             continue
         zone = _zone(cache, where, memory, index, word)
         if not zone:

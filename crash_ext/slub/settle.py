@@ -20,28 +20,29 @@ CHANGED = "changed while it was read"
 Decode = Callable[[Slab], SlabObjects]
 
 
-def settled(
-    slub: Slub, cache: Cache, slab: Slab, decode: Decode, problems: List[str]
-) -> SlabObjects:
-    """decode(slab), of a moment at which the slab stood still; in a dump it always does.
+def settling(slub: Slub, cache: Cache, decode: Decode, problems: List[str]) -> Decode:
+    """decode(), of a moment at which the slab stood still; in a dump it always does.
 
     What attempts that don't count have added to `problems` is taken out.
     """
     if not slub.live:
-        return decode(slab)
-    known = len(problems)
-    for _ in range(_ATTEMPTS):
-        found = decode(slab)
-        now = _again(slub, cache, slab)
-        if now == slab:
-            return found
-        del problems[known:]
-        if now is None:
-            break
-        slab = now
-    return SlabObjects(
-        slab, found.first, bytes([UNKNOWN]) * len(found.states), CHANGED, {}, found.memory
-    )
+        return decode
+
+    def settled(slab: Slab) -> SlabObjects:
+        known = len(problems)
+        for _ in range(_ATTEMPTS):
+            found = decode(slab)
+            now = _again(slub, cache, slab)
+            if now == slab:
+                return found
+            del problems[known:]
+            if now is None:
+                break
+            slab = now
+        states = bytes([UNKNOWN]) * len(found.states)
+        return SlabObjects(slab, found.first, states, CHANGED, {}, found.memory)
+
+    return settled
 
 
 def _again(slub: Slub, cache: Cache, slab: Slab) -> Optional[Slab]:

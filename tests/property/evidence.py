@@ -138,6 +138,15 @@ class Touched:
                     return self.heap.image.get(at, size) < len(sheaf.objects)
         return False
 
+    def uncalled(self, cache: int) -> bool:
+        """The RCU callback of one of the cache's sheaves that is on no list."""
+        heap, found = self.heap, False
+        for owner in heap.caches:
+            for sheaf in owner.loose if owner.address == cache else ():
+                at = heap.writer.member("slab_sheaf", sheaf.address, "rcu_head")
+                found = found or self.words([at + heap.layout.word])
+        return found
+
     def chained(self, page: int) -> bool:
         """The slab is on a CPU's partial chain, and another slab of that chain was hit.
 

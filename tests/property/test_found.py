@@ -241,3 +241,61 @@ def test_slabs_that_can_t_be_seen_of_a_struct_that_counts_none_are_missed_aloud(
     rows = records(heap, f"{cache.address:x}")
     assert "nothing counts the cache's slabs: some may be missing" in problems(rows)
     assert rows[-1]["complete"] is False
+
+
+def test_a_slab_with_too_few_pages_is_not_decoded_by_a_freed_struct() -> None:
+    """As many objects, but of a cache whose objects are twice as long."""
+    heap = build("6.5")
+    first = heap.cache("first", 512)
+    slab = heap.slab(first, range(first.objects), where="full-unlisted")
+    heap.leave_behind(first)
+    second = heap.cache("second", 1024, order=1)
+    own = heap.slab(second, range(second.objects), where="full-unlisted")
+    heap.leave_behind(second)
+    assert (second.address, second.objects) == (first.address, first.objects)
+    rows = records(heap, f"{second.address:x}")
+    assert states(rows, "allocated") == set(map(own.object, range(own.objects)))
+    assert f"slab {slab.page:x}: a slab of 4096 bytes, but 8192" in problems(rows)
+
+
+def test_with_an_absurd_count_of_slabs_a_dead_caches_slab_is_still_doubted() -> None:
+    heap = build("6.2")
+    dead = heap.cache("old", 512)
+    slab = heap.slab(dead, range(dead.objects), where="full-unlisted")
+    heap.leave_behind(dead)
+    new = heap.cache("new", 512)
+    own = heap.slab(new, range(new.objects), where="full-unlisted")
+    heap.image.pointer(heap.writer.member("kmem_cache_node", new.nodes[0], "nr_slabs"), 1 << 60)
+    rows = records(heap, f"{new.address:x}")
+    both = {s.object(index) for s in (slab, own) for index in range(s.objects)}
+    assert states(rows, "unknown") == both
+    assert f"only {own.objects} of their {len(both)} objects can be its own" in problems(rows)
+
+
+def test_a_put_off_free_has_the_red_zones_of_an_allocated_object() -> None:
+    """kfree_nolock() of a cache with debugging leaves them to the work that is done later."""
+    heap = build("6.18")
+    cache = heap.cache("c", 512, red_zone=True)
+    slab = heap.slab(cache, {0, 1, 2})
+    heap.defer(cache, [slab.object(0), slab.object(1)])
+    rows = records(heap, f"{cache.address:x}")
+    assert states(rows, "allocated") == {slab.object(2)}
+    assert states(rows, "unknown") == set()
+    assert problems(rows) == ""
+
+
+@pytest.mark.parametrize("name", ["3.10", "6.1", "7.3"])
+def test_a_node_that_a_cache_has_lost_is_said(name: str) -> None:
+    """Its slab, unmarked, would be missed in silence."""
+    heap = Heap(LAYOUTS[name], seed=1, cpus=1, nodes=2)
+    cache = heap.cache("c", 512)
+    heap.slab(cache, {0}, node=1)
+    array = "per_node" if heap.layout.has("kmem_cache", "per_node") else "node"
+    stride = 2 if array == "per_node" else 1
+    at = heap.writer.member("kmem_cache", cache.address, array) + stride * heap.layout.word
+    at += (stride - 1) * heap.layout.word
+    assert heap.image.get(at, heap.layout.word) == cache.nodes[1]
+    heap.image.pointer(at, 0)
+    rows = records(heap, f"{cache.address:x}")
+    assert "node 1: no struct kmem_cache_node, as other caches have" in problems(rows)
+    assert rows[-1]["complete"] is False

@@ -11,6 +11,7 @@ import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from mocks.heap import Heap
+from mocks.model import Slab
 from tests.property.damaged import Console, Record, Said, of_type
 from tests.property.evidence import Touched
 
@@ -123,10 +124,16 @@ class Before:
             for state, objects in zip(_STATES, (so.allocated, so.free, so.rcu)):
                 self.truth.update({(cache, address): state for address in objects})
         self.slabs = {slab.page: slab for cache in heap.caches for slab in cache.slabs}
+        self._problems = {row["text"] for told in (self.objects, self.caches) for row in told.problems}
 
-    def slab(self, cache: int, address: int) -> int:
-        """The page of the slab that an object lies in, 0 for none."""
-        return self.objects.slab_of.get((cache, address), 0)
+    def new_problems(self, now: Told) -> List[Record]:
+        """What was told for the first time: an intact heap has its doubts, too."""
+        return [row for row in now.problems if row["text"] not in self._problems]
+
+    def of_dead(self, slab: Slab) -> bool:
+        """Whether a later cache has the struct of the slab's cache."""
+        at = slab.cache.address
+        return [cache for cache in self.heap.caches if cache.address == at][-1] is not slab.cache
 
 
 def judge(before: Before, touched: Touched, others: Sequence[List[str]]) -> List[str]:
@@ -202,7 +209,7 @@ def _objects(before: Before, now: Told, touched: Touched, whole: bool = False) -
             continue
         elif not change.certain and now.complete:
             yield f"{change.text}: called complete"
-        elif not named(touched, now.problems, cache, slab):
+        elif not named(touched, before.new_problems(now), cache, slab):
             yield f"{change.text}: without a word"
         elif change.certain and old is not None and not _lost_sheaf(change, now):
             yield f"{change.text}: a lie"
@@ -265,8 +272,22 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
     - slab_sheaf.size that became less: what lies behind it are old entries, in every sheaf.
     - The state in KFENCE's metadata that became that of an unused object.
     - kmem_cache.flags with the bit of SLAB_RED_ZONE turned: where objects start in a slot.
+    - The mark of a slab on no list, where no node counts its slabs.
+    - The callback of a sheaf that only call_rcu() knows: it is found by that.
+    - The nodes of a cache that has a dead one's struct (v6.0 to v6.5): nothing else tells
+      whose slabs are whose.
     """
     cache = change.cache
+    slab = before.slabs.get(change.slab)
+    if slab is not None:
+        uncounted = not touched.heap.layout.has("kmem_cache_node", "nr_slabs")
+        unmarked = touched.member("slab", change.slab, "page", "flags", "page_type")
+        if change.new is None and slab.where == "full-unlisted" and uncounted and unmarked:
+            return True
+        if before.of_dead(slab) and touched.member("cache", cache, "kmem_cache", "node", "per_node"):
+            return True
+    if change.new == "allocated" and touched.uncalled(cache):
+        return True
     if touched.member("cache", cache, "kmem_cache", "flags"):
         return True
     if change.new is None and touched.unused(change.slab):
@@ -279,7 +300,6 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
         return True
     if change.new != "allocated" or change.old is None:
         return False
-    slab = before.slabs.get(change.slab)
     if slab is not None and slab.cpu_chain and change.old == "free":
         links = {slab.object(index) + slab.cache.offset for index in slab.cpu_chain}
         return touched.words(links) or touched.percpu(cache, "kmem_cache_cpu", "freelist")
@@ -299,7 +319,7 @@ def _states(before: Before, now: Told, touched: Touched) -> Iterator[str]:
         own = any(hit.kind == "cache" and hit.cache == address for hit in touched.hits)
         if here is None:
             home = next((p for p, s in before.slabs.items() if address in s.memory), 0)
-            if not named(touched, now.problems, address, home):
+            if not named(touched, before.new_problems(now), address, home):
                 yield f"{what}: gone without a word"
             continue
         if here["name"] != row["name"] and not own and not _memory_hit(touched):
