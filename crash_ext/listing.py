@@ -20,7 +20,7 @@ from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
 from crash_ext.leak.words import Word, Words
 from crash_ext.reader import ReadError
-from crash_ext.report.addresses import AddressLines
+from crash_ext.report.addresses import ADDRESS_LINE, AddressLines
 from crash_ext.report.annotate import annotated
 from crash_ext.report.caches import (
     CACHE_HEAD,
@@ -174,33 +174,44 @@ class Listing:
         self._shown = self._left_out = 0
 
     def _show_quietly(self, problems: List[str]) -> None:
-        one = self._selection.slab
-        native, size = self._call.slub.reader.native, self._cache.size
-        lines = partial(native.lines, size) if native else AddressLines(size).text
-        texts: List[str] = []
+        one, wanted, size = self._selection.slab, self._wanted, self._cache.size
+        native = self._call.slub.reader.native
+        text_of = partial(native.lines, size) if native else AddressLines(size).text
+        # All that are allocated: no choice to be made in each of many slabs.
+        plain = one is None and wanted.node is None and wanted.limit is None and not wanted.free
+        firsts: List[int] = []
+        states_of: List[bytes] = []
         looked_at = 0
+
+        def write() -> None:
+            text = text_of(firsts, states_of)
+            # First: a Ctrl-C in between shall not show them twice.
+            firsts.clear()
+            states_of.clear()
+            self._shown += len(text) // ADDRESS_LINE
+            sys.stdout.write(text)
+
         try:
             for decoded in [one.objects] if one else self._decoded(problems):
-                if decoded.problem is not None and not self._is_absent(decoded):
-                    self._write(texts)
-                    what = f"slab {decoded.slab.address:x}: {decoded.problem}"
+                _, first, states, problem, _, _, _, _ = decoded
+                if problem is not None and not self._is_absent(decoded):
+                    write()
+                    what = f"slab {decoded.slab.address:x}: {problem}"
                     self._call.error(what, self._cache)
-                if self._on_node(decoded):
-                    chosen = self._chosen_of(decoded)
-                    self._shown += chosen.count(1)
-                    texts.append(lines(decoded.first, chosen))
-                if len(texts) >= _TEXTS:
-                    self._write(texts)
-                looked_at += len(decoded.states) * size
-                if looked_at > _AHEAD_BYTES and self._enough():
-                    break
+                if plain:
+                    firsts.append(first)
+                    states_of.append(states)
+                elif self._on_node(decoded):
+                    firsts.append(first)
+                    states_of.append(self._chosen_of(decoded))
+                if wanted.limit is not None or len(firsts) >= _TEXTS:
+                    write()
+                if wanted.limit is not None:
+                    looked_at += len(states) * size
+                    if looked_at > _AHEAD_BYTES and self._enough():
+                        break
         finally:
-            self._write(texts)
-
-    @staticmethod
-    def _write(texts: List[str]) -> None:
-        sys.stdout.write("".join(texts))
-        texts.clear()
+            write()
 
     def _show_text(self, problems: List[str]) -> None:
         """The summary comes first: of a small cache by what is decoded, and then shown.

@@ -54,8 +54,8 @@ class Native(Protocol):
         2 by its swapped address.
         """
 
-    def lines(self, size: int, first: int, chosen: bytes) -> str:
-        """The chosen objects' addresses (report/addresses.py)."""
+    def lines(self, size: int, firsts: List[int], states: List[bytes]) -> str:
+        """The addresses of the objects whose byte is 1 (report/addresses.py)."""
 
     def contents(
         self,

@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* What the commands expect of the functions below; host/native.py refuses another. */
-#define VERSION 1
+#define VERSION 2
 
 /* slub/model.py */
 enum { FREE = 0, ALLOCATED = 1 };
@@ -118,39 +118,51 @@ out:
 
 /* --- Texts --------------------------------------------------------------------------- */
 
-static Py_ssize_t chosen_of(const Py_buffer *chosen)
-{
-	const char *flags = chosen->buf;
-	Py_ssize_t i, count = 0;
-
-	for (i = 0; i < chosen->len; i++)
-		count += flags[i] != 0;
-	return count;
-}
-
-/* lines(size, first, chosen): 16 digits a line, of each object whose byte isn't 0. */
+/* lines(size, firsts, states): 16 digits a line, of each object that is ALLOCATED. Lists: of
+ * each slab the address of its first object, and the bytes of its objects' states. */
 static PyObject *lines(PyObject *self, PyObject *arguments)
 {
-	unsigned long long first, size;
-	PyObject *text;
-	Py_buffer chosen;
-	Py_ssize_t i;
+	PyObject *firsts, *states, *text = NULL;
+	Py_ssize_t slab, slabs, i, count = 0;
+	unsigned long long size;
 	char *to;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "KKy*", &size, &first, &chosen))
+	if (!PyArg_ParseTuple(arguments, "KO!O!", &size, &PyList_Type, &firsts, &PyList_Type,
+			      &states))
 		return NULL;
-	text = PyUnicode_New(chosen_of(&chosen) * 17, 127);
-	if (text) {
-		to = (char *)PyUnicode_1BYTE_DATA(text);
-		for (i = 0; i < chosen.len; i++) {
-			if (!((char *)chosen.buf)[i])
+	slabs = PyList_GET_SIZE(states);
+	if (slabs != PyList_GET_SIZE(firsts)) {
+		PyErr_SetString(PyExc_ValueError, "lines(): two lengths");
+		return NULL;
+	}
+	for (slab = 0; slab < slabs; slab++) {
+		PyObject *one = PyList_GET_ITEM(states, slab);
+
+		if (!PyBytes_Check(one)) {
+			PyErr_SetString(PyExc_TypeError, "lines(): states are bytes");
+			return NULL;
+		}
+		for (i = 0; i < PyBytes_GET_SIZE(one); i++)
+			count += PyBytes_AS_STRING(one)[i] == ALLOCATED;
+	}
+	text = PyUnicode_New(count * 17, 127);
+	if (!text)
+		return NULL;
+	to = (char *)PyUnicode_1BYTE_DATA(text);
+	for (slab = 0; slab < slabs; slab++) {
+		PyObject *one = PyList_GET_ITEM(states, slab);
+		uint64_t address = PyLong_AsUnsignedLongLongMask(PyList_GET_ITEM(firsts, slab));
+
+		for (i = 0; i < PyBytes_GET_SIZE(one); i++, address += size) {
+			if (PyBytes_AS_STRING(one)[i] != ALLOCATED)
 				continue;
-			to = put_hex(to, first + (uint64_t)i * size, 16);
+			to = put_hex(to, address, 16);
 			*to++ = '\n';
 		}
 	}
-	PyBuffer_Release(&chosen);
+	if (PyErr_Occurred())
+		Py_CLEAR(text);
 	return text;
 }
 
@@ -369,7 +381,7 @@ static PyMethodDef functions[] = {
 	{"states", states, METH_VARARGS,
 	 "states(size, objects, shift, link, form, random, memory, base, head, expected)"
 	 " -> bytes or None"},
-	{"lines", lines, METH_VARARGS, "lines(size, first, chosen) -> str"},
+	{"lines", lines, METH_VARARGS, "lines(size, firsts, states) -> str"},
 	{"contents", contents, METH_VARARGS,
 	 "contents(memory, first, shift, size, length, chosen, before, after, word, little)"
 	 " -> str or None"},

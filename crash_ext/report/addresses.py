@@ -4,8 +4,13 @@
 from __future__ import annotations
 
 from itertools import compress
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
+ADDRESS_LINE = 17
+"""Characters of a line."""
+
+_ONES = bytes(value == 1 for value in range(256))
+"""Makes 0 of every byte that isn't 1."""
 _TABLES = 64
 """So many tables are kept."""
 
@@ -25,8 +30,15 @@ class AddressLines:
         self._tables: Dict[int, List[str]] = {}
         """The lower digits of object 0 -> those of all objects."""
 
-    def text(self, first: int, chosen: bytes) -> str:
-        """A line for each object whose byte in `chosen` isn't 0; first: address of object 0."""
+    def text(self, firsts: Sequence[int], states: Sequence[bytes]) -> str:
+        """A line for each object whose byte in its slab's `states` is 1.
+
+        firsts: of each slab, the address of object 0.
+        """
+        return "".join(map(self._slab, firsts, states))
+
+    def _slab(self, first: int, states: bytes) -> str:
+        chosen = states.translate(_ONES)
         if len(chosen) != self._count:
             self._set_count(len(chosen))
         bits = self._bits

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from operator import itemgetter
 from struct import Struct, calcsize
-from typing import Callable, Optional, Tuple
+from typing import Callable, Optional, Tuple, cast
 
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.layout import Layout
@@ -34,9 +34,7 @@ class Descriptors:
         """From a descriptor's bytes to (the next entry of the list it's on,)."""
         self._page_to_virt = reader.page_to_virt
         self._little = reader.byteorder == "little"
-        mark = layout.slab_mark
-        self._mark = _number(reader, layout.page.offset(mark.member), layout.page.size(mark.member))
-        self._mark_mask, self._mark_value = mark.mask, mark.value
+        self._mark_mask, self._mark_value = layout.slab_mark.mask, layout.slab_mark.value
 
     def read(
         self, address: int, place: str, node: Optional[int] = None, page: Optional[bytes] = None
@@ -54,9 +52,9 @@ class Descriptors:
                 page = self._reader.read(address, self.length)
             except ReadError as error:
                 raise SlabError(f"slab {address:x}: {error}") from error
-        if self._mark(page)[0] & self._mark_mask != self._mark_value:
+        mark, cache, freelist, counters = self._fields(page)
+        if mark & self._mark_mask != self._mark_value:
             raise SlabError(f"slab {address:x}: the page is not marked as a slab's")
-        cache, freelist, counters = self._fields(page)
         if self._little:
             inuse, objects, frozen = counters & 0xFFFF, counters >> 16 & 0x7FFF, counters >> 31
         else:
@@ -113,7 +111,7 @@ class Descriptors:
 
     def is_slab(self, page: bytes) -> bool:
         """Whether these bytes of a struct page are those of a slab's first page."""
-        return self._mark(page)[0] & self._mark_mask == self._mark_value
+        return self._fields(page)[0] & self._mark_mask == self._mark_value
 
     def _node(self, page: bytes) -> Optional[int]:
         if self._node_mask is None:
@@ -121,25 +119,34 @@ class Descriptors:
         return self._layout.page.value(page, "flags") >> self._node_shift & self._node_mask
 
 
-def _fields(reader: Reader, layout: Layout) -> Callable[[bytes], Tuple[int, int, int]]:
-    """A function from a descriptor's bytes to (slab_cache, freelist, counters).
+_Fields = Tuple[int, int, int, int]
 
-    counters: inuse:16, objects:15, frozen:1 in one 32-bit unit. The member of that name
-    is no help: up to v4.17 it also holds the page's reference count.
+
+def _fields(reader: Reader, layout: Layout) -> Callable[[bytes], _Fields]:
+    """A function from a descriptor's bytes to (mark, slab_cache, freelist, counters).
+
+    mark: the member that tells a slab's page; counters: inuse:16, objects:15, frozen:1 in one
+    32-bit unit. The member of that name is no help: up to v4.17 it also holds the page's
+    reference count.
     """
     pointer = "Q" if reader.word == 8 else "I"
     order = "<" if reader.byteorder == "little" else ">"
-    wanted = [("slab_cache", pointer), ("freelist", pointer), ("inuse", "I")]
-    by_offset = sorted((layout.slab.offset(name), name, code) for name, code in wanted)
+    mark = layout.slab_mark.member
+    wanted = [
+        (layout.page.offset(mark), "Q" if layout.page.size(mark) == 8 else "I"),
+        (layout.slab.offset("slab_cache"), pointer),
+        (layout.slab.offset("freelist"), pointer),
+        (layout.slab.offset("inuse"), "I"),
+    ]
     form, at = order, 0
-    for offset, _, code in by_offset:
+    for offset, code in sorted(wanted):
         form += f"{offset - at}x{code}"
         at = offset + calcsize(order + code)
     unpack = Struct(form).unpack_from
-    positions = [name for _, name, _ in by_offset]
-    if positions == [name for name, _ in wanted]:
-        return unpack
-    arrange = itemgetter(*(positions.index(name) for name, _ in wanted))
+    ranks = [sorted(wanted).index(one) for one in wanted]
+    if ranks == sorted(ranks):
+        return cast(Callable[[bytes], _Fields], unpack)
+    arrange = itemgetter(*ranks)
     return lambda page: arrange(unpack(page))
 
 

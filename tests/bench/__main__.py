@@ -42,6 +42,7 @@ def main(words: Sequence[str]) -> int:
         committed = json.loads(RATIOS.read_text(encoding="utf-8"))
     head = (
         f"{of.objects} allocated objects in {got.slabs} slabs, kernel {of.dump.kernel},"
+        f" dump as {session.FORM},"
         f" crash {session.CRASH}, Python {sys.version.split()[0]}, drgn {drgn_version()};"
         f" medians of {session.ROUNDS} rounds, seconds, ratios of CPU time"
     )

@@ -16,12 +16,18 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence
 
 from tests import lab
+from tests.lab.repack import FORMS, repacked
 from tests.lab.session import SLABLEAK
 
 from .peer import drgn_python
 
 CRASH = "8.0.2"
 KERNEL = "6.1"
+FORM = "zstd"
+"""Of the dump that all is measured on. Reading is mostly decompression: zlib's alone takes a
+tenth of drgn's loop, lzo's next to nothing. OTHER_FORMS are measured against the floor and drgn.
+"""
+OTHER_FORMS = [form for form in FORMS if form != FORM]
 ROUNDS = 5
 SLABS_SAMPLED = 20
 OBJECTS_SAMPLED = 2000
@@ -54,6 +60,8 @@ class Measured(NamedTuple):
     """Of the one session with the rounds."""
     pure: Times
     """The same without the loader's helpers; empty if it offers none."""
+    others: Dict[str, Times]
+    """Of the dump in each of OTHER_FORMS."""
     fresh: Times
     """One sample from each new session: `extend`, and each command's peak memory."""
     slabs: int
@@ -62,7 +70,7 @@ class Measured(NamedTuple):
 
 def subject() -> Subject:
     """The lab's big dump, made if need be."""
-    dump = lab.dump(KERNEL, "big")
+    dump = repacked(lab.dump(KERNEL, "big"), FORM)
     roles = dump.truth["caches"]["slab_big"]
     counts = roles["live"]["counts"]
     return Subject(
@@ -89,7 +97,11 @@ def measure(of: Subject) -> Measured:
         pure: Times = {}
         if rounds["helpers"][0]["native"]:
             pure = _run(of, folder, _pure(of, folder), "pure")
-        return Measured(rounds, pure, fresh, rounds["slabs"][0]["count"])
+        others = {}
+        for form in OTHER_FORMS:
+            other = of._replace(dump=repacked(lab.dump(KERNEL, "big"), form))
+            others[form] = _run(other, folder, _compared(other, folder), "rounds")
+        return Measured(rounds, pure, others, fresh, rounds["slabs"][0]["count"])
 
 
 def _commands(of: Subject) -> Dict[str, str]:
@@ -136,18 +148,12 @@ def _extend_time(folder: Path) -> Record:
 
 
 def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
-    out = folder / "out"
     slabs = listed[:: max(1, len(listed) // SLABS_SAMPLED)][:SLABS_SAMPLED]
     objects = listed[:: max(1, len(listed) // OBJECTS_SAMPLED)][:OBJECTS_SAMPLED]
-    python = drgn_python()
-    peer = [python, _HERE / "drgn_loop.py", of.dump.vmcore, of.dump.vmlinux, of.cache]
-    drgn = " ".join(shlex.quote(str(word)) for word in [*peer, out, folder / "results"])
     lines = _begin(of, folder)
     for _ in range(ROUNDS):
         lines += [
-            _step(folder, "floor"),
-            *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
-            f"!{drgn}",
+            *_against_drgn(of, folder),
             *_timed(folder, "slabobjs", f"slabobjs {of.cache}"),
             _step(folder, f"first {of.cache}"),
             *_timed(folder, "slabobjs -l 10", f"slabobjs -l 10 {of.cache}"),
@@ -165,6 +171,24 @@ def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
             ),
         ]
     return lines
+
+
+def _compared(of: Subject, folder: Path) -> List[str]:
+    lines = _begin(of, folder)
+    for _ in range(ROUNDS):
+        lines += _against_drgn(of, folder)
+    return lines
+
+
+def _against_drgn(of: Subject, folder: Path) -> List[str]:
+    """The floor, our list of addresses, and drgn's."""
+    peer = [drgn_python(), _HERE / "drgn_loop.py", of.dump.vmcore, of.dump.vmlinux, of.cache]
+    words = [*peer, folder / "out", folder / "results"]
+    return [
+        _step(folder, "floor"),
+        *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
+        "!" + " ".join(shlex.quote(str(word)) for word in words),
+    ]
 
 
 def _pure(of: Subject, folder: Path) -> List[str]:

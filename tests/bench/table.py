@@ -149,6 +149,7 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
             least=10.0 if helped else 5.0,
             peak=max(record["peak"] for record in times["drgn"]) / MEGABYTE,
         ),
+        *_other_forms(got.others),
         _row("kmem", f"crash's kmem, slab by slab: {SLABS_SAMPLED} sampled, extrapolated", kmem,
              ratios=kmem.per(quiet), of="slabobjs -q"),
         Row("memory", "slabobjs -q, memory", ratios=[peak["slabobjs -q"]], of="MB", most=150.0),
@@ -191,6 +192,17 @@ def _pure_rows(times: Dict[str, List[Record]], quiet: _Series) -> Iterable[Row]:
     yield _row("slabdup-pure", "slabdup, pure Python", dup, ratios=dup.cpu, of="s", most=1.0)
     yield _row("search-pure", "who points to the objects, pure Python", search,
                ratios=search.per(memory), of="all memory", most=2.0)  # fmt: skip
+
+
+def _other_forms(others: Dict[str, Dict[str, List[Record]]]) -> Iterable[Row]:
+    """The same dump with pages compressed otherwise."""
+    for form, times in others.items():
+        floor, quiet = _series(times["floor"]), _series(times["slabobjs -q"])
+        yield _row(f"quiet-{form}", f"dump as {form}: slabobjs -q", quiet,
+                   ratios=quiet.per(floor), of="floor")  # fmt: skip
+        drgn = _series(times["drgn"])
+        yield _row(f"drgn-{form}", f"dump as {form}: drgn", drgn,
+                   ratios=drgn.per(quiet), of="slabobjs -q")  # fmt: skip
 
 
 def _growth_rows(growth: Dict[int, List[Dict[str, float]]]) -> Iterable[Row]:

@@ -124,7 +124,9 @@ class Before:
             for state, objects in zip(_STATES, (so.allocated, so.free, so.rcu)):
                 self.truth.update({(cache, address): state for address in objects})
         self.slabs = {slab.page: slab for cache in heap.caches for slab in cache.slabs}
-        self._problems = {row["text"] for told in (self.objects, self.caches) for row in told.problems}
+        self._problems = {
+            row["text"] for line in (self.objects, self.caches) for row in line.problems
+        }
 
     def new_problems(self, now: Told) -> List[Record]:
         """What was told for the first time: an intact heap has its doubts, too."""
@@ -279,13 +281,8 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
     """
     cache = change.cache
     slab = before.slabs.get(change.slab)
-    if slab is not None:
-        uncounted = not touched.heap.layout.has("kmem_cache_node", "nr_slabs")
-        unmarked = touched.member("slab", change.slab, "page", "flags", "page_type")
-        if change.new is None and slab.where == "full-unlisted" and uncounted and unmarked:
-            return True
-        if before.of_dead(slab) and touched.member("cache", cache, "kmem_cache", "node", "per_node"):
-            return True
+    if slab is not None and _not_to_be_told(before, touched, change, slab):
+        return True
     if change.new == "allocated" and touched.uncalled(cache):
         return True
     if touched.member("cache", cache, "kmem_cache", "flags"):
@@ -304,6 +301,15 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
         links = {slab.object(index) + slab.cache.offset for index in slab.cpu_chain}
         return touched.words(links) or touched.percpu(cache, "kmem_cache_cpu", "freelist")
     return any(touched.percpu(cache, "slub_percpu_sheaves", name) for name in ("spare", "rcu_free"))
+
+
+def _not_to_be_told(before: Before, touched: Touched, change: Change, slab: Slab) -> bool:
+    """Whether nothing tells that the slab is one, or the cache's."""
+    counted = touched.heap.layout.has("kmem_cache_node", "nr_slabs")
+    if change.new is None and slab.where == "full-unlisted" and not counted:
+        return touched.member("slab", change.slab, "page", "flags", "page_type")
+    array = ("node", "per_node")
+    return before.of_dead(slab) and touched.member("cache", change.cache, "kmem_cache", *array)
 
 
 def _is_object(before: Before, link: int) -> bool:
