@@ -132,6 +132,10 @@ class Before:
         """What was told for the first time: an intact heap has its doubts, too."""
         return [row for row in now.problems if row["text"] not in self._problems]
 
+    def reused(self, address: int) -> bool:
+        """Whether a dead cache had the struct at that address before (v6.0 to v6.5)."""
+        return sum(cache.address == address for cache in self.heap.caches) > 1
+
     def of_dead(self, slab: Slab) -> bool:
         """Whether a later cache has the struct of the slab's cache."""
         at = slab.cache.address
@@ -201,6 +205,8 @@ def _objects(before: Before, now: Told, touched: Touched, whole: bool = False) -
             or touched.slab(slab)
             or bool(touched.deferred())
             or touched.kfence()
+            # A slab that its list has lost: it may be the dead cache's as well.
+            or (before.reused(cache) and any(hit.cache == cache for hit in touched.hits))
         )
         if old == UNKNOWN and new == before.truth.get(key):
             # Doubted while it was intact: a struct that v6.0 to v6.5 have freed and reused.
@@ -274,7 +280,8 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
     - slab_sheaf.size that became less: what lies behind it are old entries, in every sheaf.
     - The state in KFENCE's metadata that became that of an unused object.
     - kmem_cache.flags with the bit of SLAB_RED_ZONE turned: where objects start in a slot.
-    - The mark of a slab on no list, where no node counts its slabs.
+    - The mark of a slab on no list, where no node counts its slabs; that of any slab of a
+      cache whose struct was freed: it has no nodes.
     - The callback of a sheaf that only call_rcu() knows: it is found by that.
     - The nodes of a cache that has a dead one's struct (v6.0 to v6.5): nothing else tells
       whose slabs are whose.
@@ -306,7 +313,8 @@ def undetectable(before: Before, touched: Touched, change: Change) -> bool:
 def _not_to_be_told(before: Before, touched: Touched, change: Change, slab: Slab) -> bool:
     """Whether nothing tells that the slab is one, or the cache's."""
     counted = touched.heap.layout.has("kmem_cache_node", "nr_slabs")
-    if change.new is None and slab.where == "full-unlisted" and not counted:
+    lost = slab.where == "full-unlisted" and not counted
+    if change.new is None and (lost or slab.cache.frozen):
         return touched.member("slab", change.slab, "page", "flags", "page_type")
     array = ("node", "per_node")
     return before.of_dead(slab) and touched.member("cache", change.cache, "kmem_cache", *array)
