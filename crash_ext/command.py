@@ -16,7 +16,8 @@ from crash_ext.host.settings import is_live, zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
-from crash_ext.report.jsonl import VERSION, Encoder, encoder, hexadecimal
+from crash_ext.leak.state import State
+from crash_ext.report.jsonl import VERSION, Encoder, encoder, hexadecimal, name_field
 from crash_ext.report.progress import Progress
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.allocator import Slub
@@ -107,6 +108,19 @@ class Call:
             self._begun = True
             self.record("begin", command=self._name, version=VERSION)
         sys.stdout.write(self._encode({"type": kind, **fields}) + "\n")
+
+    def cache_record(self, cache: Cache, state: State, **fields: object) -> None:
+        """The JSON record of a cache: what every command tells of it, then `fields`."""
+        self.record(
+            "cache",
+            address=hexadecimal(cache.address),
+            name=name_field(cache.name),
+            state=state.kind,
+            reason=state.reason,
+            object_size=cache.object_size,
+            size=cache.size,
+            **fields,
+        )
 
     def error(self, text: str, cache: Optional[Cache] = None) -> None:
         """Say `command: text`, with -j as a record of type problem; the output goes on."""

@@ -31,7 +31,7 @@ from crash_ext.report.caches import (
     slab_line,
 )
 from crash_ext.report.hexdump import RdForm
-from crash_ext.report.jsonl import hexadecimal, name_field
+from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.records import Records
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.absent import Absent
@@ -309,15 +309,10 @@ class Listing:
         mutex = slab_mutex_held(self._call.slub.reader)
         state = judge(cache, tally.slabs, tally.allocated, mutex)
         ssize = self._call.slub.reader.page_size << cache.order
-        self._call.record(
-            "cache",
-            address=hexadecimal(cache.address),
-            name=name_field(cache.name),
-            state=state.kind,
-            reason=state.reason,
+        self._call.cache_record(
+            cache,
+            state,
             alias=self._selection.alias or None,
-            object_size=cache.object_size,
-            size=cache.size,
             slabs=tally.slabs,
             objects=tally.objects,
             allocated=tally.allocated,

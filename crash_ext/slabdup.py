@@ -21,7 +21,7 @@ from crash_ext.leak.duplicates import Totals, every_group, find_groups, total
 from crash_ext.leak.state import LIVE
 from crash_ext.leak.survey import Survey, survey_cache
 from crash_ext.report.caches import counted, kilobytes
-from crash_ext.report.jsonl import hexadecimal, name_field
+from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
 
@@ -84,14 +84,9 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
     """What the table has no room for: reasons and problems, or the whole as records."""
     for survey in surveys:
         cache = survey.cache
-        call.record(
-            "cache",
-            address=hexadecimal(cache.address),
-            name=name_field(cache.name),
-            state=survey.state.kind,
-            reason=survey.state.reason,
-            object_size=cache.object_size,
-            size=cache.size,
+        call.cache_record(
+            cache,
+            survey.state,
             order=cache.order,
             refcount=cache.refcount,
             slabs=survey.slabs,

@@ -20,7 +20,7 @@ from crash_ext.leak.diagnose import Diagnoser, Diagnosis
 from crash_ext.leak.state import LEFTOVER
 from crash_ext.leak.survey import survey_cache
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
-from crash_ext.report.jsonl import hexadecimal, name_field
+from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import CAUSE_HEAD, EVIDENCE_HEAD, cause_line, evidence_line, paragraph
 from crash_ext.slub.model import Cache
@@ -87,14 +87,9 @@ def _leftovers(call: Call) -> Iterator[Cache]:
 def _show(call: Call, diagnosis: Diagnosis) -> None:
     case = diagnosis.case
     cache = case.cache
-    call.record(
-        "cache",
-        address=hexadecimal(cache.address),
-        name=name_field(cache.name),
-        state=diagnosis.state.kind,
-        reason=diagnosis.state.reason,
-        object_size=cache.object_size,
-        size=cache.size,
+    call.cache_record(
+        cache,
+        diagnosis.state,
         slabs=len(diagnosis.slabs),
         objects=sum(len(decoded.states) for decoded in diagnosis.slabs),
         allocated=diagnosis.allocated,
