@@ -72,7 +72,7 @@ class Kfence(NamedTuple):
     end_page: int
     objects: List[KfenceObject]
     lost: bool = False
-    """There may be one, but where it is can't be read."""
+    """There may be one, or more of it, but where that is can't be told."""
 
     def of(self, cache: int) -> Iterator[KfenceObject]:
         """The objects of one cache."""
@@ -84,6 +84,7 @@ class Kfence(NamedTuple):
 
 
 NO_KFENCE = Kfence(0, 0, [])
+_LOST = NO_KFENCE._replace(lost=True)
 
 
 def find_kfence(
@@ -100,16 +101,19 @@ def find_kfence(
     if pool is None and variable is not None:
         what = f"KFENCE: __kfence_pool at {variable:x} can't be read"
         problems.append(f"{what}: what is in the pool is unknown")
-        return NO_KFENCE._replace(lost=True)
+        return _LOST
     symbol = reader.symbol("kfence_metadata")
     size = reader.struct_size("kfence_metadata")
-    if not pool or symbol is None or size is None:
+    if not pool:
         return NO_KFENCE
+    if symbol is None or size is None:
+        problems.append(f"KFENCE: the pool at {pool:x} has no kfence_metadata in the symbols")
+        return _LOST
     try:
         struct = Struct(reader, "kfence_metadata", ("state", "addr", "size", "cache"))
     except MissingMember as error:
         problems.append(f"KFENCE: {error}")
-        return NO_KFENCE
+        return _LOST
     # An array up to v6.5, then a pointer to one.
     pointed = read_symbol_number(reader, "kfence_metadata", reader.word)
     for table in (pointed, symbol):
@@ -123,9 +127,10 @@ def find_kfence(
                 _objects(reader, descriptors, struct, size, pool, table or 0, entries, problems)
             )
             _check_caches(reader, layout, objects, problems)
-            return _pool(reader, pool, len(entries), objects, problems)
+            found = _pool(reader, pool, len(entries), objects, problems)
+            return found if problem is None else found._replace(lost=True)
     problems.append(f"KFENCE: no metadata for the pool at {pool:x}")
-    return NO_KFENCE
+    return _LOST
 
 
 _Entry = Union[bytes, str]
@@ -201,19 +206,20 @@ def _objects(
     for number, entry in enumerate(entries):
         base = _page_of(reader, pool, number)
         page = reader.virt_to_page(base)
+        at = table + number * size
+        what = f"object {number} (metadata {at:x})"
         if isinstance(entry, str) or page is None:
-            damaged.append(f"object {number}: {entry if isinstance(entry, str) else 'no page'}")
+            damaged.append(f"{what}: {entry if isinstance(entry, str) else 'no page'}")
             continue
         value = struct.value(entry, "state")
         if value not in states:
-            damaged.append(f"object {number}: state {value:x}")
+            damaged.append(f"{what}: state {value:x}")
         state = states.get(value)
         if state is None:
             continue
         address, cache = struct.pointer(entry, "addr"), struct.pointer(entry, "cache")
         length = min(struct.value(entry, "size"), base + reader.page_size - address)
         node = descriptors.node_of(page)
-        at = table + number * size
         found = KfenceObject(address, length, cache, state, page, base, node, at)
         yield _doubted(descriptors, found)
     if damaged:
@@ -253,5 +259,5 @@ def _pool(
     stride = reader.struct_size("page")
     if first is None or stride is None:
         problems.append(f"KFENCE: the pool at {pool:x} is not in the direct map")
-        return NO_KFENCE
+        return _LOST
     return Kfence(first, first + 2 * (count + 1) * stride, objects)

@@ -133,12 +133,18 @@ def _for_each_llist_node(
 
 def _owner(reader: Reader, layout: Layout, sheaf: int) -> int:
     """slab_sheaf.cache of a sheaf that holds something, 0 for anything else."""
+    cache, size = _head(reader, layout, sheaf)
+    return cache if size else 0
+
+
+def _head(reader: Reader, layout: Layout, sheaf: int) -> Tuple[int, int]:
+    """(slab_sheaf.cache, size); zeroes where it can't be read."""
     struct = layout.sheaf
     try:
         head = reader.read(sheaf, struct.span("cache", "size"))
     except ReadError:
-        return 0
-    return struct.pointer(head, "cache") if struct.value(head, "size") else 0
+        return 0, 0
+    return struct.pointer(head, "cache"), struct.value(head, "size")
 
 
 def _caches_of(
@@ -156,8 +162,8 @@ def _caches_of(
             if page is not None:
                 caches.add(descriptors.read(descriptors.head(page), "-").cache)
         except (ReadError, SlabError) as error:
-            # The static bootstrap_sheaf lies in no slab, and is always empty.
-            if _owner(reader, layout, address):
+            # The static bootstrap_sheaf lies in no slab, and is no cache's.
+            if _head(reader, layout, address)[0]:
                 problems.append(f"sheaf {address:x}: {error}")
     return caches
 

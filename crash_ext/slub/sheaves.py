@@ -76,9 +76,9 @@ def read_sheaf(
         head = reader.read(sheaf.address, struct.span("cache", "size"))
         size = struct.value(head, "size")
         owner = struct.pointer(head, "cache")
-        if size == 0:
-            # Also the one static bootstrap_sheaf of all caches without sheaves, which
-            # names no cache.
+        # The one static bootstrap_sheaf of all caches without sheaves is empty, and names none.
+        bootstrap = not owner and not cache.sheaf_capacity
+        if size == 0 and (bootstrap or owner == cache.address):
             return {}
         if owner != cache.address:
             problems.append(f"{what}: of cache {owner:x}")

@@ -111,6 +111,15 @@ def test_a_cpu_without_a_main_sheaf_is_said() -> None:
     assert "cpu 0: no main sheaf" in problems(records(heap, f"{cache.address:x}"))
 
 
+def test_a_main_sheaf_that_is_empty_and_no_caches_is_said() -> None:
+    """A pointer to anything with a zero where its size would be."""
+    heap, cache = with_sheaf("main")
+    set_percpu(heap, cache, "main", cache.cpu_sheaves + heap.image.percpu_offsets[0], "sheaves")
+    rows = records(heap, f"{cache.address:x}")
+    assert TAKEN in problems(rows)
+    assert rows[-1]["complete"] is False
+
+
 @pytest.mark.parametrize("member", ["slab_cache", "objects"])
 def test_a_slab_not_searched_for_sheaves_that_wait_for_rcu_is_said(member: str) -> None:
     heap, cache = with_sheaf("loose")
@@ -119,6 +128,16 @@ def test_a_slab_not_searched_for_sheaves_that_wait_for_rcu_is_said(member: str) 
     size = 4 if member == "objects" else heap.layout.word
     heap.image.put(heap.writer.member("slab", home, name), size, 0)
     assert "taken for allocated" in problems(records(heap, f"{cache.address:x}"))
+
+
+def test_sheaves_in_a_slab_that_is_unmarked_are_said_to_be_lost_be_they_empty() -> None:
+    """By an empty sheaf it is known which cache's slabs to search for those that wait for RCU."""
+    heap, cache = with_sheaf("loose")
+    home = heap.image.virt_to_page(cache.loose[0].address)
+    assert heap.image.virt_to_page(cache.main[0].address) == home
+    member = "page_type" if heap.layout.has("page", "page_type") else "flags"
+    heap.image.put(heap.writer.member("page", home, member), 4, 0)
+    assert TAKEN in problems(records(heap, f"{cache.address:x}"))
 
 
 TAKEN = "taken for allocated"

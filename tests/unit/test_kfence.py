@@ -150,6 +150,21 @@ def test_a_pool_without_readable_metadata_is_a_problem_in_one_line() -> None:
     assert found == said
 
 
+def test_without_metadata_what_may_be_a_page_of_the_pool_is_unknown() -> None:
+    """Of a cache with one object a slab: such is what a page of the pool looks like.
+
+    It has lost a slab, so that there is room for another in its count.
+    """
+    heap, _, pool = _heap("6.12")
+    cache = heap.cache("large", 3000)
+    lost = heap.slab(cache, {0}, where="full-unlisted")
+    heap.image.put(heap.writer.member("page", lost.page, "page_type"), 4, 0)
+    sampled = pool.put(0, cache, 3000, state="FREED")
+    heap.image.pointer(heap.image.symbols["kfence_metadata"], 0xDEAD0000)
+    states = by_state(records(heap, "slabobjs", "-f", "large"))
+    assert states == {"unknown": {sampled}}
+
+
 def test_the_node_is_that_of_the_page() -> None:
     heap, cache, pool = _heap("6.12")
     pool.put(0, cache, 84)
@@ -180,6 +195,10 @@ def _entry(heap: Heap, pool: KfencePool, number: int, member: str) -> Tuple[int,
     return pool.metadata + number * size + offset, length
 
 
+def _metadata(heap: Heap, pool: KfencePool, number: int) -> int:
+    return pool.metadata + number * heap.image.structs["kfence_metadata"][0]
+
+
 @every_form
 def test_a_damaged_entry_hides_none_behind_it(name: str, pointer: bool) -> None:
     heap, cache, pool = _heap(name, pointer=pointer)
@@ -189,8 +208,8 @@ def test_a_damaged_entry_hides_none_behind_it(name: str, pointer: bool) -> None:
     assert sampled in by_state(rows)["allocated"]
     (said,) = problems(rows)
     assert said == (
-        f"KFENCE: object 1: addr is dead, its page is {pool.page(1):x}: whose it is,"
-        " and whether, is unknown"
+        f"KFENCE: object 1 (metadata {_metadata(heap, pool, 1):x}): addr is dead, its page is"
+        f" {pool.page(1):x}: whose it is, and whether, is unknown"
     )
 
 
@@ -198,7 +217,8 @@ def test_a_state_that_is_none_is_said() -> None:
     heap, _, pool = _heap("6.12")
     heap.image.put(*_entry(heap, pool, 2, "state"), 77)
     (said,) = problems(records(heap, "slabobjs", "slab_test"))
-    assert said.startswith("KFENCE: object 2: state 4d: ")
+    where = f"KFENCE: object 2 (metadata {_metadata(heap, pool, 2):x})"
+    assert said.startswith(f"{where}: state 4d: ")
 
 
 def test_metadata_that_its_page_contradicts_is_believed_by_neither_cache() -> None:
