@@ -126,6 +126,9 @@ class Reader(Protocol):
     def read(self, address: int, size: int) -> bytes:
         """size bytes at the virtual address. Raises ReadError."""
 
+    def try_read(self, address: int, size: int) -> Optional[bytes]:
+        """read(), but None where that raises: for who asks for a million absent pages."""
+
     def symbol(self, name: str) -> Optional[int]:
         """The address of a symbol, None where the kernel has none of that name."""
 

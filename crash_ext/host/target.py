@@ -61,6 +61,14 @@ class Target:
             raise ReadError(address, size) from error
         return data
 
+    def try_read(self, address: int, size: int) -> Optional[bytes]:
+        """read(), but None where that raises."""
+        try:
+            data: bytes = self._crash.readmem(address, size)
+        except (self._crash.error, IndexError):
+            return None
+        return data
+
     def symbol(self, name: str) -> Optional[int]:
         """The address of a symbol, None where the kernel has none of that name."""
         return self._crash.sym2addr(name) or None

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import islice
 from operator import add, le
 from struct import iter_unpack
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from crash_ext.reader import Native, Reader, ReadError
+from crash_ext.reader import Native, Reader
 from crash_ext.slub.columns import Column, marked, wanted_values
 from crash_ext.slub.memory import read_symbol_number
 
@@ -56,15 +56,14 @@ class Targets:
         Left out are those that begin inside another, are empty, or reach above 2**64.
         """
         pairs = sorted(ranges)
-        if pairs and pairs[-1][0] + pairs[-1][1] >> 64:
-            pairs = [pair for pair in pairs if not sum(pair) >> 64]
         starts = [start for start, _ in pairs]
         sizes = [size for _, size in pairs]
         ends = list(map(add, starts, sizes))
         self.overlapping = 0
         """Ranges that were left out."""
-        if min(sizes, default=1) <= 0 or not all(map(le, ends, islice(starts, 1, None))):
-            starts, ends = self._disjoint(starts, ends)
+        apart = all(map(le, ends, islice(starts, 1, None)))
+        if not apart or min(sizes, default=1) <= 0 or max(ends[-1:], default=0) >> 64:
+            starts, ends = self._disjoint(pairs)
         self.starts = array("Q", starts)
         self.ends = array("Q", ends)
         self.longest = max(sizes, default=0)
@@ -78,11 +77,14 @@ class Targets:
         self.blocks = self._blocks()
         """1 for each block of 1 << shift bytes, counted from low, that an object lies in."""
 
-    def _disjoint(self, starts: List[int], ends: List[int]) -> Tuple[List[int], List[int]]:
-        """Without those that are empty or begin before the one in front of them ends."""
+    def _disjoint(self, pairs: List[Tuple[int, int]]) -> Tuple[List[int], List[int]]:
+        """Starts and ends of sorted ranges, without those that are to be left out."""
         kept: Tuple[List[int], List[int]] = ([], [])
         before = 0
-        for start, end in zip(starts, ends):
+        for start, size in pairs:
+            end = start + size
+            if end >> 64:
+                continue
             if start < before:
                 self.overlapping += 1
             elif start < end:
@@ -92,15 +94,15 @@ class Targets:
         return kept
 
     def _blocks(self) -> bytearray:
-        low, shift = self.low, self.shift
+        starts, ends, low, shift = self.starts, self.ends, self.low, self.shift
         blocks = bytearray(((self.high - low) >> shift) + 1)
-        done = 0
-        for start, end in zip(self.starts, self.ends):
-            # Most end in a block that the one in front of them has marked.
-            if end > done:
-                at, to = (start - low) >> shift, (end - 1 - low) >> shift
-                blocks[at : to + 1] = b"\1" * (to + 1 - at)
-                done = low + (to + 1 << shift)
+        at = 0
+        while at < len(starts):
+            # All that begin in one block at once: the last of them reaches farthest.
+            block = (starts[at] - low) >> shift
+            at = bisect_left(starts, low + (block + 1 << shift), at)
+            count = ((ends[at - 1] - 1 - low) >> shift) - block + 1
+            blocks[block : block + count] = b"\1" * count
         return blocks
 
     def index(self, value: int) -> int:
@@ -188,17 +190,16 @@ def for_each_piece(
         while at < pages:
             count = min(piece, pages - at)
             address = start + at * size
-            try:
-                data = reader.read(address, count * size)
-            except ReadError:
-                if count > 1:
-                    piece = count // 2
-                    continue
-                summary.unreadable += 1
-            else:
+            data = reader.try_read(address, count * size)
+            if data is not None:
                 summary.bytes += len(data)
                 piece = min(_CHUNK_PAGES, 2 * count)
                 yield address, data
+            elif count > 1:
+                piece = count // 2
+                continue
+            else:
+                summary.unreadable += 1
             at += count
             if done + at - told >= _TELL_PAGES:
                 told = done + at
