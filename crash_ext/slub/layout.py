@@ -145,6 +145,9 @@ class Layout:
         self.sheaf = Struct(reader, "slab_sheaf", ("cache", "size", "objects"))
         # struct rcu_head is callback_head in the debug information; it opens the sheaf.
         self.sheaf_rcu_func = _need(reader.offset("callback_head", "func"), "callback_head.func")
+        callbacks = [reader.symbol(name) for name in ("rcu_free_sheaf", "rcu_free_sheaf_nobarn")]
+        self.sheaf_callbacks = [address for address in callbacks if address is not None]
+        """What call_rcu() is given for a sheaf."""
         self.sheaf_link = _need(reader.offset("slab_sheaf", "barn_list"), "slab_sheaf.barn_list")
         self.barn = Struct(reader, "node_barn", ("sheaves_full", "nr_full"))
         # Up to v7.0 the barn hangs on struct kmem_cache_node, then beside it.

@@ -22,7 +22,6 @@ from crash_ext.slub.sheaves import Freed, Sheaf
 # Linux kernel commit af92793e52c3 ("slab: Introduce kmalloc_nolock() and
 # kfree_nolock().") (in v6.18): (per-CPU variable, its struct), newest first.
 _HEADS = (("deferred_percpu_work", "deferred_percpu_work"), ("defer_free_objects", "defer_free"))
-_CALLBACKS = ("rcu_free_sheaf", "rcu_free_sheaf_nobarn")
 
 Pending = Dict[int, Dict[int, Freed]]
 """Slab's base address -> address inside an object of it -> how that object is freed."""
@@ -82,8 +81,8 @@ def for_each_pending_sheaf(
                 if address not in seen and _owner(reader, layout, address) == cache.address:
                     seen.add(address)
                     yield Sheaf(address, RCU_PENDING, f"cpu {cpu} rcu sheaf")
-    callbacks = [reader.symbol(name) for name in _CALLBACKS]
-    needles = [address.to_bytes(reader.word, reader.byteorder) for address in callbacks if address]
+    word, order = reader.word, reader.byteorder
+    needles = [address.to_bytes(word, order) for address in layout.sheaf_callbacks]
     for owner in _caches_of(reader, layout, descriptors, known, problems):
         try:
             source = read_cache(reader, layout, owner, listed=True)

@@ -92,14 +92,19 @@ def _scan_chunk(
     try:
         data = reader.read(address, pages * layout.page_size)
     except ReadError:
-        # A hole somewhere in the chunk: halve it, and give up at less than a page of
-        # page structures, the smallest piece that memory comes or stays away in.
+        # A hole somewhere in the chunk: halve it, and cut what is small at the end of a page,
+        # the smallest piece that memory comes or stays away in. What lies across that may be a
+        # structure of some odd size.
+        first = pages // 2
         if pages <= _SMALLEST:
+            rest = reader.page_size - address % reader.page_size
+            first = max(1, rest // layout.page_size)
+        if first >= pages:
             index.add_hole(address, pages, layout.page_size)
             return
-        half = pages // 2
-        _scan_chunk(reader, layout, index, find, address, half)
-        _scan_chunk(reader, layout, index, find, address + half * layout.page_size, pages - half)
+        second = address + first * layout.page_size
+        _scan_chunk(reader, layout, index, find, address, first)
+        _scan_chunk(reader, layout, index, find, second, pages - first)
         return
     index.pages += pages
     slabs = index.slabs

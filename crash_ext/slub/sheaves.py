@@ -83,6 +83,11 @@ def read_sheaf(
         if owner != cache.address:
             problems.append(f"{what}: of cache {owner:x}")
             return {}
+        at = sheaf.address + layout.sheaf_rcu_func
+        if sheaf.state == FREE and read_word(reader, at) in layout.sheaf_callbacks:
+            # Its links in a barn would lie there; a new one is zeroed.
+            problems.append(f"{what}: waits for RCU")
+            return {}
         most = SHEAF_BOUND if cache.sheaf_capacity is None else cache.sheaf_capacity
         if size > min(most, SHEAF_BOUND):
             problems.append(f"{what}: size {size}, sheaf_capacity {cache.sheaf_capacity}")

@@ -120,6 +120,16 @@ def test_a_main_sheaf_that_is_empty_and_no_caches_is_said() -> None:
     assert rows[-1]["complete"] is False
 
 
+def test_a_main_sheaf_that_waits_for_rcu_is_none() -> None:
+    heap, cache = with_sheaf("loose")
+    (sheaf,) = cache.loose
+    set_percpu(heap, cache, "main", sheaf.address, "sheaves")
+    rows = records(heap, f"{cache.address:x}")
+    assert f"cpu 0 sheaf {sheaf.address:x}: waits for RCU" in problems(rows)
+    assert TAKEN in problems(rows)
+    assert states(rows, "free") == set()
+
+
 @pytest.mark.parametrize("member", ["slab_cache", "objects"])
 def test_a_slab_not_searched_for_sheaves_that_wait_for_rcu_is_said(member: str) -> None:
     heap, cache = with_sheaf("loose")

@@ -84,6 +84,31 @@ def test_a_hole_in_the_page_structures_costs_the_pages_around_it_only() -> None:
     assert 1 <= lost <= 64
 
 
+@pytest.mark.parametrize("name", ["6.1", "6.1-s390x", "5.10-i386"])
+def test_a_page_of_page_structures_that_is_away_costs_those_that_have_a_part_in_it(
+    name: str,
+) -> None:
+    """Of structures of 72 or 40 bytes some lie across its ends."""
+    heap = _heap(name)
+    size, page = heap.image.sizeof("page"), heap.image.page_size
+    structures = {
+        heap.image.vmemmap + number * size
+        for first, end in heap.image.present
+        for number in range(first, end)
+    }
+    away = range(
+        min(structures) // page * page + 3 * page, min(structures) // page * page + 4 * page
+    )
+    heap.image.unmap(away.start, page)
+    index = _scan(heap)
+    lost = {at for at in structures if at < away.stop and at + size > away.start}
+    assert index.pages == len(structures) - len(lost)
+    assert [(hole.start, hole.end) for hole in index.holes] == [(min(lost), max(lost) + size)]
+    assert _found(index) == {
+        owner: kept for owner, pages in _slabs(heap).items() if (kept := pages - lost)
+    }
+
+
 def test_pages_that_are_not_to_be_believed_are_left_out_with_their_cache() -> None:
     heap = _heap("6.1")
     reader = target(heap)
