@@ -32,7 +32,7 @@ from crash_ext.report.caches import (
 )
 from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import hexadecimal
-from crash_ext.report.records import Records
+from crash_ext.report.records import Records, Whole
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.absent import Absent
 from crash_ext.slub.model import (
@@ -52,6 +52,8 @@ _ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
 """Makes 1 of ALLOCATED and 0 of every other state."""
 _TEXTS = 64
 """The addresses of so many slabs go out in one write."""
+_TOGETHER = 16
+"""So many slabs' objects are made text at once."""
 _AHEAD_BYTES = 1 << 23
 """A cache is large, and its summary goes by counters, if its slabs are more than this."""
 
@@ -131,6 +133,8 @@ class Listing:
         self._absent = Absent(call.slub.reader)
         self._contents = Absent(call.slub.reader)
         self._records: Optional[Records] = None
+        self._together: List[Tuple[str, SlabObjects, Whole]] = []
+        """Slabs that are still to be written, with their heads."""
 
     def show(self) -> int:
         """Write it; the number of objects shown."""
@@ -150,6 +154,7 @@ class Listing:
                     self._slab(decoded)
         else:
             self._show_text(problems)
+        self._write_together()
         problems += self._absent.lines("their objects are unknown")
         problems += self._contents.lines("contents of objects are missing")
         for problem in problems:
@@ -253,6 +258,7 @@ class Listing:
                 self._limit("the objects left out were counted by their slabs' counters")
                 return
         if not found.agrees_with(counted_):
+            self._write_together()
             self._call.error(
                 f"by what was decoded it has {counted(found.allocated, found.unknown)} allocated"
                 f" objects of {found.objects} in {plural(found.slabs, 'slab')}; the line above is"
@@ -370,34 +376,43 @@ class Listing:
             free=None if damaged else _free(decoded),
             list=slab.place,
         )
+        memory = self._memory(decoded, indices)
+        length = self._length(decoded)
+        line_by_line = memory is None or length > self._cache.size - self._cache.red_left
+        if self._plain and memory is not None and not (damaged or decoded.notes or line_by_line):
+            self._shown += len(indices)
+            whole = Whole(memory, decoded.first, chosen)
+            self._together.append((self._slab_head(decoded), decoded, whole))
+            if len(self._together) >= _TOGETHER:
+                self._write_together()
+            return
+        self._write_together()
         if not self._call.json:
-            print(SLAB_HEAD)
-            print(
-                slab_line(
-                    slab.address,
-                    slab.base,
-                    slab.node,
-                    len(decoded.states),
-                    None if damaged else decoded.count(ALLOCATED),
-                    None if damaged else _free(decoded),
-                    slab.place,
-                )
-            )
+            sys.stdout.write(self._slab_head(decoded))
         if damaged and not absent:
             text = f"slab {slab.address:x}: {decoded.problem}: its objects are unknown"
             self._call.error(text, self._cache)
         if not indices:
             return
-        memory = self._memory(decoded, indices)
-        length = self._length(decoded)
-        wanted = self._wanted
-        single = self._call.json or wanted.words is not None or wanted.references
-        single = single or wanted.struct is not None
-        if memory is None or single or length > self._cache.size - self._cache.red_left:
+        if self._alone or memory is None or line_by_line:
             for index in indices:
                 self._object(decoded, index, length, memory)
         else:
-            self._whole_slab(decoded, chosen, indices, memory, length)
+            self._shown += len(indices)
+            sys.stdout.write(self._lines(decoded, indices, memory, length))
+
+    def _slab_head(self, decoded: SlabObjects) -> str:
+        slab, damaged = decoded.slab, decoded.problem is not None
+        line = slab_line(
+            slab.address,
+            slab.base,
+            slab.node,
+            len(decoded.states),
+            None if damaged else decoded.count(ALLOCATED),
+            None if damaged else _free(decoded),
+            slab.place,
+        )
+        return f"{SLAB_HEAD}\n{line}\n"
 
     def _is_absent(self, decoded: SlabObjects) -> bool:
         """Whether a slab's memory isn't in the dump: said by ranges once all slabs are through."""
@@ -428,22 +443,24 @@ class Listing:
     def _length_of(self, decoded: SlabObjects) -> int:
         return decoded.length or self._cache.object_size
 
-    def _whole_slab(
-        self,
-        decoded: SlabObjects,
-        chosen: bytes,
-        indices: List[int],
-        memory: bytes,
-        length: int,
-    ) -> None:
-        """The objects as text, out of the slab's memory: all in one write."""
-        self._shown += len(indices)
-        first, size, shift = decoded.first, self._cache.size, decoded.first - decoded.slab.base
-        if self._plain and not decoded.notes:
-            text = self._records_of(length).text(memory, first, shift, chosen)
+    def _write_together(self) -> None:
+        """The slabs whose text was put off: of some at once it is made in less time."""
+        waiting, self._together = self._together, []
+        if not waiting:
+            return
+        length = self._length(waiting[0][1])
+        wholes = [whole for _, _, whole in waiting]
+        texts = self._records_of(length).texts(wholes, self._cache.red_left)
+        for (head, decoded, whole), text in zip(waiting, texts):
             if text is not None:
-                sys.stdout.write(text)
-                return
+                sys.stdout.write(head + text)
+                continue
+            indices = list(compress(range(len(whole.chosen)), whole.chosen))
+            sys.stdout.write(head + self._lines(decoded, indices, whole.memory, length))
+
+    def _lines(self, decoded: SlabObjects, indices: List[int], memory: bytes, length: int) -> str:
+        """The objects as text, out of the slab's memory."""
+        first, size, shift = decoded.first, self._cache.size, decoded.first - decoded.slab.base
         form = self._form(length)
         parts: List[str] = []
         for index in indices:
@@ -453,13 +470,20 @@ class Listing:
                 parts.append(
                     form.text(first + start, memory[shift + start : shift + start + length])
                 )
-        print("\n".join(parts))
+        return "\n".join([*parts, ""])
+
+    @property
+    def _alone(self) -> bool:
+        """Whether each object is a matter of its own, told by _object()."""
+        wanted = self._wanted
+        told = self._call.json or wanted.words is not None or wanted.references
+        return told or wanted.struct is not None
 
     @property
     def _plain(self) -> bool:
         """Whether nothing but allocated objects is shown, each by its address alone."""
         slots = self._wanted.slots and self._cache.red_left
-        return not (self._wanted.free or slots or self._selection.slab)
+        return not (self._alone or self._wanted.free or slots or self._selection.slab)
 
     def _records_of(self, length: int) -> Records:
         if self._records is None or self._records.length != length:

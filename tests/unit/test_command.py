@@ -46,7 +46,8 @@ def test_an_interrupt_keeps_what_is_printed_and_says_that_it_is_not_all(
 ) -> None:
     """Several slabs have more than one allocated object; Ctrl-C comes in the second of them."""
     whole = run_line(fake, "slabobjs slab_test")
-    mocker.patch("crash_ext.listing.Records.text", side_effect=["x\n", KeyboardInterrupt])
+    mocker.patch("crash_ext.listing._TOGETHER", 1)
+    mocker.patch("crash_ext.listing.Records.texts", side_effect=[["x\n"], KeyboardInterrupt])
     text = run_line(fake, "slabobjs slab_test")
     assert text.count("\nx\n") == 1
     assert whole.startswith(text.split("x")[0])
