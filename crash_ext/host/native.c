@@ -153,11 +153,19 @@ static PyObject *lines(PyObject *self, PyObject *arguments)
 	for (slab = 0; slab < slabs; slab++) {
 		PyObject *one = PyList_GET_ITEM(states, slab);
 		uint64_t address = PyLong_AsUnsignedLongLongMask(PyList_GET_ITEM(firsts, slab));
+		uint32_t upper = (uint32_t)(address >> 32);
+		char digits_above[8];
 
+		put_hex(digits_above, upper, 8);
 		for (i = 0; i < PyBytes_GET_SIZE(one); i++, address += size) {
 			if (PyBytes_AS_STRING(one)[i] != ALLOCATED)
 				continue;
-			to = put_hex(to, address, 16);
+			if (upper != (uint32_t)(address >> 32)) {
+				upper = (uint32_t)(address >> 32);
+				put_hex(digits_above, upper, 8);
+			}
+			memcpy(to, digits_above, 8);
+			to = put_hex(to + 8, (uint32_t)address, 8);
 			*to++ = '\n';
 		}
 	}

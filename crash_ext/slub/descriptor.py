@@ -56,14 +56,16 @@ class Descriptors:
         if mark & self._mark_mask != self._mark_value:
             raise SlabError(f"slab {address:x}: the page is not marked as a slab's")
         if self._little:
-            inuse, objects, frozen = counters & 0xFFFF, counters >> 16 & 0x7FFF, counters >> 31
+            inuse, objects, frozen = counters & 0xFFFF, counters >> 16 & 0x7FFF, counters >> 31 == 1
         else:
-            inuse, objects, frozen = counters >> 16, counters >> 1 & 0x7FFF, counters & 1
+            inuse, objects, frozen = counters >> 16, counters >> 1 & 0x7FFF, counters & 1 == 1
         if node is None:
             node = self._node(page)
-        fields = (address, base, cache, freelist, inuse, objects, frozen == 1, node, place)
         # Slab(), in half the time.
-        return tuple.__new__(Slab, (*fields, None, None, 0))
+        return tuple.__new__(
+            Slab,
+            (address, base, cache, freelist, inuse, objects, frozen, node, place, None, None, 0),
+        )
 
     def next_of(self, address: int) -> int:
         """The next slab of a per-CPU partial chain, 0 at its end. Raises ReadError."""

@@ -24,6 +24,8 @@ from crash_ext.slub.sheaves import Freed, for_each_sheaf, read_sheaf
 from crash_ext.slub.slabs import for_each_slab
 
 _SAMPLES = 32
+_NO_NOTES: Dict[int, str] = {}
+"""Of each usual slab: nobody writes into it."""
 
 
 def for_each_decoded_slab(
@@ -105,8 +107,33 @@ class Decoder:
             self._usual = usual_states(where, self._codings[0], slub.reader.native)
 
     def decode(self, slab: Slab) -> SlabObjects:
-        """The slab with the state of each of its objects. Never raises on bad memory."""
-        return self._quickly(slab) or self._carefully(slab)
+        """The slab with the state of each of its objects. Never raises on bad memory.
+
+        First as a usual slab, in which nothing needs a second look.
+        """
+        # All members at once, none twice: this runs for each slab.
+        _, base, _, freelist, inuse, objects, _, _, _, _, doubt, cpu_freelist = slab
+        if (
+            self._usual is not None
+            and objects == self._usual_objects
+            and doubt is None
+            and not cpu_freelist
+            and freelist
+            and 0 <= inuse < objects
+            and not (self._holding and self._holds(slab))
+        ):
+            try:
+                memory = self._read(base, self._usual_bytes)
+            except ReadError:
+                return self._carefully(slab)
+            states = self._usual(memory, base, freelist, objects - inuse)
+            if states is not None:
+                first = base + self._red_left
+                # SlabObjects(), in half the time.
+                return tuple.__new__(
+                    SlabObjects, (slab, first, states, None, _NO_NOTES, memory, None, False)
+                )
+        return self._carefully(slab)
 
     def count(self, slab: Slab) -> SlabCount:
         """What decode() would count, as far as counters tell."""
@@ -115,31 +142,6 @@ class Decoder:
             return _count(self.decode(slab))
         held = self._held_in(_geometry(cache, slab)) if self._holds(slab) else {}
         return SlabCount(slab, slab.objects, slab.inuse - len(held), 0)
-
-    def _quickly(self, slab: Slab) -> Optional[SlabObjects]:
-        """A usual slab without anything that needs a second look, else None."""
-        # All at once, and no member twice: this runs for each slab.
-        _, base, _, freelist, inuse, objects, _, _, _, _, doubt, cpu_freelist = slab
-        if (
-            self._usual is None
-            or objects != self._usual_objects
-            or doubt is not None
-            or cpu_freelist
-            or not freelist
-            or not 0 <= inuse < objects
-            or (self._holding and self._holds(slab))
-        ):
-            return None
-        try:
-            memory = self._read(base, self._usual_bytes)
-        except ReadError:
-            return None
-        states = self._usual(memory, base, freelist, objects - inuse)
-        if states is None:
-            return None
-        first = base + self._red_left
-        # SlabObjects(), in half the time.
-        return tuple.__new__(SlabObjects, (slab, first, states, None, {}, memory, None, False))
 
     def _holds(self, slab: Slab) -> bool:
         """Whether a sheaf or a list of deferred frees has an address in the slab."""
