@@ -173,28 +173,34 @@ def _on_no_list(slub: Slub, cache: Cache, nodes: List[Node], seen: _Seen) -> Ite
     whose.
     """
     unlisted = [address for address in slub.page_index().of(cache.address) if address not in seen]
-    doubt = _too_many(slub, nodes, seen, unlisted)
+    doubt = _too_many(slub, cache, nodes, seen, unlisted)
     for address in unlisted:
         yield _Claim(address, NO_LIST, doubt=doubt)
 
 
-def _too_many(slub: Slub, nodes: List[Node], seen: _Seen, unlisted: List[int]) -> Optional[str]:
+def _too_many(
+    slub: Slub, cache: Cache, nodes: List[Node], seen: _Seen, unlisted: List[int]
+) -> Optional[str]:
     """Why not all slabs on no list can be the cache's own, None where they can."""
-    slabs, objects = _own(seen)
     counts = [node.nr_slabs for node in nodes]
     if None in counts or not nodes:
         return None
     what = f"{len(unlisted)} slabs on no list name this cache, but by its count"
+    slabs, _ = _own(seen)
     room = sum(count or 0 for count in counts) - slabs
     if len(unlisted) > room:
         return f"{what} only {max(room, 0)} can be its own"
     if len(unlisted) < room:
-        # Slabs are missing, or that count is damaged: it is held against the other one.
-        left = sum(node.total_objects or 0 for node in nodes) - objects
+        # Slabs are missing, or that count is damaged: it is held against the other one. What
+        # a damaged slab says of itself takes no room.
+        most = cache.max_objects
+        known = sum(count for count in seen.values() if count is not None and count <= most)
+        left = sum(node.total_objects or 0 for node in nodes) - known
         found = 0
         for address in unlisted:
             with suppress(SlabError):
-                found += slub.descriptors.read(address, NO_LIST).objects
+                objects = slub.descriptors.read(address, NO_LIST).objects
+                found += objects if objects <= most else 0
         if found > left:
             return f"{what} only {max(left, 0)} of their {found} objects can be its own"
     return None

@@ -301,6 +301,21 @@ def test_with_an_absurd_count_of_slabs_a_dead_caches_slab_is_still_doubted() -> 
     assert f"only {own.objects} of their {len(both)} objects can be its own" in problems(rows)
 
 
+def test_a_damaged_slab_takes_no_room_from_those_on_no_list() -> None:
+    """Where another slab is missing, objects are counted: not by an absurd number of them."""
+    heap = build()
+    cache = heap.cache("c", 512)
+    lost, damaged, whole = (
+        heap.slab(cache, range(cache.objects), where="full-unlisted"),
+        heap.slab(cache, {0}),
+        heap.slab(cache, range(cache.objects), where="full-unlisted"),
+    )
+    heap.image.put(heap.writer.member("slab", damaged.page, "inuse"), 4, 0x7FFF0001)
+    heap.image.pointer(heap.writer.member("slab", lost.page, "slab_cache"), 0)
+    rows = records(heap, f"{cache.address:x}")
+    assert states(rows, "allocated") == set(map(whole.object, range(whole.objects)))
+
+
 def test_a_put_off_free_has_the_red_zones_of_an_allocated_object() -> None:
     """kfree_nolock() of a cache with debugging leaves them to the work that is done later."""
     heap = build("6.18")
