@@ -3,8 +3,8 @@
 
 Objects of a cache are all alike, so their texts have the same length, and each character
 has its place. The text of some slabs is written column by column, the same character of all
-objects at once: that takes a tenth of the time that line by line takes. The form is
-hexdump.py's and caches.object_line()'s.
+objects at once: for 16 slabs of 43 objects that takes 0.3 of the time that line by line takes,
+and 0.4 for one. The form is hexdump.py's and caches.object_line()'s.
 """
 
 from __future__ import annotations

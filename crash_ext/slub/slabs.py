@@ -27,7 +27,7 @@ _DEBUGGING = ("CONSISTENCY_CHECKS", "RED_ZONE", "POISON", "STORE_USER", "TRACE")
 
 
 _Claimed = Tuple[int, str, Optional[int], Optional[bytes], Optional[int], int, Optional[str]]
-"""The fields of a _Claim: as a plain tuple it is made in a fifth of the time."""
+"""The fields of a _Claim: as a plain tuple it is made in a quarter of the time."""
 
 
 _Seen = Dict[int, Optional[int]]
