@@ -82,7 +82,7 @@ class Native(Protocol):
         blocks: bytearray,
         shift: int,
     ) -> bytes:
-        """(offset, number of the range) of words that point into ranges (leak/search.py).
+        """(offset, number of the range) of words that point into ranges (kernel/search.py).
 
         foreign: their bytes are in the other order than this machine's. Packed: '=QQ'.
         """

@@ -16,14 +16,14 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
 from crash_ext.command import Call, Command, UsageError, run
+from crash_ext.contents.words import Words
 from crash_ext.host.settings import redzone_on
 from crash_ext.host.structs import StructError, StructForm, take_quoted
 from crash_ext.host.target import host_module
-from crash_ext.leak.places import Places
-from crash_ext.leak.references import References
-from crash_ext.leak.words import Words
-from crash_ext.listing import Listing, Wanted
+from crash_ext.places.places import Places
+from crash_ext.reach.references import References
 from crash_ext.report.text import plural
+from crash_ext.view.listing import Listing, Wanted
 
 _APART = {"-a": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -a -b"}
 """Options that contradict each other."""

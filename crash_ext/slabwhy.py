@@ -16,7 +16,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
 from crash_ext.command import Call, Command, run
-from crash_ext.leak.diagnose import Diagnoser, Diagnosis
+from crash_ext.kernel.vmcoreinfo import release
 from crash_ext.leak.state import LEFTOVER
 from crash_ext.leak.survey import survey_cache
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
@@ -24,8 +24,8 @@ from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import CAUSE_HEAD, EVIDENCE_HEAD, cause_line, evidence_line, paragraph
 from crash_ext.slub.model import Cache
-from crash_ext.slub.vmcoreinfo import release
-from crash_ext.whypage import lines
+from crash_ext.view.page import lines
+from crash_ext.why.diagnose import Diagnoser, Diagnosis
 
 
 def main(call: Call) -> Dict[str, object]:

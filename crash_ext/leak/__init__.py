@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it means: which caches were left behind, what is still in them, and why.
+"""Which caches were left behind or share a name, and which cache an argument selects.
 
-Knows crash_ext.slub and crash_ext.reader; not crash, not how a finding is shown.
+Knows crash_ext.slub and what lies below it; not why objects are still there.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
-from crash_ext.leak.say import count
+from crash_ext.kernel.say import count
 from crash_ext.slub.model import Cache
 
 LIVE = "live"

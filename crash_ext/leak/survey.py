@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple
 
+from crash_ext.kernel.absent import Absent
 from crash_ext.leak.state import State, judge
-from crash_ext.slub.absent import Absent
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, Slab
 from crash_ext.slub.mutex import slab_mutex_held

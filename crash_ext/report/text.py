@@ -32,3 +32,8 @@ def visible(text: str) -> str:
 def plural(count: int, noun: str) -> str:
     """ "1 slab", "2 slabs" """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def text_of(name: Optional[bytes]) -> str:
+    """A name out of the dump as a str that visible() gives back byte by byte."""
+    return UNREADABLE if name is None else name.decode("utf-8", "surrogateescape")

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Optional, Set
 
+from crash_ext.kernel.memory import LIST_BOUND, read_string, read_word
+from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.members import MissingMember, Struct
-from crash_ext.slub.memory import LIST_BOUND, read_string, read_word
 
 # include/linux/kernfs.h: enum kernfs_node_type. The enumerator isn't used, and so not in
 # the debug information, of every kernel.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional, Set
 
+from crash_ext.kernel.absent import range_lines
 from crash_ext.reader import Reader
-from crash_ext.slub.absent import range_lines
 from crash_ext.slub.aliases import find_aliases
 from crash_ext.slub.caches import CacheList, list_caches, usual_nodes
 from crash_ext.slub.descriptor import Descriptors

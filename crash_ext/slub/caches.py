@@ -10,10 +10,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Container, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from crash_ext.kernel.memory import read_string, read_symbol_number, read_word, walk_both_ways
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.layout import Layout
 from crash_ext.slub.memcg import root_cache
-from crash_ext.slub.memory import read_string, read_symbol_number, read_word, walk_both_ways
 from crash_ext.slub.model import Cache, Node
 
 _OO_SHIFT = 16

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional
 
+from crash_ext.kernel.memory import read_number, read_symbol_number, read_word
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.memory import read_number, read_symbol_number, read_word
 from crash_ext.slub.model import Cache, Slab
 
 _ENTRY = "slabobj_ext"

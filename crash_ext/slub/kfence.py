@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import Iterator, List, NamedTuple, Optional, Union
 
+from crash_ext.kernel.memory import read_symbol_number
+from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.caches import CacheError, read_cache
 from crash_ext.slub.descriptor import Descriptors, SlabError
 from crash_ext.slub.layout import Layout
-from crash_ext.slub.members import MissingMember, Struct
-from crash_ext.slub.memory import read_symbol_number
 from crash_ext.slub.model import ALLOCATED, RCU_PENDING, UNKNOWN, Slab, SlabObjects
 
 PLACE = "kfence"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
+from crash_ext.kernel.structs import MissingMember, Struct
+from crash_ext.kernel.vmcoreinfo import vmcoreinfo_number
 from crash_ext.reader import Reader
 from crash_ext.slub.flags import Flags
-from crash_ext.slub.members import MissingMember, Struct
-from crash_ext.slub.vmcoreinfo import vmcoreinfo_number
 
 # The macro of the trees that have no enumerator of that name.
 _PAGE_TYPE_BASE = 0xF0000000

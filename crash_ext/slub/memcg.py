@@ -8,8 +8,8 @@ all accounted allocations") (in v5.9) did away with them.
 
 from __future__ import annotations
 
+from crash_ext.kernel.memory import read_number, read_word
 from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.memory import read_number, read_word
 
 _MEMBER = "memcg_params"
 _PARAMS = "memcg_cache_params"

@@ -135,12 +135,5 @@ class SlabObjects(NamedTuple):
         return self.states.count(state)
 
 
-class Walk(NamedTuple):
-    """A walked list: what was found, and what was wrong with it (empty: nothing)."""
-
-    addresses: List[int]
-    problems: List[str]
-
-
 Chain = Tuple[List[int], Optional[str]]
 """Indices of the objects on a freelist, in its order; what ended it early, or None."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Optional
 
+from crash_ext.kernel.memory import read_number
 from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.memory import read_number
 
 
 def slab_mutex_held(reader: Reader) -> Optional[bool]:

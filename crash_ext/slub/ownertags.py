@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional, Set
 
+from crash_ext.kernel.memory import read_number, read_string, read_word
+from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.members import MissingMember, Struct
-from crash_ext.slub.memory import read_number, read_string, read_word
 
 _DEPTH = 64
 """Names in a cgroup's path: more are no path."""

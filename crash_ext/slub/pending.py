@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Set, Tuple
 
+from crash_ext.kernel.memory import LIST_BOUND, read_word
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.caches import CacheError, for_each_node, read_cache
 from crash_ext.slub.descriptor import Descriptors, SlabError
 from crash_ext.slub.layout import Layout
-from crash_ext.slub.memory import LIST_BOUND, read_word
 from crash_ext.slub.model import FREE, RCU_PENDING, Cache
 from crash_ext.slub.scan import PageIndex
 from crash_ext.slub.sheaves import Freed, Sheaf

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Iterator, List, NamedTuple
 
+from crash_ext.kernel.memory import LIST_BOUND
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.descriptor import Descriptors
 from crash_ext.slub.layout import Layout
-from crash_ext.slub.memory import LIST_BOUND
 from crash_ext.slub.model import Cache
 
 

@@ -11,9 +11,9 @@ from array import array
 from struct import Struct
 from typing import Callable, Dict, Iterable, List, Tuple
 
+from crash_ext.kernel.absent import Range
+from crash_ext.kernel.columns import Column, marked, wanted_values
 from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.absent import Range
-from crash_ext.slub.columns import Column, marked, wanted_values
 from crash_ext.slub.layout import Layout
 
 Progress = Callable[[int, int], None]

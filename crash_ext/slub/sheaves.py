@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
+from crash_ext.kernel.memory import read_number, read_word, walk_list
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.caches import node_count
 from crash_ext.slub.layout import Layout
-from crash_ext.slub.memory import read_number, read_word, walk_list
 from crash_ext.slub.model import FREE, RCU_PENDING, Cache
 
 SHEAF_BOUND = 1 << 12

@@ -11,11 +11,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from crash_ext.kernel.memory import follow_list, read_word
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import for_each_node
 from crash_ext.slub.descriptor import SlabError
-from crash_ext.slub.memory import follow_list, read_word
 from crash_ext.slub.model import Cache, Node, Slab
 from crash_ext.slub.percpu import for_each_cpu_slabs
 from crash_ext.slub.settle import CHANGED

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Tuple
 
+from crash_ext.kernel.clock import Clock
+from crash_ext.kernel.memory import read_symbol_number
+from crash_ext.kernel.stackdepot import Depot
+from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.clock import Clock
-from crash_ext.slub.depot import Depot
 from crash_ext.slub.kfence import KfenceObject
-from crash_ext.slub.members import MissingMember, Struct
-from crash_ext.slub.memory import read_symbol_number
 from crash_ext.slub.model import Cache
 
 _CPUS = 1 << 14

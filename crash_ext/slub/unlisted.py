@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Set
 
+from crash_ext.kernel.memory import read_word
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, read_cache
-from crash_ext.slub.memory import read_word
 from crash_ext.slub.model import ALLOCATED, Cache
 from crash_ext.slub.objects import for_each_decoded_slab
 

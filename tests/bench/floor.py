@@ -188,7 +188,7 @@ def _read_memory() -> None:
 
 def _search(results: str, addresses: str, cache: int) -> None:
     """Who points to any of the listed objects?"""
-    from crash_ext.leak.search import Summary, Targets, find_pointers
+    from crash_ext.kernel.search import Summary, Targets, find_pointers
 
     crash, target = _crash(), _target()
     size = crash.readInt(cache + crash.member_offset("struct kmem_cache", "size"), 4)

@@ -18,10 +18,10 @@ if __name__ == "__main__":
 
 from crash_ext.command import session
 from crash_ext.leak.duplicates import all_caches
-from crash_ext.leak.hashed import PointerHash
-from crash_ext.leak.log import parse_reports
-from crash_ext.leak.logmatch import is_named, match_reports
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.why.log.hashed import PointerHash
+from crash_ext.why.log.match import is_named, match_reports
+from crash_ext.why.log.parse import parse_reports
 
 
 def records() -> Iterator[Dict[str, Any]]:

@@ -17,13 +17,13 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "..", "..")))
 
 from crash_ext.command import session
-from crash_ext.leak.owners import OwnerReport, owners
 from crash_ext.reader import Reader
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import read_cache
 from crash_ext.slub.model import STATE_NAMES
 from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.slub.tracks import Track, TrackReader
+from crash_ext.why.owners import OwnerReport, owners
 
 Record = Dict[str, Any]
 

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Set, Tuple
 
 import pytest
 
-from crash_ext.leak.logmatch import ADDRESSES, NOT_LISTED_FULL, NOT_LISTED_NODE, OFFSETS
+from crash_ext.why.log.match import ADDRESSES, NOT_LISTED_FULL, NOT_LISTED_NODE, OFFSETS
 from tests import lab
 from tests.lab.dumps import Dump
 

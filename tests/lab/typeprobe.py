@@ -18,9 +18,9 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "..", "..")))
 
 from crash_ext.command import session
+from crash_ext.contents.types import LIST, NUMBER, POINTER, TEXT, ZERO, Piece, propose_types
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import select
-from crash_ext.leak.types import LIST, NUMBER, POINTER, TEXT, ZERO, Piece, propose_types
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.objects import for_each_decoded_slab

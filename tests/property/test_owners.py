@@ -12,9 +12,9 @@ from typing import Dict, List, Set, Tuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crash_ext.leak.owners import OwnerReport, owners
 from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.slub.tracks import Track
+from crash_ext.why.owners import OwnerReport, owners
 from mocks.extensions import Kept, ObjectExtensions
 from mocks.heap import Heap
 from mocks.history import DEPOTS, UPTIME, History

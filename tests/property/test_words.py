@@ -8,10 +8,10 @@ from typing import List
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crash_ext.contents.groups import Groups
+from crash_ext.contents.words import Words
 from crash_ext.leak.duplicates import all_caches
-from crash_ext.leak.groups import Groups
-from crash_ext.leak.places import Places
-from crash_ext.leak.words import Words
+from crash_ext.places.places import Places
 from crash_ext.slub.allocator import Slub
 from mocks.damage import Plan
 from mocks.heap import Heap

@@ -32,11 +32,11 @@ if __name__ == "__main__":
 from crash_ext import slabdup, slabobjs, slabwhy
 from crash_ext.command import run, session
 from crash_ext.host.target import Target, host_module
+from crash_ext.kernel.vmcoreinfo import vmcoreinfo_number
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import for_each_node
 from crash_ext.slub.slabs import for_each_slab
-from crash_ext.slub.vmcoreinfo import vmcoreinfo_number
 
 _COMMANDS = (slabdup.COMMAND, slabobjs.COMMAND, slabwhy.COMMAND)
 COMMANDS = {command.name: command for command in _COMMANDS}

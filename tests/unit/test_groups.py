@@ -107,7 +107,7 @@ def test_an_object_that_cannot_be_read_is_in_no_group_and_said() -> None:
 
 
 def test_patterns_beyond_the_bound_are_counted_and_said(mocker: MockerFixture) -> None:
-    mocker.patch("crash_ext.leak.groups._GROUPS", 1)
+    mocker.patch("crash_ext.contents.groups._GROUPS", 1)
     scene = Scene()
     rows = records(scene.heap, "slabobjs", "-g", "slab_test")
     (group,) = of_type(rows, "group")

@@ -7,7 +7,7 @@ from typing import List
 
 import pytest
 
-from crash_ext.leak.hashed import PointerHash, siphash_1u64
+from crash_ext.why.log.hashed import PointerHash, siphash_1u64
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from tests.unit.asked import target

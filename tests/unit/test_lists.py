@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crash_ext.leak.lists import HEADED, HEADLESS, LEAKED, OPEN, Lists, Membership
-from crash_ext.leak.memo import Memory
-from crash_ext.leak.place import OBJECT, PAGE, STACK, SYMBOL, Place
+from crash_ext.kernel.pages import Memory
+from crash_ext.places.place import OBJECT, PAGE, STACK, SYMBOL, Place
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache
+from crash_ext.why.lists import HEADED, HEADLESS, LEAKED, OPEN, Lists, Membership
 from tests.unit.plain import CACHE
 
 TWIN, OTHER = CACHE._replace(address=0x200), CACHE._replace(address=0x300)

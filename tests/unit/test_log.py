@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crash_ext.host.target import Target
-from crash_ext.leak.log import Report, begins_at_boot, parse_reports
+from crash_ext.why.log.parse import Report, begins_at_boot, parse_reports
 from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS

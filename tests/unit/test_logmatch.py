@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crash_ext.leak.hashed import siphash_1u64
-from crash_ext.leak.log import parse_reports
-from crash_ext.leak.logmatch import (
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.unlisted import find_unlisted
+from crash_ext.why.log.hashed import siphash_1u64
+from crash_ext.why.log.match import (
     ADDRESSES,
     NAME,
     NOT_LISTED_FULL,
@@ -24,9 +26,7 @@ from crash_ext.leak.logmatch import (
     match_reports,
     reported_caches,
 )
-from crash_ext.slub.allocator import Slub
-from crash_ext.slub.objects import for_each_decoded_slab
-from crash_ext.slub.unlisted import find_unlisted
+from crash_ext.why.log.parse import parse_reports
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab

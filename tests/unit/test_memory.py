@@ -9,7 +9,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from crash_ext.host.target import Target
-from crash_ext.slub.memory import read_string, walk_both_ways, walk_list
+from crash_ext.kernel.memory import read_string, walk_both_ways, walk_list
 from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
 from mocks.image import Image
@@ -70,7 +70,7 @@ def test_what_is_no_list_entry_ends_the_walk(bad: int) -> None:
 
 
 def test_a_list_longer_than_any_is_given_up(mocker: MockerFixture) -> None:
-    mocker.patch("crash_ext.slub.memory.LIST_BOUND", 2)
+    mocker.patch("crash_ext.kernel.memory.LIST_BOUND", 2)
     entries, said = walk_list(_reader(_ring([1, 2, 3])), HEAD)
     assert entries == [_entry(1), _entry(2)]
     assert said == [f"list {HEAD:x}: more than 2 entries"]

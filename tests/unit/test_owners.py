@@ -7,11 +7,11 @@ from typing import Dict, List, Optional, Tuple
 
 import pytest
 
-from crash_ext.leak.owners import OwnerReport, advise, owners
-from crash_ext.leak.tasks import Tasks
+from crash_ext.kernel.tasks import Tasks
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache as Decoded
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.why.owners import OwnerReport, advise, owners
 from mocks.extensions import Kept, ObjectExtensions
 from mocks.heap import Heap
 from mocks.history import HZ, History

@@ -8,7 +8,7 @@ from typing import List, Optional
 import pytest
 
 from crash_ext.leak.duplicates import all_caches
-from crash_ext.leak.place import (
+from crash_ext.places.place import (
     MODULE,
     OBJECT,
     PAGE,
@@ -20,7 +20,7 @@ from crash_ext.leak.place import (
     VMALLOC,
     Place,
 )
-from crash_ext.leak.places import Places
+from crash_ext.places.places import Places
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN
 from mocks.annex import take_pages
 from mocks.heap import Heap

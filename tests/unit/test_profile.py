@@ -8,7 +8,7 @@ from typing import List, Tuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crash_ext.leak.profile import Cell, Difference, Profile, Usual, differences, runs, spread
+from crash_ext.contents.profile import Cell, Difference, Profile, Usual, differences, runs, spread
 
 LINKED = Cell(0x20, 16, "linked", "list_head, linked")
 EMPTY = Cell(0x20, 16, "empty", "list_head, empty")

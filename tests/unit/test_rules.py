@@ -7,13 +7,13 @@ from typing import Dict, List, Optional
 
 import pytest
 
-from crash_ext.leak.case import POISON, ZEROES, Case, Held, Subject
-from crash_ext.leak.lists import HEADED, HEADLESS, LEAKED, OPEN, Membership
-from crash_ext.leak.place import OBJECT, PAGE, PERCPU, STACK, SYMBOL, Place
-from crash_ext.leak.profile import Cell, Profile
-from crash_ext.leak.rules import CERTAIN, LIKELY, Finding, conclude, unexplained
-from crash_ext.leak.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
+from crash_ext.contents.profile import Cell, Profile
+from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
+from crash_ext.places.place import OBJECT, PAGE, PERCPU, STACK, SYMBOL, Place
 from crash_ext.slub.model import ALLOCATED, FREE
+from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject
+from crash_ext.why.lists import HEADED, HEADLESS, LEAKED, OPEN, Membership
+from crash_ext.why.rules import CERTAIN, LIKELY, Finding, conclude, unexplained
 from tests.unit.plain import CACHE
 
 OTHER = CACHE._replace(address=0x5000, name=b"owners")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from crash_ext.leak.search import Hit, Summary, Targets, find_pointers
+from crash_ext.kernel.search import Hit, Summary, Targets, find_pointers
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from tests.unit.asked import target
@@ -173,7 +173,7 @@ def test_an_address_is_in_the_range_that_has_it(ranges: List[Tuple[int, int]]) -
 
 
 def test_progress_is_told_up_to_the_end(mocker: MockerFixture) -> None:
-    mocker.patch("crash_ext.leak.search._TELL_PAGES", 64)
+    mocker.patch("crash_ext.kernel.search._TELL_PAGES", 64)
     heap, ranges = _heap("6.1")
     told: List[Tuple[int, int]] = []
 

@@ -7,9 +7,9 @@ from typing import List, Tuple
 
 import pytest
 
+from crash_ext.kernel.clock import Clock
+from crash_ext.kernel.stackdepot import Depot
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.clock import Clock
-from crash_ext.slub.depot import Depot
 from crash_ext.slub.model import Cache as Decoded
 from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks
 from mocks.annex import Annex

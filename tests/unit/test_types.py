@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crash_ext.host.target import Target
-from crash_ext.leak.types import (
+from crash_ext.contents.types import (
     HLIST,
     LIST,
     NUMBER,
@@ -22,6 +21,7 @@ from crash_ext.leak.types import (
     Piece,
     propose_types,
 )
+from crash_ext.host.target import Target
 from crash_ext.reader import Member
 from mocks.crash_module import CrashError, FakeCrash
 from mocks.heap import Heap

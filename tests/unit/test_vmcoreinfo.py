@@ -7,7 +7,7 @@ from typing import Optional
 
 import pytest
 
-from crash_ext.slub.vmcoreinfo import vmcoreinfo_number
+from crash_ext.kernel.vmcoreinfo import vmcoreinfo_number
 from mocks.annex import Annex
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS

@@ -8,9 +8,7 @@ from typing import Dict, List, Tuple
 import pytest
 from pytest_mock import MockerFixture
 
-from crash_ext.leak.duplicates import all_caches
-from crash_ext.leak.places import Places
-from crash_ext.leak.words import (
+from crash_ext.contents.words import (
     ERROR,
     HLIST_HEAD,
     HLIST_LINKED,
@@ -30,6 +28,8 @@ from crash_ext.leak.words import (
     Word,
     Words,
 )
+from crash_ext.leak.duplicates import all_caches
+from crash_ext.places.places import Places
 from mocks.heap import Heap
 from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
@@ -228,7 +228,7 @@ def test_each_node_of_a_chain_knows_how_many_are_behind_it() -> None:
 
 
 def test_a_list_of_too_many_nodes_is_not_walked_to_its_end(mocker: MockerFixture) -> None:
-    mocker.patch("crash_ext.leak.rings._KEPT", 2)
+    mocker.patch("crash_ext.contents.rings._KEPT", 2)
     scene = Scene()
     scene.link(scene.at(1, 4), scene.at(2, 4), scene.at(3, 4))
     rings = scene.words().rings

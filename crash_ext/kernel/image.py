@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel's image: its range of addresses, and where the direct map shows it again."""
+
+from __future__ import annotations
+
+from typing import Iterator, Optional
+
+from crash_ext.kernel.memory import read_symbol_number
+from crash_ext.reader import Reader, ReadError
+
+X86_64_MAP = 0xFFFFFFFF80000000
+"""__START_KERNEL_map, in every x86-64 kernel."""
+X86_64_MODULES_END = 0xFFFFFFFFFF000000
+"""From here on there are fixed mappings; before, behind the image, modules."""
+X86_64_MODULES_STEP = 1 << 29
+"""MODULES_VADDR is KERNEL_IMAGE_SIZE behind __START_KERNEL_map: 512 MB or 1 GB."""
+_SAMPLE = 64
+
+
+class KernelImage:
+    """From _text to _end. Empty where the symbols aren't known."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        starts = [reader.symbol(name) for name in ("_text", "_stext")]
+        known = [start for start in starts if start is not None]
+        self.end = reader.symbol("_end") or 0
+        self.start = min(known) if known and self.end else self.end
+        self._init = (
+            reader.symbol("__init_begin") or 0,
+            reader.symbol("__init_end") or 0,
+        )
+        self.shift: Optional[int] = _shift(reader)
+        """Direct map's address minus the image's own; None where that's not known."""
+
+    def holds(self, address: int) -> bool:
+        """Whether an address lies in the image."""
+        return self.start <= address < self.end
+
+    def alias(self, address: int) -> Optional[int]:
+        """The image's own address of what an address of the direct map shows, else None.
+
+        Not of the part that is given back after booting.
+        """
+        if not self.shift:
+            return None
+        own = address - self.shift
+        freed = self._init[0] <= own < self._init[1]
+        return own if self.holds(own) and not freed else None
+
+
+def _shift(reader: Reader) -> Optional[int]:
+    """Every candidate has to show the kernel's banner in both places."""
+    banner = reader.symbol("linux_banner")
+    if banner is None:
+        return None
+    try:
+        wanted = reader.read(banner, _SAMPLE)
+    except ReadError:
+        return None
+    if not any(wanted):
+        return None
+    for physical in _candidates(reader, banner):
+        address = reader.phys_to_virt(physical)
+        if address is None or address == banner:
+            continue
+        try:
+            if reader.read(address, _SAMPLE) == wanted:
+                return address - banner
+        except ReadError:
+            continue
+    return None
+
+
+def _candidates(reader: Reader, address: int) -> Iterator[int]:
+    """The physical addresses that an address of the image may have."""
+    base = read_symbol_number(reader, "phys_base", reader.word)
+    if base is not None and address >= X86_64_MAP:
+        yield (address - X86_64_MAP + base) & ((1 << 64) - 1)
+    # arm64.
+    offset = read_symbol_number(reader, "kimage_voffset", reader.word)
+    if offset is not None:
+        yield (address - offset) & ((1 << 64) - 1)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which CPU's per-CPU memory is an address in? The static part, and every other chunk.
+
+All chunks place the units of the CPUs as the first one does: a chunk's base and a unit's
+offset from it are enough.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import islice
+from typing import Iterator, List, NamedTuple, Optional, Tuple
+
+from crash_ext.kernel.memory import read_symbol_number, read_word, walk_both_ways
+from crash_ext.reader import Reader, ReadError
+
+_SLOTS = 64
+_CHUNKS = 1 << 14
+_LARGEST_UNIT = 1 << 30
+_UNITS = 1 << 18
+"""Of all CPUs together; those of the first chunks are found first."""
+
+
+class Unit(NamedTuple):
+    """One CPU's piece of a chunk."""
+
+    start: int
+    end: int
+    cpu: int
+    pointer: int
+    """What a per-CPU pointer to its first byte is."""
+
+
+class PercpuAreas:
+    """The units of all CPUs. Empty on a kernel for one processor."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.units: List[Unit] = sorted(islice(_find(reader), _UNITS))
+        self.static_end = reader.symbol("__per_cpu_end") or 0
+        """Per-CPU pointers below this are to variables of the kernel."""
+
+    def at(self, address: int) -> Optional[Unit]:
+        """The unit that an address lies in."""
+        at = bisect_right(self.units, (address + 1,)) - 1
+        if at < 0 or address >= self.units[at].end:
+            return None
+        return self.units[at]
+
+
+def _find(reader: Reader) -> Iterator[Unit]:
+    size = read_symbol_number(reader, "pcpu_unit_size", 4)
+    base = read_symbol_number(reader, "pcpu_base_addr", reader.word)
+    if reader.symbol("__per_cpu_offset") is None or not size or not base or size > _LARGEST_UNIT:
+        return
+    # On x86 the per-CPU section was linked to address 0, which is no symbol's.
+    start = reader.symbol("__per_cpu_start") or 0
+    cpus = [(cpu, reader.percpu(start, cpu)) for cpu in reader.possible_cpus()]
+    firsts: List[Tuple[int, int]] = [(cpu, first) for cpu, first in cpus if first is not None]
+    for chunk in [base, *_chunks(reader, base)]:
+        for cpu, first in firsts:
+            address = first - base + chunk
+            pointer = (start + chunk - base) & ((1 << 8 * reader.word) - 1)
+            yield Unit(address, address + size, cpu, pointer)
+
+
+def _chunks(reader: Reader, base: int) -> Iterator[int]:
+    """The base addresses of all chunks but the first."""
+    link = reader.offset("pcpu_chunk", "list")
+    where = reader.offset("pcpu_chunk", "base_addr")
+    count = read_symbol_number(reader, "pcpu_nr_slots", 4)
+    # pcpu_slot up to v5.13.
+    for name in ("pcpu_chunk_lists", "pcpu_slot"):
+        table = read_symbol_number(reader, name, reader.word)
+        if table and count and link is not None and where is not None:
+            break
+    else:
+        return
+    left, seen = _CHUNKS, {base}
+    for slot in range(min(count, _SLOTS)):
+        head = table + slot * 2 * reader.word
+        for entry in walk_both_ways(reader, head).addresses[:left]:
+            left -= 1
+            try:
+                found = read_word(reader, entry - link + where)
+            except ReadError:
+                continue
+            if found and found not in seen:
+                seen.add(found)
+                yield found

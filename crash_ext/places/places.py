@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is at an address? Names any address of the kernel, in words and as values.
+
+Nothing is looked for before it's asked; what was found is kept for as long as the object
+lives. Never raises on bad memory: what can't be read can't be named.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Callable, List, Optional, Tuple
+
+from crash_ext.kernel.image import (
+    X86_64_MAP,
+    X86_64_MODULES_END,
+    X86_64_MODULES_STEP,
+    KernelImage,
+)
+from crash_ext.kernel.modules import Modules
+from crash_ext.kernel.percpu import PercpuAreas
+from crash_ext.kernel.tasks import Tasks
+from crash_ext.kernel.vmalloc import Vmalloc
+from crash_ext.places.place import (
+    MODULE,
+    PAGE,
+    PAGE_STRUCT,
+    PERCPU,
+    STACK,
+    SYMBOL,
+    UNLOADED,
+    VMALLOC,
+    Place,
+    plus,
+)
+from crash_ext.places.slabnames import Decoded, SlabNames
+from crash_ext.report.text import text_of
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import Cache
+
+
+class Places:
+    """Names addresses of one kernel.
+
+    caches: gives every cache that is known, listed or not; called when first needed.
+    lists_only: no scan over all page structures for the sake of a name.
+    """
+
+    def __init__(
+        self, slub: Slub, caches: Callable[[], List[Cache]], lists_only: bool = False
+    ) -> None:
+        self.slub = slub
+        self._reader = slub.reader
+        self._slabs = SlabNames(slub, caches, lists_only)
+        self._last = (1 << 8 * slub.reader.word) - 1
+
+    @cached_property
+    def image(self) -> KernelImage:
+        """The kernel's own text and data."""
+        return KernelImage(self._reader)
+
+    @cached_property
+    def modules(self) -> Modules:
+        """The loaded modules."""
+        return Modules(self._reader)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """All tasks and their stacks."""
+        return Tasks(self._reader)
+
+    @cached_property
+    def vmalloc(self) -> Vmalloc:
+        """The areas of vmalloc()."""
+        return Vmalloc(self._reader)
+
+    @cached_property
+    def percpu(self) -> PercpuAreas:
+        """The CPUs' own memory."""
+        return PercpuAreas(self._reader)
+
+    def name(self, address: int) -> Optional[Place]:
+        """What an address lies in; None where that can't be told, or is nothing.
+
+        An address of the direct map that shows something which has an address of its own
+        (the kernel's data, a module's, a stack) is named as that.
+        """
+        if not 0 < address <= self._last:
+            return None
+        found = self._slabs.name(address) or self._own(address)
+        if found is not None:
+            return found
+        page = self._reader.virt_to_page(address)
+        if page is None:
+            return self._page_struct(address)
+        alias = self._alias(address, page)
+        if alias is not None:
+            found = self._own(alias)
+            if found is not None:
+                return found._replace(address=address)
+        text = f"page {address - address % self._reader.page_size:x}, of no slab"
+        return Place(PAGE, text, address, "")
+
+    def own_address(self, address: int) -> int:
+        """The address under which what lies there is known, for one of the direct map.
+
+        The address itself where that is in the direct map alone.
+        """
+        page = self._reader.virt_to_page(address)
+        alias = None if page is None else self._alias(address, page)
+        return address if alias is None else alias
+
+    def decoded(self, address: int) -> Optional[Decoded]:
+        """The slab that an address lies in: for who has many addresses of one slab."""
+        return self._slabs.decoded(address)
+
+    def _alias(self, address: int, page: int) -> Optional[int]:
+        own = self.image.alias(address)
+        if own is not None:
+            return own
+        start = self.vmalloc.alias(page)
+        return None if start is None else start + address % self._reader.page_size
+
+    def _own(self, address: int) -> Optional[Place]:
+        """An address that isn't just one of the direct map."""
+        found = self._stack(address)
+        if found is not None:
+            return found
+        if self.image.holds(address):
+            return self._symbol(address)
+        return self._module(address) or self._percpu(address) or self._vmalloc(address)
+
+    def _symbol(self, address: int) -> Place:
+        found = self._reader.symbol_at(address)
+        if found is None or found[1] > address - self.image.start:
+            return Place(SYMBOL, f"the kernel's image, {address:x}", address, "")
+        name, offset = found
+        return Place(SYMBOL, f"{name}{plus(offset)}", address, name, offset=offset)
+
+    def _module(self, address: int) -> Optional[Place]:
+        region = self.modules.region(address)
+        if region is None:
+            return None
+        module = text_of(region.name)
+        symbol = self.modules.symbol(region, address)
+        if symbol is not None:
+            label, start = text_of(symbol.name), symbol.address
+        else:
+            # Its symbols aren't in the dump, but crash may have the module's own file.
+            found = self._reader.symbol_at(address)
+            if found is None or found[1] > address - region.start:
+                offset = address - region.start
+                return Place(MODULE, f"[{module}]{plus(offset)}", address, f"[{module}]")
+            label, start = found[0], address - found[1]
+        text = f"{label}{plus(address - start)} [{module}]"
+        return Place(MODULE, text, address, f"{label} [{module}]", offset=address - start)
+
+    def _stack(self, address: int) -> Optional[Place]:
+        task = self.tasks.at(address)
+        if task is None:
+            return None
+        who = f"{task.pid} {text_of(task.comm)}"
+        text = f"stack of {who}{plus(address - task.stack)}"
+        return Place(STACK, text, address, who, offset=address - task.stack)
+
+    def _percpu(self, address: int) -> Optional[Place]:
+        unit = self.percpu.at(address)
+        if unit is None:
+            return None
+        pointer = unit.pointer + address - unit.start
+        cpu = f"cpu {unit.cpu}"
+        label = f"{pointer:x}"
+        if pointer < self.percpu.static_end:
+            found = self._reader.symbol_at(pointer)
+            if found is not None and found[1] <= address - unit.start:
+                label = found[0]
+                text = f"per-CPU {label}{plus(found[1])} of {cpu}"
+                return Place(PERCPU, text, address, label, offset=found[1])
+        return Place(PERCPU, f"per-CPU {label} of {cpu}", address, label)
+
+    def _vmalloc(self, address: int) -> Optional[Place]:
+        area = self.vmalloc.at(address)
+        # Linux v6.10 and later may keep the text of many modules in one area.
+        if area is None or self.modules.any_in(area.start, area.end):
+            return self._unloaded(address, area is not None)
+        offset = address - area.start
+        made, label = "", ""
+        if area.caller and self.image.holds(area.caller):
+            caller = self._symbol(area.caller)
+            made, label = f", made by {caller.text}", caller.label
+        text = f"vmalloc {area.start:x}{plus(offset)}{made}"
+        return Place(VMALLOC, text, address, label, offset=offset)
+
+    def _unloaded(self, address: int, sure: bool) -> Optional[Place]:
+        """Where modules lie, and no loaded one does."""
+        start, end = self.modules.span
+        if start and self.image.start >= X86_64_MAP:
+            # The area starts 512 MB or 1 GB behind the map of the image, which takes no more.
+            start, end = start & -X86_64_MODULES_STEP, X86_64_MODULES_END
+        if not sure and not start <= address < end:
+            return None
+        last = self.modules.last_unloaded
+        name = f" (last unloaded: {text_of(last)})" if last else ""
+        text = f"module area, no module loaded there{name}"
+        return Place(UNLOADED, text, address, text_of(last) if last else "")
+
+    def _page_struct(self, address: int) -> Optional[Place]:
+        size = self.slub.layout.page_size
+        for start, count in self._ranges:
+            if start <= address < start + count * size:
+                page = address - (address - start) % size
+                base = self._reader.page_to_virt(page)
+                if base is None:
+                    return None
+                offset = address - page
+                text = f"struct page of {base:x}{plus(offset)}"
+                return Place(PAGE_STRUCT, text, address, "", offset=offset)
+        return None
+
+    @cached_property
+    def _ranges(self) -> List[Tuple[int, int]]:
+        return list(self._reader.page_ranges())

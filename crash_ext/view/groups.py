@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The allocated objects of a cache as groups of like ones: `slabobjs -g`.
+
+Reads the objects and shows the groups; what makes objects alike is contents/groups.py's.
+"""
+
+from __future__ import annotations
+
+from itertools import compress
+from typing import Iterator, List, NamedTuple, Optional, Tuple
+
+from crash_ext.command import Call
+from crash_ext.contents.groups import Group, Groups
+from crash_ext.contents.words import Words
+from crash_ext.reader import ReadError
+from crash_ext.report.annotate import annotated
+from crash_ext.report.caches import object_line
+from crash_ext.report.hexdump import RdForm
+from crash_ext.report.jsonl import hexadecimal
+from crash_ext.report.text import plural, printable, visible
+from crash_ext.slub.model import ALLOCATED, STATE_NAMES, Cache, SlabObjects
+from crash_ext.view.notes import notes, word_fields
+
+_ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
+
+
+class Grouping(NamedTuple):
+    """What is to be grouped, and how it is shown."""
+
+    call: Call
+    cache: Cache
+    words: Words
+    annotate: bool
+    """Say beside the contents of each example what they are."""
+    length: Optional[int]
+    """Bytes of each object; None for all of it."""
+    limit: Optional[int]
+    """Groups that are shown at the most."""
+
+
+def show_groups(what: Grouping, slabs: List[SlabObjects], only: Optional[int] = None) -> int:
+    """Write the groups of the slabs' allocated objects; how many objects are in them.
+
+    only: index of the one object that counts; None for all.
+    """
+    call = what.call
+    sorter = Groups(what.words)
+    unreadable = 0
+    for number, decoded in enumerate(slabs):
+        call.slub.progress(number, len(slabs))
+        if decoded.problem is not None:
+            text = f"slab {decoded.slab.address:x}: {decoded.problem}: its objects are unknown"
+            call.error(text, what.cache)
+        for address, data in _contents(what, decoded, only):
+            if data is None:
+                unreadable += 1
+            else:
+                sorter.add(address, data)
+    groups = sorter.groups()
+    shown = groups[: what.limit]
+    for group in shown:
+        _show(what, group, sorter.total)
+    if unreadable:
+        call.error(f"{plural(unreadable, 'object')} can't be read: in no group", what.cache)
+    if sorter.other:
+        call.error(f"too many patterns: {plural(sorter.other, 'object')} in no group", what.cache)
+    if len(shown) < len(groups):
+        where = f"{what.cache.address:x} {printable(what.cache.name)}"
+        left = len(groups) - len(shown)
+        call.limits.append(f"{where}: {plural(left, 'group')} left out (-l)")
+    return sum(group.objects for group in shown)
+
+
+def _contents(
+    what: Grouping, decoded: SlabObjects, only: Optional[int]
+) -> Iterator[Tuple[int, Optional[bytes]]]:
+    """(address, contents) of the slab's allocated objects; None: can't be read."""
+    states, size = decoded.states, what.cache.size
+    length = what.length
+    if length is None:
+        length = decoded.length or what.cache.object_size
+    indices = list(compress(range(len(states)), states.translate(_ONLY_ALLOCATED)))
+    if only is not None:
+        indices = [index for index in indices if index == only]
+    memory: Optional[bytes] = None
+    if len(indices) > 1:
+        memory = _read(what, decoded.slab.base, len(states) * size)
+    shift = decoded.first - decoded.slab.base
+    for index in indices:
+        start = shift + index * size
+        if memory is not None and start + length <= len(memory):
+            yield decoded.slab.base + start, memory[start : start + length]
+        else:
+            yield decoded.slab.base + start, _read(what, decoded.slab.base + start, length)
+
+
+def _read(what: Grouping, address: int, length: int) -> Optional[bytes]:
+    try:
+        return what.call.slub.reader.read(address, length) if length else b""
+    except ReadError:
+        return None
+
+
+def _show(what: Grouping, group: Group, total: int) -> None:
+    """One group: how many there are, and the one that came first with its contents."""
+    call, address = what.call, group.example
+    share = 100 * group.objects / total
+    # It could be read a moment ago; of a live kernel that's no promise.
+    data = _read(what, address, group.length) or b""
+    words = what.words.explain(address, data) if what.annotate else None
+    call.record(
+        "group",
+        cache=hexadecimal(what.cache.address),
+        objects=group.objects,
+        of=total,
+        example=hexadecimal(address),
+        data=data.hex(),
+        pattern=[
+            {"offset": mark.offset, "kind": mark.kind, "target": visible(mark.target)}
+            for mark in group.marks
+        ],
+        **({} if words is None else {"words": word_fields(words)}),
+    )
+    if call.json:
+        return
+    print(f"  {plural(group.objects, 'object')} of {total} ({share:.1f}%), the first:")
+    print(object_line(address, STATE_NAMES[ALLOCATED], None))
+    if data:
+        reader = call.slub.reader
+        text = RdForm(len(data), reader.word, reader.byteorder).text(address, data)
+        print(text if words is None else annotated(text, notes(words)))

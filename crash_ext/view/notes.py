@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Explained words and named places, as notes beside contents and as JSON fields.
+
+What every command says of them is said the same way. Reads nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+
+from crash_ext.contents.words import NUMBER, ZERO, Word
+from crash_ext.places.place import Place
+from crash_ext.reach.references import References
+from crash_ext.report.jsonl import hexadecimal
+from crash_ext.report.text import plural, visible
+from crash_ext.slub.model import STATE_NAMES, Cache
+
+
+def notes(words: Iterable[Word]) -> List[Tuple[int, str]]:
+    """(offset, text) of what is worth a note: zeroes and small numbers tell themselves."""
+    return [(word.offset, word.text) for word in words if word.kind not in (ZERO, NUMBER)]
+
+
+def word_fields(words: Iterable[Word]) -> List[Dict[str, object]]:
+    """A JSON object for each word."""
+    return [
+        {
+            "offset": word.offset,
+            "size": word.size,
+            "kind": word.kind,
+            "text": visible(word.text),
+            "value": hexadecimal(word.value),
+            "target": place_fields(word.target),
+        }
+        for word in words
+    ]
+
+
+def reference_lines(references: References, cache: Cache, address: int) -> Iterator[str]:
+    """Beneath an object: a line for each pointer to it, or that there is none."""
+    found = references.of(address, cache)
+    for each in found:
+        where = each.place.text if each.place is not None else "memory that can't be named"
+        to = f"{each.value - address:+#x}" if each.value != address else "+0"
+        old = ", an entry of a sheaf" if each.sheaf else ""
+        yield f"   {each.holder:x} points to {to}: {visible(where)}{old}"
+    more = references.more(address)
+    if more:
+        yield f"   {plural(more, 'more pointer')} to it"
+    elif not found:
+        yield f"   no pointer to it in {references.searched}"
+
+
+def reference_fields(
+    references: Optional[References], cache: Cache, address: int
+) -> Dict[str, object]:
+    """The fields of an object's record; none where nobody asked."""
+    if references is None:
+        return {}
+    return {
+        "references": [
+            {
+                "holder": hexadecimal(each.holder),
+                "offset": each.value - address,
+                "place": place_fields(each.place),
+                "sheaf": each.sheaf,
+            }
+            for each in references.of(address, cache)
+        ],
+        "more_references": references.more(address),
+    }
+
+
+def place_fields(place: Optional[Place]) -> Optional[Dict[str, object]]:
+    """The JSON object of a place, null for none."""
+    if place is None:
+        return None
+    return {
+        "kind": place.kind,
+        "name": visible(place.label),
+        "cache": None if place.cache is None else hexadecimal(place.cache.address),
+        "object": None if place.object is None else hexadecimal(place.object),
+        "offset": place.offset,
+        "state": None if place.state is None else STATE_NAMES[place.state],
+    }

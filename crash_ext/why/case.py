@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of a cache's leaked objects when the rules are asked: plain values.
+
+gather.py fills it in, rules.py concludes. Reads nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, NamedTuple, Optional
+
+from crash_ext.contents.profile import Profile
+from crash_ext.contents.words import Word
+from crash_ext.places.place import Place
+from crash_ext.slub.model import Cache
+from crash_ext.why.lists import Membership
+
+POISON = "poison"
+ZEROES = "zeroes"
+
+
+class Evidence(NamedTuple):
+    """A statement, and the address that it rests on (0: none)."""
+
+    topic: str
+    """One word: state, log, twin, owner, list, reference, contents, type."""
+    text: str
+    address: int = 0
+
+
+class Held(NamedTuple):
+    """A pointer to an object, found in memory."""
+
+    holder: int
+    """Address of the pointer."""
+    value: int
+    """What it points to: the object's start, or a byte inside."""
+    place: Optional[Place]
+    """Where the pointer lies; None where that can't be named."""
+
+
+class Subject:
+    """One allocated object."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self.blank: Optional[str] = None
+        """POISON or ZEROES, where it holds nothing else."""
+        self.lists: Dict[int, str] = {}
+        """Offset of a list_head -> its state, a kind of words.py."""
+        self.memberships: Dict[int, Membership] = {}
+        """Offset of a list_head -> the ring that it is on."""
+        self.held: List[Held] = []
+        """Who points to it, its neighbours on lists left out."""
+
+
+class Case:
+    """A cache and its leaked objects."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self.total = 0
+        """Allocated objects."""
+        self.subjects: List[Subject] = []
+        """Those that were examined."""
+        self.unreadable = 0
+        """Of those, whose contents aren't in the dump."""
+        self.profile = Profile()
+        self.twins: List[Cache] = []
+        """Live caches of the same name."""
+        self.twin_profile = Profile()
+        self.twin_blank = 0
+        """Of the living objects: hold nothing but zeroes or poison."""
+        self.searched: Optional[str] = None
+        """How much memory was searched for pointers to them; None: it wasn't."""
+        self.samples: List[List[Word]] = []
+        """The words of some of the objects, and of some twins."""
+        self.freed_late: List[int] = []
+        """Objects that the log lists and that are free now."""
+        self.emptied = False
+        """It is a leftover, and holds no allocated object any more."""
+        self.reported: int = 0
+        """Objects that the log lists."""
+        self.gone: int = 0
+        """Objects that the log lists in slabs which the cache has no longer."""

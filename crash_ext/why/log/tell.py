@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel log says of a cache's failed destroy, as evidence: a line a statement.
+
+log.py reads the reports, logmatch.py compares them with memory; this puts it into words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Iterator, List, Optional
+
+from crash_ext.kernel.say import count
+from crash_ext.why.case import Evidence
+from crash_ext.why.log.match import ADDRESSES, OFFSETS, LogEvidence, MatchedReport
+from crash_ext.why.log.parse import Report
+
+_MATCHED = {
+    ADDRESSES: "its slabs are this cache's",
+    OFFSETS: "its objects lie as this cache's do",
+}
+_SHOWN = 3
+_MODULE = re.compile(r" \[([^\]]+)\]$")
+
+
+def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
+    """The reports of this cache, and where they and memory disagree.
+
+    searched: there is a log, and it begins at boot.
+    """
+    if not found.reports and not found.others:
+        if searched:
+            yield Evidence("log", "no report of a failed destroy of this name")
+        return
+    for matched in found.reports[:_SHOWN]:
+        yield Evidence("log", _report(matched))
+        if matched.report.caller:
+            yield Evidence("log", f"kmem_cache_destroy() was called from {matched.report.caller}")
+    if len(found.reports) > _SHOWN:
+        yield Evidence("log", f"{count(len(found.reports) - _SHOWN, 'more report')} of it")
+    if found.others:
+        text = f"{count(len(found.others), 'report')} of the same name: of another cache's slabs"
+        yield Evidence("log", text)
+    if found.allocated:
+        listed = len(found.allocated) + len(found.freed)
+        text = f"{len(found.allocated)} of {count(listed, 'listed object')} still allocated"
+        yield Evidence("log", text, found.allocated[0])
+    if found.gone:
+        objects = sum(len(slab.objects_listed) for slab in found.gone)
+        text = (
+            f"{count(len(found.gone), 'listed slab')} with {count(objects, 'object')}: freed"
+            " since, and the slab with them"
+        )
+        yield Evidence("log", text)
+    for reason, addresses in found.unlisted.items():
+        text = f"{count(len(addresses), 'allocated object')} not in the log: {reason}"
+        yield Evidence("log", text, addresses[0])
+
+
+def _report(matched: MatchedReport) -> str:
+    report = matched.report
+    objects = sum(len(slab.objects_listed) for slab in report.slabs)
+    text = f"{_when(report)}a destroy failed{_who(report)}"
+    if report.slabs:
+        text += f": {count(objects, 'object')} in {count(len(report.slabs), 'slab')} listed"
+    else:
+        text += ": no object listed"
+    return f"{text} ({_MATCHED.get(matched.how, 'matched by name alone: it may be of another')})"
+
+
+def _when(report: Report) -> str:
+    return "" if report.when is None else f"at {report.when:.6f} s "
+
+
+def _who(report: Report) -> str:
+    parts: List[str] = []
+    if report.pid is not None:
+        parts.append(f"pid {report.pid}")
+    if report.comm:
+        parts.append(report.comm)
+    return f" in {' '.join(parts)}" if parts else ""
+
+
+def module_of(found: LogEvidence) -> Optional[str]:
+    """The module that called the kmem_cache_destroy() that failed; None: the log doesn't tell.
+
+    Only by a report that is surely this cache's, or the only one of the name.
+    """
+    sure = [matched for matched in found.reports if matched.how in _MATCHED]
+    if not sure and len(found.reports) == 1 and not found.others:
+        sure = found.reports
+    for matched in sure:
+        module = _MODULE.search(matched.report.caller or "")
+        if module:
+            return module.group(1)
+    return None

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who allocated the objects, as evidence: a line a stack, a source line, a memcg.
+
+owners.py finds them; this puts them into words, with the names that places.py knows.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, List, Optional
+
+from crash_ext.places.places import Places
+from crash_ext.report.text import text_of
+from crash_ext.why.case import Evidence
+from crash_ext.why.owners import Group, OwnerReport
+
+_GROUPS = 5
+"""Lines of a kind at the most; what isn't shown is counted."""
+_FRAMES = 12
+_PIDS = 3
+
+
+def owner_evidence(places: Places, report: OwnerReport) -> Iterator[Evidence]:
+    """What was noted of the objects' allocations, or what to switch on to have it noted."""
+    total = report.allocated
+    for group in report.groups[:_GROUPS]:
+        text = f"{len(group.objects)} of {total} allocated by {_name(places, group.caller)}"
+        yield Evidence("owner", f"{text}{_ages(group)}{_tasks(group)}", group.objects[0])
+        if group.frames:
+            stack = " < ".join(_name(places, frame) for frame in group.frames[:_FRAMES])
+            more = " < .." if len(group.frames) > _FRAMES else ""
+            yield Evidence("owner", f"stack: {stack}{more}", group.objects[0])
+    for line in report.tags[:_GROUPS]:
+        tag = line.tag
+        module = f" [{text_of(tag.module)}]" if tag.module else ""
+        where = f"{text_of(tag.file)}:{tag.line} {text_of(tag.function)}{module}"
+        text = f"{len(line.objects)} of {total} allocated at {where}"
+        yield Evidence("owner", text, line.objects[0])
+    for charged in report.memcgs[:_GROUPS]:
+        memcg = charged.memcg
+        path = text_of(memcg.path) if memcg.path is not None else f"memcg {memcg.address:x}"
+        text = f"{len(charged.objects)} of {total} charged to {path}"
+        yield Evidence("owner", text, charged.objects[0])
+    for kind, found in (
+        ("stack", len(report.groups)),
+        ("source line", len(report.tags)),
+        ("memcg", len(report.memcgs)),
+    ):
+        if found > _GROUPS:
+            yield Evidence("owner", f"{found - _GROUPS} more by {kind}")
+    if report.recorded and report.tracked < total and report.groups:
+        yield Evidence("owner", f"{total - report.tracked} of {total}: no allocation noted")
+    if report.advice:
+        yield Evidence("owner", report.advice)
+
+
+def owner_sentence(places: Places, report: OwnerReport) -> Optional[str]:
+    """For the conclusion: where all of the objects come from, if it is one place."""
+    if len(report.groups) == 1 and report.tracked == report.allocated > 1:
+        where = _name(places, report.groups[0].caller)
+        return f"All {report.allocated} were allocated by one stack, in {where}."
+    if len(report.tags) == 1 and len(report.tags[0].objects) == report.allocated > 1:
+        tag = report.tags[0].tag
+        where = f"{text_of(tag.file)}:{tag.line}"
+        return f"All {report.allocated} were allocated by one line of source, {where}."
+    return None
+
+
+def _name(places: Places, address: int) -> str:
+    place = places.name(address)
+    return place.text if place is not None else f"{address:x}"
+
+
+def _ages(group: Group) -> str:
+    ages: List[str] = []
+    for track in (group.oldest, group.newest):
+        if track.seconds is not None:
+            ages.append(f"{track.seconds:.0f} s")
+        elif track.age is not None:
+            ages.append(f"{track.age} jiffies")
+    if not ages:
+        return ""
+    return f", {ages[0]} ago" if len(set(ages)) == 1 else f", {ages[0]} to {ages[-1]} ago"
+
+
+def _tasks(group: Group) -> str:
+    if not group.pids:
+        return ""
+    alive = group.tasks or {}
+    names = [f"{pid} {alive[pid]}" if pid in alive else f"{pid}" for pid in group.pids]
+    more = f" and {len(names) - _PIDS} more" if len(names) > _PIDS else ""
+    return f", by pid {', '.join(names[:_PIDS])}{more}"
