@@ -126,8 +126,9 @@ class _Forms:
 
     def __init__(self, reader: Reader) -> None:
         self._word, self._byteorder = reader.word, reader.byteorder
-        # Newest first: an array of struct module_memory (seen in v6.4), struct module_layout
-        # (seen in v4.5), module_core and core_size.
+        # Linux kernel commit ac3b43283923 ("module: replace module_layout with module_memory")
+        # (in v6.4). Before, since Linux kernel commit 7523e4dc5057 ("module: use a structure to
+        # encapsulate layout.") (in v4.5), struct module_layout; then module_core and core_size.
         self.memory: Optional[Struct] = None
         self.layout: Optional[Struct] = None
         self.stride = reader.struct_size("module_memory") or 0
@@ -139,7 +140,8 @@ class _Forms:
             self.layout = Struct(reader, "module_layout", ("base", "size"))
         else:
             where = ("module_core", "core_size")
-        # struct mod_kallsyms (seen in v4.5); before, struct module has its members.
+        # Linux kernel commit 8244062ef1e5 ("modules: fix longstanding /proc/kallsyms vs module
+        # insertion race.") (in v4.5) made struct mod_kallsyms of members of struct module.
         self.kallsyms: Optional[Struct] = None
         names: Tuple[str, ...] = ("symtab", "num_symtab", "strtab")
         if reader.offset("module", "kallsyms") is not None:
@@ -229,6 +231,7 @@ def _last_unloaded(reader: Reader) -> Optional[bytes]:
     symbol = reader.symbol("last_unloaded_module")
     if symbol is None:
         return None
-    # An array of characters, later a struct that opens with one (seen in v6.1).
+    # An array of characters; since Linux kernel commit 6f1dae1d84b6 ("module: Show the last
+    # unloaded module's taint flag(s)") (in v6.1) a struct that opens with one.
     name = read_string(reader, symbol)
     return name if name and name.isascii() and len(name) < 64 else None

@@ -88,7 +88,10 @@ class Depot:
         return (), f"stack handle {handle:x} leads to no stack"
 
     def _pools(self, number: int) -> Iterator[int]:
-        """Where pool NUMBER may be: the table is an array, or (seen in v6.17) a pointer to one."""
+        """Where pool NUMBER may be: the table is an array, or a pointer to one.
+
+        The array was read in lib/stackdepot.c of 6.14, the pointer in that of 6.17.
+        """
         word = self._reader.word
         for table in (self._word(self._table or 0), self._table):
             pool = self._word(table + number * word) if table else None

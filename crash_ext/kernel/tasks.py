@@ -15,7 +15,7 @@ from crash_ext.report.text import text_of
 _TASKS = 1 << 20
 _LARGEST_STACK = 1 << 20
 _NANOSECONDS = 8
-"""Bytes of start_time: u64 (seen in v5.10), a struct timespec of 16 bytes in v3.10."""
+"""Bytes of start_time: a u64 in 5.10, a struct timespec of 16 bytes in 3.10."""
 _TOLERANCE = 2.0
 """Seconds that the clocks of tasks and of allocations may be apart."""
 _ENOUGH = 16
@@ -91,8 +91,9 @@ class _Forms:
             ("tasks", "pid", "comm", "stack"),
             ("thread_node", "thread_group", "signal", "stack_vm_area", "start_time"),
         )
-        # task_struct.thread_node on signal_struct.thread_head (seen in v4.4), beside
-        # thread_group, which later went (not in v7.3 any more).
+        # Linux kernel commit 0c740d0afc3b ("introduce for_each_thread() to replace the buggy
+        # while_each_thread()") (in v3.14): task_struct.thread_node on signal_struct.thread_head,
+        # beside thread_group, which the 7.3 tree has no more.
         self.thread_head = reader.offset("signal_struct", "thread_head")
 
 

@@ -117,7 +117,8 @@ def _with_vm(reader: Reader, vm: Struct, area: Area, address: int) -> Area:
 
 def _heads(reader: Reader) -> Iterator[int]:
     """The list_heads that the areas in use are linked to."""
-    # Per-node trees and lists (seen in v6.9) in place of one.
+    # Per-node trees and lists in place of one: Linux kernel commit d093602919ad ("mm: vmalloc:
+    # remove global vmap_area_root rb-tree") (in v6.9).
     nodes = reader.symbol("vmap_nodes")
     stride = reader.struct_size("vmap_node")
     busy = reader.offset("vmap_node", "busy")

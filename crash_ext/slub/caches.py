@@ -48,8 +48,8 @@ def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Ca
     offset = struct.value(data, "offset")
     inuse = struct.value(data, "inuse")
     order, objects = _split_oo(struct.value(data, "oo"))
-    # kmem_cache.max is last seen in v5.17: slabs made before sysfs changed the order may
-    # have more objects than oo says.
+    # kmem_cache.max: in the 5.17 tree, no more in 6.0. There sysfs may change the order, and
+    # slabs made before may have more objects than oo says.
     most = _split_oo(struct.value(data, "max"))[1] if "max" in struct else objects
     if not (0 < object_size <= size <= _SIZE_BOUND and offset < size and inuse <= size):
         raise CacheError(

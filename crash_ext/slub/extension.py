@@ -47,7 +47,7 @@ class Extensions:
         self._reader = slub.reader
         self._cache = cache
         self._descriptor = slub.layout.slab.name
-        # (seen in v7.3)
+        # Read in the 7.3 tree (mm/slab.h): one codetag or one objcg a word.
         self._codetag_key = static_key(slub.reader, "slab_obj_ext_has_codetag_key")
 
     def of(self, slab: Slab, objects: int, problems: List[str]) -> Dict[int, Extension]:
@@ -86,7 +86,8 @@ class Extensions:
     def _vector(self, slab: Slab) -> int:
         """Where the entry of object 0 is; 0 where the slab has none."""
         reader, struct = self._reader, self._descriptor
-        # Newest first. (seen in v6.11)
+        # Linux kernel commit 21c690a349ba ("mm: introduce slabobj_ext to support slab object
+        # extensions") (in v6.10). Before: memcg_data, and page.obj_cgroups.
         offset = reader.offset(struct, "obj_exts")
         if offset is not None:
             # Three flags with memcg, one without; a vector is aligned to 8.
@@ -111,7 +112,8 @@ class Extensions:
         if not size:
             return None
         stride = size
-        # (seen in v7.0, 64-bit only) A page of the KFENCE pool needn't have it set.
+        # "mm/slab: place slabobj_ext metadata in unused space within s->size", read in the 7.0
+        # tree; 64-bit only. A page of the KFENCE pool needn't have it set.
         offset = reader.offset(struct, "stride")
         if offset is not None and objects > 1:
             width = reader.size(struct, "stride") or word
@@ -121,7 +123,10 @@ class Extensions:
         return _Form(size, stride, reader.offset(_ENTRY, "objcg"), reader.offset(_ENTRY, "ref"))
 
     def _one_word_form(self, slab: Slab) -> Optional[_Form]:
-        """One or two words an object (seen in v7.3): two bits beside the counters say which."""
+        """One or two words an object: two bits beside the counters say which.
+
+        Read in the 7.3 tree (mm/slab.h).
+        """
         word = self._reader.word
         needs_objcg = self._bit(slab, "obj_exts_needs_objcg", 1)
         in_object = self._bit(slab, "obj_exts_in_object", 0)

@@ -99,7 +99,7 @@ class OwnerTags:
 
     def _number(self, memcg: int) -> Optional[int]:
         reader = self._reader
-        # (seen in v7.3: private)
+        # The 7.3 tree calls it struct mem_cgroup_private_id (mm/memcontrol-v1.h, by its DWARF).
         for struct in ("mem_cgroup_private_id", "mem_cgroup_id"):
             inner = reader.offset(struct, "id")
             if inner is None:
@@ -117,7 +117,7 @@ class OwnerTags:
         names: List[bytes] = []
         seen: Set[int] = set()
         try:
-            # (seen in v7.3: __parent)
+            # __parent by the DWARF of 7.3; parent up to 6.12.
             parent_at = reader.offset("kernfs_node", "__parent")
             if parent_at is None:
                 parent_at = self._offset("kernfs_node", "parent")

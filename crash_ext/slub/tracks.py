@@ -101,7 +101,8 @@ class TrackReader:
             return "the cache doesn't keep tracks (no SLAB_STORE_USER)"
         size = slub.reader.struct_size("track")
         try:
-            # Up to v5.17 the track has the stack itself, then (seen in v6.0) a depot's handle.
+            # Linux kernel commit 5cf909c553e9 ("mm/slub: use stackdepot to save stack trace in
+            # objects") (in v5.19): a depot's handle in place of the stack itself.
             self._struct = Struct(
                 slub.reader,
                 "track",
@@ -159,7 +160,8 @@ class TrackReader:
                 reader,
                 "kfence_track",
                 ("pid", "num_stack_entries", "stack_entries"),
-                # (seen in v6.12)
+                # Linux kernel commit 4bbf04aa9aa8 ("kfence: show cpu and timestamp in alloc/free
+                # info") (in v5.17).
                 ("cpu", "ts_nsec"),
             )
             data = reader.read(found.metadata + offset, struct.span())
