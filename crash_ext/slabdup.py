@@ -18,8 +18,9 @@ if __name__ == "__main__":
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.leak.compare import Value, compare_caches
 from crash_ext.leak.duplicates import Totals, every_group, find_groups, total
+from crash_ext.leak.family import Families
 from crash_ext.leak.state import LIVE
-from crash_ext.leak.survey import Survey, survey_cache
+from crash_ext.leak.survey import Survey, survey_family
 from crash_ext.report.caches import counted, kilobytes
 from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.table import LEFT, RIGHT, table_lines
@@ -46,7 +47,9 @@ def _list(call: Call) -> Dict[str, object]:
         groups = list(every_group(call.slub, caches, call.lists_only))
     else:
         groups = list(find_groups(call.slub, caches, call.lists_only))
-    members = [member for group in groups for member in group.members]
+    members = [
+        survey for group in groups for root in group.members for survey in (root, *root.children)
+    ]
     sums = total(groups)
     if members and not call.json:
         page = call.slub.reader.page_size
@@ -61,7 +64,10 @@ def _list(call: Call) -> Dict[str, object]:
 
 def _compare(call: Call) -> Dict[str, object]:
     caches = {selection.cache.address: selection.cache for selection in call.selections()}
-    surveys = [survey_cache(call.slub, cache, call.lists_only) for cache in caches.values()]
+    families = Families(call.caches())
+    surveys = [
+        survey_family(call.slub, cache, families, call.lists_only) for cache in caches.values()
+    ]
     if not surveys:
         return {"caches": 0}
     names = [printable(survey.cache.name) for survey in surveys]
@@ -96,8 +102,9 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
             pending=survey.pending,
             unknown=survey.unknown,
             bytes=survey.bytes,
+            root=hexadecimal(cache.root) if cache.root else None,
         )
-        if survey.state.kind != LIVE and not call.json:
+        if (survey.state.kind != LIVE or survey.children) and not call.json:
             where = f"{cache.address:x} {printable(cache.name)}"
             print(f"{where}: {survey.state.kind}: {survey.state.reason}")
         for problem in survey.problems:
@@ -116,9 +123,9 @@ def _row(survey: Survey, page_size: int) -> List[str]:
     return [
         hexadecimal(cache.address),
         str(cache.object_size),
-        counted(survey.allocated, survey.unknown),
-        str(survey.objects),
-        str(survey.slabs),
+        counted(survey.whole_allocated, survey.whole_unknown),
+        str(survey.whole_objects),
+        str(survey.whole_slabs),
         kilobytes(page_size << cache.order),
         str(cache.refcount),
         survey.state.kind,

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
+from crash_ext.leak.family import Families
 from crash_ext.leak.state import LEFTOVER
-from crash_ext.leak.survey import Survey, survey_cache
+from crash_ext.leak.survey import Survey, survey_family
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
 from crash_ext.slub.unlisted import find_unlisted
@@ -40,41 +41,52 @@ def all_caches(slub: Slub, problems: List[str], lists_only: bool = False) -> Lis
     return listed.caches + find_unlisted(slub, problems, lists_only)
 
 
-def find_groups(slub: Slub, caches: Iterable[Cache], lists_only: bool = False) -> Iterator[Group]:
+def find_groups(slub: Slub, caches: Sequence[Cache], lists_only: bool = False) -> Iterator[Group]:
     """The names that several of the caches have, and the leftovers, in the caches' order.
 
     A cache of its own name that is listed and has references is nobody's leftover, and
-    isn't counted: that would cost reading every slab of the kernel. Nor are memcg child
-    caches: the kernel names them by cgroup, and may do so twice.
+    isn't counted: that would cost reading every slab of the kernel. A memcg child goes with
+    its root: the kernel names it by cgroup, and may give two the same name.
     """
+    families = Families(caches)
     for name, members in by_name(caches).items():
         several = name is not None and sum(not cache.root for cache in members) > 1
         if several or any(cache.refcount == 0 or not cache.listed for cache in members):
-            yield Group(name, [survey_cache(slub, cache, lists_only) for cache in members])
+            found = [survey_family(slub, cache, families, lists_only) for cache in members]
+            yield Group(name, found)
 
 
 def every_group(slub: Slub, caches: Sequence[Cache], lists_only: bool = False) -> Iterator[Group]:
     """All caches, by name: the slabs of each are read, so slub.progress is told."""
+    families = Families(caches)
     done = 0
     for name, members in by_name(caches).items():
         surveys: List[Survey] = []
         for cache in members:
-            surveys.append(survey_cache(slub, cache, lists_only))
-            done += 1
+            surveys.append(survey_family(slub, cache, families, lists_only))
+            done += len(families.with_children(cache))
             slub.progress(done, len(caches))
         yield Group(name, surveys)
 
 
-def by_name(caches: Iterable[Cache]) -> Dict[Optional[bytes], List[Cache]]:
-    """The caches by name, in their order; under None those whose name can't be read."""
+def by_name(caches: Sequence[Cache]) -> Dict[Optional[bytes], List[Cache]]:
+    """The caches by name, in their order; under None those whose name can't be read.
+
+    Without the memcg children of those roots.
+    """
+    families = Families(caches)
     groups: Dict[Optional[bytes], List[Cache]] = {}
     for cache in caches:
-        groups.setdefault(cache.name, []).append(cache)
+        if not families.is_member(cache):
+            groups.setdefault(cache.name, []).append(cache)
     return groups
 
 
 def total(groups: Iterable[Group]) -> Totals:
-    """Count the groups; a name that one cache alone has is no group."""
+    """Count the groups; a name that one cache alone has is no group.
+
+    A leftover's memcg children are no leftovers of their own, but what they hold counts.
+    """
     several = leftovers = objects = slabs = held = 0
     for group in groups:
         roots = [member for member in group.members if not member.cache.root]
@@ -82,7 +94,7 @@ def total(groups: Iterable[Group]) -> Totals:
         for member in group.members:
             if member.state.kind == LEFTOVER:
                 leftovers += 1
-                objects += member.allocated
-                slabs += member.slabs
-                held += member.bytes
+                objects += member.whole_allocated
+                slabs += member.whole_slabs
+                held += member.whole_bytes
     return Totals(several, leftovers, objects, slabs, held)

@@ -2,13 +2,14 @@
 """What a user's NAME or ADDRESS stands for: caches, a slab, or an object.
 
 An address is identity and answered from the memory it points to; a name is a label,
-and stands for every cache that has it.
+and stands for every cache that has it, with the memcg children of each.
 """
 
 from __future__ import annotations
 
 from typing import List, NamedTuple, Optional
 
+from crash_ext.leak.family import Families
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError
@@ -55,8 +56,14 @@ def _hexadecimal(argument: str) -> Optional[int]:
 
 def _by_name(slub: Slub, caches: List[Cache], name: str) -> List[Selection]:
     wanted = name.encode("utf-8", "surrogateescape")
-    found = [Selection(cache) for cache in caches if cache.name == wanted]
-    found += [Selection(cache, None, name) for cache in caches if wanted in slub.aliases(cache)]
+    families = Families(caches)
+    found: List[Selection] = []
+    for cache in caches:
+        if cache.name == wanted:
+            found += map(Selection, families.with_children(cache))
+        elif wanted in slub.aliases(cache):
+            found.append(Selection(cache, None, name))
+            found += map(Selection, families.children(cache))
     if not found:
         raise SelectionError(f"{name}: no cache has this name")
     return found

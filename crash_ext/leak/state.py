@@ -30,19 +30,37 @@ class State(NamedTuple):
     reason: str
 
 
-def judge(cache: Cache, slabs: int, allocated: int, mutex_held: Optional[bool]) -> State:
+def judge(
+    cache: Cache,
+    slabs: int,
+    allocated: int,
+    mutex_held: Optional[bool],
+    root: Optional[Cache] = None,
+    in_children: str = "",
+) -> State:
     """The state of a cache that still holds so many slabs and allocated objects.
 
-    mutex_held: slab_mutex is taken; None where that can't be told.
+    Those of its memcg children count. mutex_held: slab_mutex is taken; None where that can't
+    be told. root: of a memcg child, where it is known. in_children: how many of the objects
+    lie in which children, in words.
 
     kmem_cache_destroy() drops the last reference before it shuts the cache down, and a
     shutdown that finds objects leaves it at 0. Up to v6.11 the cache then stays on the
     list, from v6.12 on it is unlinked behind the shutdown, failed or not. A destroy that
-    is running has the mutex, and frees every slab that holds no object.
+    is running has the mutex, and frees every slab that holds no object. A busy memcg child
+    keeps its refcount of 1: it shares its root's fate.
     """
     held = f"{count(allocated, 'allocated object')} in {count(slabs, 'slab')}"
+    if in_children:
+        held += f" ({in_children})"
+    if root is not None and root.listed and root.refcount == 0 and cache.listed:
+        of = f"memcg child of {root.address:x}, which has refcount 0: {held}"
+        if allocated or mutex_held is False:
+            return State(LEFTOVER, of)
+        return State(UNKNOWN, f"{of}: being destroyed, or emptied since it failed")
     if cache.listed and cache.refcount != 0:
-        return State(LIVE, f"on slab_caches, refcount {cache.refcount}")
+        also = f", {held}" if in_children else ""
+        return State(LIVE, f"on slab_caches, refcount {cache.refcount}{also}")
     if cache.listed:
         if allocated:
             return State(LEFTOVER, f"on slab_caches, refcount 0, {held}")

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from crash_ext.kernel.absent import Absent
+from crash_ext.leak.family import Families
 from crash_ext.leak.state import State, judge
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, Slab
@@ -42,6 +43,41 @@ class Survey(NamedTuple):
     """By node; -1 for slabs whose node can't be told."""
     problems: List[str]
     """What was wrong, a line each."""
+    children: Tuple[Survey, ...] = ()
+    """Of a root: its memcg children, counted by themselves. The numbers above are its own."""
+
+    @property
+    def whole_slabs(self) -> int:
+        """Slabs, those of the memcg children included."""
+        return self.slabs + sum(child.slabs for child in self.children)
+
+    @property
+    def whole_objects(self) -> int:
+        """Objects, those of the memcg children included."""
+        return self.objects + sum(child.objects for child in self.children)
+
+    @property
+    def whole_allocated(self) -> int:
+        """Allocated objects, those of the memcg children included."""
+        return self.allocated + sum(child.allocated for child in self.children)
+
+    @property
+    def whole_unknown(self) -> int:
+        """Unknown objects, those of the memcg children included."""
+        return self.unknown + sum(child.unknown for child in self.children)
+
+    @property
+    def whole_bytes(self) -> int:
+        """Memory of the slabs, those of the memcg children included."""
+        return self.bytes + sum(child.bytes for child in self.children)
+
+
+def survey_family(slub: Slub, cache: Cache, families: Families, lists_only: bool = False) -> Survey:
+    """survey_cache() of a cache and, where it is a root, of its memcg children."""
+    children = tuple(
+        _survey(slub, child, cache, (), lists_only) for child in families.children(cache)
+    )
+    return _survey(slub, cache, families.root(cache), children, lists_only)
 
 
 def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
@@ -49,6 +85,16 @@ def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
 
     lists_only: only slabs that a list holds.
     """
+    return _survey(slub, cache, None, (), lists_only)
+
+
+def _survey(
+    slub: Slub,
+    cache: Cache,
+    root: Optional[Cache],
+    children: Tuple[Survey, ...],
+    lists_only: bool,
+) -> Survey:
     problems: List[str] = []
     counts = {ALLOCATED: 0, FREE: 0, UNKNOWN: 0, RCU_PENDING: 0}
     slabs = 0
@@ -73,9 +119,17 @@ def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
         more = f" (and {len(damaged) - 1} more of its slabs)" if len(damaged) > 1 else ""
         problems.append(damaged[0] + more)
     problems += absent.summary("their objects are unknown")
+    judged = judge(
+        cache,
+        slabs + sum(child.slabs for child in children),
+        counts[ALLOCATED] + sum(child.allocated for child in children),
+        slab_mutex_held(slub.reader),
+        root,
+        children_text(children),
+    )
     return Survey(
         cache=cache,
-        state=judge(cache, slabs, counts[ALLOCATED], slab_mutex_held(slub.reader)),
+        state=judged,
         slabs=slabs,
         objects=sum(counts.values()),
         allocated=counts[ALLOCATED],
@@ -85,7 +139,16 @@ def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
         bytes=held,
         nodes=nodes,
         problems=problems,
+        children=children,
     )
+
+
+def children_text(children: Tuple[Survey, ...]) -> str:
+    """ "11 of them in 2 memcg children"; nothing without children."""
+    if not children:
+        return ""
+    number = f"{len(children)} memcg {'child' if len(children) == 1 else 'children'}"
+    return f"{sum(child.allocated for child in children)} of them in {number}"
 
 
 def _slab_bytes(page_size: int, objects_bytes: int) -> int:

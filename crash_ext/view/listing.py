@@ -16,6 +16,7 @@ from crash_ext.command import Call
 from crash_ext.contents.words import Word, Words
 from crash_ext.host.structs import StructError, StructForm
 from crash_ext.kernel.absent import Absent
+from crash_ext.leak.family import Families, count_child
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
 from crash_ext.reach.references import References
@@ -313,7 +314,19 @@ class Listing:
     def _summary(self, tally: Tally) -> None:
         cache = self._cache
         mutex = slab_mutex_held(self._call.slub.reader)
-        state = judge(cache, tally.slabs, tally.allocated, mutex)
+        families = Families(self._call.caches())
+        problems: List[str] = []
+        children = [
+            count_child(self._call.slub, child, problems, self._call.lists_only)
+            for child in families.children(cache)
+        ]
+        state = judge(
+            cache,
+            tally.slabs + sum(child.slabs for child in children),
+            tally.allocated + sum(child.allocated for child in children),
+            mutex,
+            families.root(cache),
+        )
         ssize = self._call.slub.reader.page_size << cache.order
         self._call.cache_record(
             cache,
@@ -323,7 +336,10 @@ class Listing:
             objects=tally.objects,
             allocated=tally.allocated,
             unknown=tally.unknown,
+            root=hexadecimal(cache.root) if cache.root else None,
         )
+        for problem in problems:
+            self._call.error(problem, cache)
         if self._call.json:
             return
         if self._selection.alias:
@@ -340,6 +356,12 @@ class Listing:
                 printable(cache.name),
             )
         )
+        for child in children:
+            print(
+                f"  memcg child {child.cache.address:x} {printable(child.cache.name)}:"
+                f" {counted(child.allocated, child.unknown)} allocated in"
+                f" {plural(child.slabs, 'slab')}"
+            )
 
     def _chosen_of(self, decoded: SlabObjects) -> bytes:
         """1 for each object of a slab to show: what was asked for, cut to the limit."""

@@ -36,6 +36,7 @@ def cache(name: str, allocated: int, state: str = "leftover", **more: Any) -> Re
         "pending": 0,
         "unknown": 0,
         "bytes": 4096,
+        "root": None,
         **more,
     }
 

@@ -43,7 +43,11 @@ def printed_lines(truth: Truth) -> List[str]:
         rest += [f"slabobjs -q {name}", f"slabobjs -q -p {name}"]
     for name, role, address in for_each_cache(truth):
         states = truth["objects"][name][role]
-        allocated = states.get("leaked") or states["live"]
+        allocated = states.get("leaked") or states.get("live")
+        if not allocated:
+            # A memcg root may have lost objects in its children alone.
+            rest.append(f"slabobjs -f -b 0 {address}")
+            continue
         first, last = allocated[0]["addr"], allocated[-1]["addr"]
         lines += [f"slabobjs -b 16 page:{first}", f"slabobjs {int(first, 16) + 0x24:x}"]
         if states.get("freed"):

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Root caches and their per-memcg children (v3.10 to v5.8).
+
+An accounted cache has a child in each cgroup that allocates from it. When the root is
+destroyed, children that are empty go; a busy one stays on slab_caches with refcount 1, and
+the root is left at 0. So what the root's destroy failed for lies in its children, too.
+Knows which cache belongs to which, and how many objects a child's slabs count.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, List, NamedTuple, Optional
+
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import Cache
+from crash_ext.slub.objects import for_each_counted_slab
+
+
+class Families:
+    """Which of the caches are children of which."""
+
+    def __init__(self, caches: Iterable[Cache]) -> None:
+        self._caches: Dict[int, Cache] = {}
+        self._children: Dict[int, List[Cache]] = {}
+        for cache in caches:
+            self._caches[cache.address] = cache
+            if cache.root:
+                self._children.setdefault(cache.root, []).append(cache)
+
+    def root(self, cache: Cache) -> Optional[Cache]:
+        """The root of a child; None for a root, and where the root is no known cache."""
+        return self._caches.get(cache.root) if cache.root else None
+
+    def children(self, cache: Cache) -> List[Cache]:
+        """The children of a root, in the caches' order; none for a child."""
+        return self._children.get(cache.address, [])
+
+    def with_children(self, cache: Cache) -> List[Cache]:
+        """A cache and, where it is a root, its children."""
+        return [cache, *self.children(cache)]
+
+    def is_member(self, cache: Cache) -> bool:
+        """Whether the cache is a child of a known root: then it goes with that one."""
+        return self.root(cache) is not None
+
+
+class ChildCount(NamedTuple):
+    """A memcg child, by its slabs' counters."""
+
+    cache: Cache
+    slabs: int
+    allocated: int
+    unknown: int
+
+
+def count_child(slub: Slub, child: Cache, problems: List[str], lists_only: bool) -> ChildCount:
+    """How much a memcg child holds."""
+    slabs = allocated = unknown = 0
+    for found in for_each_counted_slab(slub, child, problems, lists_only):
+        slabs += 1
+        allocated += found.allocated
+        unknown += found.unknown
+    return ChildCount(child, slabs, allocated, unknown)
