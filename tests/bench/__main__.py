@@ -4,7 +4,8 @@
     python -m tests.bench [--commit] [--readme] [--largest]
 
 --commit keeps the ratios in ratios.json, to be compared with next time; --readme writes the
-table into README.md, between the two lines that mark its place; --largest also measures a
+table into BENCH.md beside this file, and the ratios that matter most into README.md, between
+their marks; --largest also measures a
 built image of ten million objects (minutes, some 2 GB). Exit status 1 if a target is
 missed, 2: usage.
 """
@@ -17,13 +18,15 @@ import tempfile
 from pathlib import Path
 from typing import Dict, Sequence
 
+from tests.marked import write_marked
+
 from . import growth, session, table
 from .peer import drgn_version
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 RATIOS = Path(__file__).with_name("ratios.json")
-BEGIN = "<!-- make bench README=yes: begin -->"
-END = "<!-- make bench README=yes: end -->"
+TABLE = Path(__file__).with_name("BENCH.md")
+MARK = "make bench README=yes"
 
 
 def main(words: Sequence[str]) -> int:
@@ -51,20 +54,11 @@ def main(words: Sequence[str]) -> int:
         kept = {row.key: round(row.ratio, 3) for row in rows if row.ratio is not None}
         RATIOS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     if "--readme" in words:
-        write_readme(README, [head + ".", "", *table.markdown(rows)])
+        write_marked(TABLE, MARK, [head + ".", "", *table.markdown(rows)])
+        write_marked(README, MARK, table.markdown(row for row in rows if row.key in table.TELLING))
     missed = [row.what for row in rows if row.met == "no"]
     print(f"{len(missed)} targets missed" + "".join(f"\n  {what}" for what in missed))
     return 1 if missed else 0
-
-
-def write_readme(readme: Path, text: Sequence[str]) -> None:
-    """Replace what is between the marks. ValueError if the file lacks them."""
-    before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{readme} lacks the lines that mark the table's place")
-    body = "\n".join(text)
-    readme.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ HEAD = ("WHAT", "WALL", "CPU", "RATIO", "SPREAD", "OF", "TARGET", "MET", "COMMIT
 LEFT = (0, 5)
 """Columns aligned to the left."""
 
+TELLING = ("quiet", "drgn", "contents", "search", "slabdup")
+"""Keys of the rows that README has."""
+
 MEGABYTE = 1024
 """KiB."""
 
@@ -236,8 +239,8 @@ def lines(found: Sequence[Row], committed: Dict[str, float]) -> List[str]:
     ]
 
 
-def markdown(found: Sequence[Row]) -> List[str]:
-    """The table for README, without the columns that only a developer needs."""
+def markdown(found: Iterable[Row]) -> List[str]:
+    """The table for a reader, without the columns that only a developer needs."""
     shown = [column for column, head in enumerate(HEAD) if head not in ("WALL", "COMMITTED")]
     table = ["| " + " | ".join(HEAD[column].lower() for column in shown) + " |"]
     table.append("|" + "|".join("---" if column in LEFT else "---:" for column in shown) + "|")

@@ -19,6 +19,7 @@ from mocks.crash_module import FakeCrash
 from tests import lab
 from tests.install.machine import TOP
 from tests.lab import matrix
+from tests.marked import read_marked
 from tests.replay import COMMANDS, recorded, run_line
 
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -122,7 +123,7 @@ def test_states_and_lists_are_those_of_the_help_pages() -> None:
 
 
 def test_matrix_covers_every_kernel_and_crash() -> None:
-    table = README.partition(matrix.BEGIN)[2].partition(matrix.END)[0]
+    table = read_marked(matrix.TABLE, matrix.MARK)
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
     assert tuple(word.upper() for word in rows[0]) == matrix.HEAD
     covered = {

@@ -5,8 +5,9 @@
 
 One row a run of crash; what was wrong stands below its row. Words narrow it down: 6.1
 leak 9.0.2. Goes on after a failure; what can't be made or run is a failure with its
-reason. --readme also writes the table into README.md, between the two lines that mark its
-place; not for a part of the matrix. Exit status 1 if anything failed, 2: usage.
+reason. --readme also writes the table into MATRIX.md beside this file, and a line a kernel
+into README.md, between their marks; not for a part of the matrix. Exit status 1 if anything
+failed, 2: usage.
 
 `all` is left out: it is other scenarios over again, in one boot.
 """
@@ -19,14 +20,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
+
+from tests.marked import read_marked, write_marked
 
 from . import KERNELS, SCENARIOS, crashes_for, dump
 from .judge import judge
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-BEGIN = "<!-- make test-matrix README=yes: begin -->"
-END = "<!-- make test-matrix README=yes: end -->"
+TABLE = Path(__file__).with_name("MATRIX.md")
+MARK = "make test-matrix README=yes"
 HEAD = ("KERNEL", "SCENARIO", "CRASH", "CACHES", "OBJECTS", "MISSING", "EXTRA")
 
 _FORMAT = "{:8}  {:8}  {:5}  {:>7}  {:>15}  {:>7}  {:>5}"
@@ -126,18 +129,39 @@ def markdown(results: Iterable[Result]) -> Iterator[str]:
         yield "| " + " | ".join(cells) + " |"
 
 
-def write_readme(readme: Path, results: Sequence[Result], summary: str) -> None:
-    """Replace what is between the marks. ValueError if the file lacks them."""
-    before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{readme} lacks the lines that mark the table's place")
+def by_kernel(results: Iterable[Result]) -> Iterator[str]:
+    """One row a kernel in Markdown: the sums of its runs."""
+    kernels: Dict[str, List[Result]] = {}
+    for result in results:
+        kernels.setdefault(result.run.kernel, []).append(result)
+    yield "| kernel | package | crash | runs | objects told right | missing | extra |"
+    yield "|---|---|---|---:|---:|---:|---:|"
+    for kernel, own in kernels.items():
+        right, of = (sum(result.objects[part] for result in own) for part in (0, 1))
+        cells = [
+            kernel,
+            ", ".join(dict.fromkeys(result.package for result in own)),
+            ", ".join(dict.fromkeys(result.run.crash for result in own)),
+            str(len(own)),
+            f"{right}/{of}",
+            str(sum(result.missing for result in own)),
+            str(sum(result.extra for result in own)),
+        ]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def keep(table: Path, readme: Path, results: Sequence[Result], summary: str) -> None:
+    """Write both tables. ValueError if a file lacks its marks; then neither is written."""
+    for file in (table, readme):
+        if not read_marked(file, MARK):
+            raise ValueError(f"{file} lacks the marks of {MARK}")
     packages = ", ".join(dict.fromkeys(result.package for result in results))
-    text = "\n".join([*markdown(results), "", f"{summary}. Kernel packages: {packages}."])
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    closing = f"{summary}. Kernel packages: {packages}."
+    write_marked(table, MARK, [*markdown(results), "", closing])
+    write_marked(readme, MARK, by_kernel(results))
 
 
-def main(words: Sequence[str], readme: Path = README) -> int:
+def main(words: Sequence[str], table: Path = TABLE, readme: Path = README) -> int:
     """Runs the matrix, or the part that the words leave. Exit status."""
     narrowed = [word for word in words if word != "--readme"]
     todo = runs(narrowed)
@@ -158,7 +182,7 @@ def main(words: Sequence[str], readme: Path = README) -> int:
     summary = f"{len(results) - failed} passed, {failed} failed"
     print(f"{summary} in {time.monotonic() - start:.0f} s")
     if "--readme" in words:
-        write_readme(readme, results, summary)
+        keep(table, readme, results, summary)
     return 1 if failed else 0
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import pytest
 
 from tests.lab import KERNELS, SCENARIOS, Unavailable, crashes_for, matrix
 from tests.lab.judge import Verdict
+from tests.marked import marks, read_marked
 
 RIGHT = Verdict(caches=2, objects=5)
 
@@ -94,32 +95,46 @@ def test_many_addresses_are_counted(
     assert lines(capsys)[2] == "    missing: 64 65 66 67 68 69 6a 6b and 12 more"
 
 
-def test_readme_gets_the_table_between_its_marks(verdicts: Dict[str, Any], tmp_path: Path) -> None:
+@pytest.fixture
+def files(tmp_path: Path) -> Tuple[Path, Path]:
+    """A table's file and a README, both with marks."""
+    begin, end = marks(matrix.MARK)
+    for name in ("MATRIX.md", "README.md"):
+        (tmp_path / name).write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    return tmp_path / "MATRIX.md", tmp_path / "README.md"
+
+
+def test_the_table_and_readme_s_summary_are_kept_between_their_marks(
+    verdicts: Dict[str, Any], files: Tuple[Path, Path]
+) -> None:
     verdicts["7.3"] = Unavailable("gone")
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{matrix.BEGIN}\nold\n{matrix.END}\nafter\n")
-    assert matrix.main(["--readme"], readme) == 1
-    before, begin, *table, packages, end, after = readme.read_text().splitlines()
-    assert (before, begin, end, after) == ("before", matrix.BEGIN, matrix.END, "after")
+    assert matrix.main(["--readme"], *files) == 1
+    before, begin, *table, packages, end, after = files[0].read_text().splitlines()
+    assert (before, (begin, end), after) == ("before", marks(matrix.MARK), "after")
     assert table[0] == "| kernel | scenario | crash | caches | objects | missing | extra |"
     assert table[2] == "| 5.10 | leak | 7.2.9, 8.0.2, 9.0.2 | 2/2 | 5/5 | 0 | 0 |"
     assert any(line.startswith("| 7.3 | leak |") and "**failed**" in line for line in table)
     assert packages.endswith("Kernel packages: 5.10.7-1, 6.1.7-1, 6.12.7-1, 7.3.7-1.")
+    summary = read_marked(files[1], matrix.MARK).splitlines()
+    runs = sum(run.kernel == "5.10" for run in matrix.runs())
+    right = f"{5 * runs}/{5 * runs}"
+    row = f"| 5.10 | 5.10.7-1 | 7.2.9, 8.0.2, 9.0.2 | {runs} | {right} | 0 | 0 |"
+    assert summary[3] == row
 
 
 @pytest.mark.usefixtures("verdicts")
 @pytest.mark.parametrize("words", [["nosuch"], ["--readme", "leak"], ["leak", "rcu"]])
 def test_what_cannot_be_meant_is_refused(words: List[str], tmp_path: Path) -> None:
-    assert matrix.main(words, tmp_path / "README.md") == 2
+    assert matrix.main(words, tmp_path / "MATRIX.md", tmp_path / "README.md") == 2
 
 
 @pytest.mark.usefixtures("verdicts")
-def test_a_readme_without_marks_is_left_alone(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("nothing\n")
-    with pytest.raises(ValueError, match="lacks the lines"):
-        matrix.main(["--readme"], readme)
-    assert readme.read_text() == "nothing\n"
+def test_files_without_marks_are_left_alone(files: Tuple[Path, Path]) -> None:
+    kept = files[0].read_text()
+    files[1].write_text("nothing\n")
+    with pytest.raises(ValueError, match="lacks the marks"):
+        matrix.main(["--readme"], *files)
+    assert [file.read_text() for file in files] == [kept, "nothing\n"]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
