@@ -87,6 +87,27 @@ class Native(Protocol):
         foreign: their bytes are in the other order than this machine's. Packed: '=QQ'.
         """
 
+    def mark(
+        self,
+        data: bytes,
+        address: int,
+        word: int,
+        foreign: bool,
+        starts: array[int],
+        ends: array[int],
+        blocks: bytearray,
+        shift: int,
+        level: int,
+        levels: bytearray,
+        parents: array[int],
+    ) -> bytes:
+        """Marks in `levels` and `parents` what the data point into; edges (reach/mark.py)."""
+
+    def spread(
+        self, edges: array[int], starts: array[int], levels: bytearray, parents: array[int]
+    ) -> None:
+        """Follows the edges from what is marked (reach/mark.py)."""
+
 
 class Member(NamedTuple):
     """A member of a structure, of a nested one too. Offset from the outermost's start, bytes."""

@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* What the commands expect of the functions below; host/native.py refuses another. */
-#define VERSION 2
+#define VERSION 3
 
 /* slub/model.py */
 enum { FREE = 0, ALLOCATED = 1 };
@@ -383,6 +383,207 @@ out:
 	return result;
 }
 
+/* --- Marks --------------------------------------------------------------------------- */
+
+enum { REACHED = 2 };
+
+/* Pairs of objects' numbers, as they grow. */
+struct edges {
+	uint32_t *end;
+	size_t count, room;
+};
+
+static bool add_edge(struct edges *edges, size_t from, size_t to)
+{
+	uint32_t *larger;
+
+	if (edges->count == edges->room) {
+		edges->room = edges->room ? 2 * edges->room : 512;
+		larger = PyMem_Realloc(edges->end, edges->room * 2 * sizeof(*edges->end));
+		if (!larger) {
+			PyErr_NoMemory();
+			return false;
+		}
+		edges->end = larger;
+	}
+	edges->end[2 * edges->count] = (uint32_t)from;
+	edges->end[2 * edges->count + 1] = (uint32_t)to;
+	edges->count++;
+	return true;
+}
+
+/* Sorted ranges, and the blocks of 1 << shift bytes from the first start on that have some. */
+struct ranges {
+	const uint64_t *starts, *ends;
+	const char *blocks;
+	size_t count;
+	uint64_t block_count;
+	int shift;
+};
+
+/* Number of the range that a value lies in; count: none. */
+static size_t find_range(const struct ranges *ranges, uint64_t value)
+{
+	uint64_t block = (value - ranges->starts[0]) >> ranges->shift;
+	size_t index;
+
+	if (value < ranges->starts[0] || block >= ranges->block_count || !ranges->blocks[block])
+		return ranges->count;
+	index = range_of(ranges->starts, ranges->count, value);
+	return value < ranges->ends[index] ? index : ranges->count;
+}
+
+/* mark(data, address, word, foreign, starts, ends, blocks, shift, level, levels, parents): see
+ * reach/mark.py. With a level the data are a root; with 0 they are objects' memory, and what
+ * comes back are the edges (32-bit pairs) from objects that aren't reached. */
+static PyObject *mark(PyObject *self, PyObject *arguments)
+{
+	struct edges edges = {0};
+	struct ranges ranges;
+	Py_buffer data, from, to, blocks, levels, parents;
+	PyObject *result = NULL;
+	unsigned long long address;
+	int word, foreign, shift, level;
+	unsigned char *reached;
+	uint64_t *parent;
+	Py_ssize_t at;
+	size_t owner = 0;
+
+	(void)self;
+	if (!PyArg_ParseTuple(arguments, "y*Kiiy*y*y*iiw*w*", &data, &address, &word, &foreign,
+			      &from, &to, &blocks, &shift, &level, &levels, &parents))
+		return NULL;
+	ranges.starts = from.buf;
+	ranges.ends = to.buf;
+	ranges.blocks = blocks.buf;
+	ranges.count = (size_t)from.len / sizeof(uint64_t);
+	ranges.block_count = (uint64_t)blocks.len;
+	ranges.shift = shift;
+	reached = levels.buf;
+	parent = parents.buf;
+	if ((word != 8 && word != 4) || shift < 0 || shift > 63 || !ranges.count ||
+	    ranges.count > UINT32_MAX || from.len != to.len || parents.len != from.len ||
+	    (size_t)levels.len != ranges.count || level < 0 || level > REACHED) {
+		PyErr_SetString(PyExc_ValueError, "mark()");
+		goto out;
+	}
+	for (at = 0; at + word <= data.len; at += word) {
+		uint64_t value = load((unsigned char *)data.buf + at, word, foreign);
+		uint64_t holder = address + (uint64_t)at;
+		size_t target = find_range(&ranges, value);
+
+		if (target == ranges.count || reached[target] == REACHED)
+			continue;
+		if (level) {
+			if (reached[target] < level) {
+				reached[target] = (unsigned char)level;
+				parent[target] = holder;
+			}
+			continue;
+		}
+		if (holder < ranges.starts[owner] || holder >= ranges.ends[owner]) {
+			size_t found = find_range(&ranges, holder);
+
+			if (found == ranges.count)
+				continue;
+			owner = found;
+		}
+		if (owner == target)
+			continue;
+		if (reached[owner] == REACHED) {
+			reached[target] = REACHED;
+			parent[target] = holder;
+		} else if (!add_edge(&edges, owner, target))
+			goto out;
+	}
+	result = PyBytes_FromStringAndSize((char *)edges.end,
+					   (Py_ssize_t)(edges.count * 2 * sizeof(*edges.end)));
+out:
+	PyMem_Free(edges.end);
+	PyBuffer_Release(&data);
+	PyBuffer_Release(&from);
+	PyBuffer_Release(&to);
+	PyBuffer_Release(&blocks);
+	PyBuffer_Release(&levels);
+	PyBuffer_Release(&parents);
+	return result;
+}
+
+/* spread(edges, starts, levels, parents): from each object with a level, the higher one first,
+ * along the edges. An object's parent becomes the start of the one that it was reached from. */
+static PyObject *spread(PyObject *self, PyObject *arguments)
+{
+	Py_buffer pairs, from, marks, parents;
+	uint32_t *first = NULL, *to = NULL, *queue = NULL;
+	PyObject *result = NULL;
+	const uint32_t *edge;
+	const uint64_t *starts;
+	unsigned char *levels;
+	uint64_t *parent;
+	size_t count, edges, at, head, tail;
+	int level;
+
+	(void)self;
+	if (!PyArg_ParseTuple(arguments, "y*y*w*w*", &pairs, &from, &marks, &parents))
+		return NULL;
+	edge = pairs.buf;
+	edges = (size_t)pairs.len / (2 * sizeof(*edge));
+	starts = from.buf;
+	count = (size_t)from.len / sizeof(*starts);
+	levels = marks.buf;
+	parent = parents.buf;
+	if ((size_t)marks.len != count || parents.len != from.len || edges > UINT32_MAX) {
+		PyErr_SetString(PyExc_ValueError, "spread()");
+		goto out;
+	}
+	for (at = 0; at < 2 * edges; at++)
+		if (edge[at] >= count) {
+			PyErr_SetString(PyExc_ValueError, "spread(): an edge of no object");
+			goto out;
+		}
+	first = PyMem_Calloc(count + 2, sizeof(*first));
+	to = PyMem_Malloc((edges + 1) * sizeof(*to));
+	queue = PyMem_Malloc((count + 1) * sizeof(*queue));
+	if (!first || !to || !queue) {
+		PyErr_NoMemory();
+		goto out;
+	}
+	/* Counted two places ahead, so that filling moves each start to where it belongs. */
+	for (at = 0; at < edges; at++)
+		first[edge[2 * at] + 2]++;
+	for (at = 2; at < count + 2; at++)
+		first[at] += first[at - 1];
+	for (at = 0; at < edges; at++)
+		to[first[edge[2 * at] + 1]++] = edge[2 * at + 1];
+	for (level = REACHED; level > 0; level--) {
+		head = tail = 0;
+		for (at = 0; at < count; at++)
+			if (levels[at] == level)
+				queue[tail++] = (uint32_t)at;
+		while (head < tail) {
+			uint32_t owner = queue[head++];
+
+			for (at = first[owner]; at < first[owner + 1]; at++)
+				if (levels[to[at]] < level) {
+					levels[to[at]] = (unsigned char)level;
+					parent[to[at]] = starts[owner];
+					queue[tail++] = to[at];
+				}
+		}
+	}
+	result = Py_None;
+	Py_INCREF(result);
+out:
+	PyMem_Free(first);
+	PyMem_Free(to);
+	PyMem_Free(queue);
+	PyBuffer_Release(&pairs);
+	PyBuffer_Release(&from);
+	PyBuffer_Release(&marks);
+	PyBuffer_Release(&parents);
+	return result;
+}
+
 /* --- The module ---------------------------------------------------------------------- */
 
 static PyMethodDef functions[] = {
@@ -395,6 +596,10 @@ static PyMethodDef functions[] = {
 	 " -> str or None"},
 	{"pointers", pointers, METH_VARARGS,
 	 "pointers(data, word, foreign, starts, ends, blocks, shift) -> bytes"},
+	{"mark", mark, METH_VARARGS,
+	 "mark(data, address, word, foreign, starts, ends, blocks, shift, level, levels, parents)"
+	 " -> bytes"},
+	{"spread", spread, METH_VARARGS, "spread(edges, starts, levels, parents)"},
 	{NULL, NULL, 0, NULL},
 };
 

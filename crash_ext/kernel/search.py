@@ -50,6 +50,9 @@ class Hit(NamedTuple):
 class Targets:
     """The objects that are looked for: sorted ranges of addresses, none overlapping."""
 
+    overlapping = 0
+    """Ranges that were left out."""
+
     def __init__(self, ranges: Iterable[Tuple[int, int]]) -> None:
         """ranges: (start, bytes) of each object.
 
@@ -64,9 +67,19 @@ class Targets:
         apart = all(map(le, ends, islice(starts, 1, None)))
         if not apart or min(sizes, default=1) <= 0 or max(ends[-1:], default=0) >> 64:
             starts, ends = self._disjoint(pairs)
-        self.starts = array("Q", starts)
-        self.ends = array("Q", ends)
-        self.longest = max(sizes, default=0)
+        self._take(array("Q", starts), array("Q", ends), max(sizes, default=0))
+
+    @classmethod
+    def of_arrays(cls, starts: array[int], ends: array[int], longest: int) -> Targets:
+        """Ranges that are known to be sorted, apart and not empty: without a list of pairs."""
+        targets = cls.__new__(cls)
+        targets._take(starts, ends, longest)
+        return targets
+
+    def _take(self, starts: array[int], ends: array[int], longest: int) -> None:
+        self.starts = starts
+        self.ends = ends
+        self.longest = longest
         """No range has more bytes."""
         self.low = self.starts[0] if self.starts else 0
         self.high = self.ends[-1] if self.ends else 0
@@ -231,7 +244,7 @@ def _finder(reader: Reader, targets: Targets) -> Callable[[bytes], _Found]:
     word, order = reader.word, reader.byteorder
     if reader.native is not None:
         return _native_finder(reader.native, word, order != sys.byteorder, targets)
-    columns = _columns(reader, targets)
+    columns = telling_columns(reader, targets)
 
     def find(data: bytes) -> _Found:
         for number in marked(data, columns, word):
@@ -260,7 +273,7 @@ def _native_finder(
     return find
 
 
-def _columns(reader: Reader, targets: Targets) -> List[Column]:
+def telling_columns(reader: Reader, targets: Targets) -> List[Column]:
     """The bytes of a word that tell whether it may be a pointer into the targets.
 
     Those in the middle: the upper ones are the same in every kernel address, the lower

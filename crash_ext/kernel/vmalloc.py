@@ -62,6 +62,20 @@ class Vmalloc:
             self._by_page = self._index_pages()
         return self._by_page.get(page)
 
+    def pages(self, start: int, end: int) -> List[int]:
+        """struct page * of each page that an area maps from one address to another."""
+        area = self.at(start)
+        if area is None or not area.pages:
+            return []
+        size, word = self._reader.page_size, self._reader.word
+        first = (start - area.start) // size
+        count = min((end - start) // size, area.length - first)
+        data = self._reader.try_read(area.pages + first * word, max(0, count) * word)
+        if data is None:
+            return []
+        order = self._reader.byteorder
+        return [int.from_bytes(data[at : at + word], order) for at in range(0, len(data), word)]
+
     def _index_pages(self) -> Dict[int, int]:
         found: Dict[int, int] = {}
         size, code = self._reader.page_size, "Q" if self._reader.word == 8 else "I"

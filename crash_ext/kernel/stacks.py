@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which part of each task's kernel stack is live, and which stacks nobody has any more.
+
+A sleeping task's stack is live from its saved stack pointer up. Of a running task the
+registers aren't known: its whole stack may be live. Below the pointer, and in stacks that
+are kept for the next fork, lie old pointers.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, List, NamedTuple, Optional, Set
+
+from crash_ext.kernel.memory import read_number, read_word
+from crash_ext.kernel.tasks import Task, Tasks
+from crash_ext.kernel.vmalloc import Vmalloc
+from crash_ext.reader import Reader, ReadError
+
+
+class LiveStack(NamedTuple):
+    """The live part of a task's stack."""
+
+    task: Task
+    start: int
+    """Its lowest live address: the saved stack pointer."""
+    end: int
+    sure: bool
+    """False: the task runs, or its stack pointer isn't known; then this is the whole stack."""
+
+
+def for_each_live_stack(reader: Reader, tasks: Tasks) -> Iterator[LiveStack]:
+    """The live parts of all tasks' stacks."""
+    pointer_at = _stack_pointer(reader)
+    running_at = reader.offset("task_struct", "on_cpu")
+    for task in tasks.by_stack.values():
+        low, high = task.stack, task.stack + tasks.stack_size
+        if low == high:
+            continue
+        saved: Optional[int] = None
+        try:
+            if pointer_at is not None:
+                saved = read_word(reader, task.address + pointer_at)
+            # A kernel for one CPU has no on_cpu: any task may be the one that runs.
+            if running_at is None or read_number(reader, task.address + running_at, 4):
+                saved = None
+        except ReadError:
+            saved = None
+        if saved is not None and low <= saved < high:
+            yield LiveStack(task, saved - saved % reader.word, high, True)
+        else:
+            yield LiveStack(task, low, high, False)
+
+
+def find_dead_stacks(tasks: Tasks, vmalloc: Vmalloc) -> List[int]:
+    """Start addresses of vmalloc areas that are stacks of no task: made as those are."""
+    live = set(tasks.by_stack)
+    callers: Set[int] = set()
+    lengths: Set[int] = set()
+    for area in vmalloc.areas:
+        if area.start in live and area.caller:
+            callers.add(area.caller)
+            lengths.add(area.end - area.start)
+    return [
+        area.start
+        for area in vmalloc.areas
+        if area.start not in live and area.caller in callers and area.end - area.start in lengths
+    ]
+
+
+def _stack_pointer(reader: Reader) -> Optional[int]:
+    """Offset of the saved stack pointer in task_struct; None where it isn't known."""
+    thread = reader.offset("task_struct", "thread")
+    if thread is None:
+        return None
+    # x86 has sp, s390 and powerpc have ksp; arm64 keeps it in a structure of its own.
+    for name in ("sp", "ksp"):
+        offset = reader.offset("thread_struct", name)
+        if offset is not None:
+            return thread + offset
+    saved = reader.offset("thread_struct", "cpu_context")
+    inside = reader.offset("cpu_context", "sp")
+    return None if saved is None or inside is None else thread + saved + inside

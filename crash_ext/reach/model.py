@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a pointer to an object is worth: plain values. Knows no kernel."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+from crash_ext.places.place import Place
+
+UNREACHED = 0
+"""Nothing in use leads to it."""
+MAYBE = 1
+"""Only memory that may be old leads to it."""
+REACHED = 2
+"""Memory in use leads to it."""
+
+IN_USE = "in use"
+"""The pointer lies in memory that is in use, and that something leads to."""
+PERHAPS = "perhaps in use"
+"""It lies in memory that may be in use: a running task's stack, a page without a user."""
+PENDING = "until the grace period"
+"""It lies in an object that waits for an RCU grace period to be freed."""
+LOST = "in a lost object"
+"""It lies in an allocated object that nothing leads to."""
+DEAD = "not in use"
+"""It lies in a free object, a free page, a dead part of a stack."""
+
+
+class Reference(NamedTuple):
+    """A pointer to an object."""
+
+    holder: int
+    """The pointer's own address: the one under which what holds it is known."""
+    value: int
+    """What it points to: the object's start, or a byte inside."""
+    place: Optional[Place]
+    """Where the pointer lies; None where that can't be named."""
+    worth: str
+    """One of the constants above."""
+    why: str = ""
+    """Of DEAD and PERHAPS: what makes it so."""
+
+
+class Step(NamedTuple):
+    """One pointer on the way from memory in use to an object."""
+
+    holder: int
+    """Address of the pointer."""
+    place: Optional[Place]
+    """Where it lies."""
+    target: int
+    """Start of the object that it points into."""
+    offset: int
+    """Where in the object."""

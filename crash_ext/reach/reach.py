@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who reaches what: one pass over memory in use, for the allocated objects of all caches.
+
+From variables, pages in use and live stacks, through allocated objects, to allocated
+objects. Free objects, free pages, dead stacks and the entries behind a sheaf's size lead
+nowhere. Says what leads to an object, not what that means.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from itertools import compress
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+
+from crash_ext.kernel import pageuse
+from crash_ext.kernel.pageuse import PageUse
+from crash_ext.kernel.search import Summary, Targets
+from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack
+from crash_ext.places.places import Places
+from crash_ext.reach.mark import Marks
+from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
+from crash_ext.reach.sheaves import stale_entries
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import ALLOCATED, UNKNOWN, Cache
+from crash_ext.slub.objects import for_each_decoded_slab
+
+_CHUNK_PAGES = 64
+_TELL_PAGES = 1 << 12
+_PATH = 64
+"""Steps of a path at the most."""
+_ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
+
+
+class Reach:
+    """What leads to each allocated object of a kernel. Worked out on creation."""
+
+    def __init__(
+        self,
+        slub: Slub,
+        caches: Iterable[Cache],
+        places: Places,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self._slub = slub
+        self._reader = slub.reader
+        self._places = places
+        self.summary = Summary()
+        self.use = PageUse(slub.reader)
+        self.unknown = 0
+        """Objects of damaged slabs: they may hold what they point to."""
+        every = list(caches)
+        targets = self._objects(every)
+        self._marks = Marks(slub.reader, targets)
+        self._stale = stale_entries(slub, targets, every)
+        self._stale_ends = [end for _, end in self._stale]
+        self._stacks: List[LiveStack] = []
+        self._find_stacks()
+        self._scan(progress)
+        self._marks.spread()
+
+    # --- answers ---
+
+    @property
+    def objects(self) -> int:
+        """Allocated objects of all caches."""
+        return len(self._marks.targets.starts)
+
+    def object_at(self, address: int) -> Optional[int]:
+        """The start of the allocated object that an address lies in."""
+        number = self._marks.targets.index(address)
+        return None if number < 0 else self._marks.targets.starts[number]
+
+    def level(self, address: int) -> Optional[int]:
+        """REACHED, MAYBE or UNREACHED of the allocated object that an address lies in.
+
+        None: in none.
+        """
+        number = self._marks.targets.index(address)
+        return None if number < 0 else self._marks.levels[number]
+
+    def unreached(self) -> Iterator[int]:
+        """The starts of all objects that nothing leads to, ascending."""
+        levels, starts = self._marks.levels, self._marks.targets.starts
+        at = levels.find(UNREACHED)
+        while at >= 0:
+            yield starts[at]
+            at = levels.find(UNREACHED, at + 1)
+
+    def maybe(self) -> Iterator[int]:
+        """The starts of all objects that only memory which may be old leads to, ascending."""
+        levels, starts = self._marks.levels, self._marks.targets.starts
+        at = levels.find(MAYBE)
+        while at >= 0:
+            yield starts[at]
+            at = levels.find(MAYBE, at + 1)
+
+    def path(self, address: int) -> List[Step]:
+        """The pointers from memory in use to the object that an address lies in.
+
+        The first step lies in a root. Empty for an object that nothing leads to; cut at the
+        root's end where it is very long.
+        """
+        targets, marks = self._marks.targets, self._marks
+        number = targets.index(address)
+        steps: List[Step] = []
+        seen: Set[int] = set()
+        while number >= 0 and marks.levels[number] and len(steps) < _PATH and number not in seen:
+            seen.add(number)
+            start = targets.starts[number]
+            holder = marks.parents[number]
+            owner = targets.index(holder)
+            if owner >= 0:
+                holder = self._pointer_in(owner, number)
+            steps.append(
+                Step(holder, self._places.name(holder), start, self._offset(holder, start))
+            )
+            number = owner
+        steps.reverse()
+        return steps
+
+    def holds(self, holder: int) -> Tuple[int, str]:
+        """What a pointer at an address is worth: a level, and why it isn't REACHED.
+
+        holder: an address of the direct map, or another one of memory.
+        """
+        number = self._marks.targets.index(holder)
+        if number >= 0:
+            if self._is_stale(holder):
+                return UNREACHED, "behind the entries of a sheaf"
+            level = self._marks.levels[number]
+            return level, ("" if level == REACHED else "in an object that nothing leads to")
+        stack = self._stack_of(holder)
+        if stack is not None:
+            if holder < stack.start:
+                return UNREACHED, "in the dead part of a stack"
+            return (REACHED, "") if stack.sure else (MAYBE, "on the stack of a running task")
+        use = self.use.of(holder)
+        if use == pageuse.USED:
+            return REACHED, ""
+        if use == pageuse.MAYBE:
+            return MAYBE, "in a page that may be free"
+        return UNREACHED, _WHY.get(-1 if use is None else use, "in memory that is not in use")
+
+    def members_among(self, objects: Iterable[int]) -> List[Tuple[int, int]]:
+        """(holder's start, object's start) of pointers among unreached objects."""
+        targets = self._marks.targets
+        wanted = {targets.index(address) for address in objects} - {-1}
+        starts = targets.starts
+        return [(starts[one], starts[other]) for one, other in self._marks.edges_among(wanted)]
+
+    # --- the pass ---
+
+    def _objects(self, caches: Iterable[Cache]) -> Targets:
+        """The allocated objects; the pages of their slabs are said to be slabs'."""
+        size = self._reader.page_size
+        slabs: List[Tuple[int, int, int, bytes]] = []
+        longest = 0
+        for cache in caches:
+            for decoded in for_each_decoded_slab(self._slub, cache, []):
+                states, slab = decoded.states, decoded.slab
+                length = decoded.length or cache.object_size
+                pages = -(-(decoded.first - slab.base + len(states) * cache.size) // size)
+                unknown = states.count(UNKNOWN)
+                self.unknown += unknown
+                self.use.put(slab.base, max(1, pages), pageuse.MAYBE if unknown else pageuse.SLAB)
+                if ALLOCATED in states and length:
+                    slabs.append((decoded.first, cache.size, length, states))
+                    longest = max(longest, length)
+        slabs.sort()
+        starts, ends = array("Q"), array("Q")
+        behind = 0
+        for first, stride, length, states in slabs:
+            if first < behind:
+                # Two caches claim one slab: the first has it.
+                continue
+            behind = first + stride * (len(states) - 1) + length
+            own = array(
+                "Q",
+                compress(
+                    range(first, first + stride * len(states), stride),
+                    states.translate(_ONLY_ALLOCATED),
+                ),
+            )
+            starts.extend(own)
+            ends.extend(array("Q", [start + length for start in own]))
+        return Targets.of_arrays(starts, ends, longest)
+
+    def _find_stacks(self) -> None:
+        tasks, vmalloc = self._places.tasks, self._places.vmalloc
+        size = tasks.stack_size
+        pages = size // self._reader.page_size
+        self._stacks = sorted(for_each_live_stack(self._reader, tasks), key=lambda one: one.end)
+        self._stack_ends = [stack.end for stack in self._stacks]
+        dead = find_dead_stacks(tasks, vmalloc)
+        for start, kind in (
+            *((stack.task.stack, pageuse.STACK) for stack in self._stacks),
+            *((start, pageuse.DEAD_STACK) for start in dead),
+        ):
+            if vmalloc.at(start) is None:
+                self.use.put(start, pages, kind)
+                continue
+            for page in vmalloc.pages(start, start + size):
+                self.use.put_page(page, kind)
+
+    def _stack_of(self, address: int) -> Optional[LiveStack]:
+        at = bisect_right(self._stack_ends, address)
+        if at < len(self._stacks) and self._stacks[at].task.stack <= address:
+            return self._stacks[at]
+        return None
+
+    def _scan(self, progress: Callable[[int, int], None]) -> None:
+        marks, reader = self._marks, self._reader
+        if not marks.targets.starts:
+            return
+        for stack in self._stacks:
+            data = reader.try_read(stack.start, stack.end - stack.start)
+            if data is not None:
+                marks.scan_root(stack.start, data, REACHED if stack.sure else MAYBE)
+        kinds = (pageuse.USED, pageuse.MAYBE, pageuse.SLAB)
+        total = sum(span.kinds.count(kind) for span in self.use.spans for kind in kinds)
+        done = told = 0
+        # Roots first: then most objects are reached when their own pointers are seen.
+        for kind in kinds:
+            for address, pages in self._runs(kind):
+                for start, data in self._pieces(address, pages):
+                    if kind == pageuse.SLAB:
+                        marks.scan_objects(start, self._without_stale(start, data))
+                    else:
+                        marks.scan_root(start, data, REACHED if kind == pageuse.USED else MAYBE)
+                done += pages
+                if done - told >= _TELL_PAGES:
+                    told = done
+                    progress(done, total)
+        progress(total, total)
+
+    def _runs(self, kind: int) -> Iterator[Tuple[int, int]]:
+        """(address, pages) of each run of pages of a kind, cut to a few pages."""
+        size = self._reader.page_size
+        for span in self.use.spans:
+            kinds = span.kinds
+            at = kinds.find(kind)
+            while at >= 0:
+                end = at + 1
+                limit = min(len(kinds), at + _CHUNK_PAGES)
+                while end < limit and kinds[end] == kind:
+                    end += 1
+                yield span.base + at * size, end - at
+                at = kinds.find(kind, end)
+
+    def _pieces(self, address: int, pages: int) -> Iterator[Tuple[int, bytes]]:
+        """What can be read of some pages."""
+        size = self._reader.page_size
+        data = self._reader.try_read(address, pages * size)
+        if data is not None:
+            self.summary.bytes += len(data)
+            yield address, data
+        elif pages > 1:
+            yield from self._pieces(address, pages // 2)
+            yield from self._pieces(address + pages // 2 * size, pages - pages // 2)
+        else:
+            self.summary.unreadable += 1
+
+    def _without_stale(self, address: int, data: bytes) -> bytes:
+        """Objects' memory with the old entries of sheaves blanked."""
+        at = bisect_right(self._stale_ends, address)
+        if at >= len(self._stale) or self._stale[at][0] >= address + len(data):
+            return data
+        blanked = bytearray(data)
+        while at < len(self._stale) and self._stale[at][0] < address + len(data):
+            start, end = self._stale[at]
+            low, high = max(0, start - address), min(len(data), end - address)
+            blanked[low:high] = bytes(high - low)
+            at += 1
+        return bytes(blanked)
+
+    def _is_stale(self, address: int) -> bool:
+        at = bisect_right(self._stale_ends, address)
+        return at < len(self._stale) and self._stale[at][0] <= address
+
+    def _offset(self, holder: int, start: int) -> int:
+        """Where in the object the pointer at an address points."""
+        word = self._reader.word
+        data = self._reader.try_read(holder, word)
+        return 0 if data is None else int.from_bytes(data, self._reader.byteorder) - start
+
+    def _pointer_in(self, owner: int, target: int) -> int:
+        """Address of a word of one object that points into another; the object's where none is."""
+        targets, word, order = self._marks.targets, self._reader.word, self._reader.byteorder
+        start, end = targets.starts[owner], targets.ends[owner]
+        low, high = targets.starts[target], targets.ends[target]
+        data = self._reader.try_read(start, end - start)
+        if data is not None:
+            for at in range(-start % word, len(data) - word + 1, word):
+                if low <= int.from_bytes(data[at : at + word], order) < high:
+                    return start + at
+        return start
+
+
+_WHY: Dict[int, str] = {
+    -1: "in memory without a page structure",
+    pageuse.FREE: "in a free page",
+    pageuse.USER: "in a page of a process or of the page cache",
+    pageuse.SLAB: "in a free object",
+    pageuse.STACK: "in the dead part of a stack",
+    pageuse.DEAD_STACK: "in the stack of a task that has ended",
+}
