@@ -17,6 +17,8 @@ from crash_ext.host.target import ByteOrder, Target, host_module
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
 from crash_ext.leak.state import State
+from crash_ext.places.places import Places
+from crash_ext.reach.reach import Reach
 from crash_ext.report.jsonl import VERSION, Encoder, encoder, hexadecimal, name_field
 from crash_ext.report.progress import Progress
 from crash_ext.report.text import plural, printable, visible
@@ -83,6 +85,16 @@ class Call:
                 self.error(str(error))
         return chosen
 
+    def reach(self, places: Places) -> Reach:
+        """What leads to each object of the kernel: worked out once a session."""
+        for slub, reach in _reaches:
+            if slub is self.slub:
+                return reach
+        found = Reach(self.slub, self.caches(), places, self.slub.progress)
+        if not self.slub.live:
+            _reaches[:] = [(self.slub, found)]
+        return found
+
     def number(self, option: str) -> Optional[int]:
         """The value of an option as a decimal number; None where it isn't given.
 
@@ -148,6 +160,10 @@ _sessions: List[Tuple[object, Slub]] = []
 """The host's module and its allocator: one for as long as crash runs."""
 
 
+_reaches: List[Tuple[Slub, Reach]] = []
+"""A session's allocator and what leads to its objects, once that was asked."""
+
+
 def session(crash: object, byteorder: ByteOrder = sys.byteorder) -> Slub:
     """The allocator of this crash session: kept, with its page scan, as long as crash runs."""
     for module, slub in _sessions:
@@ -196,6 +212,7 @@ def _run(command: Command, argv: List[str]) -> None:
     if "-R" in options or slub.live:
         # The page scan of a moment ago is no answer on a running system.
         slub.forget()
+        _reaches.clear()
     slub.forget_caches()
     progress = Progress(command.name, sys.stderr)
     slub.progress = progress.tell

@@ -17,8 +17,9 @@ if __name__ == "__main__":
 
 from crash_ext.command import Call, Command, run
 from crash_ext.kernel.vmcoreinfo import release
+from crash_ext.leak.family import Families
 from crash_ext.leak.state import LEFTOVER
-from crash_ext.leak.survey import survey_cache
+from crash_ext.leak.survey import survey_family
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
 from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, printable, visible
@@ -38,8 +39,8 @@ def main(call: Call) -> Dict[str, object]:
         call.slub,
         call.caches(),
         call.lists_only,
-        "-f" not in call.options,
         "-t" in call.options,
+        None if "-f" in call.options else call.reach,
     )
     chosen = _chosen(call, diagnoser)
     if not chosen and not call.arguments and not call.json:
@@ -76,11 +77,14 @@ def _chosen(call: Call, diagnoser: Diagnoser) -> List[Cache]:
 
 
 def _leftovers(call: Call) -> Iterator[Cache]:
+    families = Families(call.caches())
     for cache in call.caches():
-        # Counting a cache takes time, and these can't be leftovers.
+        # Counting a cache takes time, and these can't be leftovers. A memcg child is looked at
+        # with its root.
         if cache.refcount != 0 and cache.listed:
             continue
-        if survey_cache(call.slub, cache, call.lists_only).state.kind == LEFTOVER:
+        survey = survey_family(call.slub, cache, families, call.lists_only)
+        if survey.state.kind == LEFTOVER:
             yield cache
 
 

@@ -15,6 +15,14 @@ X86_64_MODULES_END = 0xFFFFFFFFFF000000
 X86_64_MODULES_STEP = 1 << 29
 """MODULES_VADDR is KERNEL_IMAGE_SIZE behind __START_KERNEL_map: 512 MB or 1 GB."""
 _SAMPLE = 64
+_GIVEN_BACK = (
+    ("__init_begin", "__init_end"),
+    # "Freeing unused kernel image (text/rodata gap) memory": x86-64.
+    ("_etext", "__start_rodata"),
+    ("__end_rodata", "_sdata"),
+    ("__start_bss_decrypted_unused", "__end_bss_decrypted"),
+)
+"""Symbols around what free_kernel_image_pages() and its like free at boot."""
 
 
 class KernelImage:
@@ -26,10 +34,13 @@ class KernelImage:
         known = [start for start in starts if start is not None]
         self.end = reader.symbol("_end") or 0
         self.start = min(known) if known and self.end else self.end
-        self._init = (
-            reader.symbol("__init_begin") or 0,
-            reader.symbol("__init_end") or 0,
-        )
+        self._given_back = [
+            (start, end)
+            for start, end in (
+                (reader.symbol(first), reader.symbol(last)) for first, last in _GIVEN_BACK
+            )
+            if start is not None and end is not None
+        ]
         self.shift: Optional[int] = _shift(reader)
         """Direct map's address minus the image's own; None where that's not known."""
 
@@ -40,12 +51,13 @@ class KernelImage:
     def alias(self, address: int) -> Optional[int]:
         """The image's own address of what an address of the direct map shows, else None.
 
-        Not of the part that is given back after booting.
+        Not of the ranges that are given back after booting: whatever lies there now has no
+        other address.
         """
         if not self.shift:
             return None
         own = address - self.shift
-        freed = self._init[0] <= own < self._init[1]
+        freed = any(start <= own < end for start, end in self._given_back)
         return own if self.holds(own) and not freed else None
 
 

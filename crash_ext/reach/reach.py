@@ -17,6 +17,7 @@ from crash_ext.kernel import pageuse
 from crash_ext.kernel.pageuse import PageUse
 from crash_ext.kernel.search import Summary, Targets
 from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack
+from crash_ext.places.place import MODULE, PAGE_STRUCT, PERCPU, SYMBOL, VMALLOC
 from crash_ext.places.places import Places
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
@@ -29,6 +30,8 @@ _CHUNK_PAGES = 64
 _TELL_PAGES = 1 << 12
 _PATH = 64
 """Steps of a path at the most."""
+_MAPPED = (SYMBOL, MODULE, PERCPU, VMALLOC, PAGE_STRUCT)
+"""Kinds of places that have addresses outside of the direct map, and are in use."""
 _ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
 
 
@@ -136,11 +139,15 @@ class Reach:
                 return UNREACHED, "in the dead part of a stack"
             return (REACHED, "") if stack.sure else (MAYBE, "on the stack of a running task")
         use = self.use.of(holder)
+        if use is None:
+            place = self._places.name(holder)
+            known = place is not None and place.kind in _MAPPED
+            return (REACHED, "") if known else (UNREACHED, "in memory that can't be named")
         if use == pageuse.USED:
             return REACHED, ""
         if use == pageuse.MAYBE:
             return MAYBE, "in a page that may be free"
-        return UNREACHED, _WHY.get(-1 if use is None else use, "in memory that is not in use")
+        return UNREACHED, _WHY[use]
 
     def members_among(self, objects: Iterable[int]) -> List[Tuple[int, int]]:
         """(holder's start, object's start) of pointers among unreached objects."""
@@ -298,7 +305,6 @@ class Reach:
 
 
 _WHY: Dict[int, str] = {
-    -1: "in memory without a page structure",
     pageuse.FREE: "in a free page",
     pageuse.USER: "in a page of a process or of the page cache",
     pageuse.SLAB: "in a free object",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional
 
+from crash_ext.contents.callbacks import Callback
 from crash_ext.contents.profile import Profile
 from crash_ext.contents.words import Word
 from crash_ext.places.place import Place
+from crash_ext.reach.model import IN_USE, Step
 from crash_ext.slub.model import Cache
 from crash_ext.why.lists import Membership
 
@@ -36,6 +38,21 @@ class Held(NamedTuple):
     """What it points to: the object's start, or a byte inside."""
     place: Optional[Place]
     """Where the pointer lies; None where that can't be named."""
+    worth: str = IN_USE
+    """What it is worth: one of reach/model.py's constants."""
+    why: str = ""
+    """What makes it no pointer in use."""
+    callback: Optional[Callback] = None
+    """The pending structure of the object that it points to: a timer, work, ..."""
+
+
+class Trace(NamedTuple):
+    """A word that is never zero in living objects."""
+
+    constant: Optional[int]
+    """The value that all of them have; None where they differ."""
+    pointer: bool
+    """It is an address in at least one of them."""
 
 
 class Subject:
@@ -51,6 +68,16 @@ class Subject:
         """Offset of a list_head -> the ring that it is on."""
         self.held: List[Held] = []
         """Who points to it, its neighbours on lists left out."""
+        self.level: Optional[int] = None
+        """What leads to it: reach/model.py's REACHED, MAYBE or UNREACHED; None: not asked."""
+        self.path: List[Step] = []
+        """The pointers that lead to it from memory in use, of some objects only."""
+        self.hidden: str = ""
+        """Held by something that is no pointer to it: what, in words."""
+        self.inner: bool = False
+        """Another object that nothing leads to points to it, and that one is not in its debt."""
+        self.values: Dict[int, int] = {}
+        """Offset -> value of each aligned word."""
 
 
 class Case:
@@ -68,10 +95,16 @@ class Case:
         self.twins: List[Cache] = []
         """Live caches of the same name."""
         self.twin_profile = Profile()
+        self.twin_traces: Dict[int, Trace] = {}
+        """Offset -> what all living objects have in that word."""
         self.twin_blank = 0
         """Of the living objects: hold nothing but zeroes or poison."""
         self.searched: Optional[str] = None
         """How much memory was searched for pointers to them; None: it wasn't."""
+        self.incomplete = ""
+        """What of memory could not be searched, in words."""
+        self.live = False
+        """The cache is in use: its own users may hold what looks lost."""
         self.samples: List[List[Word]] = []
         """The words of some of the objects, and of some twins."""
         self.freed_late: List[int] = []

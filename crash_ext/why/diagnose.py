@@ -7,12 +7,16 @@ asked of whom; each part's own file knows how.
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 from crash_ext.contents.words import Words
 from crash_ext.kernel.say import count
+from crash_ext.leak.family import Families
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
 from crash_ext.places.places import Places
+from crash_ext.reach.model import REACHED, UNREACHED
+from crash_ext.reach.reach import Reach
+from crash_ext.reach.users import Users, users_of
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import UNKNOWN, Cache, SlabObjects
 from crash_ext.slub.mutex import slab_mutex_held
@@ -25,6 +29,7 @@ from crash_ext.why.gather import (
     find_holders,
     walk_lists,
 )
+from crash_ext.why.lists import Alive
 from crash_ext.why.log.match import LogEvidence, match_reports, reported_caches
 from crash_ext.why.log.parse import begins_at_boot, parse_reports
 from crash_ext.why.log.tell import log_evidence, module_of
@@ -32,10 +37,8 @@ from crash_ext.why.owners import owners
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
 from crash_ext.why.tell_objects import (
     examined_evidence,
-    holders_evidence,
-    lists_evidence,
     twins_evidence,
-    words_evidence,
+    users_evidence,
 )
 from crash_ext.why.tell_owners import owner_evidence, owner_sentence
 from crash_ext.why.tell_types import pieces, type_evidence
@@ -50,6 +53,8 @@ class Diagnosis(NamedTuple):
     """Without their memory."""
     allocated: int
     """Allocated objects of the cache."""
+    users: List[Users]
+    """Of a live cache: who has its objects."""
     log: LogEvidence
     """What the kernel log says of it."""
     module: Optional[str]
@@ -71,13 +76,15 @@ class Diagnoser:
         slub: Slub,
         caches: Sequence[Cache],
         lists_only: bool = False,
-        search: bool = True,
         all_types: bool = False,
+        reach: Optional[Callable[[Places], Reach]] = None,
     ) -> None:
+        """reach: gives what leads to each object, when first needed; None: nobody is to ask."""
         self.slub = slub
         self._caches = caches
+        self._families = Families(caches)
+        self._reach = reach
         self._lists_only = lists_only
-        self._search = search
         self._all_types = all_types
         self.places = Places(slub, lambda: list(caches), lists_only)
         self.words = Words(self.places)
@@ -87,10 +94,15 @@ class Diagnoser:
 
     def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
         """The caches one by one, in their order; the first comes after the search."""
-        opened = [self._open(cache) for cache in chosen]
+        reach: Optional[Reach] = None
+        if self._reach is not None and chosen:
+            reach = self._reach(self.places)
+        opened = [self._open(cache, reach) for cache in chosen]
         cases = [item.case for item in opened if item.case.subjects]
-        if self._search and cases:
-            find_holders(self.slub, self.places, cases, self.slub.progress)
+        for case in cases:
+            walk_lists(self.slub, self.words, case, _alive(reach))
+        if reach is not None and cases:
+            find_holders(self.slub, self.places, cases, reach, self.slub.progress)
         for item in opened:
             yield self._close(item)
 
@@ -105,26 +117,30 @@ class Diagnoser:
             if log.allocated:
                 yield cache
 
-    def _open(self, cache: Cache) -> Diagnosis:
+    def _open(self, cache: Cache, reach: Optional[Reach]) -> Diagnosis:
         problems: List[str] = []
+        children = self._families.children(cache)
         slabs = self._slabs(cache, problems)
-        addresses = allocated(slabs, cache.size)
+        for child in children:
+            slabs += self._slabs(child, problems)
+        addresses = sorted(allocated(slabs, cache.size))
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
         held = slab_mutex_held(self.slub.reader)
-        state = judge(cache, len(slabs), len(addresses), held)
+        state = judge(cache, len(slabs), len(addresses), held, self._families.root(cache))
         log = match_reports(self.slub, cache, slabs, self._reports)
         if self._lists_only:
             # A slab that wasn't looked for isn't gone.
             log = log._replace(gone=[])
-        if state.kind == LIVE and log.allocated:
-            # Those that the log has are leaked; the others have users, and are the twins.
-            left = set(log.allocated)
-            case = examine(self.slub, self.words, cache, log.allocated)
-            rest = [address for address in addresses if address not in left]
+        if state.kind == LIVE:
+            # Those that the log has, and else those that nothing leads to, are leaked; the
+            # others have users, and are the twins.
+            left = log.allocated or _lost_of(reach, addresses)
+            case = examine(self.slub, self.words, cache, left)
+            rest = sorted(set(addresses) - set(left))
             compare_with(self.slub, self.words, case, cache, rest)
+            case.live = not log.allocated
         else:
             case = examine(self.slub, self.words, cache, addresses)
-        if state.kind != LIVE:
             for twin in self._twins(cache):
                 twin_slabs = self._slabs(twin, [])
                 compare_with(self.slub, self.words, case, twin, allocated(twin_slabs, twin.size))
@@ -137,6 +153,7 @@ class Diagnoser:
             state=state,
             slabs=slabs,
             allocated=len(addresses),
+            users=[] if reach is None or state.kind != LIVE else users_of(reach, addresses),
             log=log,
             module=module_of(log),
             unknown=unknown,
@@ -166,7 +183,6 @@ class Diagnoser:
 
     def _close(self, item: Diagnosis) -> Diagnosis:
         case = item.case
-        walk_lists(self.slub, self.words, case)
         item.evidence.append(
             Evidence("state", f"{item.state.kind}: {item.state.reason}", case.cache.address)
         )
@@ -177,48 +193,59 @@ class Diagnoser:
         item.problems.extend(report.problems)
         samples = [pieces(words) for words in case.samples]
         item.evidence.extend(type_evidence(self.slub.reader, case.cache, samples, self._all_types))
-        if item.state.kind == LIVE and not case.twins:
-            item.evidence.extend(words_evidence(case))
-            item.evidence.extend(lists_evidence(case))
-            item.evidence.extend(holders_evidence(case))
-            return item._replace(conclusion=[_live(case)])
-        item.evidence.extend(twins_evidence(case))
+        if case.live:
+            item.evidence.extend(users_evidence(item.users))
+        if not case.live or case.subjects:
+            item.evidence.extend(twins_evidence(case))
         findings = conclude(case)
         for finding in findings:
             item.evidence.extend(finding.evidence)
-        conclusion = _conclusion(item, findings)
+        conclusion = _conclusion(item, findings, self._reach is not None)
         sentence = owner_sentence(self.places, report)
         if sentence:
             conclusion.append(sentence)
         return item._replace(findings=findings, conclusion=conclusion)
 
 
-def _live(case: Case) -> str:
-    return (
-        f"The cache is in use: {count(case.total, 'object')}"
-        f" {'is' if case.total == 1 else 'are'} allocated, and nothing was left behind."
-    )
+def _alive(reach: Optional[Reach]) -> Alive:
+    """Whether what is at an address is in use, and something leads to it."""
+    return lambda address: None if reach is None else reach.holds(address)[0] == REACHED
 
 
-def _conclusion(item: Diagnosis, findings: List[Finding]) -> List[str]:
+def _lost_of(reach: Optional[Reach], addresses: List[int]) -> List[int]:
+    """Those of a live cache's objects that nothing leads to."""
+    if reach is None:
+        return []
+    return [address for address in addresses if reach.level(address) == UNREACHED]
+
+
+def _conclusion(item: Diagnosis, findings: List[Finding], searched: bool) -> List[str]:
     case = item.case
     paragraphs = [
         ("Likely: " if finding.strength == LIKELY else "") + finding.sentence
         for finding in sorted(findings, key=lambda found: -len(found.objects))
     ]
-    if item.state.kind == LIVE:
+    if case.live:
+        paragraphs.insert(0, _live(item, searched))
+    elif item.state.kind == LIVE:
         paragraphs.insert(
             0,
             f"The cache is in use, but a destroy of it failed before, and"
             f" {count(case.total, 'object')} of then"
             f" {'is' if case.total == 1 else 'are'} still there: the cache was merged into.",
         )
+    caller = next((m.report.caller for m in item.log.reports if m.report.caller), None)
+    if item.module is not None and caller and item.state.kind != LIVE:
+        paragraphs.append(f"The destroy that failed was called from {caller}.")
     rest = len(unexplained(case, findings))
     if rest:
         many = "is" if rest == 1 else "are"
         text = f"{count(rest, 'object')} {many} not explained: the evidence fits no rule."
-        if case.searched is None:
-            text += " Memory was not searched for pointers to them, which may tell more."
+        if not searched:
+            text = (
+                f"{count(rest, 'object')} {many} not explained: memory was not searched for what"
+                " leads to them (-f)."
+            )
         paragraphs.append(text)
     if item.unknown:
         paragraphs.append(
@@ -227,3 +254,16 @@ def _conclusion(item: Diagnosis, findings: List[Finding]) -> List[str]:
     if not paragraphs:
         paragraphs.append("No allocated object was found, so there is none to explain.")
     return paragraphs
+
+
+def _live(item: Diagnosis, searched: bool) -> str:
+    """What is said first of a cache that is in use."""
+    lost, total = item.case.total, item.allocated
+    text = (
+        f"The cache is in use: {count(total, 'object')} {'is' if total == 1 else 'are'} allocated"
+    )
+    if not searched:
+        return f"{text}. Memory was not searched for what leads to them (-f)."
+    if lost:
+        return f"{text}, and nothing in use leads to {lost} of them."
+    return f"{text}, and memory in use leads to {'it' if total == 1 else 'all of them'}."

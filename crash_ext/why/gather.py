@@ -8,8 +8,9 @@ allocator and the other files of this room; concludes nothing.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
+from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.contents.profile import Cell, spread
 from crash_ext.contents.words import (
     HLIST_LINKED,
@@ -18,18 +19,31 @@ from crash_ext.contents.words import (
     LIST_EMPTY,
     LIST_LINKED,
     POINTER,
+    TEXT,
     Word,
     Words,
 )
+from crash_ext.kernel.say import count
 from crash_ext.kernel.search import Summary, Targets, find_pointers
-from crash_ext.places.place import Place
+from crash_ext.places.place import OBJECT, STACK, Place
 from crash_ext.places.places import Places
-from crash_ext.reach.references import is_sheaf
+from crash_ext.reach.hidden import find_hidden
+from crash_ext.reach.model import (
+    DEAD,
+    IN_USE,
+    LOST,
+    MAYBE,
+    PENDING,
+    PERHAPS,
+    REACHED,
+    UNREACHED,
+)
+from crash_ext.reach.reach import Reach
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
-from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject
-from crash_ext.why.lists import Lists
+from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache, SlabObjects
+from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace
+from crash_ext.why.lists import Alive, Lists
 
 EXAMINED = 20000
 """Leaked objects of a cache whose contents are looked at; of more, evenly spread ones."""
@@ -45,6 +59,8 @@ HOLDERS = 64
 """Pointers to one object that are kept."""
 
 _LISTS = (LIST_EMPTY, LIST_LINKED, LIST_BROKEN, LIST_DELETED, HLIST_LINKED)
+_RCU_LISTS = ("rcu_", "srcu_", "tasks_rcu", "rude_")
+"""Variables that head the lists of callbacks: rcu_data above all."""
 _POISON_FREE = 0x6B
 _POISON_END = 0xA5
 
@@ -79,6 +95,7 @@ def examine(slub: Slub, explainer: Words, cache: Cache, addresses: List[int]) ->
             case.unreadable += 1
             continue
         subject.blank = _blank(data, poisoned)
+        subject.values = _values(slub, data)
         words = explainer.explain(address, data)
         if len(case.samples) < SAMPLES:
             case.samples.append(words)
@@ -99,9 +116,39 @@ def compare_with(
         if data is not None:
             case.twin_blank += _blank(data, poisoned) is not None
             words = explainer.explain(address, data)
+            _narrow(case, explainer, _values(slub, data), words)
             if len(case.samples) < 2 * SAMPLES:
                 case.samples.append(words)
             case.twin_profile.add(cells(words))
+
+
+def _values(slub: Slub, data: bytes) -> Dict[int, int]:
+    word, order = slub.reader.word, slub.reader.byteorder
+    return {
+        at: int.from_bytes(data[at : at + word], order)
+        for at in range(0, len(data) - word + 1, word)
+    }
+
+
+def _narrow(case: Case, explainer: Words, values: Dict[int, int], words: Sequence[Word]) -> None:
+    """Keep as traces what this living object has, too; no text, which may be a shorter one."""
+    lowest = explainer.lowest
+    for word in words:
+        if word.kind == TEXT:
+            for at in range(word.offset - word.offset % 8, word.offset + word.size, 4):
+                values.pop(at, None)
+    if not case.twin_profile.objects:
+        case.twin_traces = {
+            at: Trace(value, value >= lowest) for at, value in values.items() if value
+        }
+        return
+    kept: Dict[int, Trace] = {}
+    for at, trace in case.twin_traces.items():
+        value = values.get(at)
+        if value:
+            constant = trace.constant if value == trace.constant else None
+            kept[at] = Trace(constant, trace.pointer or value >= lowest)
+    case.twin_traces = kept
 
 
 def cells(words: Iterable[Word]) -> List[Cell]:
@@ -115,12 +162,12 @@ def _pattern(word: Word) -> str:
     return word.kind
 
 
-def walk_lists(slub: Slub, explainer: Words, case: Case) -> None:
-    """Find the lists that the objects are on."""
+def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
+    """Find the lists that the objects are on. alive: whether what is at an address holds."""
     known = {subject.address: subject for subject in case.subjects}
     peers = {case.cache.address, *(twin.address for twin in case.twins)}
     name = explainer.places.name
-    lists = Lists(explainer.memory, slub.reader.word, name, known.keys(), peers)
+    lists = Lists(explainer.memory, slub.reader.word, name, known.keys(), peers, alive)
     for kinds, walk in (((LIST_LINKED, LIST_BROKEN), lists.rings), ((HLIST_LINKED,), lists.chains)):
         by_offset: Dict[int, List[int]] = {}
         for subject in case.subjects:
@@ -133,41 +180,151 @@ def walk_lists(slub: Slub, explainer: Words, case: Case) -> None:
 
 
 def find_holders(
-    slub: Slub, places: Places, cases: List[Case], progress: Callable[[int, int], None]
-) -> Summary:
-    """One pass over all memory for pointers to the objects of all cases."""
+    slub: Slub,
+    places: Places,
+    cases: List[Case],
+    reach: Reach,
+    progress: Callable[[int, int], None],
+) -> None:
+    """One pass over all memory for pointers to the objects of all cases, and their worth."""
     subjects: Dict[int, Tuple[Case, Subject]] = {}
     ranges: List[Tuple[int, int]] = []
     for case in cases:
         for subject in case.subjects:
             subjects[subject.address] = (case, subject)
             ranges.append((subject.address, case.cache.object_size))
+            subject.level = reach.level(subject.address)
+    callbacks = Callbacks(places)
     summary = Summary()
     for hit in find_pointers(slub.reader, Targets(ranges), summary, cap=HOLDERS, progress=progress):
         case, subject = subjects[hit.start]
-        held = _holder(slub, places, case, subject, hit.holder, hit.value)
-        if held is not None:
-            subject.held.append(held)
+        held = _holder(slub, places, reach, case, subject, hit.holder, hit.value)
+        if held is None:
+            continue
+        if held.worth == IN_USE:
+            found = _callback(callbacks, slub, case, subject, hit.value)
+            if found is not None and (found.kind != RCU or _waits_for_rcu(reach, subject)):
+                held = held._replace(callback=found)
+        subject.held.append(held)
+    _show_paths(reach, cases)
+    _find_inner(reach, cases)
+    _find_hidden(slub, reach, cases)
     text = f"{summary.bytes >> 20} MB of dumped memory"
     for case in cases:
         case.searched = text
-    return summary
+        if reach.summary.unreadable:
+            case.incomplete = f"{count(reach.summary.unreadable, 'page')} in use not in the dump"
 
 
 def _holder(
-    slub: Slub, places: Places, case: Case, subject: Subject, holder: int, value: int
+    slub: Slub,
+    places: Places,
+    reach: Reach,
+    case: Case,
+    subject: Subject,
+    holder: int,
+    value: int,
 ) -> Optional[Held]:
     """The pointer as one that may keep the object; None for what only looks like one."""
     if subject.address <= holder < subject.address + case.cache.size:
         return None
     place = places.name(holder)
-    if (
-        is_sheaf(slub, case.cache, place)
-        or _is_link(case, subject, place, value)
-        or _is_neighbour(slub, places, subject, holder, value)
-    ):
+    if _is_link(case, subject, place, value) or _is_neighbour(slub, places, subject, holder, value):
         return None
-    return Held(holder, value, place)
+    known = places.own_address(holder)
+    level, why = reach.holds(known if place is not None and place.kind == STACK else holder)
+    worth = {REACHED: IN_USE, MAYBE: PERHAPS}.get(level, DEAD)
+    if place is not None and place.kind == OBJECT and level != REACHED:
+        if place.state == RCU_PENDING:
+            worth, why = PENDING, ""
+        elif place.state == ALLOCATED and reach.object_at(holder) is not None:
+            worth = PERHAPS if level == MAYBE else DEAD if "sheaf" in why else LOST
+    return Held(known, value, place, worth, why)
+
+
+def _waits_for_rcu(reach: Reach, subject: Subject) -> bool:
+    """Whether RCU's own lists lead to an object: any two words look like an rcu_head."""
+    path = reach.path(subject.address)
+    root = path[0].place if path else None
+    return root is not None and root.label.startswith(_RCU_LISTS)
+
+
+def _callback(
+    callbacks: Callbacks, slub: Slub, case: Case, subject: Subject, value: int
+) -> Optional[Callback]:
+    data = slub.reader.try_read(subject.address, case.cache.object_size)
+    if data is None:
+        return None
+    return callbacks.at(subject.address, data, value - subject.address)
+
+
+def _show_paths(reach: Reach, cases: List[Case]) -> None:
+    """The ways to some objects: to the first of each kind of holder."""
+    for case in cases:
+        shown: Dict[str, int] = {}
+        for subject in case.subjects:
+            if not subject.level:
+                continue
+            kind = ",".join(sorted({holder_label(held) for held in subject.held}))
+            kind += " ".join(ring.text for ring in subject.memberships.values())
+            shown[kind] = shown.get(kind, 0) + 1
+            if shown[kind] <= SAMPLES:
+                subject.path = reach.path(subject.address)
+
+
+def holder_label(held: Held) -> str:
+    """What holds an object, the same for all pointers of one thing."""
+    if held.callback is not None:
+        return f"{held.callback.kind} {held.callback.function}"
+    if held.place is None:
+        return ""
+    return f"{held.place.kind} {held.place.label} {held.place.offset}"
+
+
+def _find_inner(reach: Reach, cases: List[Case]) -> None:
+    """Of objects that nothing leads to: which another one of them leads to.
+
+    In a ring each is led to by the others. There the first in memory stands for all.
+    """
+    lost = list(reach.unreached())
+    edges: Dict[int, List[int]] = {}
+    pointed: Set[int] = set()
+    for owner, target in reach.members_among(lost):
+        edges.setdefault(owner, []).append(target)
+        pointed.add(target)
+    outer = [address for address in lost if address not in pointed]
+    inner = _follow(outer, edges)
+    # What is left of the lost ones is in rings, or behind one.
+    for address in lost:
+        if address in pointed and address not in inner:
+            inner |= _follow([address], edges) - {address}
+    for case in cases:
+        for subject in case.subjects:
+            subject.inner = subject.address in inner
+
+
+def _follow(front: List[int], edges: Dict[int, List[int]]) -> Set[int]:
+    """What the edges lead to from some objects, these left out unless they are led to."""
+    found: Set[int] = set()
+    front = list(front)
+    while front:
+        for target in edges.get(front.pop(), ()):
+            if target not in found:
+                found.add(target)
+                front.append(target)
+    return found
+
+
+def _find_hidden(slub: Slub, reach: Reach, cases: List[Case]) -> None:
+    """The two more looks at objects that nothing leads to: by physical address, by page."""
+    lost = {
+        subject.address: (subject, case.cache.object_size)
+        for case in cases
+        for subject in case.subjects
+        if subject.level == UNREACHED
+    }
+    for address, text in find_hidden(slub, reach, {a: size for a, (_, size) in lost.items()}):
+        lost[address][0].hidden = text
 
 
 def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.kernel.pages import Memory
-from crash_ext.places.place import MODULE, OBJECT, SYMBOL, Place
+from crash_ext.places.place import MODULE, OBJECT, SYMBOL, UNLOADED, Place
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 
 HEADED = "headed"
@@ -28,6 +28,9 @@ _NODES = 1 << 16
 """More of a list aren't walked."""
 
 Name = Callable[[int], Optional[Place]]
+
+Alive = Callable[[int], Optional[bool]]
+"""Whether memory in use has an address and something leads to it; None: that wasn't asked."""
 
 
 class Membership(NamedTuple):
@@ -58,12 +61,14 @@ class Lists:
         name: Name,
         objects: Collection[int],
         peers: Collection[int],
+        alive: Alive = lambda address: None,
     ) -> None:
         self._memory = memory
         self._word = word
         self._name = name
         self._objects = objects
         self._peers = peers
+        self._alive = alive
 
     def rings(self, offset: int, starts: Collection[int]) -> Dict[int, Membership]:
         """Object -> the ring that its struct list_head at `offset` is on.
@@ -103,8 +108,9 @@ class Lists:
         if not strangers:
             text = f"{count} list_heads in a ring, each in an object of this kind: no head"
             return Membership(HEADLESS, count, members, 0, text)
-        at, head = min(strangers.values(), key=lambda stranger: _rank(stranger[1]))
-        return Membership(_VERDICTS[_rank(head)], count, members, at, f"head {at:x}: {_text(head)}")
+        at, head = min(strangers.values(), key=lambda stranger: self._rank(*stranger))
+        verdict = _VERDICTS[self._rank(at, head)]
+        return Membership(verdict, count, members, at, f"head {at:x}: {_text(head)}")
 
     def _follow(self, start: int, way: int, nodes: List[int]) -> Optional[int]:
         """Collect the nodes from start on: by next (way 0), or prev (way: a word).
@@ -133,7 +139,8 @@ class Lists:
             text = f"a ring of more than {_NODES} list_heads"
             return Membership(OPEN, count, members, 0, text)
         places = [self._name(end) for end in ends]
-        verdict = HEADLESS if all(map(_freed, places)) else OPEN
+        gone = [_rank(place) == _GONE for place in places]
+        verdict = HEADLESS if all(gone) else OPEN
         text = f"broken at {ends[0]:x}, which doesn't point back: {_text(places[0])}"
         return Membership(verdict, count, members, ends[0], text)
 
@@ -147,13 +154,23 @@ class Lists:
                 break
             place = self._name(pprev)
             if pprev - offset not in self._objects and not self._is_peer(place, offset):
-                verdict = _VERDICTS[_rank(place)]
+                verdict = _VERDICTS[self._rank(pprev, place)]
                 text = f"hlist headed by {pprev:x}: {_text(place)}"
                 return Membership(verdict, count, [start - offset], pprev, text)
             seen.add(pprev)
             at, count = pprev, count + 1
         text = f"hlist without a first pointer, broken at {at:x}"
         return Membership(OPEN, count, [start - offset], at, text)
+
+    def _rank(self, address: int, place: Optional[Place]) -> int:
+        """_rank(), with what reach says of the head: one that nothing leads to is lost."""
+        rank = _rank(place)
+        alive = self._alive(address)
+        if alive is None or rank == _GONE:
+            return rank
+        if alive:
+            return min(rank, _OBJECT)
+        return _LOST if place is not None and place.kind == OBJECT else _UNTOLD
 
     def _is_peer(self, place: Optional[Place], offset: int) -> bool:
         return (
@@ -166,25 +183,27 @@ class Lists:
         )
 
 
+_VARIABLE, _OBJECT, _LOST, _UNTOLD, _GONE = range(5)
+"""What a head lies in: a variable, an object in use, one that is lost itself, what can't be
+told, memory that was freed: a free object, or the area of a module that was unloaded."""
 _VERDICTS = (HEADED, HEADED, LEAKED, OPEN, HEADLESS)
 
 
 def _rank(place: Optional[Place]) -> int:
-    """How good a head it is, as an index of _VERDICTS.
-
-    0 a variable, 1 an object in use, 2 one of a destroyed cache, 3 untold, 4 a freed object.
-    """
+    """How good a head it is, by its place alone."""
     if place is None:
-        return 3
+        return _UNTOLD
     if place.kind in (SYMBOL, MODULE):
-        return 0
+        return _VARIABLE
+    if place.kind == UNLOADED:
+        return _GONE
     if place.kind == OBJECT and place.state == ALLOCATED:
-        return 2 if place.cache is None or place.cache.refcount == 0 else 1
-    return 4 if _freed(place) else 3
+        return _LOST if place.cache is None or place.cache.refcount == 0 else _OBJECT
+    return _GONE if _freed(place) else _UNTOLD
 
 
-def _freed(place: Optional[Place]) -> bool:
-    return place is not None and place.kind == OBJECT and place.state in (FREE, RCU_PENDING)
+def _freed(place: Place) -> bool:
+    return place.kind == OBJECT and place.state in (FREE, RCU_PENDING)
 
 
 def _kind(place: Optional[Place]) -> str:

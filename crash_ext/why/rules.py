@@ -1,26 +1,41 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why objects are still there: one small function a cause, in one table.
 
-A rule takes the objects that no rule before it has explained, and returns those that it
-explains, with its evidence and its sentence, or nothing. It is silent on thin evidence: what
-no rule explains is said to be unexplained. To add a cause, write its function and put it
-into RULES: the stronger evidence stands first.
+Who holds an object is asked before what it looks like. A rule takes the objects that no
+rule before it has explained, and returns those that it explains, with its evidence and its
+sentence, or nothing. It is silent on thin evidence: what no rule explains stays unexplained.
+
+A word in an object is no history: a list head that points to itself was never linked, or
+taken off by list_del_init(), or heads a list of the object's own. `certain` needs evidence
+that only one history leaves behind.
+
+To add a cause, write its function and put it into RULES: the stronger evidence stands first.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.kernel.say import count
-from crash_ext.places.place import MODULE, OBJECT, PERCPU, SYMBOL, Place
-from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
+from crash_ext.places.place import MODULE, OBJECT, PERCPU, STACK, SYMBOL, UNLOADED, Place
+from crash_ext.reach.model import (
+    DEAD,
+    IN_USE,
+    LOST,
+    MAYBE,
+    PENDING,
+    PERHAPS,
+    REACHED,
+    UNREACHED,
+)
+from crash_ext.slub.model import FREE
 from crash_ext.why.case import POISON, Case, Evidence, Held, Subject
 from crash_ext.why.lists import HEADED, HEADLESS, LEAKED, Membership
 
 CERTAIN = "certain"
-"""The evidence leaves no other explanation for how the objects are now."""
+"""Memory allows no other history that we know of."""
 LIKELY = "likely"
 """It fits, and nothing contradicts; another history could leave the same."""
 
@@ -29,7 +44,7 @@ class Finding(NamedTuple):
     """Some objects, and why they are still there."""
 
     cause: str
-    """In a word or two, for tables and records."""
+    """Name of the rule."""
     strength: str
     objects: List[int]
     evidence: List[Evidence]
@@ -37,17 +52,26 @@ class Finding(NamedTuple):
     """Of the conclusion; it begins with how many objects."""
 
 
-Rule = Callable[[Case, List[Subject]], Optional[Finding]]
+class Rule(NamedTuple):
+    """A cause."""
+
+    cause: str
+    """In a word or three, for tables and records."""
+    strengths: Tuple[str, ...]
+    """That its findings may have."""
+    help: str
+    """One line: the evidence."""
+    find: Callable[[Case, List[Subject]], List[Finding]]
 
 
 def conclude(case: Case) -> List[Finding]:
-    """What the rules find, in the table's order; each object is in one finding at the most."""
+    """What the rules find, in the table's order; each object is in one finding at most."""
     found: List[Finding] = []
     rest = case.subjects
     for rule in RULES:
-        finding = rule(case, rest)
-        if finding is not None:
-            found.append(finding)
+        for finding in rule.find(case, rest):
+            strength = LIKELY if case.live else finding.strength
+            found.append(finding._replace(cause=rule.cause, strength=strength))
             explained = set(finding.objects)
             rest = [subject for subject in rest if subject.address not in explained]
     return found
@@ -59,14 +83,17 @@ def unexplained(case: Case, findings: List[Finding]) -> List[int]:
     return [s.address for s in case.subjects if s.address not in explained]
 
 
-def freed_late(case: Case, rest: List[Subject]) -> Optional[Finding]:
+# --- freed since ---
+
+
+def freed_late(case: Case, rest: List[Subject]) -> List[Finding]:
     """Free now, but they kept the destroy from succeeding.
 
     Told by the log's report, which lists them; or by a leftover that holds none any more.
     """
     late = case.freed_late
     if not late and not case.gone and not case.emptied:
-        return None
+        return []
     evidence = []
     if late:
         listed = count(case.reported + case.gone, "object")
@@ -81,18 +108,137 @@ def freed_late(case: Case, rest: List[Subject]) -> Optional[Finding]:
         " Something that frees them (a work item, a timer, an RCU callback, a last reference)"
         " was not waited for before kmem_cache_destroy()."
     )
-    return Finding("freed late", CERTAIN, late, evidence, sentence)
+    strength = CERTAIN if number else LIKELY
+    return [Finding("", strength, late, evidence, sentence)]
 
 
-def never_written(case: Case, rest: List[Subject]) -> Optional[Finding]:
+# --- held ---
+
+
+def called_back(case: Case, rest: List[Subject]) -> List[Finding]:
+    """A timer, a work item, RCU or a wait queue will call a function of them."""
+    groups: Dict[str, List[Tuple[Subject, Held]]] = {}
+    for subject in rest:
+        for held in subject.held:
+            if held.worth == IN_USE and held.callback is not None:
+                key = f"{held.callback.kind} {held.callback.function}"
+                groups.setdefault(key, []).append((subject, held))
+                break
+    findings = []
+    for members in groups.values():
+        subject, held = members[0]
+        callback = held.callback
+        assert callback is not None
+        due = "" if callback.due is None else _due(callback.due)
+        what = f"{callback.kind} at +{callback.offset:#x}: {callback.function}{due}"
+        number = len(members)
+        sentence = (
+            f"{_objects(number, 'waits', 'wait')} for {_article(callback.kind)}:"
+            f" {callback.function} is still to be called for {_it(number)}. It was not cancelled"
+            " or waited for before kmem_cache_destroy()."
+        )
+        evidence = [
+            Evidence("held", what, subject.address + callback.offset),
+            *_way(subject),
+        ]
+        addresses = [each.address for each, _ in members]
+        findings.append(Finding("", CERTAIN, addresses, evidence, sentence))
+    return findings
+
+
+def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
+    """They are on a list whose head is in use."""
+    return _on_rings(
+        rest,
+        HEADED,
+        CERTAIN,
+        "still on a list whose head is in use: the list was not emptied before"
+        " kmem_cache_destroy().",
+    )
+
+
+def held(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Memory in use leads to them."""
+    chosen = [subject for subject in rest if subject.level == REACHED]
+    groups: Dict[str, List[Subject]] = {}
+    for subject in chosen:
+        groups.setdefault(_holder_kind(_best(subject)), []).append(subject)
+    findings = []
+    for members in groups.values():
+        first = next((each for each in members if each.path), members[0])
+        best = _best(first)
+        number = len(members)
+        by = _by(best, first)
+        sentence = (
+            f"{_objects(number, 'is', 'are')} still held: {by} leads to {_it(number)}. A reference"
+            " was not dropped before kmem_cache_destroy(): look for who sets and who clears that"
+            " pointer."
+        )
+        evidence = [_pointer(best, first.address)] if best is not None else []
+        evidence += _way(first)
+        findings.append(Finding("", LIKELY, [s.address for s in members], evidence, sentence))
+    return findings
+
+
+def perhaps_held(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Only memory that may be old leads to them."""
+    chosen = [s for s in rest if s.level == MAYBE or any(held.worth == PERHAPS for held in s.held)]
+    if not chosen:
+        return []
+    found = next((h for s in chosen for h in s.held if h.worth == PERHAPS), None)
+    number = len(chosen)
+    where = f": {_holder(found.place)}, {found.why}" if found is not None else ""
+    sentence = (
+        f"{_objects(number, 'is', 'are')} perhaps held: what leads to {_it(number)} may be old"
+        f"{where}. Whether somebody still knows {_it(number)} cannot be told."
+    )
+    evidence = [_pointer(found, chosen[0].address)] if found is not None else _way(chosen[0])
+    return [Finding("", LIKELY, [s.address for s in chosen], list(evidence), sentence)]
+
+
+def until_grace(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Only objects that wait for an RCU grace period lead to them."""
+    chosen = [s for s in rest if any(held.worth == PENDING for held in s.held)]
+    if not chosen:
+        return []
+    found = next(h for h in chosen[0].held if h.worth == PENDING)
+    number = len(chosen)
+    sentence = (
+        f"{_objects(number, 'is', 'are')} referred to by an object that is freed but waits for"
+        f" its RCU grace period ({_holder(found.place)}). Who frees that object should have freed"
+        f" {_it(number)}, or does so in an RCU callback that nobody waited for."
+    )
+    evidence = [_pointer(found, chosen[0].address)]
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+def by_handle(case: Case, rest: List[Subject]) -> List[Finding]:
+    """No pointer, but their physical address or their page is in memory in use."""
+    chosen = [subject for subject in rest if subject.hidden]
+    if not chosen:
+        return []
+    number = len(chosen)
+    sentence = (
+        f"{_objects(number, 'is', 'are')} probably held without a pointer: {chosen[0].hidden}, in"
+        " memory that is in use. A device, a page table or an I/O request may still have"
+        f" {_it(number)}."
+    )
+    evidence = [Evidence("held", s.hidden, s.address) for s in chosen[:_EXAMPLES]]
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+# --- lost: nothing in use leads to them ---
+
+
+def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
     """Nothing but what the allocator leaves in an object that it hands out."""
-    blank = [subject for subject in rest if subject.blank is not None]
+    blank = [subject for subject in _lost(rest) if subject.blank is not None]
     poisoned = [subject for subject in blank if subject.blank == POISON]
     if not poisoned and not _zeroes_tell(case):
-        return None
+        return []
     chosen = poisoned or blank
     if not chosen:
-        return None
+        return []
     first = chosen[0]
     if first.blank == POISON:
         what = "the poison of a free object"
@@ -105,13 +251,10 @@ def never_written(case: Case, rest: List[Subject]) -> Optional[Finding]:
         f" they hold nothing but {what}. Look for a way out between the allocation and the first"
         " write to the object."
     )
-    return Finding(
-        "never written",
-        CERTAIN if first.blank == POISON else LIKELY,
-        [subject.address for subject in chosen],
-        [Evidence("contents", f"{_of(chosen, case)}: {evidence}", first.address)],
-        sentence,
-    )
+    strength = CERTAIN if first.blank == POISON and not _dead_pointers(chosen) else LIKELY
+    found = [Evidence("contents", f"{_of(chosen, case)}: {evidence}", first.address)]
+    found += _no_pointer(chosen, case)
+    return [Finding("", strength, [s.address for s in chosen], found, sentence)]
 
 
 def _zeroes_tell(case: Case) -> bool:
@@ -121,143 +264,37 @@ def _zeroes_tell(case: Case) -> bool:
     return case.cache.ctor == 0
 
 
-def held(case: Case, rest: List[Subject]) -> Optional[Finding]:
-    """Something that lives on points to them, and it is no list's link."""
-    holders = {s.address: [h for h in s.held if _lives(case, h.place)] for s in rest}
-    chosen = [subject for subject in rest if holders[subject.address]]
-    if not chosen:
-        return None
-    evidence = [
-        _pointer(holders[subject.address][0], subject.address) for subject in chosen[:_EXAMPLES]
-    ]
-    kinds = _kinds(holders[subject.address][0] for subject in chosen)
-    sentence = (
-        f"{_objects(len(chosen), 'is', 'are')} still held: {kinds} points to"
-        f" {_it(len(chosen))}. A reference was not dropped before kmem_cache_destroy(): look for"
-        " who sets and who clears that pointer."
-    )
-    return Finding("held", LIKELY, [s.address for s in chosen], evidence, sentence)
-
-
-def still_listed(case: Case, rest: List[Subject]) -> Optional[Finding]:
-    """They are on a list whose head lives on."""
-    return _on_rings(
-        case,
-        rest,
-        HEADED,
-        "still listed",
-        CERTAIN,
-        "still on a list whose head lives on: the list was not emptied before"
-        " kmem_cache_destroy().",
-    )
-
-
-def no_head(case: Case, rest: List[Subject]) -> Optional[Finding]:
+def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
     """They are on a list that nobody can reach any more."""
     return _on_rings(
-        case,
-        rest,
+        _lost(rest),
         HEADLESS,
-        "no head",
         LIKELY,
-        "on a list that nobody heads any more: what had the list's head was freed while they"
-        " were on it, so nobody could find them to free them.",
+        "on a list that nobody heads any more: what had the list's head is gone, so nobody could"
+        " find them to free them.",
     )
 
 
-def _on_rings(
-    case: Case, rest: List[Subject], verdict: str, cause: str, strength: str, why: str
-) -> Optional[Finding]:
+def _on_rings(rest: List[Subject], verdict: str, strength: str, why: str) -> List[Finding]:
     on: Dict[int, Membership] = {}
     for subject in rest:
         for found in subject.memberships.values():
             if found.verdict == verdict:
                 on[subject.address] = found
     if not on:
-        return None
+        return []
     each = list(dict.fromkeys(found.text for found in on.values()))
     first = {found.text: address for address, found in reversed(list(on.items()))}
     evidence = [Evidence("list", text, first[text]) for text in each[:_EXAMPLES]]
     sentence = f"{_objects(len(on), 'is', 'are')} {why}"
-    return Finding(cause, strength, list(on), evidence, sentence)
+    return [Finding("", strength, list(on), evidence, sentence)]
 
 
-def never_linked(case: Case, rest: List[Subject]) -> Optional[Finding]:
-    """A list head that points to itself, where living objects are on a list."""
-    for offset in sorted({offset for s in rest for offset in s.lists}):
-        chosen = [s for s in rest if s.lists.get(offset) == LIST_EMPTY]
-        usual = case.twin_profile.count_kind(offset, LIST_LINKED)
-        others = case.twin_profile.objects
-        told = others >= ENOUGH and usual >= USUAL * others
-        # Without a twin a list_head of their own (children, say) would look the same.
-        alone = not others and len(chosen) >= ENOUGH and len(chosen) == len(case.subjects)
-        if not chosen or not (told or (alone and case.searched and _unheld(chosen))):
-            continue
-        text = f"+{offset:#x} list_head: points to itself in {_of(chosen, case)}"
-        evidence = [Evidence("list", text, chosen[0].address + offset)]
-        was = "was" if len(chosen) == 1 else "were"
-        sentence = (
-            f"{_objects(len(chosen), was, was)} initialised and never linked: the list head at"
-            f" +{offset:#x} still points to itself"
-            + (", where living objects are on a list. " if told else ". ")
-            + f"{'It was' if len(chosen) == 1 else 'They were'} lost between the allocation and"
-            " the insertion into the list: look for an error path between the two that doesn't"
-            " free the object."
-        )
-        strength = CERTAIN if told and case.searched and _unheld(chosen) else LIKELY
-        addresses = [subject.address for subject in chosen]
-        return Finding("never linked", strength, addresses, evidence, sentence)
-    return None
-
-
-def held_by_freed(case: Case, rest: List[Subject]) -> Optional[Finding]:
-    """The only pointers to them lie in objects that were freed."""
-    if not case.searched:
-        return None
-    holders: Dict[int, Held] = {}
-    for subject in rest:
-        freed = [h for h in subject.held if h.place is not None and _freed(h.place)]
-        if freed and not any(_maybe_lives(h.place) for h in subject.held):
-            holders[subject.address] = freed[0]
-    if not holders:
-        return None
-    evidence = [_pointer(held, address) for address, held in list(holders.items())[:_EXAMPLES]]
-    sentence = (
-        f"{_objects(len(holders), 'is', 'are')} referred to by freed memory only:"
-        f" {_kinds(holders.values())} has the last pointer. What owned"
-        f" {_it(len(holders))} was freed without freeing {_it(len(holders))}."
-    )
-    return Finding("held by freed", LIKELY, list(holders), evidence, sentence)
-
-
-def held_by_leaked(case: Case, rest: List[Subject]) -> Optional[Finding]:
-    """Other leaked objects point to them, and nothing else does."""
-    evidence: Dict[int, Evidence] = {}
-    for subject in rest:
-        for found in subject.memberships.values():
-            if found.verdict == LEAKED:
-                evidence[subject.address] = Evidence("list", found.text, subject.address)
-        told = [held for held in subject.held if _told(held)]
-        alone = case.searched and told and not subject.memberships
-        if alone and all(_leaked(case, held.place) for held in told):
-            evidence[subject.address] = _pointer(told[0], subject.address)
-    if not evidence:
-        return None
-    sentence = (
-        f"{_objects(len(evidence), 'is', 'are')} referred to by other leaked objects only. What"
-        f" lost those lost {_it(len(evidence))}, too: look for the reason there."
-    )
-    examples = list(evidence.values())[:_EXAMPLES]
-    return Finding("held by leaked", LIKELY, list(evidence), examples, sentence)
-
-
-def forgotten(case: Case, rest: List[Subject]) -> Optional[Finding]:
-    """Taken off a list, and nobody has a pointer to them."""
-    if not case.searched:
-        return None
-    chosen = [s for s in rest if LIST_DELETED in s.lists.values() and not any(map(_told, s.held))]
+def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Taken off a list, and nothing in use leads to them: list_del() has poisoned the node."""
+    chosen = [s for s in _outer(rest) if LIST_DELETED in s.lists.values()]
     if not chosen:
-        return None
+        return []
     offset = next(at for at, kind in chosen[0].lists.items() if kind == LIST_DELETED)
     text = f"+{offset:#x} list_head: poisoned by list_del() in {_of(chosen, case)}"
     evidence = [
@@ -265,135 +302,393 @@ def forgotten(case: Case, rest: List[Subject]) -> Optional[Finding]:
         *_no_pointer(chosen, case),
     ]
     sentence = (
-        f"{_objects(len(chosen), 'was', 'were')} taken off a list and forgotten: list_del() has"
-        f" poisoned the list head at +{offset:#x}, and nothing in use points to"
-        f" {_it(len(chosen))}. Look at who removes them from the list: one of its ways doesn't"
+        f"{_objects(len(chosen), 'was', 'were')} taken off a list and not freed: list_del() has"
+        f" poisoned the list node at +{offset:#x}, and nothing in use leads to"
+        f" {_it(len(chosen))}. Look at who takes them off the list: one of its ways does not"
         " free them."
     )
-    return Finding("forgotten", CERTAIN, [s.address for s in chosen], evidence, sentence)
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
 
-def unreferenced(case: Case, rest: List[Subject]) -> Optional[Finding]:
-    """Nothing in memory points to them: lost, but nothing says where."""
-    if not case.searched:
-        return None
-    chosen = [s for s in rest if not any(map(_told, s.held)) and not s.memberships]
-    if not chosen:
-        return None
-    evidence = list(_no_pointer(chosen, case))
+def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Empty list node, and what living objects got at their insertion is missing, too."""
+    findings = []
+    for offset, chosen in _unlinked(case, rest).items():
+        missing = {s.address: _missing(case, s) for s in chosen}
+        without = [s for s in chosen if _unlike(case, missing[s.address])]
+        if not without:
+            continue
+        words = sorted(set.union(*(missing[s.address] for s in without)))
+        named = ", ".join(f"+{at:#x}" for at in words[:_EXAMPLES])
+        sure = all(_tells(case, missing[s.address]) for s in without)
+        evidence = [
+            Evidence(
+                "list",
+                f"+{offset:#x} list_head: points to itself in {_of(without, case)}",
+                without[0].address + offset,
+            ),
+            Evidence(
+                "twin",
+                f"{named}: zero, where none of {case.twin_profile.objects} living objects has zero",
+                without[0].address + words[0],
+            ),
+            *_no_pointer(without, case),
+        ]
+        sentence = (
+            f"{_objects(len(without), 'was', 'were')} never linked: the list node at"
+            f" +{offset:#x} points to itself, and {named} {'is' if len(words) == 1 else 'are'}"
+            " zero, where living objects are on a list and have"
+            f" {'a value' if len(words) == 1 else 'values'}."
+            f" {'It was' if len(without) == 1 else 'They were'} lost between the allocation and"
+            " the insertion into the list: look for an error path between the two that does not"
+            " free the object."
+        )
+        strength = CERTAIN if sure and not _dead_pointers(without) else LIKELY
+        findings.append(Finding("", strength, [s.address for s in without], evidence, sentence))
+    return findings
+
+
+def off_the_list(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Empty list node where living objects are linked: never linked, or taken off again."""
+    findings = []
+    for offset, each in _unlinked(case, rest).items():
+        chosen = each
+        changed = _changed_state(case, chosen)
+        evidence = [
+            Evidence(
+                "list",
+                f"+{offset:#x} list_head: points to itself in {_of(chosen, case)}",
+                chosen[0].address + offset,
+            )
+        ]
+        if changed is not None:
+            at, living, value = changed
+            text = f"+{at:#x}: {value} where all living objects have {living}"
+            evidence.append(Evidence("twin", text, chosen[0].address + at))
+        evidence += _no_pointer(chosen, case)
+        number = len(chosen)
+        if changed is not None:
+            at, living, value = changed
+            sentence = (
+                f"{_objects(number, 'is', 'are')} on no list: the list node at +{offset:#x} points"
+                f" to itself, where living objects are on a list, and +{at:#x} is {value} where"
+                f" these have {living}. Nothing in use leads to {_it(number)}. This fits an object"
+                " that was taken off (list_del_init()) and not freed; it also fits one that was"
+                " never linked and has another state."
+            )
+            addresses = [s.address for s in chosen]
+            findings.append(Finding("", LIKELY, addresses, evidence, sentence))
+            continue
+        sentence = (
+            f"{_objects(number, 'is', 'are')} on no list: the list node at +{offset:#x} points to"
+            " itself, where living objects are on a list, and nothing in use leads to"
+            f" {_it(number)}. The contents fit both an object that was never linked and one that"
+            " list_del_init() took off again: look at the ways out before the insertion, and at"
+            " who takes objects off."
+        )
+        findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
+    return findings
+
+
+def _unlinked(case: Case, rest: List[Subject]) -> Dict[int, List[Subject]]:
+    """Offset -> lost objects whose list node there is empty where living ones are linked.
+
+    Not of a list that living objects have empty, too: a mutex's, a wait queue's, their own.
+    """
+    profile = case.twin_profile
+    found: Dict[int, List[Subject]] = {}
+    taken: Set[int] = set()
+    if profile.objects < ENOUGH:
+        return found
+    for offset in sorted({offset for s in rest for offset in s.lists}):
+        if profile.count_kind(offset, LIST_LINKED) < USUAL * profile.objects:
+            continue
+        chosen = [
+            s for s in _outer(rest) if s.lists.get(offset) == LIST_EMPTY and s.address not in taken
+        ]
+        if chosen:
+            found[offset] = chosen
+            taken.update(s.address for s in chosen)
+    return found
+
+
+def _missing(case: Case, subject: Subject) -> Set[int]:
+    """Words that are zero in the object and in no living one."""
+    nodes = {at + shift for at in subject.lists for shift in (0, 4, 8)}
+    return {at for at in case.twin_traces if at not in nodes and subject.values.get(at) == 0}
+
+
+def _tells(case: Case, missing: Set[int]) -> bool:
+    """Whether so many words are missing that nobody would have cleared them all again.
+
+    A pointer and a state are often cleared by who takes an object off; a number that is
+    another one in each object, a time, isn't.
+    """
+    return len(missing) > 1 and case.twin_profile.objects >= _MANY
+
+
+def _unlike(case: Case, offsets: Iterable[int]) -> Set[int]:
+    """The words that are another number in each living object: a serial number, a time."""
+    traces = case.twin_traces
+    return {at for at in offsets if traces[at].constant is None and not traces[at].pointer}
+
+
+def _changed_state(case: Case, chosen: List[Subject]) -> Optional[Tuple[int, int, int]]:
+    """(offset, value in living objects, in these) of a small number that is another one here."""
+    for at, trace in sorted(case.twin_traces.items()):
+        if trace.constant is None or trace.pointer or trace.constant > _SMALL:
+            continue
+        values = {subject.values.get(at, 0) for subject in chosen}
+        if len(values) == 1:
+            (value,) = values
+            if 0 < value <= _SMALL and value != trace.constant:
+                return at, trace.constant, value
+    return None
+
+
+def held_by_freed(case: Case, rest: List[Subject]) -> List[Finding]:
+    """The only pointers to them lie in objects that were freed."""
+    holders: Dict[int, Held] = {}
+    for subject in _outer(rest):
+        freed = [h for h in subject.held if h.worth == DEAD and _in_free_object(h.place)]
+        if freed and len(freed) == len([h for h in subject.held if h.worth != LOST]):
+            holders[subject.address] = freed[0]
+    if not holders or _older_than_slab(list(holders.values())):
+        return []
+    evidence = [_pointer(held, address) for address, held in list(holders.items())[:_EXAMPLES]]
+    number = len(holders)
     sentence = (
-        f"{_objects(len(chosen), 'is', 'are')} lost: nothing in use points to {_it(len(chosen))},"
-        f" so nobody can free {_it(len(chosen))} any more. At which point"
-        f" {'it was' if len(chosen) == 1 else 'they were'} dropped the contents don't tell."
+        f"{_objects(number, 'is', 'are')} referred to by freed memory only:"
+        f" {_kinds(holders.values())} has the last pointer. Perhaps what owned"
+        f" {_it(number)} was freed without freeing {_it(number)}."
     )
-    return Finding("unreferenced", CERTAIN, [s.address for s in chosen], evidence, sentence)
+    return [Finding("", LIKELY, list(holders), evidence, sentence)]
+
+
+def _in_free_object(place: Optional[Place]) -> bool:
+    return place is not None and place.kind == OBJECT and place.state == FREE
+
+
+def _older_than_slab(holders: List[Held]) -> bool:
+    """Whether the pointers are from the pages' former life: an array that was there before.
+
+    Pointers that owners had stand at one place of each; those of an array at any.
+    """
+    places = [held.place for held in holders if held.place is not None]
+    offsets = {place.offset for place in places}
+    return len(places) > 1 and len(offsets) > max(1, len(places) // 2)
+
+
+def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Only objects that nothing leads to lead to them: lost with those."""
+    chosen = [s for s in _lost(rest) if s.inner]
+    if not chosen:
+        return []
+    held = next((h for s in chosen for h in s.held if h.worth == LOST), None)
+    evidence = [_pointer(held, chosen[0].address)] if held is not None else []
+    for subject in chosen:
+        ring = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
+        if not evidence and ring is not None:
+            evidence.append(Evidence("list", ring.text, subject.address))
+    number = len(chosen)
+    outer = [s.address for s in _lost(case.subjects) if not s.inner]
+    look = f" Look at {outer[0]:x} first: nothing points to that one." if outer else ""
+    sentence = (
+        f"{_objects(number, 'is', 'are')} lost with others: only lost objects lead to"
+        f" {_it(number)}.{look}"
+    )
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+def lost(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Nothing in use leads to them, and their contents do not show why."""
+    chosen = _outer(rest)
+    if not chosen:
+        return []
+    number = len(chosen)
+    sentence = (
+        f"{_objects(number, 'is', 'are')} lost: nothing in use leads to {_it(number)}, so nobody"
+        f" can free {_it(number)} any more, unless {_it(number, True)}"
+        f" {'is' if number == 1 else 'are'} kept by a handle that is no pointer (an index, a frame"
+        f" number). The contents do not show where {_it(number, True)}"
+        f" {'was' if number == 1 else 'were'} lost."
+    )
+    evidence = list(_no_pointer(chosen, case))
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
 
 RULES: Tuple[Rule, ...] = (
-    freed_late,
-    never_written,
-    held,
-    still_listed,
-    no_head,
-    never_linked,
-    held_by_freed,
-    held_by_leaked,
-    forgotten,
-    unreferenced,
+    Rule(
+        "freed late",
+        (CERTAIN, LIKELY),
+        "the log lists them and they are free, or none is left",
+        freed_late,
+    ),
+    Rule("called back", (CERTAIN,), "a timer, work, RCU or a wait queue has them", called_back),
+    Rule("still listed", (CERTAIN,), "on a list whose head is in use", still_listed),
+    Rule("held", (LIKELY,), "memory in use leads to them", held),
+    Rule("perhaps held", (LIKELY,), "memory that may be old leads to them", perhaps_held),
+    Rule("until grace", (LIKELY,), "what waits for an RCU grace period has them", until_grace),
+    Rule(
+        "held by handle", (LIKELY,), "memory in use has their physical address or page", by_handle
+    ),
+    Rule(
+        "never written",
+        (CERTAIN, LIKELY),
+        "nothing but poison, or zeroes where others have more",
+        never_written,
+    ),
+    Rule("no head", (LIKELY,), "on a list without a head, or whose head is gone", no_head),
+    Rule("taken off", (LIKELY,), "list_del() has poisoned their node", taken_off),
+    Rule(
+        "never linked",
+        (CERTAIN, LIKELY),
+        "on no list, and what an insertion writes is missing",
+        never_linked,
+    ),
+    Rule("off the list", (LIKELY,), "on no list, where living objects are on one", off_the_list),
+    Rule("held by freed", (LIKELY,), "freed objects have the only pointers", held_by_freed),
+    Rule("lost with others", (LIKELY,), "lost objects have the only pointers", lost_with_others),
+    Rule("lost", (LIKELY,), "nothing in use leads to them", lost),
 )
+"""In order: who holds them, then what they look like."""
 
 _EXAMPLES = 3
+_MANY = 8
+"""Living objects at least, for a word that none of them lacks to mean much."""
+_SMALL = 255
+"""A state is a small number."""
 
 
-def _lives(case: Case, place: Optional[Place]) -> bool:
-    """A holder that somebody can reach: a variable, or an object of a cache that is in use.
+def _lost(subjects: Iterable[Subject]) -> List[Subject]:
+    """Those that nothing in use leads to, so far as memory was searched."""
+    return [subject for subject in subjects if subject.level == UNREACHED]
 
-    Leaked objects that point to each other hold nothing. Per-CPU memory has stacks in it,
-    which aren't told from its variables.
-    """
+
+def _outer(subjects: Iterable[Subject]) -> List[Subject]:
+    """Of the lost ones those to which no other lost object leads."""
+    return [subject for subject in _lost(subjects) if not subject.inner]
+
+
+def _dead_pointers(subjects: Iterable[Subject]) -> bool:
+    """Whether memory that isn't in use points to one: somebody may have had it."""
+    return any(held.worth != LOST for subject in subjects for held in subject.held)
+
+
+_RANKS = (SYMBOL, MODULE, PERCPU, STACK)
+
+
+def _best(subject: Subject) -> Optional[Held]:
+    """The pointer in use that tells most: in a variable, before one in an object."""
+    in_use = [held for held in subject.held if held.worth == IN_USE]
+    return min(in_use, key=_rank, default=None)
+
+
+def _rank(held: Held) -> int:
+    place = held.place
     if place is None:
-        return False
-    if place.kind in (SYMBOL, MODULE):
-        return True
-    if place.kind != OBJECT or place.state != ALLOCATED:
-        return False
-    return not _leaked(case, place)
+        return len(_RANKS) + 1
+    return _RANKS.index(place.kind) if place.kind in _RANKS else len(_RANKS)
 
 
-def _leaked(case: Case, place: Optional[Place]) -> bool:
-    """An allocated object of this cache, or of another one that was destroyed."""
-    if place is None or place.kind != OBJECT or place.cache is None or _freed(place):
-        return False
-    return place.cache.address == case.cache.address or place.cache.refcount == 0
+def _holder_kind(held: Optional[Held]) -> str:
+    if held is None or held.place is None:
+        return ""
+    place = held.place
+    if place.kind == OBJECT:
+        return f"{place.kind} {place.label}"
+    return f"{place.kind} {place.label}"
 
 
-def _maybe_lives(place: Optional[Place]) -> bool:
-    """A holder that may be in use: a variable, or an object that isn't free.
-
-    Not a stack, whose dead part is full of old pointers, nor memory that can't be named.
-    """
-    if place is None:
-        return False
-    return place.kind in (SYMBOL, MODULE, PERCPU) or (place.kind == OBJECT and not _freed(place))
-
-
-def _freed(place: Place) -> bool:
-    return place.kind == OBJECT and place.state in (FREE, RCU_PENDING)
+def _by(best: Optional[Held], subject: Subject) -> str:
+    """Who holds an object, for a sentence: the root of the way to it, and its last pointer."""
+    root = subject.path[0].place if subject.path else None
+    if best is not None and best.place is not None:
+        last = _kinds([best])
+        if root is not None and best.place.kind == OBJECT and root.kind != OBJECT:
+            return f"{_root(root)}, by way of {last},"
+        return last
+    return _root(root) if root is not None else "memory in use"
 
 
-def _told(held: Held) -> bool:
-    """Whether a pointer is one that counts; stale stacks and free pages are full of old ones."""
-    return _maybe_lives(held.place)
+def _root(place: Place) -> str:
+    return place.label if place.kind in (SYMBOL, MODULE, PERCPU) and place.label else place.text
+
+
+def _way(subject: Subject) -> Iterator[Evidence]:
+    """The path from memory in use, where it has more than one step."""
+    if len(subject.path) < 2:
+        return
+    steps = [step.place.text if step.place is not None else "?" for step in subject.path]
+    shown = steps if len(steps) <= _STEPS else [*steps[:2], "..", *steps[-2:]]
+    last = subject.path[-1]
+    text = f"{' -> '.join(shown)} -> +{last.offset:#x}"
+    yield Evidence("path", text, subject.path[0].holder)
+
+
+_STEPS = 5
+
+
+def _due(ticks: int) -> str:
+    return f", due in {ticks} ticks" if ticks >= 0 else f", {-ticks} ticks overdue"
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiouhR' and kind != 'hrtimer' else 'a'} {kind}"
 
 
 def _no_pointer(chosen: List[Subject], case: Case) -> Iterator[Evidence]:
-    """That nothing in use points to them; and what does that may be old."""
-    text = f"no pointer to {_of(chosen, case)} in {case.searched} that is in use"
+    """That nothing in use leads to them; and what else points to them."""
+    text = f"nothing in use leads to {_of(chosen, case)}; {case.searched} searched"
+    if case.incomplete:
+        text += f", {case.incomplete}"
     yield Evidence("reference", text, chosen[0].address)
-    stale = [held for subject in chosen for held in subject.held]
+    stale = [held for subject in chosen for held in subject.held if held.worth == DEAD]
     if stale:
-        text = (
-            f"{count(len(stale), 'pointer')} in stacks, free memory or pages, maybe old: the first"
-        )
-        yield Evidence("reference", f"{text} in {_holder(stale[0].place)}", stale[0].holder)
-
-
-def _unheld(subjects: List[Subject]) -> bool:
-    return not any(_told(held) for subject in subjects for held in subject.held)
+        text = f"{count(len(stale), 'old pointer')}, the first in {_holder(stale[0].place)}"
+        yield Evidence("reference", f"{text} ({stale[0].why})", stale[0].holder)
 
 
 def _pointer(held: Held, address: int) -> Evidence:
-    where = held.place.text if held.place is not None else "memory that can't be named"
-    return Evidence("reference", f"{held.holder:x} points to {held.value:x}: {where}", address)
-
-
-def _kinds(holders: Iterable[Held]) -> str:
-    """What the holders are, each kind once."""
-    names: List[str] = []
-    for holder in holders:
-        name = _holder(holder.place)
-        if name not in names:
-            names.append(name)
-    return " and ".join(names[:_EXAMPLES]) + (" and others" if len(names) > _EXAMPLES else "")
+    offset = held.value - address
+    inside = f" (+{offset:#x} of it)" if offset else ""
+    text = f"pointer to {address:x}{inside} in {_holder(held.place)}"
+    if held.worth in (DEAD, PERHAPS) and held.why:
+        text += f" ({held.why})"
+    return Evidence("reference", text, held.holder)
 
 
 def _holder(place: Optional[Place]) -> str:
-    """What holds a pointer, the same for all objects of a kind."""
-    if place is None:
-        return "memory that can't be named"
-    if place.kind == OBJECT:
-        state = "a freed" if _freed(place) else "an allocated"
-        return f"{state} object of {place.label} (at {place.offset:+#x})"
-    return place.text
+    return place.text if place is not None else "memory that can't be named"
 
 
-def _objects(number: int, singular: str, plural: str) -> str:
-    return f"{count(number, 'object')} {singular if number == 1 else plural}"
+def _kinds(held: Iterable[Held]) -> str:
+    """Who points, without repeating what holds many of them."""
+    labels: Dict[str, None] = {}
+    for each in held:
+        if each.place is None:
+            labels["memory that can't be named"] = None
+        elif each.place.kind == OBJECT:
+            state = "a freed object" if _in_free_object(each.place) else "an object"
+            labels[f"{state} of {each.place.label}"] = None
+        elif each.place.kind == UNLOADED:
+            labels["the memory of an unloaded module"] = None
+        else:
+            labels[each.place.label or each.place.text] = None
+    names = list(labels)
+    more = f" and {len(names) - _EXAMPLES} others" if len(names) > _EXAMPLES else ""
+    return ", ".join(names[:_EXAMPLES]) + more
 
 
-def _it(number: int) -> str:
-    return "it" if number == 1 else "them"
+def _objects(number: int, one: str, many: str) -> str:
+    return f"{count(number, 'object')} {one if number == 1 else many}"
 
 
 def _of(chosen: List[Subject], case: Case) -> str:
     return f"{len(chosen)} of {count(len(case.subjects), 'object')}"
+
+
+def _it(number: int, subject: bool = False) -> str:
+    if number == 1:
+        return "it"
+    return "they" if subject else "them"

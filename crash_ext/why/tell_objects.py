@@ -6,12 +6,11 @@ gather.py has found it; this puts it into words.
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Dict, Iterator, Optional
+from typing import Iterator, List
 
-from crash_ext.contents.profile import differences, runs
+from crash_ext.contents.profile import differences
 from crash_ext.kernel.say import count
-from crash_ext.places.place import OBJECT, Place
+from crash_ext.reach.users import Users
 from crash_ext.why.case import Case, Evidence
 
 _SHOWN = 5
@@ -52,49 +51,11 @@ def twins_evidence(case: Case) -> Iterator[Evidence]:
             )
 
 
-def words_evidence(case: Case) -> Iterator[Evidence]:
-    """What each word of the objects usually is, like neighbours in one line."""
-    for run in runs(case.profile):
-        where = f"+{run.start:#x}" + (f"..+{run.end - 1:#x}" if run.end - run.start > 8 else "")
-        yield Evidence("word", f"{where} {run.pattern}: {run.number} of {run.total}")
-
-
-def lists_evidence(case: Case) -> Iterator[Evidence]:
-    """The lists that they are on."""
-    counts: Counter[str] = Counter()
-    first: Dict[str, int] = {}
-    for subject in case.subjects:
-        for offset, ring in subject.memberships.items():
-            text = f"+{offset:#x} {ring.text}"
-            counts[text] += 1
-            first.setdefault(text, subject.address)
-    for text, number in counts.most_common(_SHOWN):
-        yield Evidence("list", f"{number} of {len(case.subjects)}: {text}", first[text])
-
-
-def holders_evidence(case: Case) -> Iterator[Evidence]:
-    """Who points to the objects, by what holds the pointers."""
-    if case.searched is None:
-        return
-    counts: Counter[str] = Counter()
-    first: Dict[str, int] = {}
-    for subject in case.subjects:
-        for label in {_label(held.place) for held in subject.held}:
-            counts[label] += 1
-        for held in subject.held:
-            first.setdefault(_label(held.place), held.holder)
-    bare = sum(not subject.held and not subject.memberships for subject in case.subjects)
-    for label, number in counts.most_common(_SHOWN):
-        text = f"{number} of {len(case.subjects)} objects: pointer in {label}"
-        yield Evidence("reference", text, first[label])
-    if bare:
-        text = f"{bare} of {len(case.subjects)} objects: no pointer in {case.searched}"
-        yield Evidence("reference", text)
-
-
-def _label(place: Optional[Place]) -> str:
-    if place is None:
-        return "memory that can't be named"
-    if place.kind == OBJECT and place.cache is not None:
-        return f"objects of {place.label} at {place.offset:+#x}"
-    return place.label or place.kind
+def users_evidence(users: List[Users]) -> Iterator[Evidence]:
+    """Who has the objects of a live cache, most first."""
+    for found in users[:_SHOWN]:
+        text = f"{found.number} of {count(found.of, 'object')}: {found.text}"
+        yield Evidence("held", text, found.example)
+    rest = sum(found.number for found in users[_SHOWN:])
+    if rest:
+        yield Evidence("held", f"{rest} of {count(users[0].of, 'object')}: other holders")

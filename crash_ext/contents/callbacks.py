@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Is an object held by what will call a function of it: a timer, work, RCU, a wait queue?
+
+Such a structure lies inside the object, and whoever will call it points to its link. It is
+told by that: a pointer to the link from outside, the structure's own mark that it is
+pending, and a function in it that is the start of one of the kernel's or of a module.
+Knows structures by their members; who points, its caller says.
+"""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional, Tuple
+
+from crash_ext.kernel.memory import read_symbol_number
+from crash_ext.places.place import MODULE, SYMBOL
+from crash_ext.places.places import Places
+from crash_ext.reader import ReadError
+
+TIMER = "timer"
+HRTIMER = "hrtimer"
+WORK = "work item"
+DELAYED_WORK = "delayed work item"
+RCU = "RCU callback"
+WAIT = "wait queue entry"
+
+_OFFSET_FUNCTIONS = 4096
+"""kfree_rcu() puts the offset of the rcu_head into the object in place of a function."""
+_DELAYED = ("delayed_work_timer_fn",)
+
+
+class Callback(NamedTuple):
+    """A pending structure in an object."""
+
+    kind: str
+    """One of the constants above."""
+    offset: int
+    """Of the structure, in the object."""
+    function: str
+    """In words, with its module; "kfree" for an object of kfree_rcu()."""
+    due: Optional[int]
+    """Of a timer: ticks from the dump's jiffies; None where it has no time."""
+
+
+class Callbacks:
+    """Recognises the pending structures of one kernel's objects."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._reader = places.slub.reader
+        self._forms: List[Tuple[str, int, int, int]] = []
+        """(kind, offset of the link that is pointed to, of the function, bytes)"""
+        for kind, struct, link, functions in (
+            (TIMER, "timer_list", "entry", ("function",)),
+            (HRTIMER, "hrtimer", "node", ("function",)),
+            (WORK, "work_struct", "entry", ("func",)),
+            (RCU, "callback_head", "next", ("func",)),
+            (WAIT, "wait_queue_entry", "entry", ("func",)),
+            # Up to v4.12.
+            (WAIT, "__wait_queue", "task_list", ("func",)),
+        ):
+            at = self._reader.offset(struct, link)
+            size = self._reader.struct_size(struct)
+            for name in functions:
+                function = self._reader.offset(struct, name)
+                if at is not None and function is not None and size:
+                    self._forms.append((kind, at, function, size))
+                    break
+
+    def at(self, start: int, data: bytes, offset: int) -> Optional[Callback]:
+        """The pending structure in an object's bytes whose link is at an offset."""
+        for kind, link, function_at, size in self._forms:
+            base = offset - link
+            if base < 0 or base + size > len(data) or not self._pending(kind, start, data, base):
+                continue
+            value = self._word(data, base + function_at)
+            name = self._function(value)
+            if kind == RCU and 0 < value < _OFFSET_FUNCTIONS and value == base:
+                name = "kfree"
+            if name is None:
+                continue
+            due = self._due(data, base) if kind == TIMER else None
+            if kind == TIMER and name.split(" ")[0] in _DELAYED:
+                return self._delayed(data, base, due)
+            return Callback(kind, base, name, due)
+        return None
+
+    def _delayed(self, data: bytes, timer: int, due: Optional[int]) -> Callback:
+        """struct delayed_work: the timer's function only queues the work."""
+        work = self._reader.offset("delayed_work", "timer")
+        function = self._reader.offset("work_struct", "func")
+        name = None
+        if work is not None and function is not None and timer >= work:
+            name = self._function(self._word(data, timer - work + function))
+        return Callback(DELAYED_WORK, timer - (work or 0), name or _DELAYED[0], due)
+
+    def _pending(self, kind: str, start: int, data: bytes, base: int) -> bool:
+        """Whether the structure itself says that it is queued."""
+        reader, word = self._reader, self._reader.word
+        if kind == TIMER:
+            # timer_pending(): entry.pprev, or entry.next up to v4.1; and that points back.
+            pprev = self._word(data, base + (reader.offset("timer_list", "entry") or 0) + word)
+            return pprev != 0 and self._read(pprev) == start + base + (
+                reader.offset("timer_list", "entry") or 0
+            )
+        if kind == HRTIMER:
+            state = reader.offset("hrtimer", "state")
+            if state is None:
+                # By the DWARF of 7.3: is_queued stands in its place.
+                state = reader.offset("hrtimer", "is_queued")
+            return state is not None and data[base + state] & 1 != 0
+        if kind == WORK:
+            at = base + (reader.offset("work_struct", "data") or 0)
+            return self._word(data, at) & 1 != 0
+        if kind == WAIT:
+            at = base + (reader.offset("wait_queue_entry", "entry") or 0)
+            following = self._word(data, at)
+            return following not in (0, start + at)
+        return True
+
+    def _due(self, data: bytes, base: int) -> Optional[int]:
+        expires = self._reader.offset("timer_list", "expires")
+        jiffies = read_symbol_number(self._reader, "jiffies", self._reader.word)
+        if expires is None or jiffies is None:
+            return None
+        return self._word(data, base + expires) - jiffies
+
+    def _function(self, address: int) -> Optional[str]:
+        """The function that starts at an address; None where none does."""
+        place = self._places.name(address) if address else None
+        if place is None or place.kind not in (SYMBOL, MODULE) or place.offset:
+            return None
+        if place.kind == SYMBOL and not self._is_text(address):
+            return None
+        return place.text
+
+    def _is_text(self, address: int) -> bool:
+        start, end = self._reader.symbol("_stext"), self._reader.symbol("_etext")
+        return start is None or end is None or start <= address < end
+
+    def _word(self, data: bytes, at: int) -> int:
+        return int.from_bytes(data[at : at + self._reader.word], self._reader.byteorder)
+
+    def _read(self, address: int) -> Optional[int]:
+        try:
+            data = self._reader.read(address, self._reader.word)
+        except ReadError:
+            return None
+        return int.from_bytes(data, self._reader.byteorder)

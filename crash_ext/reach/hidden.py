@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Objects that are held without a pointer to them: by physical address, or by their page.
+
+A device's descriptor or a page table has a physical address, with flags in its low bits; a
+bio_vec or a fragment of an skb has the page's struct page and the offset in it. Both are
+looked for in memory that is in use. An index, a frame number or a file's number leaves
+no trace that could be told from any other number.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, Tuple
+
+from crash_ext.kernel.search import Summary, Targets, find_pointers
+from crash_ext.reach.model import REACHED
+from crash_ext.reach.reach import Reach
+from crash_ext.slub.allocator import Slub
+
+_FLAGS = 7
+"""Low bits of a physical address that may be flags."""
+_LONGEST = 1 << 20
+"""Bytes: no fragment is longer."""
+
+
+def find_hidden(slub: Slub, reach: Reach, objects: Dict[int, int]) -> Iterator[Tuple[int, str]]:
+    """(object, what holds it) of those that are held in one of the two ways.
+
+    objects: start -> bytes, of objects in the direct map.
+    """
+    reader = slub.reader
+    start = reader.phys_to_virt(0)
+    if start is None or not objects:
+        return
+    size = slub.layout.page_size
+    physical = {address - start: address for address in objects if address >= start}
+    pages: Dict[int, List[int]] = {}
+    for address in objects:
+        page = reader.virt_to_page(address)
+        if page is not None:
+            pages.setdefault(page, []).append(address)
+    vmemmap = Targets((page, count * size) for page, count in reader.page_ranges())
+    ranges = [(page, 4) for page in pages]
+    ranges += [(address & ~_FLAGS, _FLAGS + 1) for address in physical if address > _FLAGS]
+    # Neighbouring objects of 8 bytes overlap with no one's flags.
+    for hit in find_pointers(reader, Targets(ranges), Summary(), cap=64):
+        level, _ = reach.holds(hit.holder)
+        if level != REACHED or vmemmap.index(hit.holder) >= 0:
+            continue
+        value = hit.value & ~_FLAGS
+        if value in physical:
+            yield physical[value], f"its physical address stands at {hit.holder:x}"
+            continue
+        page = hit.value & ~3
+        for address in pages.get(page, ()):
+            if _names(slub, hit.holder, address % reader.page_size):
+                yield address, f"its page and its offset stand at {hit.holder:x}"
+
+
+def _names(slub: Slub, holder: int, offset: int) -> bool:
+    """Whether an object's offset in the page stands behind a struct page *, beside a length.
+
+    struct bio_vec has the length first, struct scatterlist and pipe_buffer the offset.
+    """
+    word, order = slub.reader.word, slub.reader.byteorder
+    data = slub.reader.try_read(holder + word, 8)
+    if data is None:
+        return False
+    first, second = (int.from_bytes(data[at : at + 4], order) for at in (0, 4))
+    return (first == offset and 0 < second <= _LONGEST) or (
+        second == offset and 0 < first <= _LONGEST
+    )
