@@ -8,14 +8,15 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import lru_cache
 from typing import Iterable, List
 
-from crash_ext import slabdup, slabobjs, slabwhy
+from crash_ext import slabdup, slablost, slabobjs, slabwhy
 from crash_ext.command import run, session
 from crash_ext.slub.layout import UnsupportedAllocator
 from mocks.crash_module import FakeCrash, install
 from mocks.recording import Recording, find, load
 
 COMMANDS = {
-    command.name: command for command in (slabdup.COMMAND, slabobjs.COMMAND, slabwhy.COMMAND)
+    command.name: command
+    for command in (slabdup.COMMAND, slabobjs.COMMAND, slabwhy.COMMAND, slablost.COMMAND)
 }
 
 

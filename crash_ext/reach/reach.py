@@ -19,6 +19,7 @@ from crash_ext.kernel.search import Summary, Targets
 from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack
 from crash_ext.places.place import MODULE, PAGE_STRUCT, PERCPU, SYMBOL, VMALLOC
 from crash_ext.places.places import Places
+from crash_ext.reach.inner import find_inner
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
 from crash_ext.reach.sheaves import stale_entries
@@ -58,6 +59,7 @@ class Reach:
         self._stale = stale_entries(slub, targets, every)
         self._stale_ends = [end for _, end in self._stale]
         self._stacks: List[LiveStack] = []
+        self._inner: Optional[Set[int]] = None
         self._find_stacks()
         self._scan(progress)
         self._marks.spread()
@@ -155,6 +157,13 @@ class Reach:
         wanted = {targets.index(address) for address in objects} - {-1}
         starts = targets.starts
         return [(starts[one], starts[other]) for one, other in self._marks.edges_among(wanted)]
+
+    def inner(self) -> Set[int]:
+        """Of the objects that nothing leads to: those that another one of them leads to."""
+        if self._inner is None:
+            lost = list(self.unreached())
+            self._inner = find_inner(lost, self.members_among(lost))
+        return self._inner
 
     # --- the pass ---
 

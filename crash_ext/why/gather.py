@@ -8,7 +8,7 @@ allocator and the other files of this room; concludes nothing.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.contents.profile import Cell, spread
@@ -282,37 +282,11 @@ def holder_label(held: Held) -> str:
 
 
 def _find_inner(reach: Reach, cases: List[Case]) -> None:
-    """Of objects that nothing leads to: which another one of them leads to.
-
-    In a ring each is led to by the others. There the first in memory stands for all.
-    """
-    lost = list(reach.unreached())
-    edges: Dict[int, List[int]] = {}
-    pointed: Set[int] = set()
-    for owner, target in reach.members_among(lost):
-        edges.setdefault(owner, []).append(target)
-        pointed.add(target)
-    outer = [address for address in lost if address not in pointed]
-    inner = _follow(outer, edges)
-    # What is left of the lost ones is in rings, or behind one.
-    for address in lost:
-        if address in pointed and address not in inner:
-            inner |= _follow([address], edges) - {address}
+    """Of objects that nothing leads to: which are lost only with others."""
+    inner = reach.inner()
     for case in cases:
         for subject in case.subjects:
             subject.inner = subject.address in inner
-
-
-def _follow(front: List[int], edges: Dict[int, List[int]]) -> Set[int]:
-    """What the edges lead to from some objects, these left out unless they are led to."""
-    found: Set[int] = set()
-    front = list(front)
-    while front:
-        for target in edges.get(front.pop(), ()):
-            if target not in found:
-                found.add(target)
-                front.append(target)
-    return found
 
 
 def _find_hidden(slub: Slub, reach: Reach, cases: List[Case]) -> None:

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""slablost: which allocated objects can nobody in the whole kernel reach any more?
+
+Options, help page, and which parts to call. PyKdump and the loader find a registered
+command by this file's name and run it as __main__.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Dict, List
+
+if __name__ == "__main__":
+    # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
+
+from crash_ext.command import Call, Command, UsageError, run
+from crash_ext.contents.words import Words
+from crash_ext.places.places import Places
+from crash_ext.report.jsonl import hexadecimal, name_field
+from crash_ext.report.table import LEFT, RIGHT, table_lines
+from crash_ext.report.text import plural, printable, visible
+from crash_ext.report.why import paragraph
+from crash_ext.view.groups import Grouping, show_groups
+from crash_ext.view.lost import Lost, chosen_caches, find_lost
+from crash_ext.why.owners import owners
+from crash_ext.why.tell_owners import owner_evidence
+
+_HEAD = ("CACHE", "OBJSIZE", "ALLOCATED", "LOST", "BYTES", "NAME")
+_ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT)
+
+
+def main(call: Call) -> Dict[str, object]:
+    """slablost [-ajpqR] [-l COUNT] [-b BYTES] [NAME|ADDRESS]..."""
+    if "-q" in call.options and "-j" in call.options:
+        raise UsageError("only one of -q and -j")
+    limit, length = call.number("-l"), call.number("-b")
+    named = [selection.cache for selection in call.selections()]
+    if call.arguments and not named:
+        return {"lost": 0, "allocated": 0, "caches": 0, "bytes": 0}
+    if call.lists_only:
+        call.limits.append("lists only (-p): full slabs that no list holds were not examined")
+    places = Places(call.slub, call.caches, call.lists_only)
+    reach = call.reach(places)
+    caches = chosen_caches(call.caches(), named)
+    found = find_lost(call.slub, places, reach, caches, call.lists_only)
+    lost = [one for one in found if one.number]
+    if "-q" in call.options:
+        for one in lost:
+            for address in sorted([*one.definitely, *one.indirectly])[:limit]:
+                print(hexadecimal(address))
+        return _counts(lost, reach.objects)
+    if lost and not call.json:
+        print(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN), sep="\n")
+    words = Words(places)
+    for one in found:
+        _record(call, one)
+        if one.number:
+            _details(call, places, words, one, limit, length)
+        elif one.possibly and not call.json:
+            _possibly(one)
+        for problem in one.problems:
+            call.error(problem, one.cache)
+    if reach.unknown:
+        text = f"{plural(reach.unknown, 'object')} of damaged slabs may hold what looks lost"
+        call.limits.append(text)
+    if reach.summary.unreadable:
+        text = f"{plural(reach.summary.unreadable, 'page')} in use not in the dump"
+        call.limits.append(text)
+    if not call.json:
+        _closing(call, found, reach.objects, reach.summary.bytes)
+    return _counts(lost, reach.objects)
+
+
+def _counts(lost: List[Lost], allocated: int) -> Dict[str, object]:
+    return {
+        "lost": sum(one.number for one in lost),
+        "allocated": allocated,
+        "caches": len(lost),
+        "bytes": sum(one.bytes for one in lost),
+    }
+
+
+def _row(one: Lost) -> List[str]:
+    cache = one.cache
+    return [
+        hexadecimal(cache.address),
+        str(cache.object_size),
+        str(one.allocated),
+        str(one.number),
+        str(one.bytes),
+        printable(cache.name),
+    ]
+
+
+def _record(call: Call, one: Lost) -> None:
+    call.record(
+        "lost",
+        cache=hexadecimal(one.cache.address),
+        name=name_field(one.cache.name),
+        object_size=one.cache.object_size,
+        size=one.cache.size,
+        allocated=one.allocated,
+        bytes=one.bytes,
+        definitely=[hexadecimal(address) for address in one.definitely],
+        indirectly=[hexadecimal(address) for address in one.indirectly],
+        possibly=[hexadecimal(address) for address in sorted(one.possibly)],
+        known=[hexadecimal(address) for address in sorted(one.known)],
+    )
+
+
+def _details(
+    call: Call, places: Places, words: Words, one: Lost, limit: object, length: object
+) -> None:
+    cache = one.cache
+    if not call.json:
+        parts = [f"{len(one.definitely)} definitely lost"]
+        if one.indirectly:
+            parts.append(f"{len(one.indirectly)} indirectly (only lost objects lead to them)")
+        if one.possibly:
+            parts.append(f"{len(one.possibly)} possibly")
+        print(f"{cache.address:x} {printable(cache.name)}: {', '.join(parts)}")
+        if one.definitely and one.indirectly:
+            print(f"  nothing points to {one.definitely[0]:x}: look at that one first")
+    what = Grouping(
+        call,
+        cache,
+        words,
+        True,
+        length if isinstance(length, int) else None,
+        limit if isinstance(limit, int) else None,
+    )
+    show_groups(what, one.slabs)
+    report = owners(call.slub, cache, one.slabs, places.tasks.name_of)
+    for item in owner_evidence(places, report):
+        if not call.json:
+            print(*paragraph(visible(item.text)), sep="\n")
+        else:
+            where = hexadecimal(item.address) if item.address else None
+            call.record(
+                "evidence",
+                cache=hexadecimal(cache.address),
+                topic=item.topic,
+                address=where,
+                text=item.text,
+            )
+    if one.possibly and not call.json:
+        _possibly(one)
+
+
+def _possibly(one: Lost) -> None:
+    address, why = next(iter(sorted(one.possibly.items())))
+    number = plural(len(one.possibly), "object")
+    print(f"{one.cache.address:x} {printable(one.cache.name)}: {number} possibly lost")
+    print(f"  {address:x}: {why}")
+
+
+def _closing(call: Call, found: List[Lost], allocated: int, searched: int) -> None:
+    known = sum(len(one.known) for one in found)
+    if known:
+        reason = next(text for one in found for text in one.known.values())
+        print(f"{plural(known, 'object')} left out: {reason}")
+    counts = _counts([one for one in found if one.number], allocated)
+    if not counts["lost"]:
+        print(
+            f"none of {plural(allocated, 'allocated object')} is lost; {searched >> 20} MB searched"
+        )
+    else:
+        print(
+            f"{counts['lost']} of {plural(allocated, 'allocated object')} lost in"
+            f" {plural(int(str(counts['caches'])), 'cache')}, {counts['bytes']} bytes;"
+            f" {searched >> 20} MB searched"
+        )
+    for text in call.limits:
+        print(text)
+
+
+COMMAND = Command(
+    name="slablost",
+    short="allocated objects that nobody in the kernel can reach any more",
+    synopsis="[-jpqR] [-l COUNT] [-b BYTES] [NAME|ADDRESS]...",
+    options="jpqRl:b:",
+    main=main,
+    text="""\
+  This command finds allocated objects, of all caches, that nothing in the
+  kernel leads to any more: no variable, no page in use, no live stack, and no
+  object that one of these leads to.  The caches with lost objects come first,
+  most bytes first; then for each the lost objects as groups of like ones, the
+  largest first, each with an example, its contents and what its words are, and
+  who allocated them where that was noted.
+
+      NAME      the name of a cache; all caches of that name are looked at.
+      ADDRESS   the address of a kmem_cache, of a slab's page structure, or in
+                an object: the cache it belongs to is looked at.
+      -q        addresses only: one of 16 digits a line and nothing else, errors
+                aside.
+      -j        JSON lines: one record a line, addresses as hexadecimal strings;
+                the last record says whether the output is complete.
+      -l COUNT  at most COUNT groups of each cache; with -q, COUNT addresses.
+      -b BYTES  dump BYTES bytes of each example; default: the object size.
+      -p        walk the lists only, without the scan over all page structures.
+      -R        search memory anew (it is searched once a session).
+
+  An object is
+
+      definitely lost  if nothing points to it;
+      indirectly lost  if only lost objects lead to it: a tree is lost with its
+                       root.  Of a ring the lowest address counts as definite.
+      possibly lost    if only memory that may be old leads to it (the stack of
+                       a running task), or if its physical address, or its page
+                       and its offset, stands in memory that is in use.
+
+  Pointers with low bits set and pointers into the middle count.  Free objects,
+  free pages, and the dead parts of stacks lead nowhere.  An object that is kept
+  by a handle which is no pointer (an index, a frame number) looks lost.
+
+EXAMPLES
+  What is lost in the whole kernel?
+
+    crash> slablost
+
+  The addresses of what kmalloc-64 has lost.
+
+    crash> slablost -q kmalloc-64 > lost""",
+)
+
+if __name__ == "__main__":
+    run(COMMAND, sys.argv[1:])
