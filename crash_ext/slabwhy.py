@@ -27,6 +27,7 @@ from crash_ext.report.why import CAUSE_HEAD, EVIDENCE_HEAD, cause_line, evidence
 from crash_ext.slub.model import Cache
 from crash_ext.view.page import lines
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
+from crash_ext.why.rules import RULES
 
 
 def main(call: Call) -> Dict[str, object]:
@@ -157,6 +158,9 @@ def _text(call: Call, diagnosis: Diagnosis) -> None:
         print(*paragraph(visible(text)), sep="\n")
 
 
+_CAUSES = "".join(f"      {rule.cause:<16}  {rule.help}.\n" for rule in RULES)
+"""The list of causes of the help page."""
+
 COMMAND = Command(
     name="slabwhy",
     short="why objects of a slab cache are still allocated",
@@ -198,30 +202,31 @@ COMMAND = Command(
       type       structures that the objects may be: a proposal.
       twin       what is different from living objects, of the living cache of
                  that name or of the same cache.
-      word       of a cache in use: what the words of its objects are.
+      held       who holds the objects; of a cache in use, as counts.
+      path       the pointers from memory in use to an object.
       list       the lists that objects are on, and who heads them.
       reference  who points to the objects.
       contents   what the objects hold.
 
-  CAUSE is one of the following, and STRENGTH says whether the evidence leaves
-  another explanation of how the objects are now: "certain" or "likely".  What
-  no rule explains is said to be unexplained.
+  CAUSE is one of the following.  STRENGTH is "certain" where memory allows no
+  other history that we know of, else "likely".  Who holds an object is asked
+  first; a cause from "never written" on says that nothing in use leads to it.
 
-      freed late      the log lists them and they are free, or none is left.
-      never written   nothing but poison, or zeroes where others have more.
-      held            a variable or an object in use points to them.
-      still listed    on a list with a head that lives on.
-      no head         on a list whose head was freed, or on a ring without one.
-      never linked    a list head points to itself, where living objects are
-                      on a list.
-      held by freed   freed objects have the only pointers to them.
-      held by leaked  other leaked objects have the only pointers to them.
-      forgotten       taken off a list, and nothing in use points to them.
-      unreferenced    nothing in use points to them.
+"""
+    + _CAUSES
+    + """
+  Memory in use is: variables of the kernel and of modules, per-CPU areas, pages
+  that are no slab's and not free, the live part of each stack, and objects that
+  one of these leads to.  Free objects, free pages, dead stacks and old entries
+  of sheaves lead nowhere; a pointer there is shown and proves nothing.  A list
+  head that points to itself is no proof either: never linked, taken off by
+  list_del_init(), or a list of the object's own look the same.  What living
+  objects have and the leaked ones lack tells more.
 
-  Pointers on stacks and in pages of no slab may be old: they are told, and no
-  rule counts them.  Of a cache with very many objects some are looked at,
-  evenly spread (20000, or 8 MB of contents), and the evidence says so.
+  A cache in use is judged by the same rules, "likely" at best: how many of its
+  objects nothing leads to, and who holds the others, as counts.  Of a cache
+  with very many objects some are examined, evenly spread (20000, or 8 MB of
+  contents), and the evidence says so.
 
 EXAMPLES
   Why was the leftover not destroyed?  ("slabwhy" alone would also search all

@@ -15,8 +15,7 @@ from mocks.crash_module import FakeCrash, install
 from mocks.recording import Recording, find, load
 
 COMMANDS = {
-    command.name: command
-    for command in (slabdup.COMMAND, slabobjs.COMMAND, slabwhy.COMMAND, slablost.COMMAND)
+    module.COMMAND.name: module.COMMAND for module in (slabdup, slabobjs, slabwhy, slablost)
 }
 
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Optional
+from functools import cached_property
+from typing import Iterator, List, Optional, Tuple
 
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.reader import Reader, ReadError
@@ -34,15 +35,16 @@ class KernelImage:
         known = [start for start in starts if start is not None]
         self.end = reader.symbol("_end") or 0
         self.start = min(known) if known and self.end else self.end
-        self._given_back = [
-            (start, end)
-            for start, end in (
-                (reader.symbol(first), reader.symbol(last)) for first, last in _GIVEN_BACK
-            )
-            if start is not None and end is not None
-        ]
         self.shift: Optional[int] = _shift(reader)
         """Direct map's address minus the image's own; None where that's not known."""
+
+    @cached_property
+    def _given_back(self) -> List[Tuple[int, int]]:
+        """Ranges of the image that are ordinary memory since the boot."""
+        pairs = (
+            (self._reader.symbol(first), self._reader.symbol(last)) for first, last in _GIVEN_BACK
+        )
+        return [(start, end) for start, end in pairs if start is not None and end is not None]
 
     def holds(self, address: int) -> bool:
         """Whether an address lies in the image."""

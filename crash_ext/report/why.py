@@ -7,7 +7,7 @@ import textwrap
 from typing import List, Optional
 
 EVIDENCE_HEAD = "  EVIDENCE    ADDRESS           STATEMENT"
-CAUSE_HEAD = "  CAUSE           OBJECTS  STRENGTH  EXAMPLE"
+CAUSE_HEAD = "  CAUSE             OBJECTS  STRENGTH  EXAMPLE"
 _WIDTH = 80
 
 
@@ -20,7 +20,7 @@ def evidence_line(topic: str, address: int, text: str) -> str:
 def cause_line(cause: str, objects: int, strength: str, example: Optional[int]) -> str:
     """A cause under CAUSE_HEAD."""
     where = "-" if example is None else f"{example:x}"
-    return f"  {cause:<14}  {objects:>7}  {strength:<8}  {where}"
+    return f"  {cause:<16}  {objects:>7}  {strength:<8}  {where}"
 
 
 def paragraph(text: str) -> List[str]:
