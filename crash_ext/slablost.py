@@ -43,6 +43,9 @@ def main(call: Call) -> Dict[str, object]:
         call.limits.append("lists only (-p): full slabs that no list holds were not examined")
     places = Places(call.slub, call.caches, call.lists_only)
     reach = call.reach(places)
+    if reach.blind:
+        call.error(reach.blind)
+        return {"lost": 0, "allocated": reach.objects, "caches": 0, "bytes": 0}
     caches = chosen_caches(call.caches(), named)
     found = find_lost(call.slub, places, reach, caches, call.lists_only)
     lost = [one for one in found if one.number]
@@ -218,11 +221,11 @@ COMMAND = Command(
 EXAMPLES
   What is lost in the whole kernel?
 
-    crash> slablost
+    crash> slablost > lost
 
   The addresses of what kmalloc-64 has lost.
 
-    crash> slablost -q kmalloc-64 > lost""",
+    crash> slablost -q kmalloc-64 > addresses""",
 )
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ def main(call: Call) -> Dict[str, object]:
         _show(call, diagnosis)
         if "-o" in call.options:
             told.append(diagnosis)
+    if diagnoser.blind:
+        call.error(diagnoser.blind)
     if "-o" in call.options:
         _write(call, diagnoser, told)
     return {"caches": len(chosen), "findings": findings}

@@ -51,7 +51,8 @@ def find_groups(slub: Slub, caches: Sequence[Cache], lists_only: bool = False) -
     families = Families(caches)
     for name, members in by_name(caches).items():
         several = name is not None and sum(not cache.root for cache in members) > 1
-        if several or any(cache.refcount == 0 or not cache.listed for cache in members):
+        whole = [each for cache in members for each in families.with_children(cache)]
+        if several or any(cache.refcount == 0 or not cache.listed for cache in whole):
             found = [survey_family(slub, cache, families, lists_only) for cache in members]
             yield Group(name, found)
 
@@ -97,4 +98,12 @@ def total(groups: Iterable[Group]) -> Totals:
                 objects += member.whole_allocated
                 slabs += member.whole_slabs
                 held += member.whole_bytes
+                continue
+            for child in member.children:
+                # Destroyed by itself, when its cgroup went.
+                if child.state.kind == LEFTOVER:
+                    leftovers += 1
+                    objects += child.allocated
+                    slabs += child.slabs
+                    held += child.bytes
     return Totals(several, leftovers, objects, slabs, held)

@@ -29,6 +29,8 @@ from crash_ext.slub.objects import for_each_decoded_slab
 
 _CHUNK_PAGES = 64
 _TELL_PAGES = 1 << 12
+_ENOUGH = 20
+"""If more than one in so many pages in use is missing, what they hold is anybody's guess."""
 _PATH = 64
 """Steps of a path at the most."""
 _MAPPED = (SYMBOL, MODULE, PERCPU, VMALLOC, PAGE_STRUCT)
@@ -65,6 +67,17 @@ class Reach:
         self._marks.spread()
 
     # --- answers ---
+
+    @property
+    def blind(self) -> str:
+        """Why what leads to objects cannot be told, or nothing: too much of memory is away."""
+        missing = self.summary.unreadable * self._reader.page_size
+        if missing * _ENOUGH <= self.summary.bytes:
+            return ""
+        return (
+            f"{self.summary.unreadable} pages in use are not in the dump: what leads to objects"
+            " cannot be told"
+        )
 
     @property
     def objects(self) -> int:

@@ -85,6 +85,8 @@ class Diagnoser:
         self._families = Families(caches)
         self._reach = reach
         self._lists_only = lists_only
+        self.blind = ""
+        """Why memory could not be searched, though it was to be."""
         self._all_types = all_types
         self.places = Places(slub, lambda: list(caches), lists_only)
         self.words = Words(self.places)
@@ -97,6 +99,9 @@ class Diagnoser:
         reach: Optional[Reach] = None
         if self._reach is not None and chosen:
             reach = self._reach(self.places)
+            self.blind = reach.blind
+            if self.blind:
+                reach = None
         opened = [self._open(cache, reach) for cache in chosen]
         cases = [item.case for item in opened if item.case.subjects]
         for case in cases:
@@ -200,7 +205,7 @@ class Diagnoser:
         findings = conclude(case)
         for finding in findings:
             item.evidence.extend(finding.evidence)
-        conclusion = _conclusion(item, findings, self._reach is not None)
+        conclusion = _conclusion(item, findings, self._reach is not None and not self.blind)
         sentence = owner_sentence(self.places, report)
         if sentence:
             conclusion.append(sentence)
@@ -244,7 +249,7 @@ def _conclusion(item: Diagnosis, findings: List[Finding], searched: bool) -> Lis
         if not searched:
             text = (
                 f"{count(rest, 'object')} {many} not explained: memory was not searched for what"
-                " leads to them (-f)."
+                " leads to them."
             )
         paragraphs.append(text)
     if item.unknown:
@@ -263,7 +268,7 @@ def _live(item: Diagnosis, searched: bool) -> str:
         f"The cache is in use: {count(total, 'object')} {'is' if total == 1 else 'are'} allocated"
     )
     if not searched:
-        return f"{text}. Memory was not searched for what leads to them (-f)."
+        return f"{text}. Memory was not searched for what leads to them."
     if lost:
         return f"{text}, and nothing in use leads to {lost} of them."
     return f"{text}, and memory in use leads to {'it' if total == 1 else 'all of them'}."

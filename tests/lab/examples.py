@@ -27,6 +27,8 @@ LINES: Dict[str, List[str]] = {
         "slabobjs -q {leftover} > addresses",
     ],
     "slabwhy": ["slabwhy -f"],
+    # A recording has no room for all memory.
+    "slablost": ["slablost > lost", "slablost -q kmalloc-64 > addresses"],
 }
 """Command -> its page's lines. leftover: the cache; inside: an address in a lost object."""
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
-from crash_ext import slabdup, slableak, slabobjs, slabwhy
+from crash_ext import slabdup, slableak, slablost, slabobjs, slabwhy
 from crash_ext.command import Command, run
 from mocks.crash_module import FakeCrash, install
 from tests.replay import recorded, run_command, run_line
 
 NAME = "el7-3.10.0-514"
-COMMANDS = (slabdup.COMMAND, slabobjs.COMMAND, slabwhy.COMMAND)
+COMMANDS = (slabdup.COMMAND, slabobjs.COMMAND, slabwhy.COMMAND, slablost.COMMAND)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_slableak_registers_each_command_under_its_files_name(fake: FakeCrash) -
     with install(fake):
         slableak.register()
     names = [name for name in fake.get_epython_cmds() if name != "epython"]
-    assert names == ["slabdup", "slabobjs", "slabwhy"]
+    assert names == ["slabdup", "slabobjs", "slabwhy", "slablost"]
     home = Path(slableak.__file__).parent
     assert all((home / f"{name}.py").is_file() for name in names)
 

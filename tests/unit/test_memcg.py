@@ -50,10 +50,12 @@ def test_children_of_one_name_are_no_duplicates(name: str) -> None:
 
 @every_record
 def test_two_roots_of_one_name_still_are(name: str) -> None:
-    heap, root, _ = _family(name)
+    heap, root, children = _family(name)
     twin = heap.cache("dentry", 192)
     rows = records(heap, "slabdup")
-    assert _states(rows) == {root.address: "live", twin.address: "live"}
+    found = _states(rows)
+    assert {found.pop(child.address) for child in children} == {"live"}, "they go with their root"
+    assert found == {root.address: "live", twin.address: "live"}
     assert rows[-1]["groups"] == 1
 
 
@@ -75,18 +77,35 @@ def test_a_child_is_compared_with_the_name_of_its_root(name: str) -> None:
 
 
 @every_record
-def test_a_child_is_listed_under_its_own_name(name: str) -> None:
-    heap, _, children = _family(name)
+def test_a_child_is_listed_under_its_own_name_and_its_root_s(name: str) -> None:
+    heap, root, children = _family(name)
     rows = records(heap, "slabobjs", "dentry(7:docker)")
     assert set(_states(rows)) == {child.address for child in children}
-    assert text(heap, "slabobjs", "dentry").count("CACHE ") == 1
+    rows = records(heap, "slabobjs", "dentry")
+    assert set(_states(rows)) == {root.address, *(child.address for child in children)}
+    told = text(heap, "slabobjs", f"{root.address:x}")
+    assert told.count("CACHE ") == 1
+    assert told.count("memcg child") == 2
+
+
+@every_record
+def test_a_busy_child_of_a_destroyed_root_is_left_behind_with_it(name: str) -> None:
+    """The root is at 0 and may hold nothing itself; the child keeps its refcount of 1."""
+    heap, root, children = _family(name)
+    heap.leave_behind(root)
+    rows = records(heap, "slabdup")
+    found = _states(rows)
+    assert found == dict.fromkeys([root.address, *(c.address for c in children)], "leftover")
+    assert (rows[-1]["leftovers"], rows[-1]["objects"]) == (1, 3)
 
 
 def test_a_record_that_cannot_be_read_makes_no_child() -> None:
     heap, root, _ = _family("3.10")
     offset = heap.layout.structs["kmem_cache"][1]["memcg_params"][0]
     heap.image.pointer(root.address + offset, 0xDEAD0000)
-    fields = [row["field"] for row in of_type(records(heap, "slabdup", "dentry"), "field")]
+    fields = [
+        row["field"] for row in of_type(records(heap, "slabdup", f"{root.address:x}"), "field")
+    ]
     assert "refcount" in fields
     assert "memcg child of" not in fields
 
@@ -102,5 +121,7 @@ def test_the_root_of_v3_10_that_has_a_record_is_no_child() -> None:
     heap.image.pointer(record + members["root_cache"][0], root.address)
     offset = heap.layout.structs["kmem_cache"][1]["memcg_params"][0]
     heap.image.pointer(root.address + offset, record)
-    fields = [row["field"] for row in of_type(records(heap, "slabdup", "dentry"), "field")]
+    fields = [
+        row["field"] for row in of_type(records(heap, "slabdup", f"{root.address:x}"), "field")
+    ]
     assert "memcg child of" not in fields
