@@ -75,7 +75,11 @@ class Subject:
         self.hidden: str = ""
         """Held by something that is no pointer to it: what, in words."""
         self.inner: bool = False
-        """Another object that nothing leads to points to it, and that one is not in its debt."""
+        """Other objects that nothing leads to lead to it: it is lost with those."""
+        self.leader = 0
+        """Of an inner one: the object that nothing points to and that leads to it; 0 in a ring."""
+        self.ring = False
+        """It and others that nothing leads to lead to each other."""
         self.values: Dict[int, int] = {}
         """Offset -> value of each aligned word."""
 
@@ -92,6 +96,8 @@ class Case:
         self.unreadable = 0
         """Of those, whose contents aren't in the dump."""
         self.profile = Profile()
+        self.red_zones = False
+        """Red zones bear witness beside the freelist that an object is allocated."""
         self.twins: List[Cache] = []
         """Live caches of the same name."""
         self.twin_profile = Profile()

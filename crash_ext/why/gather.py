@@ -8,7 +8,7 @@ allocator and the other files of this room; concludes nothing.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.contents.profile import Cell, spread
@@ -84,6 +84,7 @@ def examine(slub: Slub, explainer: Words, cache: Cache, addresses: List[int]) ->
     """
     case = Case(cache)
     case.total = len(addresses)
+    case.red_zones = bool(cache.flags & slub.layout.flags.mask("RED_ZONE"))
     limit = min(EXAMINED, max(_FEWEST, EXAMINED_BYTES // cache.object_size))
     step, number = spread(len(addresses), limit)
     poisoned = bool(cache.flags & slub.layout.flags.mask("POISON"))
@@ -282,11 +283,47 @@ def holder_label(held: Held) -> str:
 
 
 def _find_inner(reach: Reach, cases: List[Case]) -> None:
-    """Of objects that nothing leads to: which are lost only with others."""
+    """Of objects that nothing leads to: which are lost only with others, and with which.
+
+    A satellite that only the object itself leads to holds nothing.
+    """
     inner = reach.inner()
-    for case in cases:
-        for subject in case.subjects:
-            subject.inner = subject.address in inner
+    subjects = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
+    if not inner or not subjects:
+        return
+    to: Dict[int, List[int]] = {}
+    by: Dict[int, List[int]] = {}
+    for owner, target in reach.members_among(list(reach.unreached())):
+        to.setdefault(owner, []).append(target)
+        by.setdefault(target, []).append(owner)
+    leaders: Dict[int, int] = {}
+    for first in to:
+        if first not in by:
+            front = [first]
+            while front:
+                for address in to.get(front.pop(), ()):
+                    if address not in leaders:
+                        leaders[address] = first
+                        front.append(address)
+    for address, subject in subjects.items():
+        subject.leader = leaders.get(address, 0)
+        subject.ring = not subject.leader and address in by
+        subject.inner = bool(subject.leader) or (
+            subject.ring and address in inner and _meets(address, by, subjects)
+        )
+
+
+def _meets(first: int, edges: Dict[int, List[int]], wanted: Container[int]) -> bool:
+    """Whether the edges lead from an object to a wanted one, itself left out."""
+    found, front = {first}, [first]
+    while front:
+        for each in edges.get(front.pop(), ()):
+            if each not in found:
+                if each in wanted:
+                    return True
+                found.add(each)
+                front.append(each)
+    return False
 
 
 def _find_hidden(slub: Slub, reach: Reach, cases: List[Case]) -> None:

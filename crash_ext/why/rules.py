@@ -151,7 +151,7 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
     return _on_rings(
         rest,
         HEADED,
-        CERTAIN,
+        CERTAIN if case.searched else LIKELY,
         "still on a list whose head is in use: the list was not emptied before"
         " kmem_cache_destroy().",
     )
@@ -251,7 +251,8 @@ def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
         f" they hold nothing but {what}. Look for a way out between the allocation and the first"
         " write to the object."
     )
-    strength = CERTAIN if first.blank == POISON and not _dead_pointers(chosen) else LIKELY
+    sure = first.blank == POISON and case.red_zones and not _dead_pointers(chosen)
+    strength = CERTAIN if sure else LIKELY
     found = [Evidence("contents", f"{_of(chosen, case)}: {evidence}", first.address)]
     found += _no_pointer(chosen, case)
     return [Finding("", strength, [s.address for s in chosen], found, sentence)]
@@ -266,13 +267,27 @@ def _zeroes_tell(case: Case) -> bool:
 
 def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
     """They are on a list that nobody can reach any more."""
-    return _on_rings(
-        _lost(rest),
-        HEADLESS,
-        LIKELY,
-        "on a list that nobody heads any more: what had the list's head is gone, so nobody could"
-        " find them to free them.",
-    )
+    headless = [
+        s for s in _lost(rest) if any(m.verdict == HEADLESS for m in s.memberships.values())
+    ]
+    bare = [s for s in headless if not any(m.at for m in s.memberships.values())]
+    gone = [s for s in headless if any(m.at for m in s.memberships.values())]
+    return [
+        *_on_rings(
+            gone,
+            HEADLESS,
+            LIKELY,
+            "on a list whose head is gone: the memory that had it was freed, and nothing in use"
+            " leads to the list. Who freed the head should have emptied the list first.",
+        ),
+        *_on_rings(
+            bare,
+            HEADLESS,
+            LIKELY,
+            "in a ring of list nodes that has no head beside them: the head was taken out of the"
+            " ring or overwritten, or one of them is the head. Nothing in use leads to the ring.",
+        ),
+    ]
 
 
 def _on_rings(rest: List[Subject], verdict: str, strength: str, why: str) -> List[Finding]:
@@ -311,16 +326,18 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
 
 
 def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
-    """Empty list node, and what living objects got at their insertion is missing, too."""
+    """Empty list node, and what each living object got at its insertion is missing, too.
+
+    Who takes objects off may clear all of that again: then not a byte is another one.
+    """
     findings = []
     for offset, chosen in _unlinked(case, rest).items():
         missing = {s.address: _missing(case, s) for s in chosen}
-        without = [s for s in chosen if _unlike(case, missing[s.address])]
+        without = [s for s in chosen if _tells(case, missing[s.address])]
         if not without:
             continue
-        words = sorted(set.union(*(missing[s.address] for s in without)))
+        words = sorted(set.intersection(*(missing[s.address] for s in without)))
         named = ", ".join(f"+{at:#x}" for at in words[:_EXAMPLES])
-        sure = all(_tells(case, missing[s.address]) for s in without)
         evidence = [
             Evidence(
                 "list",
@@ -334,17 +351,15 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
             ),
             *_no_pointer(without, case),
         ]
+        number = len(without)
         sentence = (
-            f"{_objects(len(without), 'was', 'were')} never linked: the list node at"
-            f" +{offset:#x} points to itself, and {named} {'is' if len(words) == 1 else 'are'}"
-            " zero, where living objects are on a list and have"
-            f" {'a value' if len(words) == 1 else 'values'}."
-            f" {'It was' if len(without) == 1 else 'They were'} lost between the allocation and"
-            " the insertion into the list: look for an error path between the two that does not"
-            " free the object."
+            f"{_objects(number, 'was', 'were')} never linked, unless who takes objects off clears"
+            f" all that the insertion wrote: the list node at +{offset:#x} points to itself, and"
+            f" {named} are zero, where living objects are on a list and have values."
+            " Look first for an error path between the allocation and the insertion into the"
+            " list that does not free the object."
         )
-        strength = CERTAIN if sure and not _dead_pointers(without) else LIKELY
-        findings.append(Finding("", strength, [s.address for s in without], evidence, sentence))
+        findings.append(Finding("", LIKELY, [s.address for s in without], evidence, sentence))
     return findings
 
 
@@ -419,18 +434,17 @@ def _missing(case: Case, subject: Subject) -> Set[int]:
 
 
 def _tells(case: Case, missing: Set[int]) -> bool:
-    """Whether so many words are missing that nobody would have cleared them all again.
+    """Whether words are missing that an insertion writes, and that removals leave alone.
 
     A pointer and a state are often cleared by who takes an object off; a number that is
-    another one in each object, a time, isn't.
+    another one in each object (a time, a serial number) is not.
     """
-    return len(missing) > 1 and case.twin_profile.objects >= _MANY
-
-
-def _unlike(case: Case, offsets: Iterable[int]) -> Set[int]:
-    """The words that are another number in each living object: a serial number, a time."""
-    traces = case.twin_traces
-    return {at for at in offsets if traces[at].constant is None and not traces[at].pointer}
+    unlike = [
+        at
+        for at in missing
+        if case.twin_traces[at].constant is None and not case.twin_traces[at].pointer
+    ]
+    return bool(unlike) and len(missing) > 1 and case.twin_profile.objects >= _MANY
 
 
 def _changed_state(case: Case, chosen: List[Subject]) -> Optional[Tuple[int, int, int]]:
@@ -481,23 +495,32 @@ def _older_than_slab(holders: List[Held]) -> bool:
 
 def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
     """Only objects that nothing leads to lead to them: lost with those."""
-    chosen = [s for s in _lost(rest) if s.inner]
-    if not chosen:
-        return []
-    held = next((h for s in chosen for h in s.held if h.worth == LOST), None)
-    evidence = [_pointer(held, chosen[0].address)] if held is not None else []
-    for subject in chosen:
-        ring = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
-        if not evidence and ring is not None:
-            evidence.append(Evidence("list", ring.text, subject.address))
-    number = len(chosen)
-    outer = [s.address for s in _lost(case.subjects) if not s.inner]
-    look = f" Look at {outer[0]:x} first: nothing points to that one." if outer else ""
-    sentence = (
-        f"{_objects(number, 'is', 'are')} lost with others: only lost objects lead to"
-        f" {_it(number)}.{look}"
-    )
-    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+    findings = []
+    groups: Dict[bool, List[Subject]] = {}
+    for subject in _lost(rest):
+        if subject.inner:
+            groups.setdefault(subject.ring, []).append(subject)
+    for ring, chosen in sorted(groups.items()):
+        held = next((h for s in chosen for h in s.held if h.worth == LOST), None)
+        evidence = [_pointer(held, chosen[0].address)] if held is not None else []
+        for subject in chosen:
+            on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
+            if not evidence and on is not None:
+                evidence.append(Evidence("list", on.text, subject.address))
+        number = len(chosen)
+        first = next((s.leader for s in chosen if s.leader), 0)
+        sentence = f"{_objects(number, 'is', 'are')} lost with others: "
+        if ring:
+            sentence += (
+                f"{_it(number, True)} and other lost objects lead to each other, and nothing in"
+                " use leads to any of them. Memory does not show which was lost first."
+            )
+        else:
+            sentence += f"only lost objects lead to {_it(number)}."
+            if first:
+                sentence += f" Look at {first:x} for the reason: nothing points to that one."
+        findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
+    return findings
 
 
 def lost(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -525,7 +548,7 @@ RULES: Tuple[Rule, ...] = (
         freed_late,
     ),
     Rule("called back", (CERTAIN,), "a timer, work, RCU or a wait queue has them", called_back),
-    Rule("still listed", (CERTAIN,), "on a list whose head is in use", still_listed),
+    Rule("still listed", (CERTAIN, LIKELY), "on a list whose head is in use", still_listed),
     Rule("held", (LIKELY,), "memory in use leads to them", held),
     Rule("perhaps held", (LIKELY,), "memory that may be old leads to them", perhaps_held),
     Rule("until grace", (LIKELY,), "what waits for an RCU grace period has them", until_grace),
@@ -542,7 +565,7 @@ RULES: Tuple[Rule, ...] = (
     Rule("taken off", (LIKELY,), "list_del() has poisoned their node", taken_off),
     Rule(
         "never linked",
-        (CERTAIN, LIKELY),
+        (LIKELY,),
         "on no list, and what an insertion writes is missing",
         never_linked,
     ),

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which cause is named on which evidence, which goes first, and when none is."""
+"""Which cause is named on which evidence, which goes first, and when none is.
+
+Each claim has an adversary in mind: a leak with another history that would look the same.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +10,73 @@ from typing import Dict, List, Optional
 
 import pytest
 
+from crash_ext.contents.callbacks import TIMER, Callback
 from crash_ext.contents.profile import Cell, Profile
 from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
-from crash_ext.places.place import OBJECT, PAGE, PERCPU, STACK, SYMBOL, Place
-from crash_ext.slub.model import ALLOCATED, FREE
-from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject
+from crash_ext.places.place import OBJECT, STACK, SYMBOL, Place
+from crash_ext.reach.model import (
+    DEAD,
+    IN_USE,
+    LOST,
+    MAYBE,
+    PENDING,
+    PERHAPS,
+    REACHED,
+    UNREACHED,
+)
+from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
+from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace
 from crash_ext.why.lists import HEADED, HEADLESS, LEAKED, OPEN, Membership
-from crash_ext.why.rules import CERTAIN, LIKELY, Finding, conclude, unexplained
+from crash_ext.why.rules import CERTAIN, LIKELY, RULES, Finding, conclude, unexplained
 from tests.unit.plain import CACHE
 
 OTHER = CACHE._replace(address=0x5000, name=b"owners")
 AT = 0x20
+SERIAL, SINCE, OWNER_AT, STATE = 0x40, 0x48, 0x50, 0x58
 LINKED = Cell(AT, 16, LIST_LINKED, LIST_LINKED)
 EMPTY = Cell(AT, 16, LIST_EMPTY, LIST_EMPTY)
 VARIABLE = Place(SYMBOL, "last_one", 0x9000, "last_one")
 OWNER = Place(OBJECT, "owners 7000+0x8", 0x7008, "owners", OTHER, 0x7000, 8, ALLOCATED)
-DEAD = OWNER._replace(state=FREE)
+FREED = OWNER._replace(state=FREE)
 OLD = Place(STACK, "stack of 1 init", 0x8000, "1 init")
+TRACES = {
+    SERIAL: Trace(None, False),
+    SINCE: Trace(None, False),
+    OWNER_AT: Trace(0xFFFF0000, True),
+    STATE: Trace(2, False),
+}
+"""What living objects have in these words: none is ever zero."""
+
+
+def held(place: Optional[Place], worth: str = IN_USE, callback: Optional[Callback] = None) -> Held:
+    at = 0 if place is None else place.address
+    return Held(at, 1, place, worth, "" if worth == IN_USE else "its reason", callback)
 
 
 def subject(
     address: int,
     kind: str = "",
-    verdict: str = "",
-    held: Optional[List[Place]] = None,
+    *,
+    level: Optional[int] = UNREACHED,
+    by: Optional[List[Held]] = None,
     blank: Optional[str] = None,
+    values: Optional[Dict[int, int]] = None,
+    ring: Optional[Membership] = None,
 ) -> Subject:
     made = Subject(address)
+    made.level = level
     made.blank = blank
     if kind:
         made.lists[AT] = kind
-    if verdict:
-        made.memberships[AT] = Membership(verdict, 2, [address], 0x9000, f"on a {verdict} list")
-    made.held = [Held(place.address, address, place) for place in held or []]
+    if ring is not None:
+        made.memberships[AT] = ring
+    made.held = by or []
+    made.values = values or {}
     return made
+
+
+def on(verdict: str, at: int = 0x9000) -> Membership:
+    return Membership(verdict, 2, [], at, f"on a {verdict} list")
 
 
 def case(*subjects: Subject, twins: int = 10, twin: Cell = LINKED, searched: bool = True) -> Case:
@@ -48,6 +84,7 @@ def case(*subjects: Subject, twins: int = 10, twin: Cell = LINKED, searched: boo
     made.subjects = list(subjects)
     made.total = len(subjects)
     made.twin_profile = Profile.of([twin] for _ in range(twins))
+    made.twin_traces = dict(TRACES) if twins else {}
     made.searched = "64 MB of memory" if searched else None
     return made
 
@@ -61,98 +98,232 @@ def only(made: Case) -> Finding:
     return finding
 
 
-def test_an_empty_list_head_where_living_ones_are_linked_was_never_linked() -> None:
-    finding = only(case(subject(1, LIST_EMPTY), subject(2, LIST_EMPTY)))
-    assert (finding.cause, finding.objects, finding.strength) == ("never linked", [1, 2], CERTAIN)
+def of(*, serial: int = 0, since: int = 0, owner: int = 0, state: int = 1) -> Dict[int, int]:
+    return {SERIAL: serial, SINCE: since, OWNER_AT: owner, STATE: state}
+
+
+# --- a word in an object is no history ---
+
+
+def test_without_what_an_insertion_writes_an_object_was_never_linked() -> None:
+    finding = only(case(subject(1, LIST_EMPTY, values=of()), subject(2, LIST_EMPTY, values=of())))
+    assert (finding.cause, finding.objects) == ("never linked", [1, 2])
     assert "+0x20" in finding.sentence
     assert finding.evidence[0].address == 1 + AT
 
 
-def test_it_is_only_likely_where_memory_was_not_searched() -> None:
-    assert only(case(subject(1, LIST_EMPTY), searched=False)).strength == LIKELY
+def test_that_is_never_certain_for_who_takes_it_off_may_have_cleared_everything() -> None:
+    """list_del_init() and a reset of every field leave the same, to the last byte."""
+    finding = only(case(subject(1, LIST_EMPTY, values=of())))
+    assert finding.strength == LIKELY
+    assert "unless who takes objects off clears" in finding.sentence
 
 
-@pytest.mark.parametrize("twins", [0, 2])
-def test_an_empty_list_head_alone_tells_nothing(twins: int) -> None:
-    """It may head a list of children; two living objects make no rule."""
-    assert "never linked" not in causes(case(subject(1, LIST_EMPTY), twins=twins))
+def test_with_what_an_insertion_writes_it_is_on_no_list_and_both_ways_are_named() -> None:
+    """Taken off by list_del_init(); or all was written before an insertion that never came."""
+    finding = only(case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))))
+    assert (finding.cause, finding.strength) == ("off the list", LIKELY)
+    assert "never linked" in finding.sentence
+    assert "list_del_init()" in finding.sentence
+    assert any("+0x58: 3 where all living objects have 2" in e.text for e in finding.evidence)
 
 
-def test_living_objects_with_empty_list_heads_make_it_no_sign() -> None:
-    assert "never linked" not in causes(case(subject(1, LIST_EMPTY), twin=EMPTY))
+@pytest.mark.parametrize("values", [of(serial=7, since=8), of(serial=7, since=8, state=3)])
+def test_an_owner_that_is_missing_alone_tells_nothing(values: Dict[int, int]) -> None:
+    """A removal clears the owner's pointer as often as an insertion has not got to it."""
+    assert set(causes(case(subject(1, LIST_EMPTY, values=values)))) == {"off the list"}
 
 
-def test_without_a_twin_all_empty_and_unheld_is_likely() -> None:
-    made = case(*(subject(n, LIST_EMPTY) for n in (1, 2, 3)), twins=0)
-    assert only(made).strength == LIKELY
-    mixed = case(*(subject(n, LIST_EMPTY) for n in (1, 2, 3)), subject(4), twins=0)
-    assert "never linked" not in causes(mixed)
-
-
-def test_a_pointer_from_something_that_lives_holds_whatever_the_list_says() -> None:
-    made = case(subject(1, LIST_DELETED, held=[OWNER]), subject(2, LIST_DELETED, held=[VARIABLE]))
-    finding = only(made)
-    assert (finding.cause, finding.objects) == ("held", [1, 2])
-    assert "owners" in finding.sentence
-    assert "last_one" in finding.sentence
-
-
-def test_leaked_objects_that_point_to_each_other_hold_nothing() -> None:
-    own = OWNER._replace(cache=CACHE._replace(refcount=0))
-    leftover = OWNER._replace(cache=OTHER._replace(refcount=0))
+def test_each_object_of_a_leftover_has_its_own_history() -> None:
     made = case(
-        subject(1, held=[own]),
-        subject(2, held=[leftover]),
-        subject(3, held=[own, OWNER]),
-        subject(4, LIST_LINKED, LEAKED),
+        subject(1, LIST_EMPTY, values=of()),
+        subject(2, LIST_EMPTY, values=of(serial=7, since=8, owner=9)),
+        subject(3, LIST_DELETED, values=of(serial=7, since=8, owner=9)),
     )
-    assert causes(made) == {"held": [3], "held by leaked": [1, 2, 4]}
+    assert causes(made) == {"never linked": [1], "off the list": [2], "taken off": [3]}
 
 
-def test_per_cpu_memory_has_stacks_in_it_and_decides_nothing() -> None:
-    percpu = Place(PERCPU, "per-CPU 1f000 of cpu 0", 0x9000, "1f000")
-    made = case(subject(1, LIST_DELETED, held=[percpu]))
-    assert conclude(made) == []
+def test_few_living_objects_make_no_rule() -> None:
+    assert set(causes(case(subject(1, LIST_EMPTY, values=of()), twins=4))) == {"off the list"}
+    assert set(causes(case(subject(1, LIST_EMPTY, values=of()), twins=2))) == {"lost"}
 
 
-def test_a_list_with_a_head_and_one_without() -> None:
-    made = case(subject(1, LIST_LINKED, HEADED), subject(2, LIST_LINKED, HEADLESS))
+def test_a_head_that_points_to_itself_says_nothing_without_a_twin_that_is_on_a_list() -> None:
+    """It may be a mutex's, a wait queue's, or head a list of the object's own."""
+    alone = case(*(subject(n, LIST_EMPTY) for n in (1, 2, 3)), twins=0)
+    assert set(causes(alone)) == {"lost"}
+    assert set(causes(case(subject(1, LIST_EMPTY, values=of()), twin=EMPTY))) == {"lost"}
+
+
+def test_poison_at_another_offset_wins_over_a_head_that_points_to_itself() -> None:
+    made = subject(1, LIST_EMPTY, values=of())
+    made.lists[0x60] = LIST_DELETED
+    finding = only(case(made))
+    assert finding.cause == "taken off"
+    assert "+0x60" in finding.sentence
+
+
+def test_poison_of_a_list_is_likely_only_for_it_may_be_from_a_former_life() -> None:
+    """kmem_cache_alloc() need not clear what list_del() and a free have left."""
+    assert only(case(subject(1, LIST_DELETED))).strength == LIKELY
+
+
+# --- who holds it is asked first ---
+
+
+@pytest.mark.parametrize("kind", [LIST_EMPTY, LIST_DELETED, ""])
+@pytest.mark.parametrize("blank", [ZEROES, POISON, None])
+def test_what_memory_in_use_leads_to_is_held_whatever_it_looks_like(
+    kind: str, blank: Optional[str]
+) -> None:
+    made = case(
+        subject(1, kind, level=REACHED, by=[held(OWNER)], blank=blank, values=of()),
+        subject(2, kind, level=REACHED, by=[held(VARIABLE)], blank=blank, values=of()),
+    )
+    found = conclude(made)
+    assert [finding.cause for finding in found] == ["held", "held"]
+    assert "owners" in found[0].sentence
+    assert "last_one" in found[1].sentence
+
+
+def test_a_timer_is_certain_and_named_with_its_function() -> None:
+    waiting = held(VARIABLE, callback=Callback(TIMER, 0x48, "conn_expire [foo]", 820))
+    finding = only(case(subject(1, level=REACHED, by=[held(OWNER), waiting])))
+    assert (finding.cause, finding.strength) == ("called back", CERTAIN)
+    assert "conn_expire [foo]" in finding.sentence
+    assert finding.evidence[0].address == 1 + 0x48
+
+
+def test_a_timer_in_memory_that_is_not_in_use_calls_nobody() -> None:
+    waiting = held(FREED, DEAD, Callback(TIMER, 0x48, "conn_expire [foo]", 820))
+    assert "called back" not in causes(case(subject(1, by=[waiting])))
+
+
+def test_a_list_with_a_head_in_use_and_one_without() -> None:
+    made = case(
+        subject(1, LIST_LINKED, level=REACHED, ring=on(HEADED)),
+        subject(2, LIST_LINKED, ring=on(HEADLESS)),
+    )
     assert causes(made) == {"still listed": [1], "no head": [2]}
 
 
-def test_a_list_whose_head_is_not_to_be_told_is_left_unexplained() -> None:
-    made = case(subject(1, LIST_LINKED, OPEN))
+def test_a_list_is_only_likely_headed_where_memory_was_not_searched() -> None:
+    """The object that has the head may be lost itself."""
+    made = case(subject(1, LIST_LINKED, level=None, ring=on(HEADED)), searched=False)
+    assert only(made).strength == LIKELY
+
+
+def test_a_ring_of_their_own_kind_is_not_said_to_have_lost_its_head_to_a_free() -> None:
+    """The head may have been taken out of the ring, or be one of the objects' own."""
+    freed, bare = conclude(
+        case(
+            subject(1, LIST_LINKED, ring=on(HEADLESS)),
+            subject(2, LIST_LINKED, ring=on(HEADLESS, at=0)),
+        )
+    )
+    assert "was freed" in freed.sentence
+    assert "freed" not in bare.sentence
+    assert "one of them is the head" in bare.sentence
+
+
+def test_what_may_be_old_holds_perhaps_and_is_never_said_to_be_lost() -> None:
+    made = case(
+        subject(1, level=MAYBE, by=[held(OLD, PERHAPS)]), subject(2, by=[held(OLD, PERHAPS)])
+    )
+    assert causes(made) == {"perhaps held": [1, 2]}
+
+
+def test_what_waits_for_a_grace_period_holds_until_then() -> None:
+    pending = OWNER._replace(state=RCU_PENDING)
+    assert causes(case(subject(1, by=[held(pending, PENDING)]))) == {"until grace": [1]}
+
+
+def test_a_handle_that_is_no_pointer_is_likely() -> None:
+    made = subject(1, LIST_EMPTY, values=of())
+    made.hidden = "its physical address stands at 7000"
+    finding = only(case(made))
+    assert (finding.cause, finding.strength) == ("held by handle", LIKELY)
+
+
+# --- lost ---
+
+
+def test_memory_that_is_not_in_use_holds_nothing_and_is_told() -> None:
+    made = case(subject(1, LIST_DELETED, by=[held(OLD, DEAD), held(FREED, DEAD)]))
+    finding = only(made)
+    assert (finding.cause, finding.strength) == ("taken off", LIKELY)
+    assert any("2 old pointers" in evidence.text for evidence in finding.evidence)
+
+
+def test_a_freed_owner_is_a_cause_only_where_nothing_else_points_there() -> None:
+    made = case(
+        subject(1, by=[held(FREED, DEAD)]), subject(2, by=[held(FREED, DEAD), held(OLD, DEAD)])
+    )
+    assert causes(made) == {"held by freed": [1], "lost": [2]}
+
+
+def test_an_array_of_pointers_in_a_page_s_former_life_is_no_owner() -> None:
+    made = case(*(subject(n, by=[held(FREED._replace(offset=8 * n), DEAD)]) for n in range(1, 6)))
+    assert set(causes(made)) == {"lost"}
+
+
+def test_nobody_can_free_it_is_never_certain() -> None:
+    """An index or a frame number may find it."""
+    finding = only(case(subject(1)))
+    assert (finding.cause, finding.strength) == ("lost", LIKELY)
+    assert "handle that is no pointer" in finding.sentence
+
+
+def test_of_a_chain_the_one_that_nothing_points_to_is_the_one_to_look_at() -> None:
+    first, second = subject(1), subject(2, by=[held(OWNER, LOST)])
+    second.inner, second.leader = True, 1
+    found = {finding.cause: finding for finding in conclude(case(first, second))}
+    assert found["lost with others"].objects == [2]
+    assert "Look at 1 for the reason: nothing points to that one" in (
+        found["lost with others"].sentence
+    )
+    assert found["lost"].objects == [1]
+
+
+def test_of_a_ring_no_member_is_said_to_be_the_one() -> None:
+    made = [subject(n, by=[held(OWNER, LOST)], ring=on(LEAKED)) for n in (2, 3)]
+    for each in made:
+        each.inner = each.ring = True
+    finding = only(case(*made))
+    assert finding.cause == "lost with others"
+    assert "does not show which" in finding.sentence
+    assert "nothing points" not in finding.sentence
+
+
+def test_what_was_not_searched_for_is_not_said_to_be_lost() -> None:
+    made = case(
+        subject(1, level=None),
+        subject(2, LIST_DELETED, level=None),
+        subject(3, LIST_EMPTY, level=None, values=of()),
+        subject(4, level=None, blank=ZEROES),
+        searched=False,
+    )
     assert conclude(made) == []
-    assert unexplained(made, []) == [1]
+    assert unexplained(made, []) == [1, 2, 3, 4]
 
 
-def test_taken_off_and_held_by_nobody_is_forgotten_and_by_freed_memory_orphaned() -> None:
-    made = case(subject(1, LIST_DELETED), subject(2, LIST_DELETED, held=[DEAD]))
-    assert causes(made) == {"held by freed": [2], "forgotten": [1]}
+def test_a_list_whose_head_cannot_be_told_makes_no_cause_of_its_own() -> None:
+    assert set(causes(case(subject(1, LIST_LINKED, ring=on(OPEN))))) == {"lost"}
 
 
-def test_old_pointers_on_stacks_are_told_and_decide_nothing() -> None:
-    page = Place(PAGE, "page", 0x6000, "")
-    finding = only(case(subject(1, LIST_DELETED, held=[OLD, page])))
-    assert finding.cause == "forgotten"
-    assert any("maybe old" in evidence.text for evidence in finding.evidence)
+@pytest.mark.parametrize(("red_zones", "strength"), [(True, CERTAIN), (False, LIKELY)])
+def test_poison_was_never_written_if_red_zones_bear_witness(red_zones: bool, strength: str) -> None:
+    """A freelist that was cut off loses free objects: they are all poison, too."""
+    made = case(subject(1, blank=POISON))
+    made.red_zones = red_zones
+    finding = only(made)
+    assert (finding.cause, finding.strength) == ("never written", strength)
 
 
-def test_what_was_not_searched_for_is_not_said_to_be_unreferenced() -> None:
-    made = case(subject(1), subject(2, LIST_DELETED), searched=False)
-    assert conclude(made) == []
-
-
-def test_nothing_known_but_that_nobody_points_there_is_lost() -> None:
-    assert causes(case(subject(1), subject(2, held=[OWNER]))) == {
-        "held": [2],
-        "unreferenced": [1],
-    }
-
-
-def test_poison_was_never_written() -> None:
-    finding = only(case(subject(1, blank=POISON)))
-    assert (finding.cause, finding.strength) == ("never written", CERTAIN)
+def test_an_old_pointer_makes_poison_likely_only() -> None:
+    made = case(subject(1, blank=POISON, by=[held(OLD, DEAD)]))
+    made.red_zones = True
+    assert only(made).strength == LIKELY
 
 
 def test_zeroes_tell_only_where_living_objects_hold_more() -> None:
@@ -162,24 +333,49 @@ def test_zeroes_tell_only_where_living_objects_hold_more() -> None:
     assert "never written" not in causes(made)
 
 
+# --- freed since ---
+
+
 def test_what_the_log_lists_and_is_free_now_was_freed_late() -> None:
-    made = case(subject(1, LIST_EMPTY))
+    made = case(subject(1, LIST_EMPTY, values=of()))
     made.freed_late, made.reported = [7, 8], 3
-    assert causes(made) == {"freed late": [7, 8], "never linked": [1]}
+    found = conclude(made)
+    assert [(each.cause, each.strength) for each in found] == [
+        ("freed late", CERTAIN),
+        ("never linked", LIKELY),
+    ]
 
 
-def test_a_leftover_without_objects_was_emptied_late_even_if_the_log_is_gone() -> None:
+def test_a_leftover_without_objects_was_probably_emptied_late_even_if_the_log_is_gone() -> None:
     made = case()
     assert conclude(made) == []
     made.emptied = True
-    assert causes(made) == {"freed late": []}
+    finding = only(made)
+    assert (finding.cause, finding.objects, finding.strength) == ("freed late", [], LIKELY)
 
 
-def test_no_object_is_in_two_findings() -> None:
+# --- all rules ---
+
+
+def test_of_a_live_cache_nothing_is_certain() -> None:
+    made = case(subject(1, blank=POISON))
+    made.red_zones = made.live = True
+    assert only(made).strength == LIKELY
+
+
+def test_no_object_is_in_two_findings_and_no_finding_is_stronger_than_its_rule() -> None:
     made = case(
-        subject(1, LIST_EMPTY, blank=None, held=[OWNER]),
-        subject(2, LIST_DELETED, HEADED, [DEAD]),
-        subject(3, LIST_LINKED, HEADLESS, [DEAD]),
+        subject(1, LIST_EMPTY, level=REACHED, by=[held(OWNER)]),
+        subject(2, LIST_DELETED, ring=on(HEADED), by=[held(FREED, DEAD)]),
+        subject(3, LIST_LINKED, ring=on(HEADLESS), by=[held(FREED, DEAD)]),
+        subject(4, blank=POISON),
+        subject(5),
     )
-    found = [address for finding in conclude(made) for address in finding.objects]
-    assert sorted(found) == sorted(set(found))
+    made.freed_late = [9]
+    found = conclude(made)
+    objects = [address for finding in found for address in finding.objects]
+    assert sorted(objects) == sorted(set(objects))
+    allowed = {rule.cause: rule.strengths for rule in RULES}
+    assert len(allowed) == len(RULES)
+    for finding in found:
+        assert finding.strength in allowed[finding.cause]
