@@ -24,6 +24,8 @@ from __future__ import annotations
 import re
 from typing import List, NamedTuple, Optional, Tuple
 
+from crash_ext.why.log.dress import for_each_line
+
 
 class LoggedTrack(NamedTuple):
     """Who allocated or freed an object, as the log has it."""
@@ -98,24 +100,23 @@ def begins_at_boot(text: str) -> bool:
 def parse_reports(text: str) -> List[Report]:
     """The reports in a log's text, in its order. For any text whatever."""
     parser = _Parser()
-    for line in text.split("\n"):
-        parser.line(line)
+    for when, body in for_each_line(text):
+        parser.line(when, body)
     return parser.finish()
 
 
-_LONGEST = 2048
-"""Characters: printk cuts at half of that (LOG_LINE_MAX), so nothing of ours is longer."""
-
-# The level in front where it's a raw buffer; the caller's id (CONFIG_PRINTK_CALLER) behind.
-_STAMP = re.compile(r"(?:<\d+>)?\[ *(\d+\.\d+)\](?: ?\[ *[TC]\d+\])? ?")
 # "(ptrval)" was padded with spaces at first (in v4.15).
 _POINTER = r"0x( *\((?:_*ptrval_*|null)\)|[0-9a-f]{1,16})"
-_TAINT = r"\((?:Not tainted|Tainted: [^()]*)\)"
+_TAINT = r" \((?:Not tainted|Tainted: [^()]*)\)"
+# Before v3.4 the taint isn't there.
 _HEADLINE = re.compile(
-    rf"BUG (.*) {_TAINT}: Objects remaining(?: in (.*))?"
-    r" on (?:__kmem_cache_shutdown|kmem_cache_close)\(\)"
+    rf"BUG (.*?)(?:{_TAINT})?: (Objects remaining(?: in .*)?"
+    r" on (?:__kmem_cache_shutdown|kmem_cache_close)\(\))"
 )
-_OTHER_BUG = re.compile(rf"BUG .* {_TAINT}: ")
+# slab_err() formats its message into 100 bytes: a long name takes the sentence's end with it.
+_CUT_HEADLINE = re.compile(rf"BUG (.*?){_TAINT}: (Objects remaining in .*)")
+_CUT = 98
+_OTHER_BUG = re.compile(rf"BUG .*{_TAINT}: ")
 _SLAB = re.compile(
     rf"(?:INFO: )?Slab {_POINTER} objects=(\d{{1,9}}) used=(\d{{1,9}}) fp={_POINTER} flags=(.*)"
 )
@@ -127,13 +128,27 @@ _TRACK = re.compile(
 _LAST = re.compile(
     r"kmem_cache_destroy (.*): Slab cache still has objects(?: when called from (.*))?"
 )
+_OLD_LAST = re.compile(r"SLUB (.*): kmem_cache_destroy called for cache that still has objects\.")
 _TASK = re.compile(
-    r"CPU: (\d{1,9}) (?:UID: \d+ )?PID: (\d{1,10}) Comm: (.*?) (?:Not tainted|Tainted: ).*"
+    r"CPU: (\d{1,9}) (?:UID: \d+ )?PID: (\d{1,10}) Comm: (.*?)(?: Kdump: loaded)?"
+    r" (?:Not tainted|Tainted: ).*"
 )
+_OLD_TASK = re.compile(r"Pid: (\d{1,10}), comm: (.*?) (?:Not tainted|Tainted: ).*")
+# With build ids on, they stand behind a module's name; arm64 marks frames (P), powerpc
+# (unreliable); decode_stacktrace.sh puts the line of the source behind.
 _FRAME = re.compile(
-    r"\s*(?:\(?\[<?[0-9a-f]+>?\]\)?\s*)*(\? )?"
-    r"([\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[[^\]]+\])?)(?: \(unreliable\))?\)?\s*"
+    r"\s*(?:\(?\[<?[0-9a-f]+>?\]\)?\s*)*(\? )?\(?"
+    r"([\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+|0x[0-9a-f]{8,16})(?: \[([^\]\s]+)(?: [0-9a-f]+)?\])?\)?"
+    r"(?: \((?:unreliable|[A-Z]{1,4})\))?(?: [\w./+-]+\.\w+:\d+)?\)?\s*"
 )
+# arm32: [<..>] (callee) from [<..>] (caller+0x../0x.. [module]), later without addresses.
+_FROM_FRAME = re.compile(
+    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]+(?: \[[^\]]+\])?\)? from (?:\[<[0-9a-f]+>\] )?\(?"
+    r"([\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+|0x[0-9a-f]{8,16})(?: \[([^\]\s]+)(?: [0-9a-f]+)?\])?\)?\s*"
+)
+_INLINE = re.compile(r".* \[inline\]\s*")
+_SOURCE = re.compile(r" [\w./+-]+\.\w+:\d+$")
+_BUILD_ID = re.compile(r"\[(\S+) [0-9a-f]{8,}\]$")
 _TRACE_STARTS = re.compile(r"Call [Tt]race:\s*")
 _TRACE_ENDS = re.compile(r"\s*(?:</TASK>|RIP: 00|---\[ end trace|Code: )")
 _DESTROY = re.compile(r"kmem_cache_destroy(?:\.\w+)*\+0x.*")
@@ -149,7 +164,7 @@ class _Block:
 
 
 class _Task(NamedTuple):
-    cpu: int
+    cpu: Optional[int]
     pid: int
     comm: str
 
@@ -166,6 +181,8 @@ class _Open:
         self.blocks: List[_Block] = []
         self.finished = False
         self.truncated = False
+        self.inline_caller = False
+        """The last line named a caller that was compiled into another function."""
 
     def report(self) -> Report:
         cpu, pid, comm = self.task or (None, None, None)
@@ -191,16 +208,17 @@ class _Parser:
         self._task: Optional[_Task] = None
         self._frames: Optional[List[str]] = None
         """The call trace being printed."""
+        self._mixed = False
+        """Two tasks have begun to print: whose the frames are can't be told."""
+        self._foreign = False
+        """Another report of SLUB goes on: its slab's line is not ours."""
 
-    def line(self, raw: str) -> None:
-        """Take one line of the log."""
-        if len(raw) > _LONGEST:
-            return
-        stamp = _STAMP.match(raw)
-        body = (raw[stamp.end() :] if stamp else raw).rstrip("\r ")
-        when = float(stamp.group(1)) if stamp else None
+    def line(self, when: Optional[float], body: str) -> None:
+        """Take one line of the log, without its dress."""
         if self._frame(body):
             return
+        # Further lines of a record are indented.
+        body = body.strip()
         # A stack ends with anything that's no frame.
         self._track = None
         if not (self._head(body, when) or self._slab_line(body) or self._object(body, when)):
@@ -215,26 +233,50 @@ class _Parser:
 
     def _head(self, body: str, when: Optional[float]) -> bool:
         head = _HEADLINE.fullmatch(body)
+        if head is None:
+            head = _CUT_HEADLINE.fullmatch(body)
+            if head is not None and len(head.group(2)) < _CUT:
+                head = None
         if head:
-            name = head.group(1) if head.group(2) is None else head.group(2)
-            self._begin(name, when)
+            self._foreign = False
+            self._begin(head.group(1), when)
             self._block = _Block(when)
             if self._report is not None:
                 self._report.blocks.append(self._block)
             return True
         last = _LAST.fullmatch(body)
-        if last:
-            self._begin(last.group(1), when)
-            self._block = None
-            if self._report is not None:
-                self._report.finished = True
-                self._report.caller = last.group(2) or self._report.caller
+        old = None if last else _OLD_LAST.fullmatch(body)
+        if last or old:
+            name, caller = last.groups() if last else (str(old and old.group(1)), None)
+            self._last_line(name, caller, when)
             return True
         if _OTHER_BUG.match(body):
+            # Another CPU's, perhaps in between: what is ours may still come.
             self._end_trace()
-            self._report = self._block = self._orphan = None
+            self._foreign = True
+            self._orphan = None
+            if self._report is not None and self._report.finished:
+                self._report = self._block = None
             return True
         return False
+
+    def _last_line(self, name: str, caller: Optional[str], when: Optional[float]) -> None:
+        """A report ends; decode_stacktrace.sh has a line for an inlined caller, too."""
+        report = self._report
+        again = (
+            report is not None and report.name == name and report.finished and report.inline_caller
+        )
+        if not again:
+            self._begin(name, when)
+        self._block = None
+        self._foreign = False
+        report = self._report
+        if report is None:
+            return
+        report.finished = True
+        report.inline_caller = caller is not None and _INLINE.fullmatch(caller) is not None
+        if caller is not None and not report.inline_caller:
+            report.caller = _BUILD_ID.sub(r"[\1]", _SOURCE.sub("", caller))
 
     def _begin(self, name: str, when: Optional[float]) -> None:
         """Lines of the report on that name come now: of the open one, or of a new one."""
@@ -257,7 +299,7 @@ class _Parser:
             return False
         self._end_trace()
         block = self._block or self._orphan
-        if block is not None and not block.seen_slab:
+        if block is not None and not block.seen_slab and not self._foreign:
             pointer, objects, used, fp, flags = found.groups()
             block.seen_slab = True
             block.slab = LoggedSlab(
@@ -274,6 +316,9 @@ class _Parser:
             if block is not None:
                 if block.when is None:
                     block.when = when
+                used = block.slab.used
+                if self._foreign and used is not None and len(block.slab.objects_listed) >= used:
+                    return True
                 found = LoggedObject(_pointer(listed.group(1)), int(listed.group(2)), None, None)
                 block.slab.objects_listed.append(found)
             return True
@@ -303,26 +348,43 @@ class _Parser:
     # tasks and traces -----------------------------------------------------------------
 
     def _frame(self, body: str) -> bool:
-        if self._track is None and self._frames is None:
+        # Some architectures print frames without a line before them: behind the task's line.
+        starts = self._frames is None and self._track is None and self._task is not None
+        if self._track is None and self._frames is None and not starts:
             return False
         found = _FRAME.fullmatch(body)
-        if not found:
-            return False
-        reliable = not found.group(1)
+        reliable, symbol, module = True, "", None
+        if found:
+            reliable, symbol, module = not found.group(1), found.group(2), found.group(3)
+        else:
+            found = _FROM_FRAME.fullmatch(body)
+            if not found:
+                return self._frames is not None and _INLINE.fullmatch(body) is not None
+            symbol, module = found.groups()
+        if starts:
+            self._frames = []
+        text = f"{symbol} [{module}]" if module else symbol
         if self._track is not None:
             if reliable:
-                self._track.stack.append(found.group(2))
+                self._track.stack.append(text)
         elif self._frames is not None and reliable:
-            self._frames.append(found.group(2))
+            self._frames.append(text)
         return True
 
     def _task_or_trace(self, body: str) -> None:
-        task = _TASK.fullmatch(body)
-        if task:
-            self._end_trace()
-            self._task = _Task(int(task.group(1)), int(task.group(2)), task.group(3))
+        task, old = _TASK.fullmatch(body), _OLD_TASK.fullmatch(body)
+        if task or old:
+            if self._frames is not None:
+                self._end_trace()
+            # Two tasks' lines in a row: their frames will be mixed.
+            self._mixed = self._task is not None
+            if task:
+                self._task = _Task(int(task.group(1)), int(task.group(2)), task.group(3))
+            elif old:
+                self._task = _Task(None, int(old.group(1)), old.group(2))
         elif _TRACE_STARTS.fullmatch(body):
-            self._end_trace()
+            if self._frames is not None:
+                self._end_trace()
             self._frames = []
         elif _TRACE_ENDS.match(body) and self._frames:
             self._end_trace()
@@ -338,14 +400,16 @@ class _Parser:
         if frames is None:
             return
         self._task = None
-        if report is None:
+        mixed, self._mixed = self._mixed, False
+        if report is None or mixed:
             return
         trace = _above_destroy(frames)
         if trace is None and frames and frames[0] == report.caller:
             trace = frames
         if trace is None:
             return
-        if report.task is not None and task is not None and task.pid != report.task.pid:
+        other = report.task is not None and task is not None and task.pid != report.task.pid
+        if other:
             report = self._split(report)
         report.task = report.task or task
         if not report.trace:

@@ -20,6 +20,16 @@ _MATCHED = {
 }
 _SHOWN = 3
 _MODULE = re.compile(r" \[([^\]]+)\]$")
+_WRAPPER = re.compile(
+    r"(?:bioset_(?:free|exit)|bio_put_slab|spl_kmem_cache_destroy|kmem_cache_destroy_memcg_children"
+    r"|mempool_(?:destroy|exit))[.+]"
+)
+"""Functions that destroy a cache for their caller."""
+_ENTRY = re.compile(
+    r"(?:do_syscall|system_call|entry_SYSCALL|__(?:x64|ia32|arm64|s390x?|riscv|se)_sys_|SyS_|sys_"
+    r"|__do_sys_|ret_fast_syscall|invoke_syscall|el0_svc)"
+)
+"""Where a task has entered the kernel: what called is not in the kernel."""
 
 
 def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
@@ -89,7 +99,22 @@ def module_of(found: LogEvidence) -> Optional[str]:
     if not sure and len(found.reports) == 1 and not found.others:
         sure = found.reports
     for matched in sure:
-        module = _MODULE.search(matched.report.caller or "")
+        module = calling_module(matched.report)
         if module:
+            return module
+    return None
+
+
+def calling_module(report: Report) -> Optional[str]:
+    """The first module on the way from the system call to the destroy that is no wrapper.
+
+    bioset_exit() and its like destroy a cache for whoever has called them.
+    """
+    frames = [*([report.caller] if report.caller else []), *report.trace]
+    for frame in frames:
+        if _ENTRY.match(frame):
+            return None
+        module = _MODULE.search(frame)
+        if module and not _WRAPPER.match(frame):
             return module.group(1)
     return None

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Logs as they are in the field: every report is read as a person would read it.
+
+Each log lies beside its right answer, NAME.txt and NAME.answer.json in tests/data/logs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crash_ext.why.log.dress import undress
+from crash_ext.why.log.parse import Report, parse_reports
+from crash_ext.why.log.tell import calling_module
+
+LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"
+NAMES = sorted(path.stem for path in LOGS.glob("*.txt"))
+PLAIN = """\
+=============================================================================
+BUG foo_req (Tainted: G           OE     ): Objects remaining in foo_req on __kmem_cache_shutdown()
+-----------------------------------------------------------------------------
+
+Slab 0x00000000d4cff219 objects=63 used=2 fp=0x00000000c3e8a671 flags=0x17ffffc0000a40
+CPU: 22 PID: 2162615 Comm: rmmod Kdump: loaded Tainted: G           OE      6.8.0-31-generic #31
+Call Trace:
+ <TASK>
+ kmem_cache_destroy+0x4e/0x170
+ foo_exit+0x24/0x40 [foo 0123456789abcdef0123456789abcdef01234567]
+ </TASK>
+Object 0x00000000aa11bb22 @offset=128
+Object 0x00000000aa11bb24 @offset=4224
+kmem_cache_destroy foo_req: Slab cache still has objects when called from foo_exit+0x24/0x40 [foo]
+"""
+DRESSES = [
+    "",
+    "[  182.128071] ",
+    "<3>[  182.128071] ",
+    "[  182.128071] <3>",
+    "[  182.128071][ T1234] ",
+    "[  182.128071] [    C3] ",
+    "[Thu Jul  2 10:44:05 2026] ",
+    "[  +0.007555] ",
+    "[Jul 2 10:44] ",
+    "kern  :err   : [  182.128071] ",
+    "Jul  2 10:44:05 host-1 kernel: ",
+    "Jul  2 10:44:05 host-1 kernel: [  182.128071] ",
+    "2026-07-02T10:44:05.123456+02:00 host1 kernel: ",
+    "2026-07-02T10:44:05+0200 host1 kernel: ",
+    "2026-07-02T10:44:05,123456+02:00 ",
+    "[  182.128071] host1 kernel: ",
+    "> > [  182.128071] ",
+    "3,1234,182128071,-;",
+    "[  182.128071]  [3:          rmmod:  777] ",
+    "\x1b[32m[  182.128071] \x1b[0m",
+]
+
+
+def as_answer(report: Report) -> Dict[str, Any]:
+    return {
+        "name": report.name,
+        "pid": report.pid,
+        "comm": report.comm,
+        "cpu": report.cpu,
+        "caller": report.caller,
+        "module": calling_module(report),
+        "slabs": [
+            [slab.objects, slab.used, [each.offset for each in slab.objects_listed]]
+            for slab in report.slabs
+        ],
+        "finished": report.finished,
+        "truncated": report.truncated,
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_report_is_read_as_it_is_meant(name: str) -> None:
+    text = (LOGS / f"{name}.txt").read_text(encoding="utf-8")
+    answer = json.loads((LOGS / f"{name}.answer.json").read_text(encoding="utf-8"))
+    assert [as_answer(report) for report in parse_reports(text)] == answer["reports"]
+
+
+def test_there_are_logs() -> None:
+    assert len(NAMES) >= 20
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_dress_changes_nothing(dress: str, end: str) -> None:
+    lines = PLAIN.splitlines()
+    (found,) = parse_reports(end.join(dress + line for line in lines))
+    assert as_answer(found) == {
+        "name": "foo_req",
+        "pid": 2162615,
+        "comm": "rmmod",
+        "cpu": 22,
+        "caller": "foo_exit+0x24/0x40 [foo]",
+        "module": "foo",
+        "slabs": [[63, 2, [128, 4224]]],
+        "finished": True,
+        "truncated": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        "usb 1-1: new high-speed USB device number 2",
+        "Modules linked in: foo(OE-) bar baz [last unloaded: qux]",
+        "BUG kmalloc-64 (Tainted: G    B      OE    ): Poison overwritten",
+        "INFO: Slab 0x000000007186eef7 objects=42 used=8 fp=0x0000000003de3e06 flags=0x200",
+        "INFO: Object 0x0000000003de3e06 @offset=2624 fp=0x0000000000000000",
+        "FIX kmalloc-64: Restoring 0x00000000ee4b7a68-0x00000000ee4b7a68=0x6b",
+    ],
+)
+def test_a_line_of_another_kind_in_between_loses_no_report(stranger: str) -> None:
+    lines = PLAIN.splitlines()
+    for at in range(6, len(lines)):
+        found = parse_reports("\n".join([*lines[:at], stranger, *lines[at:]]))
+        assert [report.name for report in found] == ["foo_req"], at
+        assert found[0].finished, at
+        assert [each.offset for each in found[0].slabs[0].objects_listed] == [128, 4224], at
+        assert found[0].caller == "foo_exit+0x24/0x40 [foo]", at
+
+
+@given(st.lists(st.sampled_from(PLAIN.splitlines()) | st.text(max_size=90), max_size=30))
+def test_nothing_is_said_that_no_line_says(lines: List[str]) -> None:
+    text = "\n".join(lines)
+    for report in parse_reports(text):
+        assert report.name in text
+        assert report.comm is None or report.comm in text
+        assert report.pid is None or str(report.pid) in text
+        for slab in report.slabs:
+            assert all(f"@offset={each.offset}" in text for each in slab.objects_listed)
+
+
+@given(st.text(max_size=300))
+def test_any_line_may_be_undressed(line: str) -> None:
+    assert len(undress(line).body) <= len(line)
