@@ -186,15 +186,15 @@ EXAMPLES
 
     crash> slabdup
     CACHE             OBJSIZE  ALLOCATED  TOTAL  SLABS   ..  STATE     NAME
-    ffff891481ae7d00       84        543    704     22   ..  live      slab_test
-    ffff891481ae7400       84          5    160      5   ..  leftover  slab_test
-    ffff891481ae7400 slab_test: leftover: on slab_caches, refcount 0, 5 alloc ..
+    ffff8961022eec00       84        543    704     22   ..  live      slab_test
+    ffff8961022ee000       84          5    160      5   ..  leftover  slab_test
+    ffff8961022ee000 slab_test: leftover: on slab_caches, refcount 0, 5 alloc ..
     1 name with several caches, 1 leftover holding 5 objects in 5 slabs (2048 ..
 
   How does the leftover differ from its living twin?
 
     crash> slabdup slab_test
-       CACHE                 ffff891481ae7d00  ffff891481ae7400
+       CACHE                 ffff8961022eec00  ffff8961022ee000
        name                  slab_test         slab_test
     *  state                 live              leftover
        on slab_caches        yes               yes
@@ -218,7 +218,7 @@ EXAMPLES
     *  node 0 slabs          22                5
     *  node 0 objects        704               160
     *  node 0 allocated      543               5
-    ffff891481ae7400 slab_test: leftover: on slab_caches, refcount 0, 5 alloc ..""",
+    ffff8961022ee000 slab_test: leftover: on slab_caches, refcount 0, 5 alloc ..""",
 )
 
 if __name__ == "__main__":

@@ -173,68 +173,68 @@ EXAMPLES
   An object that keeps slab_test from being destroyed; its list head at +0x20
   still points to itself, so it was never linked:
 
-    crash> slabobjs -l 1 ffff891481ae7400
+    crash> slabobjs -l 1 ffff8961022ee000
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff891481ae7400       84          5       160      5     4k  slab_test
+    ffff8961022ee000       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
-      fffff867400a6a80  ffff8914829aa000     0     32          1    31  partial
-      [ffff8914829aa280]
-    ffff8914829aa280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
-    ffff8914829aa290:  0000003438312d74 0000000000000000   t-184...........
-    ffff8914829aa2a0:  ffff8914829aa2a0 ffff8914829aa2a0   ................
-    ffff8914829aa2b0:  ffff8914829a9ac0 ffffffffc047a840   ........@.G.....
-    ffff8914829aa2c0:  00000170000000b8 000002e000000228   ....p...(.......
-    ffff8914829aa2d0:  00000398                            ....
-    ffff891481ae7400 slab_test: 4 objects left out (-l)
+      fffff67b800a9240  ffff896102a49000     0     32          1    31  partial
+      [ffff896102a49280]
+    ffff896102a49280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff896102a49290:  0000003438312d74 0000000000000000   t-184...........
+    ffff896102a492a0:  ffff896102a492a0 ffff896102a492a0   ....a.......a...
+    ffff896102a492b0:  ffff896102a48ac0 ffffffffc044b840   ....a...@.D.....
+    ffff896102a492c0:  00000170000000b8 000002e000000228   ....p...(.......
+    ffff896102a492d0:  00000398                            ....
+    ffff8961022ee000 slab_test: 4 objects left out (-l)
 
   What are its words?  (The notes are cut off here.)
 
-    crash> slabobjs -a -l 1 ffff891481ae7400
+    crash> slabobjs -a -l 1 ffff8961022ee000
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff891481ae7400       84          5       160      5     4k  slab_test
+    ffff8961022ee000       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
-      fffff867400a6a80  ffff8914829aa000     0     32          1    31  partial
-      [ffff8914829aa280]
-    ffff8914829aa280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes   ..
-    ffff8914829aa290:  0000003438312d74 0000000000000000   t-184...........
-    ffff8914829aa2a0:  ffff8914829aa2a0 ffff8914829aa2a0   ................   ..
-    ffff8914829aa2b0:  ffff8914829a9ac0 ffffffffc047a840   ........@.G.....   ..
-    ffff8914829aa2c0:  00000170000000b8 000002e000000228   ....p...(.......
-    ffff8914829aa2d0:  00000398                            ....
-    ffff891481ae7400 slab_test: 4 objects left out (-l)
+      fffff67b800a9240  ffff896102a49000     0     32          1    31  partial
+      [ffff896102a49280]
+    ffff896102a49280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes   ..
+    ffff896102a49290:  0000003438312d74 0000000000000000   t-184...........
+    ffff896102a492a0:  ffff896102a492a0 ffff896102a492a0   ....a.......a...   ..
+    ffff896102a492b0:  ffff896102a48ac0 ffffffffc044b840   ....a...@.D.....   ..
+    ffff896102a492c0:  00000170000000b8 000002e000000228   ....p...(.......
+    ffff896102a492d0:  00000398                            ....
+    ffff8961022ee000 slab_test: 4 objects left out (-l)
 
   Which of the objects in both caches are alike?
 
     crash> slabobjs -g -b 48 slab_test
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff891481ae7d00       84        543       704     22     4k  slab_test
+    ffff8961022eec00       84        543       704     22     4k  slab_test
       543 objects of 543 (100.0%), the first:
-      [ffff891482a45080]
-    ffff891482a45080:  000188974a41434b 7365745f62616c73   KCAJ....slab_tes
-    ffff891482a45090:  3330353030312d74 0000000000000000   t-100503........
-    ffff891482a450a0:  ffff891482a45c20 ffff891482a457a0    \\.......W......
+      [ffff896102a4d000]
+    ffff896102a4d000:  000188a44a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff896102a4d010:  3631353030312d74 0000000000000000   t-100516........
+    ffff896102a4d020:  ffff896102a4d2a0 ffff896102a4dc20   ....a... ...a...
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff891481ae7400       84          5       160      5     4k  slab_test
+    ffff8961022ee000       84          5       160      5     4k  slab_test
       5 objects of 5 (100.0%), the first:
-      [ffff8914829aa280]
-    ffff8914829aa280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
-    ffff8914829aa290:  0000003438312d74 0000000000000000   t-184...........
-    ffff8914829aa2a0:  ffff8914829aa2a0 ffff8914829aa2a0   ................
+      [ffff896102a49280]
+    ffff896102a49280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff896102a49290:  0000003438312d74 0000000000000000   t-184...........
+    ffff896102a492a0:  ffff896102a492a0 ffff896102a492a0   ....a.......a...
 
   Which object does an address lie in, and is it allocated?
 
-    crash> slabobjs -b 16 ffff8914829a2ea0
+    crash> slabobjs -b 16 ffff896102a41620
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff891481ae7400       84          5       160      5     4k  slab_test
+    ffff8961022ee000       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
-      fffff867400a6880  ffff8914829a2000     0     32          1    31  partial
-      [ffff8914829a2e80]  ffff8914829a2ea0 is at +0x20
-    ffff8914829a2e80:  000000144a41434b 7365745f62616c73   KCAJ....slab_tes
+      fffff67b800a9040  ffff896102a41000     0     32          1    31  partial
+      [ffff896102a41600]  ffff896102a41620 is at +0x20
+    ffff896102a41600:  000000144a41434b 7365745f62616c73   KCAJ....slab_tes
 
   Only the addresses, for other commands, as in "rd < addresses".  This command
   takes such a file, too, and runs once for each of its lines:
 
-    crash> slabobjs -q ffff891481ae7400 > addresses""",
+    crash> slabobjs -q ffff8961022ee000 > addresses""",
 )
 
 if __name__ == "__main__":

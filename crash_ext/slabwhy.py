@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator, List, Optional
 
 if __name__ == "__main__":
     # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
-from crash_ext.command import Call, Command, run
+from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.kernel.vmcoreinfo import release
 from crash_ext.leak.family import Families
 from crash_ext.leak.state import LEFTOVER
@@ -31,7 +31,7 @@ from crash_ext.why.rules import RULES
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabwhy [-j] [-fptR] [-o FILE] [NAME|ADDRESS]..."""
+    """slabwhy [-j] [-fptR] [-L FILE] [-o FILE] [NAME|ADDRESS]..."""
     if call.lists_only:
         call.limits.append("lists only (-p): full slabs that no list holds are not examined")
     if "-f" in call.options:
@@ -42,6 +42,7 @@ def main(call: Call) -> Dict[str, object]:
         call.lists_only,
         "-t" in call.options,
         None if "-f" in call.options else call.reach,
+        _log(call),
     )
     chosen = _chosen(call, diagnoser)
     if not chosen and not call.arguments and not call.json:
@@ -58,6 +59,18 @@ def main(call: Call) -> Dict[str, object]:
     if "-o" in call.options:
         _write(call, diagnoser, told)
     return {"caches": len(chosen), "findings": findings}
+
+
+def _log(call: Call) -> Optional[str]:
+    """The log from a file (-L); None for the dump's own. Raises UsageError."""
+    name = call.options.get("-L")
+    if name is None:
+        return None
+    try:
+        with open(name, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from error
 
 
 def _write(call: Call, diagnoser: Diagnoser, told: List[Diagnosis]) -> None:
@@ -166,8 +179,8 @@ _CAUSES = "".join(f"      {rule.cause:<16}  {rule.help}.\n" for rule in RULES)
 COMMAND = Command(
     name="slabwhy",
     short="why objects of a slab cache are still allocated",
-    synopsis="[-j] [-fptR] [-o FILE] [NAME|ADDRESS]...",
-    options="jfptRo:",
+    synopsis="[-j] [-fptR] [-L FILE] [-o FILE] [NAME|ADDRESS]...",
+    options="jfptRL:o:",
     main=main,
     text="""\
   This command says why objects of slab caches are still allocated.  Without
@@ -184,6 +197,10 @@ COMMAND = Command(
                objects.  Causes that rest on it are not found.
       -t       look for structures of the objects' size in all of the debug
                information (takes some seconds); else only by the cache's name.
+      -L FILE  the kernel log from a file, in place of the dump's own, which may
+               be overwritten long before the dump: from dmesg, syslog or the
+               journal, a serial console or a mail.  Addresses that were hashed
+               on another boot match nothing.
       -o FILE  write a page for the bug report, too: one HTML file with all of
                this, each slab as a row of cells, and contents with notes.
       -j       JSON lines: one record a line, addresses as hexadecimal strings;
@@ -236,25 +253,20 @@ EXAMPLES
 
     crash> slabwhy -f
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff891481ae7400       84          5       160      5     4k  slab_test
+    ffff8961022ee000       84          5       160      5     4k  slab_test
       EVIDENCE    ADDRESS           STATEMENT
-      state       ffff891481ae7400  leftover: on slab_caches, refcount 0, 5 a ..
-      log         -                 at 1.936312 s a destroy failed in pid 90  ..
+      state       ffff8961022ee000  leftover: on slab_caches, refcount 0, 5 a ..
+      log         -                 at 1.455573 s a destroy failed in pid 90  ..
       log         -                 kmem_cache_destroy() was called from buil ..
-      log         ffff8914829aa280  5 of 5 listed objects still allocated
+      log         ffff896102a49280  5 of 5 listed objects still allocated
       owner       -                 to have the allocations noted, boot with  ..
       type        -                 no structure is named like the cache; -t  ..
-      twin        ffff891481ae7d00  living cache of the same name
+      twin        ffff8961022eec00  living cache of the same name
       twin        -                 543 living objects compared
       twin        -                 +0x20 list linked: in 543 of 543 living o ..
-      list        ffff8914829aa2a0  +0x20 list_head: points to itself in 5 of ..
-      CAUSE           OBJECTS  STRENGTH  EXAMPLE
-      never linked          5  likely    ffff8914829aa280
       CONCLUSION
-      Likely: 5 objects were initialised and never linked: the list head at + ..
-      still points to itself, where living objects are on a list. They were lost
-      between the allocation and the insertion into the list: look for an err ..
-      between the two that doesn't free the object.""",
+      The destroy that failed was called from build_leak+0xad/0xf0 [slabtest].
+      5 objects are not explained: memory was not searched for what leads to  ..""",
 )
 
 if __name__ == "__main__":

@@ -78,8 +78,12 @@ class Diagnoser:
         lists_only: bool = False,
         all_types: bool = False,
         reach: Optional[Callable[[Places], Reach]] = None,
+        log: Optional[str] = None,
     ) -> None:
-        """reach: gives what leads to each object, when first needed; None: nobody is to ask."""
+        """log: the kernel log, in place of the dump's own.
+
+        reach: gives what leads to each object, when first needed; None: nobody is to ask.
+        """
         self.slub = slub
         self._caches = caches
         self._families = Families(caches)
@@ -90,7 +94,8 @@ class Diagnoser:
         self._all_types = all_types
         self.places = Places(slub, lambda: list(caches), lists_only)
         self.words = Words(self.places)
-        log = slub.reader.log()
+        if log is None:
+            log = slub.reader.log()
         self._log_begins = log is not None and begins_at_boot(log)
         self._reports = parse_reports(log or "")
 
