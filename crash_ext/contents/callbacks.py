@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import List, NamedTuple, Optional, Tuple
 
 from crash_ext.kernel.memory import read_symbol_number
-from crash_ext.places.place import MODULE, SYMBOL
+from crash_ext.places.place import MODULE, PERCPU, SYMBOL
 from crash_ext.places.places import Places
 from crash_ext.reader import ReadError
 
@@ -107,7 +107,12 @@ class Callbacks:
             if state is None:
                 # By the DWARF of 7.3: is_queued stands in its place.
                 state = reader.offset("hrtimer", "is_queued")
-            return state is not None and data[base + state] & 1 != 0
+            if state is None or not data[base + state] & 1:
+                return False
+            # Its clock is one of a CPU's.
+            clock = reader.offset("hrtimer", "base")
+            place = None if clock is None else self._places.name(self._word(data, base + clock))
+            return place is not None and place.kind == PERCPU
         if kind == WORK:
             at = base + (reader.offset("work_struct", "data") or 0)
             return self._word(data, at) & 1 != 0
@@ -129,13 +134,42 @@ class Callbacks:
         place = self._places.name(address) if address else None
         if place is None or place.kind not in (SYMBOL, MODULE) or place.offset:
             return None
-        if place.kind == SYMBOL and not self._is_text(address):
+        if place.kind == SYMBOL:
+            start, end = self._reader.symbol("_stext"), self._reader.symbol("_etext")
+        else:
+            start, end = self._module_text(address)
+        if start is None or end is None or not start <= address < end:
             return None
         return place.text
 
-    def _is_text(self, address: int) -> bool:
-        start, end = self._reader.symbol("_stext"), self._reader.symbol("_etext")
-        return start is None or end is None or start <= address < end
+    def _module_text(self, address: int) -> Tuple[Optional[int], Optional[int]]:
+        """(start, end) of the code of the module that has an address: tables look like code."""
+        reader = self._reader
+        region = self._places.modules.region(address)
+        if region is None:
+            return None, None
+        mem, inside = reader.offset("module", "mem"), reader.offset("module_memory", "base")
+        layout = reader.offset("module", "core_layout")
+        if mem is not None and inside is not None:
+            # Linux kernel commit ac3b43283923 ("module: replace module_layout with
+            # module_memory") (in v6.4): the first is the code's.
+            start, size = mem + inside, mem + (reader.offset("module_memory", "size") or 0)
+        elif layout is not None:
+            # Linux kernel commit 7523e4dc5057 ("module: use a structure to encapsulate
+            # layout.") (in v4.5).
+            start = layout + (reader.offset("module_layout", "base") or 0)
+            size = layout + (reader.offset("module_layout", "text_size") or 0)
+        else:
+            base = reader.offset("module", "module_core")
+            length = reader.offset("module", "core_text_size")
+            if base is None or length is None:
+                return None, None
+            start, size = base, length
+        first = self._read(region.module + start)
+        data = self._reader.try_read(region.module + size, 4)
+        if first is None or data is None:
+            return None, None
+        return first, first + int.from_bytes(data, reader.byteorder)
 
     def _word(self, data: bytes, at: int) -> int:
         return int.from_bytes(data[at : at + self._reader.word], self._reader.byteorder)

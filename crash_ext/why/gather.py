@@ -204,9 +204,11 @@ def find_holders(
             continue
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)
-            if found is not None and (found.kind != RCU or _waits_for_rcu(reach, subject)):
+            if found is not None and (found.kind != RCU or _waits_for_rcu(slub, reach, subject)):
                 held = held._replace(callback=found)
         subject.held.append(held)
+    for case, subject in subjects.values():
+        _find_queued(callbacks, slub, places, reach, case, subject)
     _show_paths(reach, cases)
     _find_inner(reach, cases)
     _find_hidden(slub, reach, cases)
@@ -243,11 +245,39 @@ def _holder(
     return Held(known, value, place, worth, why)
 
 
-def _waits_for_rcu(reach: Reach, subject: Subject) -> bool:
+def _find_queued(
+    callbacks: Callbacks, slub: Slub, places: Places, reach: Reach, case: Case, subject: Subject
+) -> None:
+    """The pending structure whose link is on a list, or in a chain of RCU's.
+
+    What is before it there is a neighbour: the list's head has them all.
+    """
+    if any(held.callback is not None for held in subject.held) or subject.level != REACHED:
+        return
+    for offset, ring in subject.memberships.items():
+        at = subject.address + offset
+        found = _callback(callbacks, slub, case, subject, at)
+        if found is not None and found.kind != RCU and ring.at:
+            place = places.name(ring.at)
+            subject.held.append(Held(ring.at, at, place, IN_USE, "", found))
+            return
+
+
+def _waits_for_rcu(slub: Slub, reach: Reach, subject: Subject) -> bool:
     """Whether RCU's own lists lead to an object: any two words look like an rcu_head."""
     path = reach.path(subject.address)
     root = path[0].place if path else None
-    return root is not None and root.label.startswith(_RCU_LISTS)
+    if root is None:
+        return False
+    if root.label.startswith(_RCU_LISTS):
+        return True
+    # Not every host names a CPU's own variables.
+    reader = slub.reader
+    start, size = reader.symbol("rcu_data"), reader.struct_size("rcu_data")
+    if start is None or not size:
+        return False
+    areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
+    return any(area is not None and area <= path[0].holder < area + size for area in areas)
 
 
 def _callback(

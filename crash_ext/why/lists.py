@@ -153,7 +153,8 @@ class Lists:
             if not pprev or self._memory.word(pprev) != at or pprev in seen:
                 break
             place = self._name(pprev)
-            if pprev - offset not in self._objects and not self._is_peer(place, offset):
+            own = pprev - offset in self._objects or self._is_peer(place, offset)
+            if not own and not self._is_node(pprev):
                 verdict = _VERDICTS[self._rank(pprev, place)]
                 text = f"hlist headed by {pprev:x}: {_text(place)}"
                 return Membership(verdict, count, [start - offset], pprev, text)
@@ -161,6 +162,11 @@ class Lists:
             at, count = pprev, count + 1
         text = f"hlist without a first pointer, broken at {at:x}"
         return Membership(OPEN, count, [start - offset], at, text)
+
+    def _is_node(self, at: int) -> bool:
+        """Whether an hlist_node is there and no head: a neighbour of another kind."""
+        before = self._memory.word(at + self._word)
+        return bool(before) and self._memory.word(before or 0) == at
 
     def _rank(self, address: int, place: Optional[Place]) -> int:
         """_rank(), with what reach says of the head: one that nothing leads to is lost."""

@@ -16,10 +16,21 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from crash_ext.contents.callbacks import HRTIMER, RCU
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.kernel.say import count
-from crash_ext.places.place import MODULE, OBJECT, PERCPU, STACK, SYMBOL, UNLOADED, Place
+from crash_ext.places.place import (
+    MODULE,
+    OBJECT,
+    PAGE,
+    PERCPU,
+    STACK,
+    SYMBOL,
+    UNLOADED,
+    VMALLOC,
+    Place,
+)
 from crash_ext.reach.model import (
     DEAD,
     IN_USE,
@@ -169,6 +180,8 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
         best = _best(first)
         number = len(members)
         by = _by(best, first)
+        if len({each.place.label for s in members for each in s.held if each.place}) > 1:
+            by += " or the like"
         sentence = (
             f"{_objects(number, 'is', 'are')} still held: {by} leads to {_it(number)}. A reference"
             " was not dropped before kmem_cache_destroy(): look for who sets and who clears that"
@@ -618,9 +631,9 @@ def _holder_kind(held: Optional[Held]) -> str:
     if held is None or held.place is None:
         return ""
     place = held.place
-    if place.kind == OBJECT:
-        return f"{place.kind} {place.label}"
-    return f"{place.kind} {place.label}"
+    # Of memory without names each address is another label.
+    alike = place.kind in (PERCPU, STACK, PAGE, VMALLOC)
+    return place.kind if alike else f"{place.kind} {place.label}"
 
 
 def _by(best: Optional[Held], subject: Subject) -> str:
@@ -635,7 +648,7 @@ def _by(best: Optional[Held], subject: Subject) -> str:
 
 
 def _root(place: Place) -> str:
-    return place.label if place.kind in (SYMBOL, MODULE, PERCPU) and place.label else place.text
+    return place.label if place.kind in (SYMBOL, MODULE) and place.label else place.text
 
 
 def _way(subject: Subject) -> Iterator[Evidence]:
@@ -657,7 +670,7 @@ def _due(ticks: int) -> str:
 
 
 def _article(kind: str) -> str:
-    return f"{'an' if kind[0] in 'aeiouhR' and kind != 'hrtimer' else 'a'} {kind}"
+    return f"{'an' if kind in (HRTIMER, RCU) else 'a'} {kind}"
 
 
 def _no_pointer(chosen: List[Subject], case: Case) -> Iterator[Evidence]:
@@ -696,6 +709,8 @@ def _kinds(held: Iterable[Held]) -> str:
             labels[f"{state} of {each.place.label}"] = None
         elif each.place.kind == UNLOADED:
             labels["the memory of an unloaded module"] = None
+        elif each.place.kind in (PERCPU, STACK):
+            labels[each.place.text] = None
         else:
             labels[each.place.label or each.place.text] = None
     names = list(labels)
