@@ -76,6 +76,21 @@ def test_of_a_running_task_the_whole_stack_may_be_live() -> None:
     assert (found.start, found.end, found.sure) == (stack, stack + SIZE, False)
 
 
+def test_a_running_tasks_stack_is_live_from_its_cpus_own_pointer_up() -> None:
+    machine = Machine()
+    _, stack = machine.task(7, 0x2000, on_cpu=1)
+    _, other = machine.task(8, 0x2000, on_cpu=1)
+    machine.image.commands["help -r"] = (
+        f"CPU 0:\n  RIP: ffffffff81000000  RSP: {stack + 0x3400:016x}  R15: {other:016x}\n"
+        f"CPU 1:\n  RIP: ffffffff81000000  RSP: fffffe0000012f00  R15: {other + 64:016x}\n"
+    )
+    found = machine.live(stack)
+    assert (found.start, found.sure) == (stack + 0x3400, True)
+    # That CPU is on another stack: where it left this one isn't known.
+    found = machine.live(other)
+    assert (found.start, found.sure) == (other, False)
+
+
 def test_a_pointer_outside_of_the_stack_tells_nothing() -> None:
     machine = Machine()
     _, stack = machine.task(7, SIZE + 8)
