@@ -10,7 +10,7 @@ Addresses are ints: kernel virtual addresses, untagged, 0 <= address < 2**64.
 from __future__ import annotations
 
 from array import array
-from typing import Iterator, List, Literal, NamedTuple, Optional, Protocol, Tuple
+from typing import Dict, Iterator, List, Literal, NamedTuple, Optional, Protocol, Tuple
 
 
 class ReadError(Exception):
@@ -192,6 +192,11 @@ class Reader(Protocol):
 
     def possible_cpus(self) -> List[int]:
         """The CPUs that have a per-CPU area, online or not, ascending."""
+
+    def registers(self) -> Dict[int, Dict[str, int]]:
+        """CPU -> name -> value of its registers, of each CPU that the dump has them of; none on
+        a live system. Names are crash's, in capitals: RSP, SP, RAX.
+        """
 
     def log(self) -> Optional[str]:
         """The kernel log's text, as crash's own `log` decodes it: a line a record, its time

@@ -7,6 +7,7 @@ code base runs on stock crash, on PyKdump and on the tests' image. Read only.
 
 from __future__ import annotations
 
+import re
 import sys
 from bisect import bisect_right
 from importlib import import_module
@@ -20,6 +21,8 @@ _CPUS = 1 << 14
 """No kernel is built for more (CONFIG_NR_CPUS); a damaged nr_cpu_ids may say so."""
 
 ByteOrder = Literal["little", "big"]
+
+_REGISTER = re.compile(r"\b([A-Za-z]\w*):\s*(?:0x)?([0-9a-f]{8,16})\b").findall
 
 _RANGE_STEP = 1 << 24
 """Bytes: the smallest memory section of any architecture (ppc64's SECTION_SIZE_BITS)."""
@@ -161,6 +164,21 @@ class Target:
         """The CPUs that have a per-CPU area, online or not, ascending."""
         return sorted(self._percpu_offsets())
 
+    def registers(self) -> Dict[int, Dict[str, int]]:
+        """The registers of each CPU, by crash's `help -r`; none where that has none."""
+        try:
+            text: str = self._crash.exec_crash_command("help -r")
+        except self._crash.error:
+            return {}
+        # "CPU 0:", then lines of "RAX: 0123456789abcdef  RBX: ..."; none of a CPU that was off.
+        parts = re.split(r"^\s*CPU (\d+):", text, flags=re.MULTILINE)
+        found = {}
+        for cpu, part in zip(parts[1::2], parts[2::2]):
+            values = {name.upper(): int(value, 16) for name, value in _REGISTER(part)}
+            if values:
+                found[int(cpu)] = values
+        return found
+
     def log(self) -> Optional[str]:
         """The kernel log's text by crash's `log`; None where crash can't tell, or it's empty."""
         try:
@@ -231,7 +249,11 @@ class Target:
                 continue
             if count:
                 yield start, count, first
-            start, count, first = page or 0, pages if page else 0, physical // self.page_size
+            start, count, first = (
+                page or 0,
+                pages if page else 0,
+                physical // self.page_size,
+            )
         if count:
             yield start, count, first
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which part of each task's kernel stack is live, and which stacks nobody has any more.
 
-A sleeping task's stack is live from its saved stack pointer up. Of a running task the
-registers aren't known: its whole stack may be live. Below the pointer, and in stacks that
-are kept for the next fork, lie old pointers.
+A sleeping task's stack is live from its saved stack pointer up, a running one's from the
+pointer in its CPU's registers. Where those aren't known, or the CPU is on another stack (an
+interrupt's), the whole stack may be live. Below the pointer, and in stacks that are kept for
+the next fork, lie old pointers.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ class LiveStack(NamedTuple):
     """Its lowest live address: the saved stack pointer."""
     end: int
     sure: bool
-    """False: the task runs, or its stack pointer isn't known; then this is the whole stack."""
+    """False: its stack pointer isn't known; then this is the whole stack."""
+
+
+_POINTERS = ("RSP", "ESP", "SP", "R1", "R15")
+"""Stack pointers by crash's names: x86, arm; then ppc64's and s390's, which have no name."""
 
 
 def for_each_live_stack(reader: Reader, tasks: Tasks) -> Iterator[LiveStack]:
     """The live parts of all tasks' stacks."""
     pointer_at = _stack_pointer(reader)
     running_at = reader.offset("task_struct", "on_cpu")
+    current = _current_pointers(reader)
     for task in tasks.by_stack.values():
         low, high = task.stack, task.stack + tasks.stack_size
         if low == high:
@@ -41,13 +47,23 @@ def for_each_live_stack(reader: Reader, tasks: Tasks) -> Iterator[LiveStack]:
                 saved = read_word(reader, task.address + pointer_at)
             # A kernel for one CPU has no on_cpu: any task may be the one that runs.
             if running_at is None or read_number(reader, task.address + running_at, 4):
-                saved = None
+                saved = next((each for each in current if low <= each < high), None)
         except ReadError:
             saved = None
         if saved is not None and low <= saved < high:
             yield LiveStack(task, saved - saved % reader.word, high, True)
         else:
             yield LiveStack(task, low, high, False)
+
+
+def _current_pointers(reader: Reader) -> List[int]:
+    """The stack pointers of the CPUs, so far as the dump has their registers."""
+    found = []
+    for registers in reader.registers().values():
+        name = next((name for name in _POINTERS if name in registers), None)
+        if name is not None:
+            found.append(registers[name])
+    return found
 
 
 def find_dead_stacks(tasks: Tasks, vmalloc: Vmalloc) -> List[int]:

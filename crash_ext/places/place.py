@@ -22,6 +22,8 @@ VMALLOC = "vmalloc"
 """In an area of vmalloc(), ioremap() or vmap() that is none of the above."""
 PAGE_STRUCT = "struct page"
 """In the array of page structures."""
+REGISTER = "register"
+"""Of a CPU, as the dump's notes have it: its address is 0."""
 PAGE = "page"
 """In the direct map, and none of the above."""
 

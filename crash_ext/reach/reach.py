@@ -17,7 +17,15 @@ from crash_ext.kernel import pageuse
 from crash_ext.kernel.pageuse import PageUse
 from crash_ext.kernel.search import Summary, Targets
 from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack
-from crash_ext.places.place import MODULE, PAGE_STRUCT, PERCPU, SYMBOL, VMALLOC
+from crash_ext.places.place import (
+    MODULE,
+    PAGE_STRUCT,
+    PERCPU,
+    REGISTER,
+    SYMBOL,
+    VMALLOC,
+    Place,
+)
 from crash_ext.places.places import Places
 from crash_ext.reach.inner import find_inner
 from crash_ext.reach.mark import Marks
@@ -58,11 +66,13 @@ class Reach:
         every = list(caches)
         targets = self._objects(every)
         self._marks = Marks(slub.reader, targets)
-        self._stale = stale_entries(slub, targets, every)
+        self._stale = sorted(stale_entries(slub, targets, every) + self._records_of_kfence())
         self._stale_ends = [end for _, end in self._stale]
         self._stacks: List[LiveStack] = []
         self._inner: Optional[Set[int]] = None
         self._find_stacks()
+        self._registers: Dict[int, Place] = {}
+        self._take_registers()
         self._scan(progress)
         self._marks.spread()
 
@@ -127,11 +137,19 @@ class Reach:
             seen.add(number)
             start = targets.starts[number]
             holder = marks.parents[number]
+            if not holder:
+                steps.append(Step(0, self._registers[number], start, 0))
+                break
             owner = targets.index(holder)
             if owner >= 0:
                 holder = self._pointer_in(owner, number)
             steps.append(
-                Step(holder, self._places.name(holder), start, self._offset(holder, start))
+                Step(
+                    holder,
+                    self._places.name(holder),
+                    start,
+                    self._offset(holder, start),
+                )
             )
             number = owner
         steps.reverse()
@@ -183,6 +201,10 @@ class Reach:
     def _objects(self, caches: Iterable[Cache]) -> Targets:
         """The allocated objects; the pages of their slabs are said to be slabs'."""
         size = self._reader.page_size
+        pool = self._slub.kfence()
+        guarded = (pool.end_page - pool.first_page) // self._slub.layout.page_size
+        # Pages of KFENCE's pool are never given back: what lies in them may be free.
+        self.use.put_page(pool.first_page, pageuse.SLAB, guarded)
         slabs: List[Tuple[int, int, int, bytes]] = []
         longest = 0
         for cache in caches:
@@ -215,6 +237,20 @@ class Reach:
             ends.extend(array("Q", [start + length for start in own]))
         return Targets.of_arrays(starts, ends, longest)
 
+    def _records_of_kfence(self) -> List[Tuple[int, int]]:
+        """(start, end) of the pointer that KFENCE itself has to each of its objects.
+
+        In the direct map: up to v6.5 the records lie in the kernel's image.
+        """
+        at = self._reader.offset("kfence_metadata", "addr")
+        found = []
+        for record in self._slub.kfence().objects if at is not None else ():
+            address = record.metadata + (at or 0)
+            if self._reader.virt_to_page(address) is None:
+                address += self._places.image.shift or 0
+            found.append((address, address + self._reader.word))
+        return found
+
     def _find_stacks(self) -> None:
         tasks, vmalloc = self._places.tasks, self._places.vmalloc
         size = tasks.stack_size
@@ -227,10 +263,24 @@ class Reach:
             *((start, pageuse.DEAD_STACK) for start in dead),
         ):
             if vmalloc.at(start) is None:
-                self.use.put(start, pages, kind)
+                # The first task's lies in the kernel's image.
+                image = self._places.image
+                shown = start + (image.shift or 0) if image.holds(start) else start
+                self.use.put(shown, pages, kind)
                 continue
             for page in vmalloc.pages(start, start + size):
                 self.use.put_page(page, kind)
+
+    def _take_registers(self) -> None:
+        """What a CPU has in a register is held, though no memory has a pointer to it."""
+        marks = self._marks
+        for cpu, registers in self._reader.registers().items():
+            for name, value in registers.items():
+                number = marks.targets.index(value)
+                if number >= 0:
+                    marks.levels[number] = REACHED
+                    text = f"register {name} of cpu {cpu}"
+                    self._registers.setdefault(number, Place(REGISTER, text, 0, text))
 
     def _stack_of(self, address: int) -> Optional[LiveStack]:
         at = bisect_right(self._stack_ends, address)
@@ -256,7 +306,8 @@ class Reach:
                     if kind == pageuse.SLAB:
                         marks.scan_objects(start, self._without_stale(start, data))
                     else:
-                        marks.scan_root(start, data, REACHED if kind == pageuse.USED else MAYBE)
+                        sure = REACHED if kind == pageuse.USED else MAYBE
+                        marks.scan_root(start, self._without_stale(start, data), sure)
                 done += pages
                 if done - told >= _TELL_PAGES:
                     told = done
@@ -291,7 +342,7 @@ class Reach:
             self.summary.unreadable += 1
 
     def _without_stale(self, address: int, data: bytes) -> bytes:
-        """Objects' memory with the old entries of sheaves blanked."""
+        """Memory with the old entries of sheaves, and KFENCE's own pointers, blanked."""
         at = bisect_right(self._stale_ends, address)
         if at >= len(self._stale) or self._stale[at][0] >= address + len(data):
             return data
@@ -315,7 +366,11 @@ class Reach:
 
     def _pointer_in(self, owner: int, target: int) -> int:
         """Address of a word of one object that points into another; the object's where none is."""
-        targets, word, order = self._marks.targets, self._reader.word, self._reader.byteorder
+        targets, word, order = (
+            self._marks.targets,
+            self._reader.word,
+            self._reader.byteorder,
+        )
         start, end = targets.starts[owner], targets.ends[owner]
         low, high = targets.starts[target], targets.ends[target]
         data = self._reader.try_read(start, end - start)

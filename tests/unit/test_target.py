@@ -143,3 +143,22 @@ def test_memory_that_is_not_there_is_one_kind_of_error(address: int) -> None:
         target(Heap(LAYOUTS["6.1"])).read(address, 8)
     assert (caught.value.address, caught.value.size) == (address, 8)
     assert str(caught.value) == f"cannot read 8 bytes at {address:x}"
+
+
+def test_registers_are_told_of_each_cpu_that_the_dump_has_them_of() -> None:
+    fake = FakeCrash(Heap(LAYOUTS["6.1"]).image)
+    fake.commands["help -r"] = (
+        "CPU 0:\n    RIP: ffffffff95217a0b  RSP: ffffffff96203e98  RFLAGS: 00000246\n"
+        "    R8: 0000000000000000   R9: 00000000313b162c\n    CS: 0010  SS: 0018\n\n"
+        "CPU 1: [OFFLINE]\n\nCPU 2:\n   X0: ffff000012345678   SP: ffff800010003e98\n"
+    )
+    found = Target(fake).registers()
+    assert set(found) == {0, 2}
+    first, second = found[0], found[2]
+    assert (first["RSP"], first["R9"]) == (0xFFFFFFFF96203E98, 0x313B162C)
+    assert "CS" not in first
+    assert second == {"X0": 0xFFFF000012345678, "SP": 0xFFFF800010003E98}
+
+
+def test_a_dump_without_registers_has_none() -> None:
+    assert target(Heap(LAYOUTS["6.1"])).registers() == {}

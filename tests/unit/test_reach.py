@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What leads to an object and what doesn't, in a built kernel."""
+
+from __future__ import annotations
+
+from crash_ext.leak.duplicates import all_caches
+from crash_ext.places.places import Places
+from crash_ext.reach.model import REACHED, UNREACHED
+from crash_ext.reach.reach import Reach
+from mocks.kfence import KfencePool
+from tests.unit.asked import slub
+from tests.unit.test_pageuse import Pages
+
+
+def reach(pages: Pages) -> Reach:
+    kernel = slub(pages.heap)
+    caches = all_caches(kernel, [])
+    return Reach(kernel, caches, Places(kernel, lambda: caches))
+
+
+def test_a_chain_from_a_page_in_use_is_reached_and_its_path_is_told() -> None:
+    pages = Pages()
+    cache = pages.heap.cache("slab_test", 64)
+    slab = pages.heap.slab(cache, {1, 2, 3, 4})
+    image = pages.heap.image
+    for index in (1, 2, 3, 4):
+        image.write(slab.object(index), bytes(64))
+    pages.set(0, _refcount=1)
+    image.pointer(pages.start + 0x10, slab.object(1) + 3)
+    image.pointer(slab.object(1) + 8, slab.object(2) + 0x20)
+    image.pointer(slab.object(3), slab.object(4))
+    found = reach(pages)
+    levels = [found.level(slab.object(index)) for index in (1, 2, 3, 4)]
+    assert levels == [REACHED, REACHED, UNREACHED, UNREACHED]
+    steps = found.path(slab.object(2) + 0x30)
+    assert [(step.holder, step.target, step.offset) for step in steps] == [
+        (pages.start + 0x10, slab.object(1), 3),
+        (slab.object(1) + 8, slab.object(2), 0x20),
+    ]
+    assert found.path(slab.object(3)) == []
+    assert set(found.unreached()) >= {slab.object(3), slab.object(4)}
+    assert found.members_among([slab.object(3), slab.object(4)]) == [
+        (slab.object(3), slab.object(4))
+    ]
+
+
+def test_free_objects_and_free_pages_lead_nowhere() -> None:
+    pages = Pages()
+    cache = pages.heap.cache("slab_test", 64)
+    slab = pages.heap.slab(cache, {1, 2, 3})
+    image = pages.heap.image
+    for index in (1, 2, 3):
+        image.write(slab.object(index), bytes(64))
+    pages.set(0, _mapcount=-129)
+    image.pointer(pages.start, slab.object(1))
+    pages.free_on_cpu(0, 0, [2])
+    image.pointer(pages.start + 2 * image.page_size, slab.object(2))
+    # Behind the free pointer, which lies in the middle.
+    image.pointer(slab.object(0) + 56, slab.object(3))
+    found = reach(pages)
+    assert [found.level(slab.object(index)) for index in (1, 2, 3)] == [UNREACHED] * 3
+    assert found.holds(pages.start)[1] == "in a free page"
+    assert found.holds(slab.object(0) + 56)[1] == "in a free object"
+
+
+def test_a_register_alone_holds_an_object() -> None:
+    pages = Pages()
+    slab = pages.heap.slab(pages.heap.cache("slab_test", 64), {1})
+    image = pages.heap.image
+    image.write(slab.object(1), bytes(64))
+    assert reach(pages).level(slab.object(1)) == UNREACHED
+    image.commands["help -r"] = f"CPU 3:\n  RIP: 0000000000000000  RAX: {slab.object(1):016x}\n"
+    found = reach(pages)
+    assert found.level(slab.object(1)) == REACHED
+    (step,) = found.path(slab.object(1))
+    assert step.place is not None
+    assert step.place.text == "register RAX of cpu 3"
+
+
+def test_kfences_own_record_of_an_object_holds_nothing() -> None:
+    pages = Pages()
+    image = pages.heap.image
+    cache = pages.heap.cache("slab_test", 64)
+    pool = KfencePool(pages.heap)
+    lost, freed = pool.put(0, cache, 64), pool.put(1, cache, 64, state="FREED")
+    image.pointer(freed + 8, lost)
+    for address in (lost, freed, pool.metadata):
+        # All of the pool is in use, and so are the records.
+        at = image.virt_to_page(address - address % image.page_size)
+        offset, size = image.structs["page"][1]["_refcount"]
+        image.put(at + offset, size, 1)
+    found = reach(pages)
+    assert found.level(lost) == UNREACHED
+    assert found.holds(freed + 8)[1] == "in a free object"
