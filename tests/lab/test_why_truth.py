@@ -57,6 +57,9 @@ def allowed(plant: Plant) -> Set[str]:
 def offence(plant: Plant, finding: Record) -> str:
     """What is false about a finding, as far as this object goes."""
     cause, strength, text = finding["cause"], finding["strength"], finding["text"]
+    if cause == "perhaps held" or "from a former use" in text:
+        # What leads there may be old: the sentence says so.
+        return ""
     if cause not in allowed(plant):
         return f"{cause} of what is {plant.loss}, {plant.history}"
     if strength == "certain" and cause not in CERTAIN:
