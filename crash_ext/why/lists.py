@@ -93,6 +93,7 @@ class Lists:
             ends.append(self._follow(start, self._word, nodes))
         members = [start - offset]
         strangers: Dict[str, Tuple[int, Optional[Place]]] = {}
+        often: Dict[str, int] = {}
         for node in nodes:
             if node - offset in self._objects:
                 members.append(node - offset)
@@ -101,6 +102,7 @@ class Lists:
             if not self._is_peer(place, offset):
                 # One of each kind says enough: a list of other objects may be long.
                 strangers.setdefault(_kind(place), (node, place))
+                often[_kind(place)] = often.get(_kind(place), 0) + 1
         count = len(nodes) + 1
         broken = [end for end in ends if end]
         if len(ends) > 1:
@@ -108,6 +110,21 @@ class Lists:
         if not strangers:
             text = f"{count} list_heads in a ring, each in an object of this kind: no head"
             return Membership(HEADLESS, count, members, 0, text)
+        if len(members) == 1:
+            # A list has one head: several of a kind are entries of the object's own list, and
+            # of two nodes in objects either may be the other's.
+            kept = {
+                kind: found
+                for kind, found in strangers.items()
+                if found[1] is None or found[1].kind != OBJECT
+            }
+            if not kept:
+                each = next(iter(strangers.values()))
+                text = f"{count} list_heads in a ring, perhaps headed by the object's own"
+                return Membership(OPEN, count, members, each[0], text)
+            strangers = kept
+        single = {kind: found for kind, found in strangers.items() if often[kind] == 1}
+        strangers = single or strangers
         at, head = min(strangers.values(), key=lambda stranger: self._rank(*stranger))
         verdict = _VERDICTS[self._rank(at, head)]
         return Membership(verdict, count, members, at, f"head {at:x}: {_text(head)}")

@@ -187,6 +187,9 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
             " was not dropped before kmem_cache_destroy(): look for who sets and who clears that"
             " pointer."
         )
+        roots = {each.path[0].place for each in members if each.path}
+        if any(root is not None and root.kind == PAGE for root in roots):
+            sentence += " A page that nobody names may also keep words from a former use."
         evidence = [_pointer(best, first.address)] if best is not None else []
         evidence += _way(first)
         findings.append(Finding("", LIKELY, [s.address for s in members], evidence, sentence))

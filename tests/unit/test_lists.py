@@ -86,9 +86,36 @@ def test_living_twins_on_the_list_are_no_heads() -> None:
 
 def test_a_twin_that_has_the_list_by_another_member_is_its_head() -> None:
     memory = Words()
-    memory.ring(0x5000, node(0x1000))
-    found = rings(memory, {0x5000: lies_in(TWIN, ALLOCATED, offset=0)}, [0x1000])
+    memory.ring(0x5000, node(0x1000), node(0x2000))
+    found = rings(memory, {0x5000: lies_in(TWIN, ALLOCATED, offset=0)}, [0x1000, 0x2000])
     assert found[0x1000].verdict == HEADED
+
+
+def test_of_an_object_s_own_list_no_entry_is_the_head() -> None:
+    """Its children know it; of two nodes in two objects either may be the other's head."""
+    for children in ([0x5000], [0x5000, 0x6000], [0x5000, 0x6000, 0x7000]):
+        memory = Words()
+        memory.ring(node(0x1000), *children)
+        places = {child: lies_in(OTHER, ALLOCATED, offset=0) for child in children}
+        assert rings(memory, places, [0x1000])[0x1000].verdict == OPEN
+
+
+def test_of_several_kinds_in_a_ring_the_head_is_the_one_there_is_once() -> None:
+    memory = Words()
+    memory.ring(0x9000, node(0x1000), 0x5000, 0x6000, node(0x2000))
+    places = {child: lies_in(OTHER, ALLOCATED, offset=0) for child in (0x5000, 0x6000)}
+    places[0x9000] = lies_in(OTHER, ALLOCATED, offset=8)
+    assert rings(memory, places, [0x1000, 0x2000])[0x1000].at == 0x9000
+
+
+def test_an_hlist_node_of_another_kind_before_it_is_no_head() -> None:
+    """Timers of all kinds share a bucket: the bucket has them."""
+    memory = Words()
+    memory.words.update({HEAD: 0x5000, 0x5008: HEAD, 0x5000: node(0x1000)})
+    memory.words.update({node(0x1000): 0, node(0x1000) + 8: 0x5000})
+    places = {HEAD: VARIABLE, 0x5000: lies_in(OTHER, ALLOCATED, offset=0)}
+    lists = Lists(memory, 8, places.get, OBJECTS, {0x100})
+    assert lists.chains(OFFSET, [0x1000])[0x1000].at == HEAD
 
 
 def test_a_variable_is_the_head_even_where_other_objects_are_on_the_list() -> None:

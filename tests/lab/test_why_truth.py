@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""slabwhy against a module's own account of some 70 ways to be lost or held.
+
+A statement that the account contradicts fails; silence and what is true but weak are
+counted. Certain may be only what no other history leaves behind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Dict, List, Set, Tuple
+
+import pytest
+
+from tests import lab
+from tests.lab.plants import Plant, for_each_plant, planted
+from tests.lab.session import Record, records, run_lines
+
+HOLDS = {"held", "still listed", "called back", "perhaps held"}
+"""Causes that say that memory in use leads to an object."""
+LISTS = {"lost", "off the list"}
+HISTORIES: Dict[str, Set[str]] = {
+    "never-linked": LISTS | {"never linked"},
+    "half-inserted": LISTS | {"never linked"},
+    "taken-off": LISTS,
+    # Its sentence names who clears all that an insertion wrote.
+    "taken-off-reset": LISTS | {"never linked"},
+    "deleted": {"lost", "taken off"},
+    "inserted": {"lost"},
+    "dropped": {"lost"},
+    "never-written": {"lost", "never written"},
+    "head-gone": {"lost", "no head"},
+}
+"""Of a lost object: history -> the causes that may be named."""
+TOGETHER = {"lost with others", "no head"}
+"""Of members of a group."""
+WAITING = {"timer", "hrtimer", "delayed-work", "queued-work", "rcu", "wait-queue"}
+CERTAIN = {"still listed", "called back", "freed late"}
+WEAK = {"lost", "perhaps held", "lost with others"}
+"""True of many: more could be said of some."""
+
+
+def allowed(plant: Plant) -> Set[str]:
+    """The causes that the account bears out."""
+    if plant.loss == "held":
+        return HOLDS
+    causes = set(HISTORIES[plant.history])
+    if plant.loss == "handle":
+        causes |= {"held by handle"}
+    if plant.loss in ("indirect", "cycle"):
+        causes |= TOGETHER
+    if plant.owner == "freed-object":
+        causes |= {"held by freed"}
+    return causes
+
+
+def offence(plant: Plant, finding: Record) -> str:
+    """What is false about a finding, as far as this object goes."""
+    cause, strength, text = finding["cause"], finding["strength"], finding["text"]
+    if cause == "perhaps held" or "from a former use" in text:
+        # What leads there may be old: the sentence says so.
+        return ""
+    if cause not in allowed(plant):
+        return f"{cause} of what is {plant.loss}, {plant.history}"
+    if strength == "certain" and cause not in CERTAIN:
+        return f"{cause} is not certain"
+    if cause == "called back":
+        kind = plant.plot.kind.partition(":")[2]
+        if kind not in WAITING:
+            return "nothing will call it back"
+        if kind != "wait-queue" and plant.owner not in text:
+            return f"{plant.owner} is the function"
+    return ""
+
+
+@pytest.mark.parametrize("kernel", lab.KERNELS)
+def test_no_statement_is_false(kernel: str) -> None:
+    dump = planted(kernel)
+    (text,) = run_lines(dump, lab.crashes_for(kernel)[-1], ["slabwhy -j"])
+    rows = records(text)
+    said = {address: row for row in rows if row["type"] == "finding" for address in row["objects"]}
+    false: List[Tuple[str, str, str]] = []
+    counts: Counter[str] = Counter()
+    plots: Dict[str, str] = {}
+    for plant in for_each_plant(dump):
+        if not plant.plot.leftover or plant.loss in ("freed", "transient"):
+            continue
+        finding = said.get(plant.address)
+        if finding is None:
+            verdict = "silent"
+        elif offence(plant, finding):
+            false.append((plant.plot.name, plant.address, offence(plant, finding)))
+            verdict = "false"
+        else:
+            verdict = "weak" if finding["cause"] in WEAK and plant.loss != "definite" else "right"
+        counts[verdict] += 1
+        plots[plant.plot.name] = verdict
+    assert false == []
+    assert counts["silent"] == 0, counts
+    right = sum(verdict == "right" for verdict in plots.values())
+    assert right >= len(plots) * 3 // 4, (counts, plots)
+
+
+@pytest.mark.parametrize("kernel", lab.KERNELS)
+def test_what_was_freed_after_the_destroy_was_freed_late(kernel: str) -> None:
+    dump = planted(kernel)
+    late = {plant.plot.name for plant in for_each_plant(dump) if plant.loss == "freed"}
+    (text,) = run_lines(dump, lab.crashes_for(kernel)[-1], ["slabwhy -j"])
+    rows = records(text)
+    named = {row["address"]: row["name"] for row in rows if row["type"] == "cache"}
+    found: Dict[str, Set[str]] = {}
+    for row in rows:
+        if row["type"] == "finding" and named[row["cache"]] in late:
+            found.setdefault(named[row["cache"]], set()).add(row["cause"])
+    assert found
+    assert {cause for causes in found.values() for cause in causes} == {"freed late"}
