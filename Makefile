@@ -123,7 +123,9 @@ bundle: $(BUILD)/slableak.so  ## loader and commands in one file, build/slableak
 install: $(BUILD)/install/pyextend.so  ## put loader and commands where crash looks for extensions
 	@install -d '$(EXTENSIONS)'
 	@install -m 755 $(BUILD)/install/pyextend.so '$(EXTENSIONS)/pyextend.so'
-	@for module in $(MODULES) $(BATCH); do install -D -m 644 $$module "$(EXTENSIONS)/$$module"; done
+	@for module in $(MODULES) $(BATCH); do \
+		case $$module in *.sh) mode=755;; *) mode=644;; esac; \
+		install -D -m $$mode $$module "$(EXTENSIONS)/$$module"; done
 	@echo 'Installed in $(EXTENSIONS). In ~/.crashrc, or typed in crash:'
 	@printf '    %s\n' 'extend pyextend.so' 'extend slableak.py'
 
