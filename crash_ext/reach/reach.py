@@ -297,12 +297,12 @@ class Reach:
         for stack in self._stacks:
             data = reader.try_read(stack.start, stack.end - stack.start)
             if data is not None:
-                sure = bytearray(data)
+                others = bytearray(data)
                 for address in stack.doubtful:
                     at = address - stack.start
                     marks.scan_root(address, data[at : at + reader.word], MAYBE)
-                    sure[at : at + reader.word] = bytes(reader.word)
-                marks.scan_root(stack.start, bytes(sure), REACHED if stack.sure else MAYBE)
+                    others[at : at + reader.word] = bytes(reader.word)
+                marks.scan_root(stack.start, bytes(others), REACHED if stack.sure else MAYBE)
         kinds = (pageuse.USED, pageuse.MAYBE, pageuse.SLAB)
         total = sum(span.kinds.count(kind) for span in self.use.spans for kind in kinds)
         done = told = 0
