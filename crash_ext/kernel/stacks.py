@@ -9,7 +9,7 @@ the next fork, lie old pointers.
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Set
+from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.kernel.memory import read_number, read_word
 from crash_ext.kernel.tasks import Task, Tasks
@@ -26,8 +26,16 @@ class LiveStack(NamedTuple):
     end: int
     sure: bool
     """False: its stack pointer isn't known; then this is the whole stack."""
+    doubtful: Tuple[int, ...] = ()
+    """Addresses of words in it that may be of what was freed long ago."""
 
 
+_OUTERMOST = 512
+"""Bytes of the frames of kthread() and of what called it, at most."""
+_SAVED = 8
+"""Words below a return address where the function that was called saves registers."""
+_FUNCTION = 4096
+"""Bytes: kthread() is no longer."""
 _POINTERS = ("RSP", "ESP", "SP", "R1", "R15")
 """Stack pointers by crash's names: x86, arm; then ppc64's and s390's, which have no name."""
 
@@ -37,6 +45,7 @@ def for_each_live_stack(reader: Reader, tasks: Tasks) -> Iterator[LiveStack]:
     pointer_at = _stack_pointer(reader)
     running_at = reader.offset("task_struct", "on_cpu")
     current = _current_pointers(reader)
+    kthread = reader.symbol("kthread") if reader.offset("kthread", "data") is not None else None
     for task in tasks.by_stack.values():
         low, high = task.stack, task.stack + tasks.stack_size
         if low == high:
@@ -51,9 +60,38 @@ def for_each_live_stack(reader: Reader, tasks: Tasks) -> Iterator[LiveStack]:
         except ReadError:
             saved = None
         if saved is not None and low <= saved < high:
-            yield LiveStack(task, saved - saved % reader.word, high, True)
+            start = saved - saved % reader.word
+            doubtful = _left_in_kthread(reader, kthread, start, high)
+            yield LiveStack(task, start, high, True, doubtful)
         else:
             yield LiveStack(task, low, high, False)
+
+
+def _left_in_kthread(
+    reader: Reader, kthread: Optional[int], start: int, end: int
+) -> Tuple[int, ...]:
+    """Of a kernel thread the words of kthread()'s frame, and the same values saved below it.
+
+    That frame, and its caller's, keep the struct kthread_create_info that the thread's maker
+    freed when the thread had begun. What else they have, struct kthread has, too: data.
+    """
+    start, word = max(start, end - _OUTERMOST), reader.word
+    data = reader.try_read(start, end - start) if kthread is not None else None
+    if kthread is None or data is None:
+        return ()
+    values = [
+        int.from_bytes(data[at : at + word], reader.byteorder) for at in range(0, len(data), word)
+    ]
+    for number, value in enumerate(values):
+        if not 0 < value - kthread < _FUNCTION:
+            continue
+        symbol = reader.symbol_at(value)
+        if symbol is not None and symbol[0] == "kthread":
+            frame = set(values[number:]) - {0}
+            low = max(0, number - _SAVED)
+            left = [at for at in range(low, len(values)) if values[at] in frame]
+            return tuple(start + at * word for at in left)
+    return ()
 
 
 def _current_pointers(reader: Reader) -> List[int]:

@@ -170,6 +170,8 @@ class Reach:
         if stack is not None:
             if holder < stack.start:
                 return UNREACHED, "in the dead part of a stack"
+            if holder in stack.doubtful:
+                return MAYBE, "left in the frame of kthread(), maybe old"
             return (REACHED, "") if stack.sure else (MAYBE, "on the stack of a running task")
         use = self.use.of(holder)
         if use is None:
@@ -295,7 +297,12 @@ class Reach:
         for stack in self._stacks:
             data = reader.try_read(stack.start, stack.end - stack.start)
             if data is not None:
-                marks.scan_root(stack.start, data, REACHED if stack.sure else MAYBE)
+                others = bytearray(data)
+                for address in stack.doubtful:
+                    at = address - stack.start
+                    marks.scan_root(address, data[at : at + reader.word], MAYBE)
+                    others[at : at + reader.word] = bytes(reader.word)
+                marks.scan_root(stack.start, bytes(others), REACHED if stack.sure else MAYBE)
         kinds = (pageuse.USED, pageuse.MAYBE, pageuse.SLAB)
         total = sum(span.kinds.count(kind) for span in self.use.spans for kind in kinds)
         done = told = 0

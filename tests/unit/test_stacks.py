@@ -91,6 +91,27 @@ def test_a_running_tasks_stack_is_live_from_its_cpus_own_pointer_up() -> None:
     assert (found.start, found.sure) == (other, False)
 
 
+def test_the_frame_of_kthread_is_told_apart_if_struct_kthread_has_the_same() -> None:
+    machine = Machine()
+    image = machine.image
+    _, stack = machine.task(7, 0x3000)
+    image.map(stack, bytes(SIZE))
+    function = machine.heap.function("kthread")
+    other = machine.heap.function("worker_thread")
+    image.pointer(stack + 0x3EC0, other + 4)
+    # The function's own address is an argument, no return to it.
+    image.pointer(stack + 0x3EC8, function)
+    image.pointer(stack + 0x3ED0, 0x1110)
+    image.pointer(stack + 0x3ED8, 0x2220)
+    image.pointer(stack + 0x3EE0, function + 8)
+    image.pointer(stack + 0x3F00, 0x1110)
+    image.pointer(stack + 0x3E80, 0x1110)
+    assert machine.live(stack).doubtful == ()
+    image.structs["kthread"] = parse("flags:p threadfn:p data:p", image.word)
+    left = [stack + at for at in (0x3ED0, 0x3EE0, 0x3F00)]
+    assert list(machine.live(stack).doubtful) == left
+
+
 def test_a_pointer_outside_of_the_stack_tells_nothing() -> None:
     machine = Machine()
     _, stack = machine.task(7, SIZE + 8)
