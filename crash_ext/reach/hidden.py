@@ -32,7 +32,13 @@ def find_hidden(slub: Slub, reach: Reach, objects: Dict[int, int]) -> Iterator[T
     if start is None or not objects:
         return
     size = slub.layout.page_size
-    physical = {address - start: address for address in objects if address >= start}
+    # Round numbers are common: at a page's start a number that fits is chance, or the entry of
+    # a page table that maps all memory.
+    physical = {
+        address - start: address
+        for address in objects
+        if address >= start and address % reader.page_size > _FLAGS
+    }
     pages: Dict[int, List[int]] = {}
     for address in objects:
         page = reader.virt_to_page(address)

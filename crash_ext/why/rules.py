@@ -188,8 +188,8 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
             " pointer."
         )
         roots = {each.path[0].place for each in members if each.path}
-        if any(root is not None and root.kind == PAGE for root in roots):
-            sentence += " A page that nobody names may also keep words from a former use."
+        if any(root is not None and root.kind in (PAGE, STACK) for root in roots):
+            sentence += " A page or a stack may also keep words from a former use."
         evidence = [_pointer(best, first.address)] if best is not None else []
         evidence += _way(first)
         findings.append(Finding("", LIKELY, [s.address for s in members], evidence, sentence))
@@ -235,9 +235,9 @@ def by_handle(case: Case, rest: List[Subject]) -> List[Finding]:
         return []
     number = len(chosen)
     sentence = (
-        f"{_objects(number, 'is', 'are')} probably held without a pointer: {chosen[0].hidden}, in"
+        f"{_objects(number, 'is', 'are')} perhaps held without a pointer: {chosen[0].hidden}, in"
         " memory that is in use. A device, a page table or an I/O request may still have"
-        f" {_it(number)}."
+        f" {_it(number)}; or a number is like it by chance."
     )
     evidence = [Evidence("held", s.hidden, s.address) for s in chosen[:_EXAMPLES]]
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]

@@ -57,8 +57,8 @@ def allowed(plant: Plant) -> Set[str]:
 def offence(plant: Plant, finding: Record) -> str:
     """What is false about a finding, as far as this object goes."""
     cause, strength, text = finding["cause"], finding["strength"], finding["text"]
-    if cause == "perhaps held" or "from a former use" in text:
-        # What leads there may be old: the sentence says so.
+    if cause == "perhaps held" or "from a former use" in text or "by chance" in text:
+        # What leads there may be old, or a number like it: the sentence says so.
         return ""
     if cause not in allowed(plant):
         return f"{cause} of what is {plant.loss}, {plant.history}"
