@@ -25,6 +25,7 @@ from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.layout import UnsupportedAllocator
 from crash_ext.slub.model import Cache
+from crash_ext.version import TOOL_VERSION
 
 Options = Dict[str, str]
 
@@ -118,7 +119,7 @@ class Call:
             return
         if not self._begun:
             self._begun = True
-            self.record("begin", command=self._name, version=VERSION)
+            self.record("begin", command=self._name, version=VERSION, tool=TOOL_VERSION)
         sys.stdout.write(self._encode({"type": kind, **fields}) + "\n")
 
     def cache_record(self, cache: Cache, state: State, **fields: object) -> None:
@@ -200,12 +201,15 @@ def _complain(command: Command, text: str) -> None:
 
 def _run(command: Command, argv: List[str]) -> None:
     try:
-        pairs, arguments = getopt.gnu_getopt(argv, command.options + "h")
+        pairs, arguments = getopt.gnu_getopt(argv, command.options + "hV", ["help", "version"])
     except getopt.GetoptError as error:
         raise UsageError(str(error)) from error
     options = dict(pairs)
-    if "-h" in options:
+    if "-h" in options or "--help" in options:
         sys.stdout.write(help_page(command))
+        return
+    if "-V" in options or "--version" in options:
+        sys.stdout.write(f"{command.name} {TOOL_VERSION}\n")
         return
     crash = host_module()
     slub = session(crash)

@@ -176,6 +176,8 @@ COMMAND = Command(
       -p       walk the lists only, without the scan over all page structures:
                full slabs that no list holds are not counted.
       -R       scan the page structures anew (they are scanned once a session).
+      -h       this page; --help, too.
+      -V       the version; --version, too.
 
   A leftover may be missing: up to Linux 6.11 a mergeable leftover can be taken
   over by the next kmem_cache_create() of a compatible cache.  Then there is one

@@ -204,6 +204,8 @@ COMMAND = Command(
       -b BYTES  dump BYTES bytes of each example; default: the object size.
       -p        walk the lists only, without the scan over all page structures.
       -R        search memory anew (it is searched once a session).
+      -h        this page; --help, too.
+      -V        the version; --version, too.
 
   An object is
 

@@ -127,6 +127,8 @@ COMMAND = Command(
       -p        walk the lists only, without the scan over all page structures:
                 full slabs that no list holds are not shown.
       -R        scan the page structures anew (they are scanned once a session).
+      -h        this page; --help, too.
+      -V        the version; --version, too.
 
   The summary line of a cache with more than 8 MB of slabs goes by the slabs'
   own counters, so that it can come first.  If the slabs, decoded, disagree with

@@ -208,6 +208,8 @@ COMMAND = Command(
       -p       walk the lists only, without the scan over all page structures:
                full slabs that no list holds are not looked at.
       -R       scan the page structures anew (they are scanned once a session).
+      -h       this page; --help, too.
+      -V       the version; --version, too.
 
   EVIDENCE is one of:
 

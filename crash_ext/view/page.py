@@ -31,6 +31,7 @@ from crash_ext.report.hexdump import rows
 from crash_ext.report.html import Object, Section, Slab, Word, page
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, SlabObjects
+from crash_ext.version import TOOL_VERSION
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
 from crash_ext.why.gather import allocated, contents
 
@@ -59,7 +60,8 @@ def lines(
     """The lines of the page; kernel: its release; left_out: what the user did without."""
     lead = [f"Kernel {kernel}. " + (" ".join(left_out) if left_out else "Nothing was left out.")]
     foot = (
-        "Made by slabwhy. Addresses are the dump's. [address] is an allocated object; its contents"
+        f"Made by slabwhy {TOOL_VERSION}. Addresses are the dump's."
+        " [address] is an allocated object; its contents"
         " are shown as words of the machine, then as characters. Evidence is what memory shows;"
         " the conclusion is only as strong as it says."
     )

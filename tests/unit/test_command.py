@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import configparser
 import io
 import json
 from contextlib import redirect_stderr, redirect_stdout
@@ -12,7 +13,8 @@ import pytest
 from pytest_mock import MockerFixture
 
 from crash_ext import slabdup, slableak, slablost, slabobjs, slabwhy
-from crash_ext.command import Command, run
+from crash_ext.command import Command, help_page, run
+from crash_ext.version import TOOL_VERSION
 from mocks.crash_module import FakeCrash, install
 from tests.replay import recorded, run_command, run_line
 
@@ -39,6 +41,29 @@ def test_help_fits_a_terminal_of_80_columns(command: Command) -> None:
     lines = command.text.splitlines()
     assert all(line == "" or line.startswith("  ") or line == "EXAMPLES" for line in lines)
     assert max(len(line) for line in lines) <= 80
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_command_shows_its_help_page(fake: FakeCrash, command: Command, option: str) -> None:
+    assert run_command(fake, command.name, [option]) == help_page(command)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_every_command_tells_its_version(fake: FakeCrash, command: Command, option: str) -> None:
+    assert run_command(fake, command.name, [option]) == f"{command.name} {TOOL_VERSION}\n"
+
+
+def test_the_version_is_the_packages() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[2] / "setup.cfg", encoding="utf-8")
+    assert setup["metadata"]["version"] == TOOL_VERSION
+
+
+def test_json_begins_with_the_version_of_the_tool(fake: FakeCrash) -> None:
+    begin = json.loads(run_line(fake, "slabdup -j").splitlines()[0])
+    assert (begin["type"], begin["tool"]) == ("begin", TOOL_VERSION)
 
 
 def test_an_interrupt_keeps_what_is_printed_and_says_that_it_is_not_all(
