@@ -26,21 +26,6 @@ DEAD = "not in use"
 """It lies in a free object, a free page, a dead part of a stack."""
 
 
-class Reference(NamedTuple):
-    """A pointer to an object."""
-
-    holder: int
-    """The pointer's own address: the one under which what holds it is known."""
-    value: int
-    """What it points to: the object's start, or a byte inside."""
-    place: Optional[Place]
-    """Where the pointer lies; None where that can't be named."""
-    worth: str
-    """One of the constants above."""
-    why: str = ""
-    """Of DEAD and PERHAPS: what makes it so."""
-
-
 class Step(NamedTuple):
     """One pointer on the way from memory in use to an object."""
 
