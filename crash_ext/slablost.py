@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 if __name__ == "__main__":
     # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
@@ -32,7 +32,7 @@ _ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT)
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slablost [-ajpqR] [-l COUNT] [-b BYTES] [NAME|ADDRESS]..."""
+    """slablost [-jpqR] [-l COUNT] [-b BYTES] [NAME|ADDRESS]..."""
     if "-q" in call.options and "-j" in call.options:
         raise UsageError("only one of -q and -j")
     limit, length = call.number("-l"), call.number("-b")
@@ -53,7 +53,7 @@ def main(call: Call) -> Dict[str, object]:
         for one in lost:
             for address in sorted([*one.definitely, *one.indirectly])[:limit]:
                 print(hexadecimal(address))
-        return _counts(lost, reach.objects)
+        return {**_counts(lost, reach.objects)}
     if lost and not call.json:
         print(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN), sep="\n")
     words = Words(places)
@@ -73,10 +73,10 @@ def main(call: Call) -> Dict[str, object]:
         call.limits.append(text)
     if not call.json:
         _closing(call, found, reach.objects, reach.summary.bytes)
-    return _counts(lost, reach.objects)
+    return {**_counts(lost, reach.objects)}
 
 
-def _counts(lost: List[Lost], allocated: int) -> Dict[str, object]:
+def _counts(lost: List[Lost], allocated: int) -> Dict[str, int]:
     return {
         "lost": sum(one.number for one in lost),
         "allocated": allocated,
@@ -114,7 +114,12 @@ def _record(call: Call, one: Lost) -> None:
 
 
 def _details(
-    call: Call, places: Places, words: Words, one: Lost, limit: object, length: object
+    call: Call,
+    places: Places,
+    words: Words,
+    one: Lost,
+    limit: Optional[int],
+    length: Optional[int],
 ) -> None:
     cache = one.cache
     if not call.json:
@@ -126,15 +131,7 @@ def _details(
         print(f"{cache.address:x} {printable(cache.name)}: {', '.join(parts)}")
         if one.definitely and one.indirectly:
             print(f"  nothing points to {one.definitely[0]:x}: look at that one first")
-    what = Grouping(
-        call,
-        cache,
-        words,
-        True,
-        length if isinstance(length, int) else None,
-        limit if isinstance(limit, int) else None,
-    )
-    show_groups(what, one.slabs)
+    show_groups(Grouping(call, cache, words, True, length, limit), one.slabs)
     report = owners(call.slub, cache, one.slabs, places.tasks.name_of)
     for item in owner_evidence(places, report):
         if not call.json:
@@ -172,7 +169,7 @@ def _closing(call: Call, found: List[Lost], allocated: int, searched: int) -> No
     else:
         print(
             f"{counts['lost']} of {plural(allocated, 'allocated object')} lost in"
-            f" {plural(int(str(counts['caches'])), 'cache')}, {counts['bytes']} bytes;"
+            f" {plural(counts['caches'], 'cache')}, {counts['bytes']} bytes;"
             f" {searched >> 20} MB searched"
         )
     for text in call.limits:

@@ -9,7 +9,7 @@ no trace that could be told from any other number.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterable, Iterator, List, Tuple
 
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.reach.model import REACHED
@@ -22,12 +22,13 @@ _LONGEST = 1 << 20
 """Bytes: no fragment is longer."""
 
 
-def find_hidden(slub: Slub, reach: Reach, objects: Dict[int, int]) -> Iterator[Tuple[int, str]]:
+def find_hidden(slub: Slub, reach: Reach, addresses: Iterable[int]) -> Iterator[Tuple[int, str]]:
     """(object, what holds it) of those that are held in one of the two ways.
 
-    objects: start -> bytes, of objects in the direct map.
+    addresses: starts of objects in the direct map. One search of memory for all of them.
     """
     reader = slub.reader
+    objects = list(addresses)
     start = reader.phys_to_virt(0)
     if start is None or not objects:
         return

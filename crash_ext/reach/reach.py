@@ -32,7 +32,7 @@ from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
 from crash_ext.reach.sheaves import stale_entries
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.model import ALLOCATED, UNKNOWN, Cache
+from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache
 from crash_ext.slub.objects import for_each_decoded_slab
 
 _CHUNK_PAGES = 64
@@ -43,7 +43,6 @@ _PATH = 64
 """Steps of a path at the most."""
 _MAPPED = (SYMBOL, MODULE, PERCPU, VMALLOC, PAGE_STRUCT)
 """Kinds of places that have addresses outside of the direct map, and are in use."""
-_ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
 
 
 class Reach:
@@ -70,6 +69,7 @@ class Reach:
         self._stale_ends = [end for _, end in self._stale]
         self._stacks: List[LiveStack] = []
         self._inner: Optional[Set[int]] = None
+        self._lost_edges: Optional[List[Tuple[int, int]]] = None
         self._find_stacks()
         self._registers: Dict[int, Place] = {}
         self._take_registers()
@@ -109,19 +109,18 @@ class Reach:
 
     def unreached(self) -> Iterator[int]:
         """The starts of all objects that nothing leads to, ascending."""
-        levels, starts = self._marks.levels, self._marks.targets.starts
-        at = levels.find(UNREACHED)
-        while at >= 0:
-            yield starts[at]
-            at = levels.find(UNREACHED, at + 1)
+        return self._with_level(UNREACHED)
 
     def maybe(self) -> Iterator[int]:
         """The starts of all objects that only memory which may be old leads to, ascending."""
+        return self._with_level(MAYBE)
+
+    def _with_level(self, level: int) -> Iterator[int]:
         levels, starts = self._marks.levels, self._marks.targets.starts
-        at = levels.find(MAYBE)
+        at = levels.find(level)
         while at >= 0:
             yield starts[at]
-            at = levels.find(MAYBE, at + 1)
+            at = levels.find(level, at + 1)
 
     def path(self, address: int) -> List[Step]:
         """The pointers from memory in use to the object that an address lies in.
@@ -184,18 +183,19 @@ class Reach:
             return MAYBE, "in a page that may be free"
         return UNREACHED, _WHY[use]
 
-    def members_among(self, objects: Iterable[int]) -> List[Tuple[int, int]]:
-        """(holder's start, object's start) of pointers among unreached objects."""
-        targets = self._marks.targets
-        wanted = {targets.index(address) for address in objects} - {-1}
-        starts = targets.starts
-        return [(starts[one], starts[other]) for one, other in self._marks.edges_among(wanted)]
+    def lost_edges(self) -> List[Tuple[int, int]]:
+        """(holder's start, object's start) of the pointers among objects that nothing leads to."""
+        if self._lost_edges is None:
+            starts, levels = self._marks.targets.starts, self._marks.levels
+            lost = {number for number, level in enumerate(levels) if level == UNREACHED}
+            edges = self._marks.edges_among(lost)
+            self._lost_edges = [(starts[one], starts[other]) for one, other in edges]
+        return self._lost_edges
 
     def inner(self) -> Set[int]:
         """Of the objects that nothing leads to: those that another one of them leads to."""
         if self._inner is None:
-            lost = list(self.unreached())
-            self._inner = find_inner(lost, self.members_among(lost))
+            self._inner = find_inner(self.unreached(), self.lost_edges())
         return self._inner
 
     # --- the pass ---
@@ -232,7 +232,7 @@ class Reach:
                 "Q",
                 compress(
                     range(first, first + stride * len(states), stride),
-                    states.translate(_ONLY_ALLOCATED),
+                    states.translate(ONLY_ALLOCATED),
                 ),
             )
             starts.extend(own)

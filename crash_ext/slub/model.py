@@ -18,6 +18,9 @@ UNKNOWN = 2
 RCU_PENDING = 3
 """Freed by kfree_rcu(), but its grace period isn't over: its contents are still there."""
 
+ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
+"""A table for bytes.translate(): 1 for ALLOCATED, 0 for every other state."""
+
 STATE_NAMES = {
     FREE: "free",
     ALLOCATED: "allocated",

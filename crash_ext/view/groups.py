@@ -18,10 +18,8 @@ from crash_ext.report.caches import object_line
 from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, printable, visible
-from crash_ext.slub.model import ALLOCATED, STATE_NAMES, Cache, SlabObjects
+from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, STATE_NAMES, Cache, SlabObjects
 from crash_ext.view.notes import notes, word_fields
-
-_ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
 
 
 class Grouping(NamedTuple):
@@ -79,7 +77,7 @@ def _contents(
     length = what.length
     if length is None:
         length = decoded.length or what.cache.object_size
-    indices = list(compress(range(len(states)), states.translate(_ONLY_ALLOCATED)))
+    indices = list(compress(range(len(states)), states.translate(ONLY_ALLOCATED)))
     if only is not None:
         indices = [index for index in indices if index == only]
     memory: Optional[bytes] = None

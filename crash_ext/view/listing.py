@@ -38,6 +38,7 @@ from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import (
     ALLOCATED,
     FREE,
+    ONLY_ALLOCATED,
     RCU_PENDING,
     STATE_NAMES,
     UNKNOWN,
@@ -49,7 +50,6 @@ from crash_ext.slub.objects import for_each_counted_slab, for_each_decoded_slab
 from crash_ext.view.groups import Grouping, show_groups
 from crash_ext.view.notes import notes, reference_fields, reference_lines, word_fields
 
-_ONLY_ALLOCATED = bytes(state == ALLOCATED for state in range(256))
 """Makes 1 of ALLOCATED and 0 of every other state."""
 _TEXTS = 64
 """The addresses of so many slabs go out in one write."""
@@ -369,7 +369,7 @@ class Listing:
         states = decoded.states
         if one is not None and one.number is not None:
             return bytes(index == one.number for index in range(len(states)))
-        chosen = b"\1" * len(states) if self._wanted.free else states.translate(_ONLY_ALLOCATED)
+        chosen = b"\1" * len(states) if self._wanted.free else states.translate(ONLY_ALLOCATED)
         if self._wanted.limit is not None:
             room = max(0, self._wanted.limit - self._shown)
             cut = list(compress(range(len(chosen)), chosen))[room:]

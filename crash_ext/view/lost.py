@@ -45,61 +45,80 @@ class Lost(NamedTuple):
         return self.number * self.cache.size
 
 
+class _Found(NamedTuple):
+    """What one pass over a cache's slabs has found."""
+
+    cache: Cache
+    allocated: int
+    lost: List[int]
+    """Objects that nothing leads to, without the known ones."""
+    possibly: Dict[int, str]
+    known: Dict[int, str]
+    slabs: List[SlabObjects]
+    """That hold some of the lost objects."""
+    problems: List[str]
+
+
 def find_lost(
     slub: Slub, places: Places, reach: Reach, caches: Iterable[Cache], lists_only: bool
 ) -> List[Lost]:
     """What each of the caches has lost; most bytes first, caches without lost objects left out."""
     unreached, maybe = set(reach.unreached()), set(reach.maybe())
-    found = [_of(slub, places, reach, cache, unreached, maybe, lists_only) for cache in caches]
-    told = [one for one in found if one.number or one.possibly or one.known]
+    found = [_look(slub, places, cache, unreached, maybe, lists_only) for cache in caches]
+    # One search of memory, however many caches have lost objects.
+    hidden = dict(find_hidden(slub, reach, (address for one in found for address in one.lost)))
+    inner = reach.inner()
+    told = [_judge(one, hidden, inner) for one in found if one.lost or one.possibly or one.known]
     return sorted(told, key=lambda one: (-one.bytes, one.cache.address))
 
 
-def _of(
+def _look(
     slub: Slub,
     places: Places,
-    reach: Reach,
     cache: Cache,
     unreached: Set[int],
     maybe: Set[int],
     lists_only: bool,
-) -> Lost:
-    problems: List[str] = []
+) -> _Found:
+    """Which allocated objects of a cache nothing leads to, or perhaps nothing."""
+    found = _Found(cache, 0, [], {}, {}, [], [])
     allocated = 0
-    lost: List[int] = []
-    possibly: Dict[int, str] = {}
-    kept: List[SlabObjects] = []
-    for decoded in for_each_decoded_slab(slub, cache, problems, lists_only):
+    for decoded in for_each_decoded_slab(slub, cache, found.problems, lists_only):
         allocated += decoded.count(ALLOCATED)
-        own = bytearray(decoded.states)
+        before = len(found.lost)
         for index, state in enumerate(decoded.states):
             address = decoded.first + index * cache.size
-            if state != ALLOCATED or address not in unreached:
-                own[index] = FREE
-            if state == ALLOCATED and address in unreached:
-                lost.append(address)
-            elif state == ALLOCATED and address in maybe:
-                possibly[address] = "only memory that may be old leads to it"
-        if ALLOCATED in own:
-            kept.append(decoded._replace(states=bytes(own), memory=None))
-    known: Dict[int, str] = {}
-    for address in lost:
-        reason = known_reason(places, address)
-        if reason is not None:
-            known[address] = reason
-    held = {address: cache.object_size for address in lost if address not in known}
-    possibly.update(find_hidden(slub, reach, held))
-    inner = reach.inner()
-    rest = [address for address in held if address not in possibly]
+            if state != ALLOCATED:
+                continue
+            if address in maybe:
+                found.possibly[address] = "only memory that may be old leads to it"
+            if address not in unreached:
+                continue
+            reason = known_reason(places, address)
+            if reason is None:
+                found.lost.append(address)
+            else:
+                found.known[address] = reason
+        if len(found.lost) > before:
+            found.slabs.append(decoded._replace(memory=None))
+    return found._replace(allocated=allocated)
+
+
+def _judge(found: _Found, hidden: Dict[int, str], inner: Set[int]) -> Lost:
+    """How each of the lost objects is lost."""
+    possibly = dict(found.possibly)
+    possibly.update((address, hidden[address]) for address in found.lost if address in hidden)
+    rest = [address for address in found.lost if address not in hidden]
+    wanted = set(rest)
     return Lost(
-        cache,
-        allocated,
+        found.cache,
+        found.allocated,
         [address for address in rest if address not in inner],
         [address for address in rest if address in inner],
         possibly,
-        known,
-        [_only(decoded, cache, set(rest)) for decoded in kept],
-        problems,
+        found.known,
+        [_only(decoded, found.cache, wanted) for decoded in found.slabs],
+        found.problems,
     )
 
 

@@ -323,7 +323,7 @@ def _find_inner(reach: Reach, cases: List[Case]) -> None:
         return
     to: Dict[int, List[int]] = {}
     by: Dict[int, List[int]] = {}
-    for owner, target in reach.members_among(list(reach.unreached())):
+    for owner, target in reach.lost_edges():
         to.setdefault(owner, []).append(target)
         by.setdefault(target, []).append(owner)
     leaders: Dict[int, int] = {}
@@ -358,14 +358,9 @@ def _meets(first: int, edges: Dict[int, List[int]], wanted: Container[int]) -> b
 
 def _find_hidden(slub: Slub, reach: Reach, cases: List[Case]) -> None:
     """The two more looks at objects that nothing leads to: by physical address, by page."""
-    lost = {
-        subject.address: (subject, case.cache.object_size)
-        for case in cases
-        for subject in case.subjects
-        if subject.level == UNREACHED
-    }
-    for address, text in find_hidden(slub, reach, {a: size for a, (_, size) in lost.items()}):
-        lost[address][0].hidden = text
+    lost = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
+    for address, text in find_hidden(slub, reach, lost):
+        lost[address].hidden = text
 
 
 def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -> bool:
