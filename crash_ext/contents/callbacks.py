@@ -49,22 +49,19 @@ class Callbacks:
         self._reader = places.slub.reader
         self._forms: List[Tuple[str, int, int, int]] = []
         """(kind, offset of the link that is pointed to, of the function, bytes)"""
-        for kind, struct, link, functions in (
-            (TIMER, "timer_list", "entry", ("function",)),
-            (HRTIMER, "hrtimer", "node", ("function",)),
-            (WORK, "work_struct", "entry", ("func",)),
-            (RCU, "callback_head", "next", ("func",)),
-            (WAIT, "wait_queue_entry", "entry", ("func",)),
+        for kind, struct, link, function in (
+            (TIMER, "timer_list", "entry", "function"),
+            (HRTIMER, "hrtimer", "node", "function"),
+            (WORK, "work_struct", "entry", "func"),
+            (RCU, "callback_head", "next", "func"),
+            (WAIT, "wait_queue_entry", "entry", "func"),
             # Up to v4.12.
-            (WAIT, "__wait_queue", "task_list", ("func",)),
+            (WAIT, "__wait_queue", "task_list", "func"),
         ):
-            at = self._reader.offset(struct, link)
+            at, called = self._reader.offset(struct, link), self._reader.offset(struct, function)
             size = self._reader.struct_size(struct)
-            for name in functions:
-                function = self._reader.offset(struct, name)
-                if at is not None and function is not None and size:
-                    self._forms.append((kind, at, function, size))
-                    break
+            if at is not None and called is not None and size:
+                self._forms.append((kind, at, called, size))
 
     def at(self, start: int, data: bytes, offset: int) -> Optional[Callback]:
         """The pending structure in an object's bytes whose link is at an offset."""

@@ -54,6 +54,10 @@ class Span(NamedTuple):
     """One of the constants above for each page."""
 
 
+_Where = Optional[Tuple[bytearray, int]]
+"""The kinds of a span, and which of them; None for a page without a page structure."""
+
+
 class PageUse:
     """The use of every page of a kernel, a byte each."""
 
@@ -63,10 +67,9 @@ class PageUse:
         self._size = reader.struct_size("page") or 0
         self.spans: List[Span] = []
         """Ascending by address."""
-        self.known = True
-        """False: free pages can't be told from others, so all that may be free is MAYBE."""
         form = _form(reader)
         self.known = form is not None
+        """False: free pages can't be told from others, so all that may be free is MAYBE."""
         for page, count in reader.page_ranges():
             base = reader.page_to_virt(page)
             if base is not None and self._size:
@@ -82,29 +85,29 @@ class PageUse:
 
     def of(self, address: int) -> Optional[int]:
         """The use of the page that an address of the direct map lies in; None for no page."""
-        for span in self.spans:
-            number = (address - span.base) >> self._shift
-            if 0 <= number < len(span.kinds):
-                return span.kinds[number]
-        return None
+        return _get(self._at(address))
 
     def put(self, address: int, pages: int, kind: int) -> None:
         """Say what the pages from an address of the direct map on are used for."""
-        for span in self.spans:
-            number = (address - span.base) >> self._shift
-            if 0 <= number < len(span.kinds):
-                count = min(pages, len(span.kinds) - number)
-                span.kinds[number : number + count] = bytes([kind]) * count
-                return
+        _put(self._at(address), pages, kind)
 
     def put_page(self, page: int, kind: int, pages: int = 1) -> None:
         """put() by the struct page * of the first."""
+        _put(self._at_page(page), pages, kind)
+
+    def _at(self, address: int) -> _Where:
+        for span in self.spans:
+            number = (address - span.base) >> self._shift
+            if 0 <= number < len(span.kinds):
+                return span.kinds, number
+        return None
+
+    def _at_page(self, page: int) -> _Where:
         for span in self.spans:
             number = (page - span.page) // self._size
             if 0 <= number < len(span.kinds):
-                count = min(pages, len(span.kinds) - number)
-                span.kinds[number : number + count] = bytes([kind]) * count
-                return
+                return span.kinds, number
+        return None
 
     def _read(self, span: Span, form: _Form) -> None:
         for first in range(0, len(span.kinds), _CHUNK):
@@ -126,15 +129,8 @@ class PageUse:
         for block in lists.blocks:
             for number in range(1 << block.order):
                 page = block.page + number * self._size
-                if self._kind_of_page(page) == MAYBE:
+                if _get(self._at_page(page)) == MAYBE:
                     self.put_page(page, FREE)
-
-    def _kind_of_page(self, page: int) -> Optional[int]:
-        for span in self.spans:
-            number = (page - span.page) // self._size
-            if 0 <= number < len(span.kinds):
-                return span.kinds[number]
-        return None
 
 
 class _Form:
@@ -219,6 +215,17 @@ class _Form:
         at = bit // 8 if self._order == "little" else self._word - 1 - bit // 8
         values = [byte for byte in range(256) if byte >> bit % 8 & 1]
         return [wanted_values(self._page.offset("flags") + at, values)]
+
+
+def _get(where: _Where) -> Optional[int]:
+    return None if where is None else where[0][where[1]]
+
+
+def _put(where: _Where, pages: int, kind: int) -> None:
+    if where is not None:
+        kinds, number = where
+        count = min(pages, len(kinds) - number)
+        kinds[number : number + count] = bytes([kind]) * count
 
 
 def _form(reader: Reader) -> Optional[_Form]:

@@ -73,19 +73,14 @@ class Survey(NamedTuple):
 
 
 def survey_family(slub: Slub, cache: Cache, families: Families, lists_only: bool = False) -> Survey:
-    """survey_cache() of a cache and, where it is a root, of its memcg children."""
+    """Count a cache and, where it is a root, its memcg children: every slab is decoded.
+
+    lists_only: only slabs that a list holds.
+    """
     children = tuple(
         _survey(slub, child, cache, (), lists_only) for child in families.children(cache)
     )
     return _survey(slub, cache, families.root(cache), children, lists_only)
-
-
-def survey_cache(slub: Slub, cache: Cache, lists_only: bool = False) -> Survey:
-    """Count a cache's slabs and objects, every slab decoded.
-
-    lists_only: only slabs that a list holds.
-    """
-    return _survey(slub, cache, None, (), lists_only)
 
 
 def _survey(

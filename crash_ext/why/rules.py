@@ -382,9 +382,8 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
 def off_the_list(case: Case, rest: List[Subject]) -> List[Finding]:
     """Empty list node where living objects are linked: never linked, or taken off again."""
     findings = []
-    for offset, each in _unlinked(case, rest).items():
-        chosen = each
-        changed = _changed_state(case, chosen)
+    for offset, chosen in _unlinked(case, rest).items():
+        number = len(chosen)
         evidence = [
             Evidence(
                 "list",
@@ -392,31 +391,26 @@ def off_the_list(case: Case, rest: List[Subject]) -> List[Finding]:
                 chosen[0].address + offset,
             )
         ]
+        sentence = f"{_objects(number, 'is', 'are')} on no list: the list node at +{offset:#x} "
+        changed = _changed_state(case, chosen)
         if changed is not None:
             at, living, value = changed
             text = f"+{at:#x}: {value} where all living objects have {living}"
             evidence.append(Evidence("twin", text, chosen[0].address + at))
-        evidence += _no_pointer(chosen, case)
-        number = len(chosen)
-        if changed is not None:
-            at, living, value = changed
-            sentence = (
-                f"{_objects(number, 'is', 'are')} on no list: the list node at +{offset:#x} points"
-                f" to itself, where living objects are on a list, and +{at:#x} is {value} where"
-                f" these have {living}. Nothing in use leads to {_it(number)}. This fits an object"
-                " that was taken off (list_del_init()) and not freed; it also fits one that was"
-                " never linked and has another state."
+            sentence += (
+                f"points to itself, where living objects are on a list, and +{at:#x} is {value}"
+                f" where these have {living}. Nothing in use leads to {_it(number)}. This fits an"
+                " object that was taken off (list_del_init()) and not freed; it also fits one that"
+                " was never linked and has another state."
             )
-            addresses = [s.address for s in chosen]
-            findings.append(Finding("", LIKELY, addresses, evidence, sentence))
-            continue
-        sentence = (
-            f"{_objects(number, 'is', 'are')} on no list: the list node at +{offset:#x} points to"
-            " itself, where living objects are on a list, and nothing in use leads to"
-            f" {_it(number)}. The contents fit both an object that was never linked and one that"
-            " list_del_init() took off again: look at the ways out before the insertion, and at"
-            " who takes objects off."
-        )
+        else:
+            sentence += (
+                "points to itself, where living objects are on a list, and nothing in use leads to"
+                f" {_it(number)}. The contents fit both an object that was never linked and one"
+                " that list_del_init() took off again: look at the ways out before the insertion,"
+                " and at who takes objects off."
+            )
+        evidence += _no_pointer(chosen, case)
         findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
     return findings
 

@@ -3,7 +3,7 @@
 
 Knows the wordings of every kernel since 3.10 and both orders in which a slab and its
 objects are printed. Knows no memory: whether a report is true, and of which cache it
-is, logmatch.py finds out. The text is data: nothing in it raises an exception.
+is, match.py finds out. The text is data: nothing in it raises an exception.
 
 The wordings, by mm/slub.c and mm/slab_common.c (seen in v3.10 to v7.3):
 

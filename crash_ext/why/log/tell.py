@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel log says of a cache's failed destroy, as evidence: a line a statement.
 
-log.py reads the reports, logmatch.py compares them with memory; this puts it into words.
+parse.py reads the reports, match.py compares them with memory; this puts it into words.
 """
 
 from __future__ import annotations
