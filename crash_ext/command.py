@@ -29,6 +29,32 @@ from crash_ext.version import TOOL_VERSION
 
 Options = Dict[str, str]
 
+LETTERS = {
+    "a": "all caches",
+    "b": "dump BYTES bytes",
+    "e": "explain",
+    "f": "free objects",
+    "F": "fast",
+    "g": "groups of like objects",
+    "h": "this page",
+    "j": "JSON lines",
+    "l": "at most COUNT",
+    "L": "the kernel log from a file",
+    "n": "slabs of this NUMA node",
+    "o": "write a page",
+    "p": "walk the lists only",
+    "q": "addresses only",
+    "r": "below each object, the pointers to it",
+    "R": "anew",
+    "t": "as this structure",
+    "T": "look for structures",
+    "V": "the version",
+}
+"""What a letter means, in each command that has it: its line of help says these words."""
+
+COMMON = "hV"
+"""The letters that every command has."""
+
 
 class Command(NamedTuple):
     """A command: what crash shows of it, and what runs it."""
@@ -201,7 +227,7 @@ def _complain(command: Command, text: str) -> None:
 
 def _run(command: Command, argv: List[str]) -> None:
     try:
-        pairs, arguments = getopt.gnu_getopt(argv, command.options + "hV", ["help", "version"])
+        pairs, arguments = getopt.gnu_getopt(argv, command.options + COMMON, ["help", "version"])
     except getopt.GetoptError as error:
         raise UsageError(str(error)) from error
     options = dict(pairs)

@@ -25,12 +25,12 @@ from crash_ext.reach.references import References
 from crash_ext.report.text import plural
 from crash_ext.view.listing import Listing, Wanted
 
-_APART = {"-a": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -a -b"}
+_APART = {"-e": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -e -b"}
 """Options that contradict each other."""
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-afgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS..."""
+    """slabobjs [-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS..."""
     if "-t" in call.options:
         call.options["-t"] = take_quoted(call.options["-t"], call.arguments)
     if not call.arguments:
@@ -54,7 +54,7 @@ def main(call: Call) -> Dict[str, object]:
         limit=call.number("-l"),
         bytes=call.number("-b"),
         slots=redzone_on(host_module()),
-        words=words if "-a" in call.options else None,
+        words=words if "-e" in call.options else None,
         groups=words if "-g" in call.options else None,
         references="-r" in call.options,
         struct=struct,
@@ -90,8 +90,8 @@ def _struct(expression: Optional[str]) -> Optional[StructForm]:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-afgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS...",
-    options="qjafgprRn:l:b:t:",
+    synopsis="[-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS...",
+    options="qjefgprRn:l:b:t:",
     main=main,
     text="""\
   This command lists the allocated objects of slab caches.  For each cache it
@@ -108,19 +108,19 @@ COMMAND = Command(
                 aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
-      -a        beside each line of contents, what its words are; see below.
-      -g        groups of like objects in place of slabs: those that in the same
-                places have the same states of lists, pointers to the same cache
-                or symbol, and poison.  The largest group is first, each has the
-                first of its objects as an example; -l is the number of groups.
-      -r        beneath each object, who points to it: all dumped memory is
-                searched once.  A pointer's address, what it points to, and
-                where it lies; stacks and freed memory keep old ones.
+      -e        explain: beside each line of contents, what its words are.
+      -g        groups of like objects instead of slabs.  Like objects have, at
+                the same offsets, lists in the same state, pointers to the same
+                cache or symbol, and poison.  The largest comes first; each
+                shows its first object.
+      -r        below each object, the pointers to it: the address of each, the
+                offset that it points to, and where it lies.  All memory in the
+                dump is searched.  Stacks and freed memory keep old pointers.
       -f        free objects, too.
       -n NODE   slabs of this NUMA node only.
-      -l COUNT  at most COUNT objects of each cache; how many were left out is
-                said.
-      -b BYTES  so many bytes of each object; default: the cache's object size.
+      -l COUNT  at most COUNT objects of each cache, or groups of them; a line
+                tells how many were left out.
+      -b BYTES  dump BYTES bytes of each object; default: the object size.
       -t TYPE   each object as this structure, as "struct" shows it, instead of
                 its raw contents.  TYPE is as for "struct": the name, or
                 NAME.member,member for some members; "struct NAME" in quotes.
@@ -130,28 +130,27 @@ COMMAND = Command(
       -h        this page; --help, too.
       -V        the version; --version, too.
 
-  The summary line of a cache with more than 8 MB of slabs goes by the slabs'
-  own counters, so that it can come first.  If the slabs, decoded, disagree with
-  it, an error line behind them says so.
+  If a cache has more than 8 MB of slabs, its summary line adds up the slabs'
+  counters.  If the decoded slabs disagree, an error line follows them.
 
-  The LIST column says where a slab is: "cpu N" (CPU N allocates from it), "cpu
+  The LIST column shows where a slab is: "cpu N" (CPU N allocates from it), "cpu
   N partial", "partial" or "full" (lists of its node; "full" only in caches that
   store their users), or "-": on no list, as full slabs of other caches are.
 
-  The address of an object is what its user has.  In a cache with red zones
-  "kmem" shows where the zone before it starts, unless "set redzone off"; with
-  that setting on, this address stands beside the object, too.
+  An object's address is the pointer that kmem_cache_alloc() returned.  In a
+  cache with red zones "kmem" shows the start of the left red zone, unless "set
+  redzone off"; with that setting on, this address is shown beside the object.
 
-  From Linux 6.18 on free objects may lie in sheaves of a CPU or a node, or wait
-  for an RCU grace period; these are known as free, and -f says where they are.
+  From Linux 6.18 on, free objects may lie in sheaves of a CPU or a node, or
+  wait for an RCU grace period.  They count as free; -f shows where they are.
 
   A slab whose records contradict each other (a freelist that leaves the slab,
-  or that is not as long as the slab's counters say) is shown with "?", an error
-  line says what was found, and none of its objects is claimed to be allocated
-  or free.
+  or whose length is not what the slab's counters require) is shown with "?".
+  Its objects are unknown, neither allocated nor free, and an error line tells
+  what was found.
 
-  With -a, notes stand behind the lines of contents: the offset in the object,
-  and what is there.  Said is what memory bears out; of other words nothing.
+  With -e, notes follow the lines of contents: the offset in the object, and
+  what is there.  Only what the dump confirms is annotated.
 
       list_head, empty      points to itself: an empty list, or never linked.
       list_head, linked     both neighbours point back; what heads the list and
@@ -191,7 +190,7 @@ EXAMPLES
 
   What are its words?  (The notes are cut off here.)
 
-    crash> slabobjs -a -l 1 ffff8961022ee000
+    crash> slabobjs -e -l 1 ffff8961022ee000
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
     ffff8961022ee000       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST

@@ -31,17 +31,17 @@ from crash_ext.why.rules import RULES
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabwhy [-j] [-fptR] [-L FILE] [-o FILE] [NAME|ADDRESS]..."""
+    """slabwhy [-j] [-FpTR] [-L FILE] [-o FILE] [NAME|ADDRESS]..."""
     if call.lists_only:
         call.limits.append("lists only (-p): full slabs that no list holds are not examined")
-    if "-f" in call.options:
-        call.limits.append("fast (-f): memory was not searched for pointers")
+    if "-F" in call.options:
+        call.limits.append("fast (-F): memory was not searched for pointers")
     diagnoser = Diagnoser(
         call.slub,
         call.caches(),
         call.lists_only,
-        "-t" in call.options,
-        None if "-f" in call.options else call.reach,
+        "-T" in call.options,
+        None if "-F" in call.options else call.reach,
         _log(call),
     )
     chosen = _chosen(call, diagnoser)
@@ -179,8 +179,8 @@ _CAUSES = "".join(f"      {rule.cause:<16}  {rule.help}.\n" for rule in RULES)
 COMMAND = Command(
     name="slabwhy",
     short="why objects of a slab cache are still allocated",
-    synopsis="[-j] [-fptR] [-L FILE] [-o FILE] [NAME|ADDRESS]...",
-    options="jfptRL:o:",
+    synopsis="[-j] [-FpTR] [-L FILE] [-o FILE] [NAME|ADDRESS]...",
+    options="jFpTRL:o:",
     main=main,
     text="""\
   This command says why objects of slab caches are still allocated.  Without
@@ -193,9 +193,9 @@ COMMAND = Command(
                name that reads as a hexadecimal number is written \\NAME.
       ADDRESS  the address of a kmem_cache, of a slab's page structure, or in
                an object: the cache it belongs to is looked at.
-      -f       fast: without the search of all memory for pointers to the
+      -F       fast: without the search of all memory for pointers to the
                objects.  Causes that rest on it are not found.
-      -t       look for structures of the objects' size in all of the debug
+      -T       look for structures of the objects' size in all of the debug
                information (takes some seconds); else only by the cache's name.
       -L FILE  the kernel log from a file, in place of the dump's own, which may
                be overwritten long before the dump: from dmesg, syslog or the
@@ -253,7 +253,7 @@ EXAMPLES
   Why was the leftover not destroyed?  ("slabwhy" alone would also search all
   memory for pointers.)
 
-    crash> slabwhy -f
+    crash> slabwhy -F
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
     ffff8961022ee000       84          5       160      5     4k  slab_test
       EVIDENCE    ADDRESS           STATEMENT
@@ -262,7 +262,7 @@ EXAMPLES
       log         -                 kmem_cache_destroy() was called from buil ..
       log         ffff896102a49280  5 of 5 listed objects still allocated
       owner       -                 to have the allocations noted, boot with  ..
-      type        -                 no structure is named like the cache; -t  ..
+      type        -                 no structure is named like the cache; -T  ..
       twin        ffff8961022eec00  living cache of the same name
       twin        -                 543 living objects compared
       twin        -                 +0x20 list linked: in 543 of 543 living o ..

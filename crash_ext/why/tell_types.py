@@ -73,7 +73,7 @@ def type_evidence(
         text = "no structure in the debug information fits"
         yield Evidence("type", "this host can't search for one" if found is None else text)
     else:
-        yield Evidence("type", "no structure is named like the cache; -t searches all of its size")
+        yield Evidence("type", "no structure is named like the cache; -T searches all of its size")
 
 
 def _proposal(found: Proposal) -> str:

@@ -35,7 +35,7 @@ def lines_for(fake: FakeCrash) -> List[str]:
     assert names
     explained = []
     if "slab_test" in names:
-        explained = ["slabobjs -ja -l 1 slab_test", "slabobjs -jg slab_test", "slabwhy -fj"]
+        explained = ["slabobjs -je -l 1 slab_test", "slabobjs -jg slab_test", "slabwhy -Fj"]
     return [
         *explained,
         *("slabdup -j", "slabdup -ajp", f"slabdup -j {names[0]} nosuch"),

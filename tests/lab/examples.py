@@ -21,12 +21,12 @@ LINES: Dict[str, List[str]] = {
     "slabdup": ["slabdup", "slabdup slab_test"],
     "slabobjs": [
         "slabobjs -l 1 {leftover}",
-        "slabobjs -a -l 1 {leftover}",
+        "slabobjs -e -l 1 {leftover}",
         "slabobjs -g -b 48 slab_test",
         "slabobjs -b 16 {inside}",
         "slabobjs -q {leftover} > addresses",
     ],
-    "slabwhy": ["slabwhy -f"],
+    "slabwhy": ["slabwhy -F"],
     # A recording has no room for all memory.
     "slablost": ["slablost > lost", "slablost -q kmalloc-64 > addresses"],
 }

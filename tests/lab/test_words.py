@@ -60,7 +60,7 @@ def test_each_word_of_the_modules_objects_is_told_as_the_module_wrote_it(
     dump = lab.dump(kernel, scenario)
     account = _account(dump)
     refs = {ref["holder"]: ref["addr"] for ref in dump.truth["refs"]}
-    rows = [row for row in _listing(dump, "-a") if row["type"] == "object"]
+    rows = [row for row in _listing(dump, "-e") if row["type"] == "object"]
     assert {row["address"] for row in rows} == set(account)
     headed = f"headed by slabtest_live_list [slabtest], {dump.truth['live_list']['n']} entries"
     wrong = []
@@ -88,7 +88,7 @@ def test_no_list_of_a_sound_kernel_is_said_to_be_broken(kernel: str) -> None:
     """Its structures are full of pointers that lead back to where they came from."""
     dump = lab.dump(kernel, "leak")
     version = lab.crashes_for(kernel)[0]
-    line = " ".join(["slabobjs", "-ja", "-l", "150", *KERNELS_OWN])
+    line = " ".join(["slabobjs", "-je", "-l", "150", *KERNELS_OWN])
     rows = [row for row in records(run_lines(dump, version, [line])[0]) if row["type"] == "object"]
     kinds = Counter(word["kind"] for row in rows for word in row["words"])
     assert len(rows) > 1000
@@ -113,7 +113,7 @@ def test_objects_left_behind_in_one_way_are_one_group() -> None:
 @pytest.mark.parametrize("option", ["", "-g"])
 def test_notes_stand_behind_the_lines_that_are_there_without_them(option: str) -> None:
     dump = lab.dump("6.1", "refs")
-    lines = [f"slabobjs {option} slab_refs", f"slabobjs -a {option} slab_refs"]
+    lines = [f"slabobjs {option} slab_refs", f"slabobjs -e {option} slab_refs"]
     plain, noted = (text.splitlines() for text in run_lines(dump, "8.0.2", lines))
     assert len(plain) == len(noted)
     assert all(full.startswith(bare) for bare, full in zip(plain, noted))

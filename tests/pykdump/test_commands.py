@@ -33,7 +33,7 @@ def fixture_session(fake: FakeCrash, tmp_path: Path) -> Session:
 @pytest.mark.parametrize("python", pythons())
 def test_all_golden_lines_in_one_interpreter(fake: FakeCrash, tmp_path: Path, python: str) -> None:
     outputs = recorded(RECORDING).outputs
-    lines = [*LINES, "slabobjs -a -l 1 slab_test", "slabobjs -g slab_test", "slabwhy -f"]
+    lines = [*LINES, "slabobjs -e -l 1 slab_test", "slabobjs -g slab_test", "slabwhy -F"]
     shown = Session(fake, tmp_path, python=python).run("slableak", *lines)
     assert dict(zip(lines, shown[1:])) == {line: outputs[line] for line in lines}
     assert shown[0] == ""

@@ -60,7 +60,7 @@ def printed_lines(truth: Truth) -> List[str]:
         ]
     if "slab_test" in truth["caches"]:
         # Without -f and -r: a recording has no room for all memory.
-        rest += ["slabobjs -a -l 1 slab_test", "slabobjs -g slab_test", "slabwhy -f", "slabwhy -fj"]
+        rest += ["slabobjs -e -l 1 slab_test", "slabobjs -g slab_test", "slabwhy -F", "slabwhy -Fj"]
     return lines + rest
 
 

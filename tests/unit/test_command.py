@@ -6,14 +6,16 @@ from __future__ import annotations
 import configparser
 import io
 import json
+import re
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Dict
 
 import pytest
 from pytest_mock import MockerFixture
 
 from crash_ext import slabdup, slableak, slablost, slabobjs, slabwhy
-from crash_ext.command import Command, help_page, run
+from crash_ext.command import COMMON, LETTERS, Command, help_page, run
 from crash_ext.version import TOOL_VERSION
 from mocks.crash_module import FakeCrash, install
 from tests.replay import recorded, run_command, run_line
@@ -53,6 +55,35 @@ def test_every_command_shows_its_help_page(fake: FakeCrash, command: Command, op
 @pytest.mark.parametrize("option", ["-V", "--version"])
 def test_every_command_tells_its_version(fake: FakeCrash, command: Command, option: str) -> None:
     assert run_command(fake, command.name, [option]) == f"{command.name} {TOOL_VERSION}\n"
+
+
+def _explained(command: Command) -> Dict[str, str]:
+    """Letter -> what the help page says of it, in one line."""
+    explained: Dict[str, str] = {}
+    letter = ""
+    for line in command.text.split("EXAMPLES")[0].splitlines():
+        option = re.match(r"      -(\w) (?:[A-Z]+ )?(.*)", line)
+        if option is not None:
+            letter = option[1]
+            explained[letter] = option[2]
+        elif not line.startswith("          "):
+            letter = ""
+        elif letter:
+            explained[letter] += f" {line.strip()}"
+    return explained
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_a_letter_means_the_same_in_every_command_that_has_it(command: Command) -> None:
+    letters = set(command.options + COMMON) - {":"}
+    explained = _explained(command)
+    assert letters <= set(explained)
+    for letter in letters:
+        assert LETTERS[letter] in explained[letter], letter
+
+
+def test_the_table_of_letters_names_no_letter_that_no_command_has() -> None:
+    assert set("".join(command.options for command in COMMANDS) + COMMON) - {":"} == set(LETTERS)
 
 
 def test_the_version_is_the_packages() -> None:

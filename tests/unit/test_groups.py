@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`slabobjs -a` and `-g`: notes beside contents, and groups of like objects."""
+"""`slabobjs -e` and `-g`: notes beside contents, and groups of like objects."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_one_object_is_a_group_of_its_own() -> None:
     assert [row["objects"] for row in of_type(rows, "group")] == [1]
 
 
-@pytest.mark.parametrize("options", [["-g", "-q"], ["-a", "-q"], ["-g", "-f"]])
+@pytest.mark.parametrize("options", [["-g", "-q"], ["-e", "-q"], ["-g", "-f"]])
 def test_what_does_not_go_together_is_refused(options: List[str]) -> None:
     said = text(Scene().heap, "slabobjs", *options, "slab_test")
     assert said.startswith(f"slabobjs: {options[0]} doesn't go with {options[1]}\n")
@@ -131,7 +131,7 @@ def test_what_does_not_go_together_is_refused(options: List[str]) -> None:
 def test_notes_stand_in_a_column_behind_lines_that_stay_as_they_are(layout: str) -> None:
     scene = Scene(layout)
     plain = text(scene.heap, "slabobjs", "slab_test").splitlines()
-    noted = text(scene.heap, "slabobjs", "-a", "slab_test").splitlines()
+    noted = text(scene.heap, "slabobjs", "-e", "slab_test").splitlines()
     assert len(plain) == len(noted)
     columns: Set[int] = set()
     for bare, full in zip(plain, noted):
@@ -143,7 +143,7 @@ def test_notes_stand_in_a_column_behind_lines_that_stay_as_they_are(layout: str)
 
 def test_the_record_of_an_object_holds_its_words() -> None:
     scene = Scene()
-    rows = of_type(records(scene.heap, "slabobjs", "-a", f"{scene.slab.object(7):x}"), "object")
+    rows = of_type(records(scene.heap, "slabobjs", "-e", f"{scene.slab.object(7):x}"), "object")
     words: Dict[int, Record] = {word["offset"]: word for word in rows[0]["words"]}
     assert words[0]["text"] == '"NAME7"'
     assert (words[32]["kind"], words[32]["size"], words[32]["target"]) == ("list empty", 16, None)
@@ -165,7 +165,7 @@ def test_names_out_of_the_dump_reach_no_terminal_as_they_are() -> None:
     cache = heap.cache("slab_test", 84)
     slab = heap.slab(cache, {1})
     heap.image.pointer(slab.object(1), evil.object(1))
-    said = text(heap, "slabobjs", "-a", "slab_test")
+    said = text(heap, "slabobjs", "-e", "slab_test")
     assert f"+0x0 \\x1b[31m\\xff {evil.object(1):x}, allocated" in said
-    (row,) = of_type(records(heap, "slabobjs", "-a", "slab_test"), "object")
+    (row,) = of_type(records(heap, "slabobjs", "-e", "slab_test"), "object")
     assert row["words"][0]["target"]["name"] == "\\x1b[31m\\xff"
