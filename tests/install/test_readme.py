@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""README.md names what there is: targets, variables, options, records, tables as printed."""
+"""README.md and docs/ name what there is: targets, variables, options, records, tables as printed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,29 @@ from tests.marked import read_marked
 from tests.replay import COMMANDS, recorded, run_line
 
 README = (TOP / "README.md").read_text(encoding="utf-8")
+HOSTS = (TOP / "docs/hosts.md").read_text(encoding="utf-8")
+RECORDS = (TOP / "crash_ext/batch/RECORDS.md").read_text(encoding="utf-8")
 MAKEFILE = (TOP / "Makefile").read_text(encoding="utf-8")
-CODE = re.findall(r"(?m)^    (.*)$", README)
+CODE = re.findall(r"(?m)^    (.*)$", README + HOSTS)
 """Lines of code, without their indentation."""
 
 
 def typed(program: str) -> List[str]:
-    """The command lines of README that call a program, in blocks and between backticks."""
-    inline = re.findall(r"`([^`\n]+)`", README)
+    """The command lines that call a program, in blocks and between backticks."""
+    inline = re.findall(r"`([^`\n]+)`", README + HOSTS)
     lines = [re.sub(r"^(crash>|\$) ", "", line) for line in CODE + inline]
     found = [re.split(r"  +|[|>#]", line)[0] for line in lines]
     return [line for line in found if re.match(rf"(sudo )?{program}(?= |$)", line)]
+
+
+def test_a_stranger_reads_less_than_200_lines() -> None:
+    assert len(README.splitlines()) < 200
+
+
+def test_links_lead_to_files_of_the_checkout() -> None:
+    for file in [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text(encoding="utf-8")):
+            assert (file.parent / link).is_file(), (file.name, link)
 
 
 def test_make_targets_and_variables_exist() -> None:
@@ -42,7 +54,7 @@ def test_make_targets_and_variables_exist() -> None:
     assert {"demo", "test", "run", "install", "uninstall", "test-matrix"} <= targets
     assert targets <= set(re.findall(r"(?m)^([a-z-]+):.*##", MAKEFILE))
     variables = {word.split("=")[0] for word in words if "=" in word}
-    variables |= set(re.findall(r"\b([A-Z_]+)=", README.partition("### On PyKdump")[0]))
+    variables |= set(re.findall(r"\b([A-Z_]+)=", HOSTS.partition("## PyKdump")[0]))
     assert {"PYTHON", "CRASH", "VMLINUX"} <= variables
     assert all(re.search(rf"\$\({name}\)", MAKEFILE) for name in variables), variables
 
@@ -58,7 +70,7 @@ def test_command_lines_can_be_typed(name: str) -> None:
 def test_options_in_the_text_exist() -> None:
     ours = {f"-{letter}" for command in COMMANDS.values() for letter in command.options}
     crash, makedumpfile, extend = {"-s", "-i"}, {"-d"}, {"-u"}
-    named = set(re.findall(r"(?<![\w-])-[a-zA-Z]\b", README))
+    named = set(re.findall(r"(?<![\w-])-[a-zA-Z]\b", README + RECORDS))
     assert named <= ours | crash | makedumpfile | extend
 
 
@@ -73,8 +85,8 @@ def test_transcript_has_the_heads_that_are_printed() -> None:
 
 
 def record_fields() -> Dict[str, Set[str]]:
-    """What README says: "slabdup cache" -> names of the fields."""
-    rows = re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \| (.*) \|$", README)
+    """What RECORDS.md says: "slabdup cache" -> names of the fields."""
+    rows = re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \| (.*) \|$", RECORDS)
     return {
         f"{command} {kind}": set(re.findall(r"`(\w+)`", fields)) | {"type"}
         for kind, commands, fields in rows
@@ -91,7 +103,7 @@ def record_fields() -> Dict[str, Set[str]]:
         ("slabdup", "slabdup -j"),
         ("slabdup NAME", "slabdup -j slab_test nosuch"),
         ("slabobjs", "slabobjs -j slab_test nosuch"),
-        ("slabwhy", "slabwhy -fj"),
+        ("slabwhy", "slabwhy -Fj"),
     ],
 )
 def test_json_records_have_the_fields_that_are_written_down(command: str, line: str) -> None:
@@ -106,7 +118,7 @@ def test_json_records_have_the_fields_that_are_written_down(command: str, line: 
     kinds = [record["type"] for record in records]
     assert (kinds[0], kinds[-1]) == ("begin", "end")
     assert records[0]["version"] == VERSION
-    assert f"(of the records' form: {VERSION})" in README
+    assert f"(of the records' form: {VERSION})" in RECORDS
     documented = {kind.rpartition(" ")[2] for kind in said if kind.rpartition(" ")[0] == command}
     # Nothing is found without a search of memory, for which a recording has no room.
     assert set(kinds) | {"problem", "finding"} >= documented
@@ -114,10 +126,10 @@ def test_json_records_have_the_fields_that_are_written_down(command: str, line: 
 
 def test_states_and_lists_are_those_of_the_help_pages() -> None:
     for state in ("live", "leftover", "unknown"):
-        assert f"| `{state}` |" in README
+        assert f"`{state}`: " in README
         assert f"\n      {state}" in slabdup.COMMAND.text
     for place in ("cpu N", "cpu N partial", "partial", "full", "-"):
-        assert f"| `{place}` |" in README
+        assert f"`{place}`: " in README
         assert f'"{place.replace("cpu N partial", "N partial")}' in slabobjs.COMMAND.text.replace(
             '"cpu\n  N partial', '"N partial'
         )
