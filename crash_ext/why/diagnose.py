@@ -122,7 +122,11 @@ class Diagnoser:
         Up to v6.11 a leftover may be merged into: then it's in use again, and holds leaked
         objects among its users'.
         """
-        in_use = [cache for cache in self._caches if cache.listed and cache.refcount != 0]
+        in_use = [
+            cache
+            for cache in self._caches
+            if cache.listed and cache.refcount != 0 and not self._families.is_member(cache)
+        ]
         for cache, log in reported_caches(self.slub, in_use, self._reports, []):
             if log.allocated:
                 yield cache
@@ -137,7 +141,8 @@ class Diagnoser:
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
         held = slab_mutex_held(self.slub.reader)
         state = judge(cache, len(slabs), len(addresses), held, self._families.root(cache))
-        log = match_reports(self.slub, cache, slabs, self._reports)
+        left = state.kind == LEFTOVER
+        log = match_reports(self.slub, cache, slabs, self._reports, children, left)
         if self._lists_only:
             # A slab that wasn't looked for isn't gone.
             log = log._replace(gone=[])

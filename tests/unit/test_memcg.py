@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Dict, List, Tuple
 
 import pytest
 
+from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache
+from tests.replay import recorded, run_command
+from tests.unit import logs
 from tests.unit.asked import Record, of_type, problems, records, text
 
 WITH_CHILDREN = [name for name, layout in LAYOUTS.items() if layout.memcg != "none"]
@@ -125,3 +129,46 @@ def test_the_root_of_v3_10_that_has_a_record_is_no_child() -> None:
         row["field"] for row in of_type(records(heap, "slabdup", f"{root.address:x}"), "field")
     ]
     assert "memcg child of" not in fields
+
+
+LEFT_ROOT = 0xFFFF950B8A9B3800
+"""The leftover slab_acct of the recording."""
+
+
+def test_a_report_under_a_child_s_name_counts_for_its_root() -> None:
+    """el8's recording: slab_acct's objects lie in the caches of two cgroups."""
+    fake = FakeCrash(recorded("el8-4.18.0-147-memcg").image)
+    rows = [
+        json.loads(line) for line in run_command(fake, "slabwhy", ["-fj", "slab_acct"]).splitlines()
+    ]
+    left = f"{LEFT_ROOT:x}"
+    log = [
+        row["text"]
+        for row in of_type(rows, "evidence")
+        if row["topic"] == "log" and row["cache"] == left
+    ]
+    for name, objects in (("slab_acct(3:job1)", 6), ("slab_acct(5:job2)", 5)):
+        (line,) = [text for text in log if f"the destroy of {name} failed" in text]
+        assert f"{objects} objects in {objects} slabs listed" in line
+    assert "11 of 11 listed objects still allocated" in log
+
+
+@every_record
+def test_a_report_that_names_the_child_lists_the_child_s_slabs(name: str) -> None:
+    heap, root, children = _family(name)
+    heap.leave_behind(root)
+    second = children[1]
+    (slab,) = second.slabs
+    told = (
+        f"{slab.page:016x}",
+        [(f"{slab.object(index):016x}", slab.object(index) - slab.va) for index in slab.allocated],
+    )
+    lines = logs.report(
+        logs.WORDINGS["4.19"], second.name.decode(), [told], per_slab=second.objects
+    )
+    heap.image.log = logs.stamped(lines)
+    rows = records(heap, "slabwhy", "-f", f"{root.address:x}")
+    texts = [row["text"] for row in of_type(rows, "evidence") if row["topic"] == "log"]
+    assert any("(its slabs are this cache's)" in text for text in texts), texts
+    assert any("1 of 1 listed object" in text for text in texts), texts
+    assert [row["address"] for row in of_type(rows, "cache")] == [f"{root.address:x}"]

@@ -9,7 +9,18 @@ said to fit by name alone.
 
 from __future__ import annotations
 
-from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import (
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from crash_ext.reader import Reader
 from crash_ext.slub.allocator import Slub
@@ -61,6 +72,8 @@ class MatchedReport(NamedTuple):
     how: str
     """ADDRESSES, OFFSETS or NAME: what it was matched by."""
     slabs: List[MatchedSlab]
+    child: bool = False
+    """It is of a memcg child of the cache, under that one's name."""
 
 
 class LogEvidence(NamedTuple):
@@ -86,14 +99,61 @@ class LogEvidence(NamedTuple):
 
 
 def match_reports(
-    slub: Slub, cache: Cache, decoded_slabs: Iterable[SlabObjects], reports: Iterable[Report]
+    slub: Slub,
+    cache: Cache,
+    decoded_slabs: Iterable[SlabObjects],
+    reports: Sequence[Report],
+    children: Iterable[Cache] = (),
+    left: bool = False,
 ) -> LogEvidence:
-    """Compare a cache with the log. decoded_slabs: all of the cache's, or some seem gone."""
-    slabs = list(decoded_slabs)
+    """Compare a cache with the log. decoded_slabs: all of the cache's, or some seem gone.
+
+    children: its memcg children, whose slabs are among these; what the log says under their
+    names is of the cache. left: it was left behind, whatever its refcount: a child's stays 1.
+    """
+    slabs: Dict[int, List[SlabObjects]] = {child.address: [] for child in children}
+    own: List[SlabObjects] = []
+    for found in decoded_slabs:
+        slabs.get(found.slab.cache, own).append(found)
+    members = [(cache, own), *((child, slabs[child.address]) for child in children)]
+    told = [
+        _match_member(slub, member, its, reports, left or cache.refcount == 0, member != cache)
+        for member, its in members
+    ]
+    # Children of one name: a report is that one's whose slabs it lists.
+    best: Dict[int, MatchedReport] = {}
+    for each in told:
+        for matched in each.reports:
+            before = best.get(id(matched.report))
+            if before is None or before.how == NAME:
+                best[id(matched.report)] = matched
+    others = {id(report) for each in told for report in each.others}
+    unlisted: Dict[str, List[int]] = {}
+    for each in told:
+        for reason, addresses in each.unlisted.items():
+            unlisted.setdefault(reason, []).extend(addresses)
+    return LogEvidence(
+        reports=[best[id(report)] for report in reports if id(report) in best],
+        others=[report for report in reports if id(report) in others and id(report) not in best],
+        allocated=[address for each in told for address in each.allocated],
+        freed=[address for each in told for address in each.freed],
+        gone=[slab for each in told for slab in each.gone],
+        unlisted=unlisted,
+    )
+
+
+def _match_member(
+    slub: Slub,
+    cache: Cache,
+    slabs: List[SlabObjects],
+    reports: Iterable[Report],
+    left: bool,
+    child: bool,
+) -> LogEvidence:
     named = [report for report in reports if is_named(cache, report)]
     if not named:
         return LogEvidence([], [], [], [], [], {})
-    matcher = _Matcher(cache, slabs, slub.reader)
+    matcher = _Matcher(cache, slabs, slub.reader, left)
     found: List[MatchedReport] = []
     others: List[Report] = []
     for report in named:
@@ -101,7 +161,7 @@ def match_reports(
         if matched is None:
             others.append(report)
         else:
-            found.append(matched)
+            found.append(matched._replace(child=child))
     return _compare(cache, slabs, _without_doubles(found), others)
 
 
@@ -144,8 +204,9 @@ _Form = Tuple[int, FrozenSet[int]]
 class _Matcher:
     """Finds a report's slabs among those of one cache."""
 
-    def __init__(self, cache: Cache, slabs: List[SlabObjects], reader: Reader) -> None:
+    def __init__(self, cache: Cache, slabs: List[SlabObjects], reader: Reader, left: bool) -> None:
         self._cache = cache
+        self._left = left
         self._hashed = PointerHash(reader)
         self._long = reader.word == 8
         # An object of KFENCE is on no list, and a slab of the log is from one.
@@ -158,7 +219,7 @@ class _Matcher:
         """The report with its slabs found; None if it's surely not of this cache."""
         found = self._by_addresses(report)
         nothing: List[Optional[SlabObjects]] = [None] * len(report.slabs)
-        dead = self._cache.refcount == 0
+        dead = self._left
         if any(found):
             if dead:
                 # Pointers from before the key was there have offsets alone.
@@ -212,10 +273,11 @@ class _Matcher:
         for told in logged.objects_listed:
             if self._index(slab, told.offset) is None:
                 return False
-            shown = self._hashed.shown(slab.slab.base + told.offset)
+            if told.pointer is None:
+                continue
             # Of 32 bits a pointer may be a hash that can't be compared: then it isn't equal.
-            telling = told.pointer is not None and (self._tells(told.pointer) or not self._long)
-            if telling and told.pointer not in shown:
+            telling = self._tells(told.pointer) or not self._long
+            if telling and not self._hashed.stands_for(told.pointer, slab.slab.base + told.offset):
                 return False
         return True
 
@@ -359,7 +421,7 @@ def _lost(matched: MatchedReport) -> bool:
 
 def _by_name(matched: MatchedReport) -> MatchedReport:
     slabs = [MatchedSlab(slab.logged, None, False, []) for slab in matched.slabs]
-    return MatchedReport(matched.report, NAME, slabs)
+    return matched._replace(how=NAME, slabs=slabs)
 
 
 def _compare(

@@ -41,10 +41,13 @@ def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
         if searched:
             yield Evidence("log", "no report of a failed destroy of this name")
         return
+    told: Optional[str] = None
     for matched in found.reports[:_SHOWN]:
         yield Evidence("log", _report(matched))
-        if matched.report.caller:
-            yield Evidence("log", f"kmem_cache_destroy() was called from {matched.report.caller}")
+        caller = matched.report.caller
+        if caller and caller != told:
+            yield Evidence("log", f"kmem_cache_destroy() was called from {caller}")
+            told = caller
     if len(found.reports) > _SHOWN:
         yield Evidence("log", f"{count(len(found.reports) - _SHOWN, 'more report')} of it")
     if found.others:
@@ -69,7 +72,8 @@ def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
 def _report(matched: MatchedReport) -> str:
     report = matched.report
     objects = sum(len(slab.objects_listed) for slab in report.slabs)
-    text = f"{_when(report)}a destroy failed{_who(report)}"
+    what = f"the destroy of {report.name}" if matched.child else "a destroy"
+    text = f"{_when(report)}{what} failed{_who(report)}"
     if report.slabs:
         text += f": {count(objects, 'object')} in {count(len(report.slabs), 'slab')} listed"
     else:
