@@ -17,14 +17,17 @@ if __name__ == "__main__":
 
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.leak.compare import Value, compare_caches
-from crash_ext.leak.duplicates import Totals, every_group, find_groups, total
+from crash_ext.leak.duplicates import Group, Totals, every_group, find_groups, total
 from crash_ext.leak.family import Families
 from crash_ext.leak.state import LIVE
 from crash_ext.leak.survey import Survey, survey_family
+from crash_ext.leak.usage import accounted, reclaimable, usage_of
 from crash_ext.report.caches import counted, kilobytes
 from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
+from crash_ext.slub.model import Cache
+from crash_ext.view.usage import usage_fields, usage_lines, usage_table
 
 _HEAD = ("CACHE", "OBJSIZE", "ALLOCATED", "TOTAL", "SLABS", "SSIZE", "REFS", "STATE", "NAME")
 _ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT, LEFT)
@@ -44,22 +47,42 @@ def main(call: Call) -> Dict[str, object]:
 def _list(call: Call) -> Dict[str, object]:
     caches = call.caches()
     if "-a" in call.options:
-        groups = list(every_group(call.slub, caches, call.lists_only))
-    else:
-        groups = list(find_groups(call.slub, caches, call.lists_only))
-    members = [
-        survey for group in groups for root in group.members for survey in (root, *root.children)
-    ]
-    sums = total(groups)
+        return _list_all(call, caches)
+    groups = list(find_groups(call.slub, caches, call.lists_only))
+    members = _members(groups)
     if members and not call.json:
         page = call.slub.reader.page_size
         print(*table_lines(_HEAD, [_row(member, page) for member in members], _ALIGN), sep="\n")
     _details(call, members)
+    return _close(call, groups, len(caches))
+
+
+def _list_all(call: Call, caches: List[Cache]) -> Dict[str, object]:
+    groups = list(every_group(call.slub, caches, call.lists_only))
+    members = _members(groups)
+    members.sort(key=lambda member: (-member.whole_bytes, member.cache.address))
+    usage = usage_of(call.slub, members)
+    if members and not call.json:
+        print(*usage_table(call.slub, usage, members), sep="\n")
+    _details(call, members)
+    call.record("usage", **usage_fields(usage))
     if not call.json:
-        print(_closing(sums, len(caches)))
+        print(*usage_lines(usage), sep="\n")
+    return _close(call, groups, len(caches))
+
+
+def _members(groups: Sequence[Group]) -> List[Survey]:
+    """The caches of some groups, each followed by its memcg children."""
+    return [each for group in groups for root in group.members for each in (root, *root.children)]
+
+
+def _close(call: Call, groups: Sequence[Group], caches: int) -> Dict[str, object]:
+    sums = total(groups)
+    if not call.json:
+        print(_closing(sums, caches))
         for text in call.limits:
             print(text)
-    return {"caches": len(caches), **sums._asdict()}
+    return {"caches": caches, **sums._asdict()}
 
 
 def _compare(call: Call) -> Dict[str, object]:
@@ -102,6 +125,9 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
             pending=survey.pending,
             unknown=survey.unknown,
             bytes=survey.bytes,
+            kfence=survey.kfence,
+            reclaimable=reclaimable(call.slub, survey),
+            accounted=accounted(call.slub, survey),
             root=hexadecimal(cache.root) if cache.root else None,
         )
         if (survey.state.kind != LIVE or survey.children) and not call.json:
@@ -170,7 +196,15 @@ COMMAND = Command(
                name that reads as a hexadecimal number is written \\NAME.
       ADDRESS  the address of a kmem_cache, of a slab's page structure, or in
                an object: the cache it belongs to is selected.
-      -a       all caches.
+      -a       all caches, those with most memory in slabs first: where did the
+               memory go?  MEM% is the share of all memory that the kernel
+               manages; FLAGS are R (reclaimable: a shrinker can give it back)
+               and A (accounted: charged to memcgs).  The sums are held against
+               the kernel's own counters, NR_SLAB_RECLAIMABLE_B and
+               NR_SLAB_UNRECLAIMABLE_B (or their older names), what CPUs have
+               not yet added included, and a difference is said.  The second
+               counts kmallocs beyond the largest cache, too; they are no
+               slabs, and can only be told from Linux 6.18 on.
       -j       JSON lines: one record a line, addresses as hexadecimal strings;
                the last record says whether the output is complete.
       -p       walk the lists only, without the scan over all page structures:

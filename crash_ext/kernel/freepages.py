@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from crash_ext.kernel.memory import read_word, walk_both_ways
+from crash_ext.kernel.nodes import for_each_pgdat
 from crash_ext.reader import Reader, ReadError
 
 _MIGRATE_PCPTYPES = 3
 _ORDERS = 4
 """PAGE_ALLOC_COSTLY_ORDER + 1"""
-_NODES = 1 << 10
 _HUGE = 9
 """Of the lists behind those: pageblock_order, in pages of 4k and 2 MB. A smaller guess would
 leave dead pages in use; a larger one is cut by the page structures' own reference counts."""
@@ -80,7 +80,7 @@ def _need(value: Optional[int]) -> int:
 
 def _heads(reader: Reader, form: _Form) -> Iterator[Tuple[int, int]]:
     """(struct list_head *, order of the pages on it)"""
-    for node in _nodes(reader):
+    for node in for_each_pgdat(reader):
         for number in range(form.zone_count):
             zone = node + form.zones + number * form.zone_size
             pointer = read_word(reader, zone + form.pageset)
@@ -94,17 +94,3 @@ def _heads(reader: Reader, form: _Form) -> Iterator[Tuple[int, int]]:
                         base + form.lists + index * 2 * reader.word,
                         order if order < _ORDERS else _HUGE,
                     )
-
-
-def _nodes(reader: Reader) -> Iterator[int]:
-    """struct pglist_data * of each node that has memory."""
-    table = reader.symbol("node_data")
-    if table is None:
-        yield _need(reader.symbol("contig_page_data"))
-        return
-    count = reader.symbol("nr_node_ids")
-    number = int.from_bytes(reader.read(count, 4), reader.byteorder) if count else 1
-    for index in range(min(number, _NODES)):
-        node = read_word(reader, table + index * reader.word)
-        if node:
-            yield node

@@ -9,6 +9,7 @@ from crash_ext.kernel.absent import Absent
 from crash_ext.leak.family import Families
 from crash_ext.leak.state import State, judge
 from crash_ext.slub.allocator import Slub
+from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, Slab
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import for_each_decoded_slab
@@ -39,6 +40,8 @@ class Survey(NamedTuple):
     """Objects of slabs whose records contradict themselves."""
     bytes: int
     """Memory of the slabs."""
+    kfence: int
+    """Of these bytes in KFENCE's pool: given to the cache for a while, an object a page."""
     nodes: Dict[int, NodeCount]
     """By node; -1 for slabs whose node can't be told."""
     problems: List[str]
@@ -95,7 +98,7 @@ def _survey(
     slabs = 0
     damaged: List[str] = []
     absent = Absent(slub.reader)
-    held = 0
+    held = pooled = 0
     nodes: Dict[int, NodeCount] = {}
     for decoded in for_each_decoded_slab(slub, cache, problems, lists_only):
         slab = decoded.slab
@@ -106,6 +109,7 @@ def _survey(
             damaged.append(f"slab {slab.address:x}: {decoded.problem}")
         slabs += 1
         held += size
+        pooled += size if slab.place == PLACE else 0
         for state in counts:
             counts[state] += decoded.count(state)
         _count_node(nodes, slab, len(decoded.states), decoded.count(ALLOCATED))
@@ -132,6 +136,7 @@ def _survey(
         pending=counts[RCU_PENDING],
         unknown=counts[UNKNOWN],
         bytes=held,
+        kfence=pooled,
         nodes=nodes,
         problems=problems,
         children=children,

@@ -36,6 +36,9 @@ def cache(name: str, allocated: int, state: str = "leftover", **more: Any) -> Re
         "pending": 0,
         "unknown": 0,
         "bytes": 4096,
+        "kfence": 0,
+        "reclaimable": False,
+        "accounted": False,
         "root": None,
         **more,
     }
