@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, List, Optional
+from typing import Dict, Iterator, List, Optional
 
 if __name__ == "__main__":
     # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
@@ -17,6 +17,7 @@ if __name__ == "__main__":
 
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.contents.words import Words
+from crash_ext.kernel.vmcoreinfo import release
 from crash_ext.places.places import Places
 from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.table import LEFT, RIGHT, table_lines
@@ -24,6 +25,9 @@ from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import paragraph
 from crash_ext.view.groups import Grouping, show_groups
 from crash_ext.view.lost import Lost, chosen_caches, find_lost
+from crash_ext.view.lostpage import Told, lost_lines
+from crash_ext.view.page import write_page
+from crash_ext.why.case import Evidence
 from crash_ext.why.owners import owners
 from crash_ext.why.tell_owners import owner_evidence
 
@@ -32,9 +36,9 @@ _ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT)
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slablost [-jpqR] [-l COUNT] [-b BYTES] [NAME|ADDRESS]..."""
-    if "-q" in call.options and "-j" in call.options:
-        raise UsageError("only one of -q and -j")
+    """slablost [-jpqR] [-l COUNT] [-b BYTES] [-o FILE] [NAME|ADDRESS]..."""
+    if "-q" in call.options and not {"-j", "-o"}.isdisjoint(call.options):
+        raise UsageError("-q stands without -j and -o")
     limit, length = call.number("-l"), call.number("-b")
     named = [selection.cache for selection in call.selections()]
     if call.arguments and not named:
@@ -57,10 +61,11 @@ def main(call: Call) -> Dict[str, object]:
     if lost and not call.json:
         print(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN), sep="\n")
     words = Words(places)
+    told: List[Told] = []
     for one in found:
         _record(call, one)
         if one.number:
-            _details(call, places, words, one, limit, length)
+            told.append(Told(one, _details(call, places, words, one, limit, length)))
         elif one.possibly and not call.json:
             _possibly(one)
         for problem in one.problems:
@@ -71,8 +76,12 @@ def main(call: Call) -> Dict[str, object]:
     if reach.summary.unreadable:
         text = f"{plural(reach.summary.unreadable, 'page')} in use not in the dump"
         call.limits.append(text)
+    closing = list(_closing(call, found, reach.objects, reach.summary.bytes))
     if not call.json:
-        _closing(call, found, reach.objects, reach.summary.bytes)
+        print(*closing, sep="\n")
+    if "-o" in call.options:
+        kernel = printable(release(call.slub.reader))
+        write_page(call, lost_lines(call.slub, words, told, kernel, closing))
     return {**_counts(lost, reach.objects)}
 
 
@@ -120,7 +129,8 @@ def _details(
     one: Lost,
     limit: Optional[int],
     length: Optional[int],
-) -> None:
+) -> List[Evidence]:
+    """Show the groups, and who allocated them; gives the latter."""
     cache = one.cache
     if not call.json:
         parts = [f"{len(one.definitely)} definitely lost"]
@@ -133,7 +143,8 @@ def _details(
             print(f"  nothing points to {one.definitely[0]:x}: look at that one first")
     show_groups(Grouping(call, cache, words, True, length, limit), one.slabs)
     report = owners(call.slub, cache, one.slabs, places.tasks.name_of)
-    for item in owner_evidence(places, report):
+    noted = list(owner_evidence(places, report))
+    for item in noted:
         if not call.json:
             print(*paragraph(visible(item.text)), sep="\n")
         else:
@@ -147,6 +158,7 @@ def _details(
             )
     if one.possibly and not call.json:
         _possibly(one)
+    return noted
 
 
 def _possibly(one: Lost) -> None:
@@ -156,31 +168,29 @@ def _possibly(one: Lost) -> None:
     print(f"  {address:x}: {why}")
 
 
-def _closing(call: Call, found: List[Lost], allocated: int, searched: int) -> None:
+def _closing(call: Call, found: List[Lost], allocated: int, searched: int) -> Iterator[str]:
+    """What the whole comes to, a line each."""
     known = sum(len(one.known) for one in found)
     if known:
         reason = next(text for one in found for text in one.known.values())
-        print(f"{plural(known, 'object')} left out: {reason}")
+        yield f"{plural(known, 'object')} left out: {reason}"
     counts = _counts([one for one in found if one.number], allocated)
+    of = plural(allocated, "allocated object")
     if not counts["lost"]:
-        print(
-            f"none of {plural(allocated, 'allocated object')} is lost; {searched >> 20} MB searched"
-        )
+        yield f"none of {of} is lost; {searched >> 20} MB searched"
     else:
-        print(
-            f"{counts['lost']} of {plural(allocated, 'allocated object')} lost in"
-            f" {plural(counts['caches'], 'cache')}, {counts['bytes']} bytes;"
-            f" {searched >> 20} MB searched"
+        yield (
+            f"{counts['lost']} of {of} lost in {plural(counts['caches'], 'cache')},"
+            f" {counts['bytes']} bytes; {searched >> 20} MB searched"
         )
-    for text in call.limits:
-        print(text)
+    yield from call.limits
 
 
 COMMAND = Command(
     name="slablost",
     short="allocated objects that nobody in the kernel can reach any more",
-    synopsis="[-jpqR] [-l COUNT] [-b BYTES] [NAME|ADDRESS]...",
-    options="jpqRl:b:",
+    synopsis="[-jpqR] [-l COUNT] [-b BYTES] [-o FILE] [NAME|ADDRESS]...",
+    options="jpqRl:b:o:",
     main=main,
     text="""\
   This command finds allocated objects, of all caches, that nothing in the
@@ -199,6 +209,8 @@ COMMAND = Command(
                 the last record says whether the output is complete.
       -l COUNT  at most COUNT groups of each cache; with -q, COUNT addresses.
       -b BYTES  dump BYTES bytes of each example; default: the object size.
+      -o FILE   write a page for the bug report, too: one HTML file with the lost
+                objects' slabs, contents and allocations.
       -p        walk the lists only, without the scan over all page structures.
       -R        search memory anew (it is searched once a session).
       -h        this page; --help, too.

@@ -25,7 +25,7 @@ from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import CAUSE_HEAD, EVIDENCE_HEAD, cause_line, evidence_line, paragraph
 from crash_ext.slub.model import Cache
-from crash_ext.view.page import lines
+from crash_ext.view.page import lines, write_page
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
 from crash_ext.why.rules import RULES
 
@@ -57,7 +57,8 @@ def main(call: Call) -> Dict[str, object]:
     if diagnoser.blind:
         call.error(diagnoser.blind)
     if "-o" in call.options:
-        _write(call, diagnoser, told)
+        kernel = printable(release(call.slub.reader))
+        write_page(call, lines(diagnoser, told, kernel, call.limits))
     return {"caches": len(chosen), "findings": findings}
 
 
@@ -71,17 +72,6 @@ def _log(call: Call) -> Optional[str]:
             return file.read()
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror}") from error
-
-
-def _write(call: Call, diagnoser: Diagnoser, told: List[Diagnosis]) -> None:
-    """The page for a bug report. A file that can't be written is an error, and no more."""
-    name = call.options["-o"]
-    try:
-        with open(name, "w", encoding="utf-8") as file:
-            for line in lines(diagnoser, told, printable(release(call.slub.reader)), call.limits):
-                file.write(line + "\n")
-    except OSError as error:
-        call.error(f"{name}: {error.strerror}")
 
 
 def _chosen(call: Call, diagnoser: Diagnoser) -> List[Cache]:

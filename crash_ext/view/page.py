@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Diagnoses as the HTML file of `slabwhy -o`: from findings to report/html.py's plain values.
+"""What `-o FILE` writes: diagnoses as an HTML file, and the parts that other pages are made of.
 
-Knows what a reader of a bug report wants to see first, and how much of it. Writes no file.
+From findings to report/html.py's plain values. Knows what a reader of a bug report wants to
+see first, and how much of it.
 """
 
 from __future__ import annotations
 
 from typing import Iterable, Iterator, List, Sequence
 
+from crash_ext.command import Call
 from crash_ext.contents.words import (
     ERROR,
     HLIST_HEAD,
@@ -25,12 +27,14 @@ from crash_ext.contents.words import (
     RB_LINKED,
     TEXT,
     ZERO,
+    Words,
 )
 from crash_ext.contents.words import Word as Explained
 from crash_ext.report.hexdump import rows
 from crash_ext.report.html import Object, Section, Slab, Word, page
 from crash_ext.report.text import plural, printable, visible
-from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, SlabObjects
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, SlabObjects
 from crash_ext.version import TOOL_VERSION
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
 from crash_ext.why.gather import allocated, contents
@@ -69,6 +73,17 @@ def lines(
     yield from page("Why slab objects are still allocated", lead, sections, foot)
 
 
+def write_page(call: Call, text: Iterable[str]) -> None:
+    """Write the lines to the file of -o. One that can't be written is an error, and no more."""
+    name = call.options["-o"]
+    try:
+        with open(name, "w", encoding="utf-8") as file:
+            for line in text:
+                file.write(line + "\n")
+    except OSError as error:
+        call.error(f"{name}: {error.strerror}")
+
+
 def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
     cache = item.case.cache
     every = allocated(item.slabs, cache.size)
@@ -94,31 +109,32 @@ def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
             (each.topic, visible(each.text), f"{each.address:x}" if each.address else "")
             for each in item.evidence
         ],
-        slabs=[_slab(slab, cache.size) for slab in holding[:SLABS]],
+        slabs=[page_slab(slab, cache.size) for slab in holding[:SLABS]],
         slabs_left_out=max(0, len(holding) - SLABS),
-        objects=list(_objects(diagnoser, item, chosen)),
+        objects=list(page_objects(diagnoser.slub, diagnoser.words, cache, chosen)),
         objects_left_out=len(every) - len(chosen),
     )
 
 
-def _slab(decoded: SlabObjects, size: int) -> Slab:
+def page_slab(decoded: SlabObjects, size: int) -> Slab:
+    """A slab as a row of cells; size: from one object to the next, bytes."""
     slab = decoded.slab
     cells = "".join(_CELLS[state] for state in decoded.states)
     return Slab(slab.address, slab.base, slab.place, cells, decoded.first, size)
 
 
-def _objects(diagnoser: Diagnoser, item: Diagnosis, chosen: List[int]) -> Iterator[Object]:
-    reader = diagnoser.slub.reader
-    for address, data in contents(diagnoser.slub, item.case.cache, chosen):
+def page_objects(slub: Slub, words: Words, cache: Cache, chosen: List[int]) -> Iterator[Object]:
+    """Objects of a cache with their contents, and what the words of these are."""
+    reader = slub.reader
+    for address, data in contents(slub, cache, chosen):
         if data is None:
             yield Object(address, [], [Word(0, 0, "other", "its memory is not in the dump", None)])
             continue
         more = len(data) - _BYTES
-        explained = diagnoser.words.explain(address, data[:_BYTES])
-        words = [_word(word) for word in explained]
+        told = [_word(word) for word in words.explain(address, data[:_BYTES])]
         if more > 0:
-            words.append(Word(_BYTES, 0, "other", f"{plural(more, 'more byte')} not shown", None))
-        yield Object(address, rows(data[:_BYTES], reader.word, reader.byteorder), words)
+            told.append(Word(_BYTES, 0, "other", f"{plural(more, 'more byte')} not shown", None))
+        yield Object(address, rows(data[:_BYTES], reader.word, reader.byteorder), told)
 
 
 def _word(word: Explained) -> Word:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`slabwhy -o FILE` out of real crash, in a real browser, as wide as a phone and as a desk."""
+"""`slabwhy -o FILE` and `slablost -o FILE` out of real crash, in a real browser, as wide as a phone and as a desk."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ def fixture_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return file.read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module", name="lost_page")
+def fixture_lost_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of what the kernel of that dump has lost."""
+    file = tmp_path_factory.mktemp("page") / "lost.html"
+    run_lines(lab.dump("6.1", "leak"), "8.0.2", [f"slablost -o {file}"])
+    return file.read_text(encoding="utf-8")
+
+
 def looked_at(page: str, width: int, folder: Path) -> Tuple[int, int, int, int]:
     """(width that it needs, cells, links that lead nowhere, links) in a browser's window."""
     browser = shutil.which("chromium")
@@ -79,3 +87,19 @@ def test_it_is_one_file_that_needs_no_script_and_shows_each_leaked_object(page: 
         for row in truth["objects"][name]["leftover"].get("leaked", []):
             assert f'id="o{row["addr"]}"' in page
             assert f'class="a" title="{row["addr"]} allocated"' in page
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_of_lost_objects_fits_too(lost_page: str, width: int, tmp_path: Path) -> None:
+    needed, cells, broken, _ = looked_at(lost_page, width, tmp_path)
+    assert needed <= width
+    assert cells > 32
+    assert broken == 0
+
+
+def test_it_shows_each_lost_object_and_what_the_whole_comes_to(lost_page: str) -> None:
+    truth = lab.dump("6.1", "leak").truth
+    for row in truth["objects"]["slab_test"]["leftover"]["leaked"]:
+        assert f'id="o{row["addr"]}"' in lost_page
+    assert re.search(r"<p>\d+ of \d+ allocated objects lost in \d+ caches, \d+ bytes", lost_page)
+    assert "to have the allocations noted, boot with" in lost_page

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""slablost -o: a page of what is lost, well formed, and no word of what is held."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.asked import text
+from tests.unit.test_html import Parsed
+from tests.unit.test_pageuse import Pages
+
+
+def whole(pages: Pages) -> None:
+    """Nothing is missing from the dump: what a heap has no memory for is free."""
+    image = pages.image
+    for first, end in image.present:
+        for frame in range(first, end):
+            address = image.page_offset + frame * image.page_size
+            if not image.is_mapped(address, 1):
+                page = image.virt_to_page(address)
+                for name, value in (("_refcount", 0), ("_mapcount", -129 & 0xFFFFFFFF)):
+                    offset, size = image.structs["page"][1][name]
+                    image.put(page + offset, size, value)
+
+
+def test_the_page_has_the_lost_objects_and_no_others(tmp_path: Path) -> None:
+    pages = Pages()
+    cache = pages.heap.cache("slab_test", 64)
+    slab = pages.heap.slab(cache, {1, 2, 3})
+    image = pages.heap.image
+    for index in (1, 2, 3):
+        image.write(slab.object(index), bytes(64))
+    pages.set(0, _refcount=1)
+    image.pointer(pages.start + 0x10, slab.object(1))
+    image.pointer(slab.object(2), slab.object(3))
+    whole(pages)
+    file = tmp_path / "lost.html"
+    said = text(pages.heap, "slablost", "-o", str(file), "slab_test")
+    page = Parsed(file.read_text(encoding="utf-8"))
+    shown = {value for name, value in page.attributes if name == "id"}
+    assert shown == {f"o{slab.object(index):x}" for index in (2, 3)}
+    assert f"#o{slab.object(3):x}" in {value for _, value in page.attributes}
+    assert said.splitlines()[-1] in page.text
+    assert "1 of them are lost with others" in page.text
+
+
+def test_a_file_that_cannot_be_written_is_an_error_and_no_more(tmp_path: Path) -> None:
+    pages = Pages()
+    pages.heap.slab(pages.heap.cache("slab_test", 64), {1})
+    whole(pages)
+    said = text(pages.heap, "slablost", "-o", str(tmp_path), "slab_test")
+    assert f"slablost: {tmp_path}: Is a directory" in said
+    assert "allocated object" in said
+
+
+def test_addresses_alone_have_no_page(tmp_path: Path) -> None:
+    said = text(Pages().heap, "slablost", "-q", "-o", str(tmp_path / "lost.html"))
+    assert said.startswith("slablost: -q stands without -j and -o")
