@@ -141,8 +141,8 @@ class Diagnoser:
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
         held = slab_mutex_held(self.slub.reader)
         state = judge(cache, len(slabs), len(addresses), held, self._families.root(cache))
-        left = state.kind == LEFTOVER
-        log = match_reports(self.slub, cache, slabs, self._reports, children, left)
+        behind = state.kind == LEFTOVER
+        log = match_reports(self.slub, cache, slabs, self._reports, children, behind)
         if self._lists_only:
             # A slab that wasn't looked for isn't gone.
             log = log._replace(gone=[])

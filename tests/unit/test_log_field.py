@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crash_ext.why.log.dress import undress
+from crash_ext.why.log.dress import for_each_line, undress
 from crash_ext.why.log.parse import Report, parse_reports
 from crash_ext.why.log.tell import calling_module
+from tests.unit.dresses import DRESSES, Dress, Entry
 
 LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"
 NAMES = sorted(path.stem for path in LOGS.glob("*.txt"))
@@ -36,28 +37,6 @@ Object 0x00000000aa11bb22 @offset=128
 Object 0x00000000aa11bb24 @offset=4224
 kmem_cache_destroy foo_req: Slab cache still has objects when called from foo_exit+0x24/0x40 [foo]
 """
-DRESSES = [
-    "",
-    "[  182.128071] ",
-    "<3>[  182.128071] ",
-    "[  182.128071] <3>",
-    "[  182.128071][ T1234] ",
-    "[  182.128071] [    C3] ",
-    "[Thu Jul  2 10:44:05 2026] ",
-    "[  +0.007555] ",
-    "[Jul 2 10:44] ",
-    "kern  :err   : [  182.128071] ",
-    "Jul  2 10:44:05 host-1 kernel: ",
-    "Jul  2 10:44:05 host-1 kernel: [  182.128071] ",
-    "2026-07-02T10:44:05.123456+02:00 host1 kernel: ",
-    "2026-07-02T10:44:05+0200 host1 kernel: ",
-    "2026-07-02T10:44:05,123456+02:00 ",
-    "[  182.128071] host1 kernel: ",
-    "> > [  182.128071] ",
-    "3,1234,182128071,-;",
-    "[  182.128071]  [3:          rmmod:  777] ",
-    "\x1b[32m[  182.128071] \x1b[0m",
-]
 
 
 def as_answer(report: Report) -> Dict[str, Any]:
@@ -77,6 +56,14 @@ def as_answer(report: Report) -> Dict[str, Any]:
     }
 
 
+def in_full(name: str) -> Tuple[List[Entry], List[Dict[str, Any]]]:
+    """A log's lines with times of their own, and what is to be read."""
+    text = (LOGS / f"{name}.txt").read_text(encoding="utf-8")
+    answer = json.loads((LOGS / f"{name}.answer.json").read_text(encoding="utf-8"))
+    bodies = [line.body for line in for_each_line(text)]
+    return [(182.0 + number / 1000, body) for number, body in enumerate(bodies)], answer["reports"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_report_is_read_as_it_is_meant(name: str) -> None:
     text = (LOGS / f"{name}.txt").read_text(encoding="utf-8")
@@ -88,22 +75,11 @@ def test_there_are_logs() -> None:
     assert len(NAMES) >= 20
 
 
-@pytest.mark.parametrize("dress", DRESSES)
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_dress_changes_nothing(dress: str, end: str) -> None:
-    lines = PLAIN.splitlines()
-    (found,) = parse_reports(end.join(dress + line for line in lines))
-    assert as_answer(found) == {
-        "name": "foo_req",
-        "pid": 2162615,
-        "comm": "rmmod",
-        "cpu": 22,
-        "caller": "foo_exit+0x24/0x40 [foo]",
-        "module": "foo",
-        "slabs": [[63, 2, [128, 4224]]],
-        "finished": True,
-        "truncated": False,
-    }
+@pytest.mark.parametrize("dress", DRESSES.values(), ids=list(DRESSES))
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dress_changes_nothing(name: str, dress: Dress) -> None:
+    log, answer = in_full(name)
+    assert [as_answer(report) for report in parse_reports(dress(log))] == answer
 
 
 @pytest.mark.parametrize(

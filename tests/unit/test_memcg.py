@@ -139,7 +139,7 @@ def test_a_report_under_a_child_s_name_counts_for_its_root() -> None:
     """el8's recording: slab_acct's objects lie in the caches of two cgroups."""
     fake = FakeCrash(recorded("el8-4.18.0-147-memcg").image)
     rows = [
-        json.loads(line) for line in run_command(fake, "slabwhy", ["-fj", "slab_acct"]).splitlines()
+        json.loads(line) for line in run_command(fake, "slabwhy", ["-Fj", "slab_acct"]).splitlines()
     ]
     left = f"{LEFT_ROOT:x}"
     log = [
@@ -167,7 +167,7 @@ def test_a_report_that_names_the_child_lists_the_child_s_slabs(name: str) -> Non
         logs.WORDINGS["4.19"], second.name.decode(), [told], per_slab=second.objects
     )
     heap.image.log = logs.stamped(lines)
-    rows = records(heap, "slabwhy", "-f", f"{root.address:x}")
+    rows = records(heap, "slabwhy", "-F", f"{root.address:x}")
     texts = [row["text"] for row in of_type(rows, "evidence") if row["topic"] == "log"]
     assert any("(its slabs are this cache's)" in text for text in texts), texts
     assert any("1 of 1 listed object" in text for text in texts), texts

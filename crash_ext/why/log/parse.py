@@ -22,7 +22,7 @@ the last line alone.
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from crash_ext.why.log.dress import for_each_line
 
@@ -90,6 +90,8 @@ class Report(NamedTuple):
     """Its last line, "Slab cache still has objects", was seen."""
     truncated: bool
     """Its first lines are lost: the log's buffer has been written over."""
+    mixed: bool = False
+    """A call trace of it is mixed with another task's, and is left out."""
 
 
 def begins_at_boot(text: str) -> bool:
@@ -99,10 +101,17 @@ def begins_at_boot(text: str) -> bool:
 
 def parse_reports(text: str) -> List[Report]:
     """The reports in a log's text, in its order. For any text whatever."""
-    parser = _Parser()
-    for when, body in for_each_line(text):
-        parser.line(when, body)
-    return parser.finish()
+    # Where the log says who has printed a line, each is read by itself.
+    parsers: Dict[Optional[str], _Parser] = {}
+    caller: Optional[str] = None
+    for number, line in enumerate(for_each_line(text)):
+        # What goes on with a record has no caller of its own.
+        caller = line.caller or caller
+        parser = parsers.setdefault(caller, _Parser())
+        parser.line(number, line.when, line.body)
+    found = [report for parser in parsers.values() for report in parser.finish()]
+    found.sort(key=lambda report: report.number)
+    return [report.report() for report in found]
 
 
 # "(ptrval)" was padded with spaces at first (in v4.15).
@@ -133,6 +142,12 @@ _TASK = re.compile(
     r"CPU: (\d{1,9}) (?:UID: \d+ )?PID: (\d{1,10}) Comm: (.*?)(?: Kdump: loaded)?"
     r" (?:Not tainted|Tainted: ).*"
 )
+_WARNING = re.compile(
+    r"WARNING: CPU: (\d{1,9}) PID: (\d{1,10}) at (?:\S+ )?kmem_cache_destroy[.+ ].*"
+)
+_NEW_WARNING = re.compile(
+    r"WARNING: \S+ at kmem_cache_destroy[.+]\S+, CPU#(\d{1,9}): (.+)/(\d{1,10})"
+)
 _OLD_TASK = re.compile(r"Pid: (\d{1,10}), comm: (.*?) (?:Not tainted|Tainted: ).*")
 # With build ids on, they stand behind a module's name; arm64 marks frames (P), powerpc
 # (unreliable); decode_stacktrace.sh puts the line of the source behind.
@@ -146,12 +161,39 @@ _FROM_FRAME = re.compile(
     r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]+(?: \[[^\]]+\])?\)? from (?:\[<[0-9a-f]+>\] )?\(?"
     r"([\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+|0x[0-9a-f]{8,16})(?: \[([^\]\s]+)(?: [0-9a-f]+)?\])?\)?\s*"
 )
+# decode_stacktrace.sh: function (file:line) module
+_DECODED_FRAME = re.compile(
+    r"\s*(\? )?([\w.$]+) \(\S+:(?:\d+|\?)[^()]*(?:\([^()]*\)[^()]*)*\)"
+    r"(?: \[?([\w-]+)(?: [0-9a-f]+)?\]?)?\s*"
+)
 _INLINE = re.compile(r".* \[inline\]\s*")
 _SOURCE = re.compile(r" [\w./+-]+\.\w+:\d+$")
 _BUILD_ID = re.compile(r"\[(\S+) [0-9a-f]{8,}\]$")
-_TRACE_STARTS = re.compile(r"Call [Tt]race:\s*")
+_TRACE_STARTS = re.compile(r"(?:Call [Tt]race|Backtrace):\s*")
 _TRACE_ENDS = re.compile(r"\s*(?:</TASK>|RIP: 00|---\[ end trace|Code: )")
-_DESTROY = re.compile(r"kmem_cache_destroy(?:\.\w+)*\+0x.*")
+_DESTROY = re.compile(r"\.?kmem_cache_destroy(?:\.\w+)*(?:\+0x.*)?")
+# What a trace may have below kmem_cache_destroy(): the allocator, who prints, and traps.
+_BELOW = re.compile(
+    r"\.?(?:_*dump_(?:stack|backtrace)|show_(?:stack|trace)|unwind_|print_trailer|_*slab_|object_err"
+    r"|list_slab_objects|free_partial|_*kmem_cache_|shutdown_|_*warn|report_bug|fixup_bug"
+    r"|handle_bug|bug_handler|.*bug_handler|call_break|brk_handler|do_debug|debug_|exc_|asm_exc_"
+    r"|do_(?:error_)?trap|do_invalid|invalid_op|error_entry|el1|program_check|do_break|handle_"
+    r"|.*trampoline|ftrace_|klp_|kretprobe|0x)"
+)
+
+
+_NEAR = 10.0
+"""Seconds from a report's begin, in which lines of its name belong to it in any case."""
+
+
+BOTTOM = re.compile(
+    r"\.?(?:do_syscall|system_call|entry_SYSCALL|entry_INT80|do_(?:fast_|int80_)?syscall|sysenter_"
+    r"|int_ret|__(?:x64|ia32|arm64|s390x?|riscv|se)_sys_|SyS_|sys_|__do_sys_|__sys_|ret_fast_syscall"
+    r"|invoke_syscall|el0|do_el0|do_trap_ecall|ret_from_(?:fork|kernel|syscall)|kthread\b|kthread\+"
+    r"|kernel_init|start_kernel|x86_64_start|secondary_startup|cpu_startup_entry|syscall_|handle_sys"
+    r"|common_interrupt|asm_sysvec|asm_common|__do_syscall)"
+)
+"""Where a task has entered the kernel, or begins in it: who called that is none of ours."""
 
 
 class _Block:
@@ -172,10 +214,18 @@ class _Task(NamedTuple):
 class _Open:
     """A report that more lines may come for."""
 
-    def __init__(self, name: str, when: Optional[float]) -> None:
+    def __init__(self, name: str, number: int, when: Optional[float]) -> None:
         self.name = name
+        self.number = number
+        """Of its first line in the log."""
         self.when = when
         self.task: Optional[_Task] = None
+        """Of a trace that is surely the report's."""
+        self.witness: Optional[_Task] = None
+        """By the warning's line; comm may be empty."""
+        self.mixed: List[_Task] = []
+        """Whose traces are mixed: one of them may be the report's."""
+        self.was_mixed = False
         self.caller: Optional[str] = None
         self.trace: List[str] = []
         self.blocks: List[_Block] = []
@@ -185,12 +235,20 @@ class _Open:
         """The last line named a caller that was compiled into another function."""
 
     def report(self) -> Report:
-        cpu, pid, comm = self.task or (None, None, None)
+        cpu, pid, comm = self._who()
         slabs = [block.slab for block in self.blocks]
         return Report(
             self.name, self.when, pid, comm, cpu, self.caller, self.trace, slabs,
-            self.finished, self.truncated,
+            self.finished, self.truncated, self.was_mixed and not self.trace,
         )  # fmt: skip
+
+    def _who(self) -> Tuple[Optional[int], Optional[int], Optional[str]]:
+        """CPU, pid and comm of the task that called."""
+        task, witness = self.task, self.witness
+        if witness is not None and (task is None or task.pid != witness.pid):
+            known = (each for each in self.mixed if each.pid == witness.pid)
+            task = next(known, witness)
+        return (None, None, None) if task is None else (task.cpu, task.pid, task.comm or None)
 
 
 class _Parser:
@@ -208,13 +266,18 @@ class _Parser:
         self._task: Optional[_Task] = None
         self._frames: Optional[List[str]] = None
         """The call trace being printed."""
-        self._mixed = False
-        """Two tasks have begun to print: whose the frames are can't be told."""
+        self._number = 0
+        """Of the line in the log."""
+        self._mixed: List[_Task] = []
+        """More tasks than one have begun to print: whose the frames are can't be told."""
+        self._stray = False
+        """Frames without a trace came: another task goes on with its own."""
         self._foreign = False
         """Another report of SLUB goes on: its slab's line is not ours."""
 
-    def line(self, when: Optional[float], body: str) -> None:
-        """Take one line of the log, without its dress."""
+    def line(self, number: int, when: Optional[float], body: str) -> None:
+        """Take one line of the log, without its dress. number: its place there."""
+        self._number = number
         if self._frame(body):
             return
         # Further lines of a record are indented.
@@ -224,10 +287,10 @@ class _Parser:
         if not (self._head(body, when) or self._slab_line(body) or self._object(body, when)):
             self._task_or_trace(body)
 
-    def finish(self) -> List[Report]:
+    def finish(self) -> List[_Open]:
         """No more lines: the reports."""
         self._end_trace()
-        return [report.report() for report in self._reports]
+        return self._reports
 
     # heads and last lines -------------------------------------------------------------
 
@@ -276,20 +339,31 @@ class _Parser:
         report.finished = True
         report.inline_caller = caller is not None and _INLINE.fullmatch(caller) is not None
         if caller is not None and not report.inline_caller:
-            report.caller = _BUILD_ID.sub(r"[\1]", _SOURCE.sub("", caller))
+            report.caller = _as_frame(caller)
 
     def _begin(self, name: str, when: Optional[float]) -> None:
         """Lines of the report on that name come now: of the open one, or of a new one."""
         self._end_trace()
         report = self._report
         if report is None or report.finished or report.name != name:
-            report = self._report = _Open(name, when)
+            report = self._waiting(name, when)
+        if report is None:
+            report = self._report = _Open(name, self._number, when)
             self._reports.append(report)
             if self._orphan is not None and self._orphan.slab.objects_listed:
                 report.blocks.append(self._orphan)
                 report.truncated = True
                 report.when = self._orphan.when
+        self._report = report
         self._orphan = None
+
+    def _waiting(self, name: str, when: Optional[float]) -> Optional[_Open]:
+        """An open report of that name, where another cache's came in between."""
+        for report in reversed(self._reports):
+            if report.name == name:
+                near = when is None or report.when is None or 0 <= when - report.when <= _NEAR
+                return report if near and not report.finished else None
+        return None
 
     # slabs and objects ----------------------------------------------------------------
 
@@ -350,44 +424,62 @@ class _Parser:
     def _frame(self, body: str) -> bool:
         # Some architectures print frames without a line before them: behind the task's line.
         starts = self._frames is None and self._track is None and self._task is not None
+        frame = _frame_of(body)
+        if frame is None:
+            return self._frames is not None and _INLINE.fullmatch(body) is not None
         if self._track is None and self._frames is None and not starts:
+            self._stray = self._stray or frame.reliable
             return False
-        found = _FRAME.fullmatch(body)
-        reliable, symbol, module = True, "", None
-        if found:
-            reliable, symbol, module = not found.group(1), found.group(2), found.group(3)
-        else:
-            found = _FROM_FRAME.fullmatch(body)
-            if not found:
-                return self._frames is not None and _INLINE.fullmatch(body) is not None
-            symbol, module = found.groups()
         if starts:
             self._frames = []
-        text = f"{symbol} [{module}]" if module else symbol
-        if self._track is not None:
-            if reliable:
-                self._track.stack.append(text)
-        elif self._frames is not None and reliable:
-            self._frames.append(text)
+        if frame.reliable:
+            if self._track is not None:
+                self._track.stack.append(frame.text)
+            elif self._frames is not None:
+                self._frames.append(frame.text)
         return True
 
     def _task_or_trace(self, body: str) -> None:
-        task, old = _TASK.fullmatch(body), _OLD_TASK.fullmatch(body)
-        if task or old:
+        task = _task_of(body)
+        if task is not None:
+            before = self._task
             if self._frames is not None:
+                before = before if self._frames else None
+                whole = not self._frames or _is_whole(self._frames)
                 self._end_trace()
-            # Two tasks' lines in a row: their frames will be mixed.
-            self._mixed = self._task is not None
-            if task:
-                self._task = _Task(int(task.group(1)), int(task.group(2)), task.group(3))
-            elif old:
-                self._task = _Task(None, int(old.group(1)), old.group(2))
+                if not whole and before is not None and before.pid != task.pid:
+                    self._mixed = [before]
+            elif before is not None and before.pid != task.pid:
+                # Two tasks' lines in a row: their frames will be mixed.
+                self._mixed.append(before)
+            if self._mixed or self._stray:
+                self._mixed.append(task)
+            self._task = task
         elif _TRACE_STARTS.fullmatch(body):
-            if self._frames is not None:
+            if self._frames:
+                # A second trace in the first: by whom, no line says.
+                mixed = [] if _is_whole(self._frames) else [self._task or _NOBODY]
                 self._end_trace()
+                self._mixed = self._mixed or mixed
+            elif self._frames is not None:
+                self._mixed = self._mixed or [self._task or _NOBODY]
             self._frames = []
         elif _TRACE_ENDS.match(body) and self._frames:
             self._end_trace()
+        else:
+            self._warning(body)
+
+    def _warning(self, body: str) -> None:
+        """The line of a warning says who called, whatever stands between."""
+        report = self._report
+        if report is None or not report.finished or report.witness is not None:
+            return
+        found = _WARNING.fullmatch(body)
+        if found:
+            report.witness = _Task(int(found.group(1)), int(found.group(2)), "")
+        found = _NEW_WARNING.fullmatch(body)
+        if found:
+            report.witness = _Task(int(found.group(1)), int(found.group(3)), found.group(2))
 
     def _end_trace(self) -> None:
         """The trace is over: is it of the open report, and what does it tell?
@@ -397,11 +489,19 @@ class _Parser:
         """
         frames, self._frames = self._frames, None
         task, report = self._task, self._report
+        self._stray = False
+        mixed = self._mixed
         if frames is None:
-            return
+            if not mixed:
+                return
+            frames = []
+        self._mixed = []
         self._task = None
-        mixed, self._mixed = self._mixed, False
-        if report is None or mixed:
+        if report is None:
+            return
+        if mixed or _is_mixed(frames):
+            report.mixed.extend(mixed or ([task] if task is not None else []))
+            report.was_mixed = True
             return
         trace = _above_destroy(frames)
         if trace is None and frames and frames[0] == report.caller:
@@ -421,10 +521,59 @@ class _Parser:
         if self._block is None or len(report.blocks) < 2:
             return report
         block = report.blocks.pop()
-        own = self._report = _Open(report.name, block.when)
+        own = self._report = _Open(report.name, self._number, block.when)
         own.blocks.append(block)
         self._reports.append(own)
         return own
+
+
+_NOBODY = _Task(None, 0, "")
+
+
+class _Frame(NamedTuple):
+    reliable: bool
+    text: str
+    """function+offset/size [module]"""
+
+
+def _frame_of(body: str) -> Optional[_Frame]:
+    """A line of a call trace; None for any other."""
+    found = _FRAME.fullmatch(body) or _DECODED_FRAME.fullmatch(body)
+    if found:
+        reliable, symbol, module = not found.group(1), found.group(2), found.group(3)
+    else:
+        found = _FROM_FRAME.fullmatch(body)
+        if not found:
+            return None
+        reliable, symbol, module = True, found.group(1), found.group(2)
+    return _Frame(reliable, f"{symbol} [{module}]" if module else symbol)
+
+
+def _as_frame(caller: str) -> str:
+    """What a report's last line says of its caller, as a frame says it."""
+    decoded = _DECODED_FRAME.fullmatch(caller)
+    frame = _frame_of(caller) if decoded else None
+    return frame.text if frame else _BUILD_ID.sub(r"[\1]", _SOURCE.sub("", caller))
+
+
+def _task_of(body: str) -> Optional[_Task]:
+    task = _TASK.fullmatch(body)
+    if task:
+        return _Task(int(task.group(1)), int(task.group(2)), task.group(3))
+    old = _OLD_TASK.fullmatch(body)
+    return _Task(None, int(old.group(1)), old.group(2)) if old else None
+
+
+def _is_whole(frames: List[str]) -> bool:
+    """Whether a trace has come to where a task or the kernel begins."""
+    return bool(frames) and any(map(BOTTOM.match, frames[-2:]))
+
+
+def _is_mixed(frames: List[str]) -> bool:
+    """Whether another task's frames are among those below kmem_cache_destroy()."""
+    at = [number for number, frame in enumerate(frames) if _DESTROY.fullmatch(frame)]
+    below = [_BELOW.match(frame) is not None for frame in frames[: at[-1]]] if at else []
+    return True in below and False in below[below.index(True) :]
 
 
 def _above_destroy(frames: List[str]) -> Optional[List[str]]:
