@@ -60,7 +60,10 @@ class Dump:
         self._command: Optional[str] = None
 
     def read(self, bare: bool = False) -> None:
-        """Reads the file; whatever is in it, no exception. bare: one-dump.sh needn't have made it."""
+        """Reads the file; whatever is in it, no exception.
+
+        bare: one-dump.sh needn't have made it.
+        """
         try:
             with open(self.path, encoding="utf-8", errors="backslashreplace") as lines:
                 for line in lines:
