@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, Iterator, List, Set, Tuple
 
 if __name__ == "__main__":
     # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
@@ -23,8 +23,8 @@ from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import paragraph
-from crash_ext.view.groups import Grouping, show_groups
-from crash_ext.view.lost import Lost, chosen_caches, find_lost
+from crash_ext.view.groups import Grouping, show_together
+from crash_ext.view.lost import Lost, by_size, chosen_caches, find_lost
 from crash_ext.view.lostpage import Told, lost_lines
 from crash_ext.view.page import write_page
 from crash_ext.why.case import Evidence
@@ -62,14 +62,21 @@ def main(call: Call) -> Dict[str, object]:
         print(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN), sep="\n")
     words = Words(places)
     told: List[Told] = []
-    for one in found:
-        _record(call, one)
-        if one.number:
-            told.append(Told(one, _details(call, places, words, one, limit, length)))
-        elif one.possibly and not call.json:
-            _possibly(one)
-        for problem in one.problems:
-            call.error(problem, one.cache)
+    # As records each cache stays by itself: who reads them can add.
+    for together in [[one] for one in found] if call.json else by_size(found):
+        for one in together:
+            _record(call, one)
+        kinds = [
+            (Grouping(call, one.cache, words, True, length, limit), one)
+            for one in together
+            if one.number
+        ]
+        told += _details(places, kinds)
+        for one in together:
+            if one.possibly and not call.json:
+                _possibly(one)
+            for problem in one.problems:
+                call.error(problem, one.cache)
     if reach.unknown:
         text = f"{plural(reach.unknown, 'object')} of damaged slabs may hold what looks lost"
         call.limits.append(text)
@@ -122,43 +129,50 @@ def _record(call: Call, one: Lost) -> None:
     )
 
 
-def _details(
-    call: Call,
-    places: Places,
-    words: Words,
-    one: Lost,
-    limit: Optional[int],
-    length: Optional[int],
-) -> List[Evidence]:
+def _details(places: Places, together: List[Tuple[Grouping, Lost]]) -> List[Told]:
     """Show the groups, and who allocated them; gives the latter."""
-    cache = one.cache
+    if not together:
+        return []
+    call = together[0][0].call
     if not call.json:
-        parts = [f"{len(one.definitely)} definitely lost"]
-        if one.indirectly:
-            parts.append(f"{len(one.indirectly)} indirectly (only lost objects lead to them)")
-        if one.possibly:
-            parts.append(f"{len(one.possibly)} possibly")
-        print(f"{cache.address:x} {printable(cache.name)}: {', '.join(parts)}")
-        if one.definitely and one.indirectly:
-            print(f"  nothing points to {one.definitely[0]:x}: look at that one first")
-    show_groups(Grouping(call, cache, words, True, length, limit), one.slabs)
-    report = owners(call.slub, cache, one.slabs, places.tasks.name_of)
-    noted = list(owner_evidence(places, report))
-    for item in noted:
-        if not call.json:
-            print(*paragraph(visible(item.text)), sep="\n")
-        else:
-            where = hexadecimal(item.address) if item.address else None
-            call.record(
-                "evidence",
-                cache=hexadecimal(cache.address),
-                topic=item.topic,
-                address=where,
-                text=item.text,
-            )
-    if one.possibly and not call.json:
-        _possibly(one)
-    return noted
+        for _, one in together:
+            _headline(one)
+    if len(together) > 1:
+        print(f"  {len(together)} kmalloc caches of one size, told together:")
+    show_together([(what, one.slabs) for what, one in together])
+    told: List[Told] = []
+    said: Set[str] = set()
+    for _, one in together:
+        report = owners(call.slub, one.cache, one.slabs, places.tasks.name_of)
+        told.append(Told(one, list(owner_evidence(places, report))))
+        for item in told[-1].owners:
+            if call.json:
+                _owner_record(call, one, item)
+            elif item.text not in said:
+                said.add(item.text)
+                print(*paragraph(visible(item.text)), sep="\n")
+    return told
+
+
+def _headline(one: Lost) -> None:
+    parts = [f"{len(one.definitely)} definitely lost"]
+    if one.indirectly:
+        parts.append(f"{len(one.indirectly)} indirectly (only lost objects lead to them)")
+    if one.possibly:
+        parts.append(f"{len(one.possibly)} possibly")
+    print(f"{one.cache.address:x} {printable(one.cache.name)}: {', '.join(parts)}")
+    if one.definitely and one.indirectly:
+        print(f"  nothing points to {one.definitely[0]:x}: look at that one first")
+
+
+def _owner_record(call: Call, one: Lost, item: Evidence) -> None:
+    call.record(
+        "evidence",
+        cache=hexadecimal(one.cache.address),
+        topic=item.topic,
+        address=hexadecimal(item.address) if item.address else None,
+        text=item.text,
+    )
 
 
 def _possibly(one: Lost) -> None:
@@ -198,7 +212,9 @@ COMMAND = Command(
   object that one of these leads to.  The caches with lost objects come first,
   most bytes first; then for each the lost objects as groups of like ones, the
   largest first, each with an example, its contents and what its words are, and
-  who allocated them where that was noted.
+  who allocated them where that was noted.  The kmalloc caches of one size (for
+  cgroups, for DMA, random copies) have their groups in common, for which of
+  them a caller gets says little.
 
       NAME      the name of a cache; all caches of that name are looked at.
       ADDRESS   the address of a kmem_cache, of a slab's page structure, or in

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One table of what many dumps hold: python3 merge.py OUT...
+What has grown from one dump of a machine to the next: python3 merge.py -g OLD NEW
 
 Reads what one-dump.sh has written, one file a dump. The table has a row for each kernel,
 module and cache name with leftovers, or with caches whose state is unknown; below it stands
 each dump whose records are not all there, with the reason. A dump is clean only if every
 command that was to run has said that its output is complete.
+
+With -g both files have what `slabdup -a -j` and `slablost -j` wrote, one behind the other; by
+way of one-dump.sh or not. Caches go by name, for addresses change from boot to boot, and so
+does which of the random kmalloc copies a caller gets: these count as one. Groups of lost
+objects go by what is alike in them.
 
 It knows the records and nothing else of this package. MODULE is what a record that names a
 `cache` and a `module` says. Exit status: 0; 1 if some dump is incomplete; 2 for a usage error.
@@ -12,8 +18,9 @@ It knows the records and nothing else of this package. MODULE is what a record t
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 try:
     import json
@@ -26,6 +33,8 @@ Key = Tuple[str, str, str, str]
 
 HEAD = ("KERNEL", "MODULE", "STATE", "DUMPS", "CACHES", "OBJECTS", "BYTES", "NAME")
 NUMBERS = slice(3, 7)
+GROWTH_HEAD = ("BYTES", "NOW", "ALLOCATED", "NOW", "LOST", "NOW", "NAME")
+GROUP_HEAD = ("LOST", "NOW", "EXAMPLE", "NAME", "ALIKE")
 COUNTED = ("leftover", "unknown")
 """States of caches that have a row; live ones are what a kernel is full of."""
 
@@ -39,13 +48,22 @@ class Dump:
         self.caches: Dict[str, Record] = {}
         self.modules: Dict[str, List[str]] = {}
         """Address of a cache -> the modules that records name for it."""
+        self.lost: Dict[str, Record] = {}
+        self.groups: List[Record] = []
+        """Of lost objects."""
+        self.every_cache = False
+        """slabdup ran with -a."""
         self.reasons: List[str] = []
+        self.ended: List[str] = []
+        """Commands that came to their end."""
         self._expected: Optional[List[str]] = None
         self._command: Optional[str] = None
-        self._ended = 0
 
-    def read(self) -> None:
-        """Reads the file; whatever is in it, no exception."""
+    def read(self, bare: bool = False) -> None:
+        """Reads the file; whatever is in it, no exception.
+
+        bare: one-dump.sh needn't have made it.
+        """
         try:
             with open(self.path, encoding="utf-8", errors="backslashreplace") as lines:
                 for line in lines:
@@ -55,9 +73,10 @@ class Dump:
             return
         self._close()
         if self._expected is None:
-            self.reasons.append("no record says what was to be run")
-        elif self._ended < len(self._expected):
-            done = f"{self._ended} of {len(self._expected)} commands came to their end"
+            if not bare:
+                self.reasons.append("no record says what was to be run")
+        elif len(self.ended) < len(self._expected):
+            done = f"{len(self.ended)} of {len(self._expected)} commands came to their end"
             self.reasons.append(done)
 
     def _line(self, line: str) -> None:
@@ -88,11 +107,17 @@ class Dump:
             self._end(record)
         elif kind == "cache" and self._command == "slabdup":
             self.caches[str(record.get("address"))] = record
+        elif kind == "usage":
+            self.every_cache = True
+        elif kind == "lost":
+            self.lost[str(record.get("cache"))] = record
+        elif kind == "group" and self._command == "slablost":
+            self.groups.append(record)
         elif record.get("cache") and record.get("module"):
             self.modules.setdefault(str(record["cache"]), []).append(str(record["module"]))
 
     def _end(self, record: Record) -> None:
-        self._ended += 1
+        self.ended.append(str(self._command))
         if record.get("complete") is not True:
             self.reasons.append(f"{self._command}: {record.get('reason') or 'incomplete'}")
         self._command = None
@@ -146,6 +171,127 @@ def rows_of(dumps: Sequence[Dump]) -> Dict[Key, Row]:
     return rows
 
 
+class Amount(NamedTuple):
+    """What the caches of one name hold in one dump."""
+
+    bytes: int = 0
+    """Of slabs."""
+    objects: int = 0
+    """Allocated."""
+    lost: int = 0
+    at_least: bool = False
+
+
+class Alike(NamedTuple):
+    """Lost objects of one name that are alike."""
+
+    objects: int
+    example: str
+    """Address of one of them."""
+
+
+Pattern = Tuple[Tuple[int, str, str], ...]
+"""(offset, kind, target) of each word that is alike."""
+
+_RANDOM_COPY = re.compile(r"kmalloc-rnd-\d+-")
+
+
+def shown_name(name: object) -> str:
+    """A cache's name; the random copies of a kmalloc cache have one name."""
+    return "(unreadable)" if name is None else _RANDOM_COPY.sub("kmalloc-rnd-*-", str(name))
+
+
+def amounts_of(dump: Dump) -> Dict[str, Amount]:
+    """By name."""
+    found: Dict[str, Amount] = {}
+    for cache in dump.caches.values():
+        name = shown_name(cache.get("name"))
+        old = found.get(name, Amount())
+        found[name] = old._replace(
+            bytes=old.bytes + _number(cache, "bytes"),
+            objects=old.objects + _number(cache, "allocated"),
+            at_least=old.at_least or bool(_number(cache, "unknown")),
+        )
+    for row in dump.lost.values():
+        name = shown_name(row.get("name"))
+        old = found.get(name, Amount())
+        found[name] = old._replace(lost=old.lost + _lost(row))
+    return found
+
+
+def _lost(row: Record) -> int:
+    lists = [row.get("definitely"), row.get("indirectly")]
+    return sum(len(each) for each in lists if isinstance(each, list))
+
+
+def groups_of(dump: Dump) -> Dict[Tuple[str, Pattern], Alike]:
+    """The groups of lost objects by name and pattern."""
+    found: Dict[Tuple[str, Pattern], Alike] = {}
+    for group in dump.groups:
+        cache = dump.lost.get(str(group.get("cache")), {})
+        key = (shown_name(cache.get("name")), _pattern(group.get("pattern")))
+        old = found.get(key)
+        example = old.example if old else str(group.get("example"))
+        found[key] = Alike((old.objects if old else 0) + _number(group, "objects"), example)
+    return found
+
+
+def _pattern(marks: object) -> Pattern:
+    return tuple(
+        (_number(mark, "offset"), str(mark.get("kind")), str(mark.get("target") or ""))
+        for mark in (marks if isinstance(marks, list) else [])
+        if isinstance(mark, dict)
+    )
+
+
+def growth_lines(old: Dump, new: Dump) -> Iterator[str]:
+    """What grew, largest first: caches by their slabs, lost objects by group."""
+    before, after = amounts_of(old), amounts_of(new)
+    none = Amount()
+    changes: List[Tuple[Amount, str]] = []
+    for name in {*before, *after}:
+        was, now = before.get(name, none), after.get(name, none)
+        by = Amount(
+            now.bytes - was.bytes,
+            now.objects - was.objects,
+            now.lost - was.lost,
+            was.at_least or now.at_least,
+        )
+        changes.append((by, name))
+    grown = [(by, name) for by, name in changes if max(by[:3]) > 0]
+    grown.sort(key=lambda item: (-item[0].bytes, -item[0].objects, -item[0].lost, item[1]))
+    if grown:
+        cells = [list(GROWTH_HEAD)]
+        for by, name in grown:
+            now, doubt = after.get(name, none), "?" if by.at_least else ""
+            numbers = [f"{by.bytes:+}", str(now.bytes), f"{by.objects:+}{doubt}", str(now.objects)]
+            cells.append([*numbers, f"{by.lost:+}", str(now.lost), visible(name)])
+        yield from _aligned(cells, range(len(GROWTH_HEAD) - 1))
+    yield from _group_growth(groups_of(old), groups_of(new))
+    total = sum(by.bytes for by, _ in changes)
+    yield f"{len(grown)} of {len(changes)} cache names grew; all slabs: {total:+} bytes"
+    if any(by.at_least for by, _ in grown):
+        yield "?: objects of damaged slabs are not counted"
+
+
+def _group_growth(
+    before: Dict[Tuple[str, Pattern], Alike], after: Dict[Tuple[str, Pattern], Alike]
+) -> Iterator[str]:
+    grown = []
+    for key, now in after.items():
+        by = now.objects - (before[key].objects if key in before else 0)
+        if by > 0:
+            grown.append((-by, key, now))
+    if not grown:
+        return
+    cells = [list(GROUP_HEAD)]
+    for less, (name, pattern), now in sorted(grown):
+        words = "; ".join(f"+{at:#x} {kind} {target}".rstrip() for at, kind, target in pattern)
+        alike = visible(words) or "nothing alike but numbers"
+        cells.append([f"{-less:+}", str(now.objects), visible(now.example), visible(name), alike])
+    yield from _aligned(cells, range(2))
+
+
 def visible(text: str) -> str:
     """Names come out of dumps: printable ASCII only."""
     data = text.encode("utf-8", "surrogatepass")
@@ -161,8 +307,12 @@ def table(rows: Dict[Key, Row]) -> Iterator[str]:
         more = "+" if row.at_least else ""
         numbers = [str(row.dumps), f"{row.caches}{more}", f"{row.objects}{more}", str(row.bytes)]
         cells.append([*map(visible, (kernel, modules, state)), *numbers, visible(name)])
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
-    numeric = range(*NUMBERS.indices(len(HEAD)))
+    yield from _aligned(cells, range(*NUMBERS.indices(len(HEAD))))
+
+
+def _aligned(cells: Sequence[Sequence[str]], numeric: Sequence[int]) -> Iterator[str]:
+    """Lines with columns aligned: the numeric ones to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells)]
     for line in cells:
         yield "  ".join(
             cell.rjust(width) if column in numeric else cell.ljust(width)
@@ -170,10 +320,30 @@ def table(rows: Dict[Key, Row]) -> Iterator[str]:
         ).rstrip()
 
 
+def growth(old: Dump, new: Dump) -> int:
+    """The growth on stdout; the exit status."""
+    for dump in (old, new):
+        dump.read(bare=True)
+        missing = [name for name in ("slabdup", "slablost") if name not in dump.ended]
+        if missing:
+            dump.reasons.append(f"no {' and no '.join(missing)}")
+        elif not dump.every_cache:
+            dump.reasons.append("slabdup ran without -a")
+        # First, for it makes the numbers mean less.
+        if dump.reasons:
+            print(f"{visible(dump.path)}: incomplete: {visible('; '.join(dump.reasons))}")
+    if old.kernel != new.kernel:
+        print(f"not the same kernel: {visible(old.kernel)} and {visible(new.kernel)}")
+    print(*growth_lines(old, new), sep="\n")
+    return 1 if old.reasons or new.reasons else 0
+
+
 def main(paths: Sequence[str]) -> int:
     """The table on stdout; the exit status."""
+    if len(paths) == 3 and paths[0] == "-g" and not any(path.startswith("-") for path in paths[1:]):
+        return growth(Dump(paths[1]), Dump(paths[2]))
     if not paths or any(path.startswith("-") for path in paths):
-        print("Usage: merge.py OUT...", file=sys.stderr)
+        print("Usage: merge.py OUT...\n       merge.py -g OLD NEW", file=sys.stderr)
         return 2
     dumps = [Dump(path) for path in paths]
     for dump in dumps:

@@ -7,7 +7,7 @@ Reads the objects and shows the groups; what makes objects alike is contents/gro
 from __future__ import annotations
 
 from itertools import compress
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from crash_ext.command import Call
 from crash_ext.contents.groups import Group, Groups
@@ -41,8 +41,25 @@ def show_groups(what: Grouping, slabs: List[SlabObjects], only: Optional[int] = 
 
     only: index of the one object that counts; None for all.
     """
-    call = what.call
     sorter = Groups(what.words)
+    _sort(what, slabs, only, sorter)
+    return _tell(what, sorter)
+
+
+def show_together(parts: Sequence[Tuple[Grouping, List[SlabObjects]]]) -> None:
+    """Write the groups of what several caches have allocated, as if they were one.
+
+    They have objects of one size; what is said of all goes with the first.
+    """
+    sorter = Groups(parts[0][0].words)
+    for what, slabs in parts:
+        _sort(what, slabs, None, sorter)
+    _tell(parts[0][0], sorter)
+
+
+def _sort(what: Grouping, slabs: List[SlabObjects], only: Optional[int], sorter: Groups) -> None:
+    """Sort a cache's objects into groups."""
+    call = what.call
     unreadable = 0
     for number, decoded in enumerate(slabs):
         call.slub.progress(number, len(slabs))
@@ -54,12 +71,17 @@ def show_groups(what: Grouping, slabs: List[SlabObjects], only: Optional[int] = 
                 unreadable += 1
             else:
                 sorter.add(address, data)
+    if unreadable:
+        call.error(f"{plural(unreadable, 'object')} can't be read: in no group", what.cache)
+
+
+def _tell(what: Grouping, sorter: Groups) -> int:
+    """Write the groups; how many objects are in them."""
+    call = what.call
     groups = sorter.groups()
     shown = groups[: what.limit]
     for group in shown:
         _show(what, group, sorter.total)
-    if unreadable:
-        call.error(f"{plural(unreadable, 'object')} can't be read: in no group", what.cache)
     if sorter.other:
         call.error(f"too many patterns: {plural(sorter.other, 'object')} in no group", what.cache)
     if len(shown) < len(groups):

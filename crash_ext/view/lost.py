@@ -7,7 +7,7 @@ possibly lost (only memory that may be old does, or a handle that is no pointer)
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Set
+from typing import Dict, Iterable, List, NamedTuple, Set, Tuple
 
 from crash_ext.leak.family import Families
 from crash_ext.places.places import Places
@@ -15,6 +15,7 @@ from crash_ext.reach.hidden import find_hidden
 from crash_ext.reach.known import known_reason
 from crash_ext.reach.reach import Reach
 from crash_ext.slub.allocator import Slub
+from crash_ext.slub.kmalloc import kmalloc_size
 from crash_ext.slub.model import ALLOCATED, FREE, Cache, SlabObjects
 from crash_ext.slub.objects import for_each_decoded_slab
 
@@ -120,6 +121,16 @@ def _judge(found: _Found, hidden: Dict[int, str], inner: Set[int]) -> Lost:
         [_only(decoded, found.cache, wanted) for decoded in found.slabs],
         found.problems,
     )
+
+
+def by_size(found: Iterable[Lost]) -> List[List[Lost]]:
+    """The caches, those that are kmalloc caches of one size together; most bytes first."""
+    sets: Dict[Tuple[object, ...], List[Lost]] = {}
+    for one in found:
+        size = kmalloc_size(one.cache)
+        key = (one.cache.address,) if size is None else (size, one.cache.object_size)
+        sets.setdefault(key, []).append(one)
+    return sorted(sets.values(), key=lambda each: -sum(one.bytes for one in each))
 
 
 def _only(decoded: SlabObjects, cache: Cache, wanted: Set[int]) -> SlabObjects:

@@ -156,7 +156,10 @@ def test_any_file_is_taken_as_it_is(tmp_path: Path, text: bytes) -> None:
     assert done.stdout.endswith("0 clean; incomplete: 2\n")
 
 
-@pytest.mark.parametrize("words", [[], ["-x"], ["--help"]])
+USAGE = "Usage: merge.py OUT...\n       merge.py -g OLD NEW\n"
+
+
+@pytest.mark.parametrize("words", [[], ["-x"], ["--help"], ["-g"], ["-g", "a"], ["-g", "a", "-x"]])
 def test_usage(tmp_path: Path, words: List[str]) -> None:
     done = merge(tmp_path, *words)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "Usage: merge.py OUT...\n")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", USAGE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`slabwhy -o FILE` and `slablost -o FILE` out of real crash, in a real browser, as wide as a phone and as a desk."""
+"""The pages of `slabwhy -o` and `slablost -o` out of real crash, in a browser, at two widths."""
 
 from __future__ import annotations
 
