@@ -72,6 +72,23 @@ class Command(NamedTuple):
     """Does it; what it counted is for the last JSON record."""
 
 
+class Voice(NamedTuple):
+    """How the pages speak of the place where commands are typed."""
+
+    prompt: str
+    """What stands before a command in the examples."""
+    details: str
+    """Where the help page is, at the end of a usage message; {}: the command's name."""
+
+
+_voice = [Voice("crash> ", 'Enter "help {}" for details.')]
+
+
+def speak(voice: Voice) -> None:
+    """From now on the pages speak of another place than crash."""
+    _voice[:] = [voice]
+
+
 class UsageError(Exception):
     """The command line can't be taken; the text says why."""
 
@@ -283,13 +300,15 @@ def _encoder(options: Options) -> Optional[Encoder]:
 
 def usage(command: Command) -> str:
     """The usage message in crash's form."""
-    return f'Usage:\n  {command.name} {command.synopsis}\nEnter "help {command.name}" for details.'
+    details = _voice[0].details.format(command.name)
+    return f"Usage:\n  {command.name} {command.synopsis}\n{details}"
 
 
 def help_page(command: Command) -> str:
     """The help page in crash's form, as `help NAME` prints it."""
+    text = command.text.replace("\n    crash> ", f"\n    {_voice[0].prompt}")
     return (
         f"\nNAME\n  {command.name} - {command.short}\n"
         f"\nSYNOPSIS\n  {command.name} {command.synopsis}\n"
-        f"\nDESCRIPTION\n{command.text}\n"
+        f"\nDESCRIPTION\n{text}\n"
     )

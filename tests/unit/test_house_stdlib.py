@@ -86,11 +86,13 @@ def offences(source: str, own: FrozenSet[str]) -> List[str]:
 def own_modules(path: pathlib.Path) -> FrozenSet[str]:
     """host/ knows crash, and a command hands it the module; the other rooms never see it.
 
-    What is called drgn* is loaded where drgn runs.
+    What is called drgn* is loaded where drgn runs, with a whole Python.
     """
     if path.parent not in (PACKAGE, PACKAGE / "host"):
         return frozenset({"crash_ext"})
-    return frozenset({"crash_ext", "drgn" if path.name.startswith("drgn") else "crash"})
+    if path.name.startswith("drgn"):
+        return frozenset({"crash_ext", "drgn", "logging"})
+    return frozenset({"crash_ext", "crash"})
 
 
 @pytest.mark.parametrize(
