@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 
 _USAGE = """\
 Usage:
-  slableak [-s FILE]... VMCORE COMMAND [OPTION|ARGUMENT]... [--then COMMAND ...]...
-  slableak [-s FILE]... -k COMMAND [OPTION|ARGUMENT]... [--then COMMAND ...]...
+  slableak [-s FILE]... VMCORE COMMAND [ARGUMENT]... [--then ...]...
+  slableak [-s FILE]... -k COMMAND [ARGUMENT]... [--then ...]...
   slableak COMMAND -h
 """
 _HELP = """
-Opens a kernel's dump, or the running kernel, with drgn and runs the commands on it.
+Opens a kernel's dump, or the running kernel, with drgn and runs commands on it.
 
   VMCORE   the dump
   -k       the running kernel (needs root)
   -s FILE  the kernel's vmlinux with its debug information, or a module's; without
            it vmlinux is looked for where drgn looks for it
+  --then   what follows is the next command on the same dump
   -h, -V   this text; the version
 
 Commands:
@@ -75,7 +76,7 @@ def _main(arguments: List[str]) -> int:
         return _refuse(str(error))
     options = [name for name, _ in pairs]
     if "-h" in options or "--help" in options:
-        listed = "".join(f"  {each.name:9}{each.short}\n" for each in COMMANDS.values())
+        listed = "".join(f"  {each.name:10}{each.short}\n" for each in COMMANDS.values())
         sys.stdout.write(f"{_USAGE}{_HELP}{listed}{_STATUS}")
         return COMPLETE
     if "-V" in options or "--version" in options:
