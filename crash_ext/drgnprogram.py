@@ -27,7 +27,7 @@ Usage:
   slableak COMMAND -h
 """
 _HELP = """
-Opens a kernel's dump, or the running kernel, with drgn and runs commands on it.
+Opens a kernel's dump or the running kernel with drgn, and runs commands on it.
 
   VMCORE   the dump
   -k       the running kernel (needs root)
