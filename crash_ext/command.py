@@ -72,6 +72,23 @@ class Command(NamedTuple):
     """Does it; what it counted is for the last JSON record."""
 
 
+class Voice(NamedTuple):
+    """How the pages speak of the place where commands are typed."""
+
+    prompt: str
+    """What stands before a command in the examples."""
+    details: str
+    """Where the help page is, at the end of a usage message; {}: the command's name."""
+
+
+_voice = [Voice("crash> ", 'Enter "help {}" for details.')]
+
+
+def speak(voice: Voice) -> None:
+    """From now on the pages speak of another place than crash."""
+    _voice[:] = [voice]
+
+
 class UsageError(Exception):
     """The command line can't be taken; the text says why."""
 
@@ -86,6 +103,8 @@ class Call:
         self.lists_only = "-p" in options
         self.problems = 0
         """How many lines error() has said."""
+        self.complete = False
+        """Whether all was done and all was told, known at the end: what -j says there."""
         self.limits: List[str] = []
         """What was left out because the user asked for less."""
         self._name = command.name
@@ -180,6 +199,7 @@ class Call:
         if self.problems:
             reasons.append(plural(self.problems, "problem"))
         reason = ", ".join(reasons)
+        self.complete = not reason
         self.record("end", complete=not reason, reason=reason or None, **fields)
 
 
@@ -191,7 +211,7 @@ _reaches: List[Tuple[Slub, Reach]] = []
 """A session's allocator and what leads to its objects, once that was asked."""
 
 
-def session(crash: object, byteorder: ByteOrder = sys.byteorder) -> Slub:
+def session(crash: object, byteorder: Optional[ByteOrder] = None) -> Slub:
     """The allocator of this crash session: kept, with its page scan, as long as crash runs."""
     for module, slub in _sessions:
         if module is crash:
@@ -202,15 +222,20 @@ def session(crash: object, byteorder: ByteOrder = sys.byteorder) -> Slub:
     return slub
 
 
-def run(command: Command, argv: List[str]) -> None:
-    """Run a command with its arguments (without its name). Returns in every case."""
+COMPLETE, INCOMPLETE, USAGE = 0, 1, 2
+"""Exit statuses, for hosts that have one: all was told, less than all was, nothing was done."""
+
+
+def run(command: Command, argv: List[str]) -> int:
+    """Run a command with its arguments (without its name): its status. Returns in every case."""
     try:
         try:
-            _run(command, argv)
+            return COMPLETE if _run(command, argv) else INCOMPLETE
         finally:
             sys.stdout.flush()
     except UsageError as error:
         _complain(command, f"{error}\n{usage(command)}")
+        return USAGE
     except UnsupportedAllocator as error:
         _complain(command, str(error))
     except KeyboardInterrupt:
@@ -218,6 +243,7 @@ def run(command: Command, argv: List[str]) -> None:
     except BrokenPipeError:
         # `| head`: its reader has seen enough.
         pass
+    return INCOMPLETE
 
 
 def _complain(command: Command, text: str) -> None:
@@ -225,7 +251,8 @@ def _complain(command: Command, text: str) -> None:
     sys.stderr.flush()
 
 
-def _run(command: Command, argv: List[str]) -> None:
+def _run(command: Command, argv: List[str]) -> bool:
+    """Whether the output is complete."""
     try:
         pairs, arguments = getopt.gnu_getopt(argv, command.options + COMMON, ["help", "version"])
     except getopt.GetoptError as error:
@@ -233,10 +260,10 @@ def _run(command: Command, argv: List[str]) -> None:
     options = dict(pairs)
     if "-h" in options or "--help" in options:
         sys.stdout.write(help_page(command))
-        return
+        return True
     if "-V" in options or "--version" in options:
         sys.stdout.write(f"{command.name} {TOOL_VERSION}\n")
-        return
+        return True
     crash = host_module()
     slub = session(crash)
     if "-R" in options or slub.live:
@@ -259,6 +286,7 @@ def _run(command: Command, argv: List[str]) -> None:
     finally:
         progress.clear()
     call.end(fields)
+    return call.complete
 
 
 def _encoder(options: Options) -> Optional[Encoder]:
@@ -272,13 +300,15 @@ def _encoder(options: Options) -> Optional[Encoder]:
 
 def usage(command: Command) -> str:
     """The usage message in crash's form."""
-    return f'Usage:\n  {command.name} {command.synopsis}\nEnter "help {command.name}" for details.'
+    details = _voice[0].details.format(command.name)
+    return f"Usage:\n  {command.name} {command.synopsis}\n{details}"
 
 
 def help_page(command: Command) -> str:
     """The help page in crash's form, as `help NAME` prints it."""
+    text = command.text.replace("\n    crash> ", f"\n    {_voice[0].prompt}")
     return (
         f"\nNAME\n  {command.name} - {command.short}\n"
         f"\nSYNOPSIS\n  {command.name} {command.synopsis}\n"
-        f"\nDESCRIPTION\n{command.text}\n"
+        f"\nDESCRIPTION\n{text}\n"
     )

@@ -32,23 +32,33 @@ _LARGEST_STEP = 1 << 30
 """Bytes. A longer step would take a hole of any size for memory, and scan it."""
 
 
+_given: List[Any] = []
+"""A host that is no built-in module: drgn's."""
+
+
+def give_host(host: Any) -> None:
+    """From now on the commands ask `host`, which answers as the module `crash` does."""
+    _given[:] = [host]
+
+
 def host_module() -> Any:
-    """The built-in module `crash`. ImportError where no crash runs this Python."""
-    return import_module("crash")
+    """The host that was given, else the built-in module `crash`. ImportError: there's none."""
+    return _given[0] if _given else import_module("crash")
 
 
 class Target:
     """The dump or live system of this crash session, as a crash_ext.reader.Reader."""
 
-    def __init__(self, crash: Any, byteorder: ByteOrder = sys.byteorder) -> None:
+    def __init__(self, crash: Any, byteorder: Optional[ByteOrder] = None) -> None:
         self._crash = crash
         self._offsets: Dict[Tuple[str, str], Optional[int]] = {}
         self._sizes: Dict[Tuple[str, str], Optional[int]] = {}
         self._structs: Dict[str, Optional[int]] = {}
         self._ranges: Optional[List[Tuple[int, int, int]]] = None
         self.word: int = self._word()
-        # crash itself reads only dumps of its own byte order.
-        self.byteorder: ByteOrder = byteorder
+        # crash itself reads only dumps of its own byte order; drgn any.
+        own: ByteOrder = getattr(crash, "byteorder", sys.byteorder)
+        self.byteorder: ByteOrder = byteorder or own
         self.page_size: int = crash.PAGESIZE
         self.native: Optional[Native] = native_loops()
         self._direct_map = self._direct_map_start()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which structures have a size, and what their members are, out of crash's and gdb's text.
+"""Which structures have a size, and what their members are: asked of the host.
 
+A host that answers it itself (drgn's) has a function `members`. crash has no such function, only
+text for people:
 crash's `whatis -r` (in 8.0) names structures by size; gdb's `ptype/o` (in gdb 8.1) gives
 offsets and sizes of members, nested ones too. Where a host has neither, nothing is known.
 """
@@ -46,6 +48,9 @@ def members(crash: Any, struct: str) -> List[Member]:
     """
     if not re.fullmatch(r"\w+", struct, re.ASCII):
         return []
+    answer: Optional[List[Member]] = crash.members(struct) if hasattr(crash, "members") else None
+    if answer is not None:
+        return answer
     text: Optional[str] = crash.get_GDB_output(f"ptype/o struct {struct}")
     found = _parse(text or "")
     return sorted(found, key=lambda member: (member.offset, -member.size))

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module `crash` over a drgn.Program: the same names, results and errors.
+
+target.py asks it as it asks crash's. Only drgn's public interface is used (since 0.0.33).
+Imported where drgn runs; crash and PyKdump never load this file. Read only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import drgn
+from drgn.helpers.linux.cpumask import for_each_online_cpu
+from drgn.helpers.linux.mm import for_each_valid_page_range, phys_to_virt
+from drgn.helpers.linux.printk import get_printk_records
+from drgn.helpers.linux.sched import cpu_curr
+
+from crash_ext.host.drgnshow import Shown
+from crash_ext.host.drgnsymbols import SymbolTable
+from crash_ext.host.drgntypes import find_enumerator, find_members, find_type, member_of, size_of
+from crash_ext.reader import Member
+
+_HIGHEST = 1 << 64
+
+
+class HostError(Exception):
+    """What is crash.error there."""
+
+
+class DrgnHost:
+    """crash's questions and answers over a drgn.Program of a Linux kernel."""
+
+    error = HostError
+    KVADDR = 1
+    PHYSADDR = 4
+
+    def __init__(self, program: drgn.Program) -> None:
+        """program: its memory and its debug information are loaded. Raises HostError."""
+        self._program = program
+        self._symbols = SymbolTable(program)
+        self._shown = Shown(program, self._symbols)
+        self._ranges: Optional[List[Tuple[int, int, int]]] = None
+        self.PAGESIZE = self._page_size()
+        platform = program.platform
+        little = platform is None or platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
+        self.byteorder = "little" if little else "big"
+        """Of the kernel; not every host reads dumps of another machine."""
+
+    def _page_size(self) -> int:
+        if not size_of(find_type(self._program, "struct list_head")):
+            raise HostError("no debug information of the kernel")
+        try:
+            return int(self._program["PAGE_SIZE"])
+        except LookupError as error:
+            raise HostError(f"the dump doesn't tell its page size: {error}") from error
+
+    # symbols --------------------------------------------------------------------------
+
+    def sym2addr(self, name: str) -> int:
+        """0 where there is none of that name."""
+        return self._symbols.address(name) or 0
+
+    def addr2sym(self, address: int, loose: bool = False) -> Any:
+        """Its name or None; loose: (name, offset) or (None, None)."""
+        found = self._symbols.at(address)
+        if loose:
+            return found or (None, None)
+        return found[0] if found and not found[1] else None
+
+    # memory ---------------------------------------------------------------------------
+
+    def readmem(self, address: int, size: int, kind: int = KVADDR) -> bytes:
+        """IndexError for address 0, else HostError for what can't be read."""
+        if address == 0 and kind == self.KVADDR:
+            raise IndexError("read at address 0")
+        if size <= 0 or not 0 <= address <= _HIGHEST - size:
+            raise HostError(f"cannot read {size} bytes at {address:x}")
+        try:
+            data: bytes = self._program.read(address, size, kind == self.PHYSADDR)
+        except (drgn.FaultError, OverflowError, ValueError) as error:
+            raise HostError(str(error)) from None
+        return data
+
+    def phys_to_page(self, physical: int) -> Optional[int]:
+        """The struct page * of a physical address; None where there's no memory."""
+        frame = physical // self.PAGESIZE
+        for first, end, page in self._page_ranges():
+            if first <= frame < end:
+                return page + (frame - first) * size_of(find_type(self._program, "struct page"))
+        return None
+
+    def _page_ranges(self) -> List[Tuple[int, int, int]]:
+        """(first page frame, the one behind the last, struct page * of the first)."""
+        if self._ranges is None:
+            try:
+                self._ranges = [
+                    (first, end, (pages + first).value_())
+                    for first, end, pages in for_each_valid_page_range(self._program)
+                ]
+            except (LookupError, AttributeError, drgn.FaultError) as error:
+                raise HostError(f"cannot find the page structures: {error}") from error
+        return self._ranges
+
+    # types ----------------------------------------------------------------------------
+
+    def struct_size(self, name: str) -> int:
+        """Bytes; -1 for a type that is missing or incomplete."""
+        return size_of(find_type(self._program, name)) or -1
+
+    def member_offset(self, struct: str, member: str) -> int:
+        """Bytes; -1 where it's missing."""
+        found = member_of(find_type(self._program, struct), member)
+        return -1 if found is None else found.bit_offset // 8
+
+    def member_size(self, struct: str, member: str) -> int:
+        """Bytes; 0 where it's missing."""
+        found = member_of(find_type(self._program, struct), member)
+        return 0 if found is None else size_of(found.type)
+
+    def enumerator_value(self, name: str) -> Optional[int]:
+        """The value of an enumerator."""
+        return find_enumerator(self._program, name)
+
+    def members(self, struct: str) -> List[Member]:
+        """A structure's members and theirs, by offset, outer before inner ones."""
+        return find_members(find_type(self._program, f"struct {struct}"))
+
+    # commands -------------------------------------------------------------------------
+
+    def exec_crash_command(self, line: str) -> str:
+        """What crash prints for the few command lines that are asked of it.
+
+        HostError for any other, as where crash has no answer.
+        """
+        words = line.split()
+        answers: Dict[str, Callable[[], str]] = {
+            "log": self._log,
+            "ptov 0": self._direct_map,
+            "help -r": self._registers,
+            "sys": self._source,
+            # crash's own defaults: drgn has no such settings.
+            "set redzone": lambda: "redzone: on\n",
+            "set zero_excluded": lambda: "zero_excluded: off\n",
+        }
+        if line in answers:
+            try:
+                return answers[line]()
+            except (LookupError, AttributeError, ValueError, drgn.FaultError) as error:
+                raise HostError(f"{line}: {error}") from error
+        if words[:1] in (["struct"], ["union"]) and len(words) in (2, 3):
+            address = int(words[2], 16) if len(words) == 3 else None
+            try:
+                return self._shown.text(words[0], words[1], address)
+            except (LookupError, drgn.FaultError) as error:
+                raise HostError(f"{words[0]}: {error}") from error
+        raise HostError(f"{line}: no command of drgn's")
+
+    def _log(self) -> str:
+        lines = []
+        for record in get_printk_records(self._program):
+            seconds, rest = divmod(record.timestamp, 1000000000)
+            head = f"[{seconds:5d}.{rest // 1000:06d}] "
+            text = "".join(map(_printed, record.text))
+            # As crash's log has it: further lines of a record stand below its first one.
+            lines.append(head + text.replace("\n", "\n" + " " * len(head)))
+        return "".join(f"{text}\n" for text in lines)
+
+    def _direct_map(self) -> str:
+        address = phys_to_virt(self._program, 0).value_()
+        return f"VIRTUAL           PHYSICAL\n{address:x}  0\n"
+
+    def _registers(self) -> str:
+        if self._live:
+            raise HostError("help -r: no registers of a running system")
+        parts = []
+        for cpu in for_each_online_cpu(self._program):
+            values = self._registers_of(cpu)
+            words = "  ".join(f"{name.upper()}: {value:016x}" for name, value in values.items())
+            parts.append(f"CPU {cpu}:\n    {words}\n")
+        return "\n".join(parts)
+
+    def _registers_of(self, cpu: int) -> Dict[str, int]:
+        try:
+            frames = self._program.stack_trace(cpu_curr(self._program, cpu))
+        except (LookupError, ValueError, drgn.FaultError):
+            return {}
+        values = frames[0].registers() if len(frames) else {}
+        # crash prints no segments: they hold no address of memory.
+        return {name: value for name, value in values.items() if "." not in name}
+
+    def _source(self) -> str:
+        path = "/proc/kcore" if self._live else self._program.core_dump_path or "memory"
+        return f"    DUMPFILE: {path}\n"
+
+    @property
+    def _live(self) -> bool:
+        return bool(self._program.flags & drgn.ProgramFlags.IS_LIVE)
+
+
+def _printed(byte: int) -> str:
+    """A byte of the log as crash prints it."""
+    character = chr(byte)
+    return character if character in _PRINTED else "."
+
+
+_PRINTED = frozenset(map(chr, range(0x20, 0x7F))) | frozenset("\t\n\v\f\r")

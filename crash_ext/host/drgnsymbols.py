@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Symbols by name and by address, from a drgn.Program.
+
+An address belongs to the last symbol at or before it, as crash has it, whatever the symbol's
+size; drgn's own lookup knows an address in a symbol only. Of several names for an address
+crash takes the first in the alphabet, and for one behind it the last.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import List, Optional, Tuple
+
+import drgn
+from drgn.helpers.linux.kallsyms import load_module_kallsyms
+
+
+class SymbolTable:
+    """The kernel's symbols and its modules'."""
+
+    def __init__(self, program: drgn.Program) -> None:
+        self._program = program
+        self._addresses: List[int] = []
+        self._names: List[str] = []
+        self._first = 0
+
+    def address(self, name: str) -> Optional[int]:
+        """The address of a symbol; None where there is none of that name."""
+        try:
+            return int(self._program.symbol(name).address)
+        except LookupError:
+            return None
+
+    def at(self, address: int) -> Optional[Tuple[str, int]]:
+        """(name, offset) of the symbol that an address lies in or behind."""
+        if not self._names:
+            self._load()
+        if not self._first <= address <= self._addresses[-1]:
+            return None
+        exact = bisect_left(self._addresses, address)
+        if self._addresses[exact] == address:
+            return self._names[exact], 0
+        before = bisect_right(self._addresses, address) - 1
+        return self._names[before], address - self._addresses[before]
+
+    def _load(self) -> None:
+        found = {
+            (symbol.address, symbol.name)
+            for symbol in self._program.symbols()
+            if symbol.name and symbol.kind.value != _FILE
+        }
+        found |= {(symbol.address, symbol.name) for symbol in self._of_modules()}
+        ordered = sorted(found) or [(0, "")]
+        self._addresses = [address for address, _ in ordered]
+        self._names = [name for _, name in ordered]
+        starts = [self.address(name) for name in ("_text", "_stext")]
+        # Below the image lie constants and offsets of per-CPU variables, no addresses.
+        self._first = min((start for start in starts if start), default=self._addresses[0])
+
+    def _of_modules(self) -> List[drgn.Symbol]:
+        try:
+            index = load_module_kallsyms(self._program)
+            return list(index(self._program, None, None, False))
+        except (LookupError, AttributeError, ValueError, drgn.FaultError):
+            # A damaged dump: what is in the modules has no names then.
+            return []
+
+
+_FILE = 4
+"""STT_FILE: the symbol's name is a source file's."""
