@@ -3,7 +3,7 @@
 
 Knows where the blobs lie: the kernel's between __start_BTF and __stop_BTF, a module's on the
 list btf_modules, there only if it was built with pahole. A blob that can't be read, or is
-damaged, is as if it weren't there; `problems` say why.
+damaged, is as if it weren't there; `problems` tell why.
 """
 
 from __future__ import annotations
@@ -75,21 +75,33 @@ class KernelTypes:
                     yield each
 
 
-def read_kernel_btf(reader: Reader, problems: List[str]) -> Optional[Btf]:
-    """The kernel's own BTF; None where it has none, or, said in problems, it's damaged."""
+class KernelBtf(NamedTuple):
+    """The kernel's own BTF."""
+
+    btf: Optional[Btf]
+    """None where it has none, or it's of no use."""
+    problems: List[str]
+    """Why it's of no use."""
+
+
+def read_kernel_btf(reader: Reader) -> KernelBtf:
+    """The kernel's own BTF, which never changes while the kernel runs."""
     start, stop = reader.symbol("__start_BTF"), reader.symbol("__stop_BTF")
+    problems: List[str] = []
     if start is None or stop is None or stop == start:
-        return None
-    return _read(reader, start, stop - start, None, "the kernel's BTF", problems)
+        return KernelBtf(None, problems)
+    btf = _read(reader, start, stop - start, None, "the kernel's BTF", problems)
+    return KernelBtf(btf, problems)
 
 
-def kernel_types(reader: Reader, kernel: Optional[Btf], problems: List[str]) -> KernelTypes:
+def kernel_types(reader: Reader, kernel: KernelBtf) -> KernelTypes:
     """The types of the kernel, read before, and of the modules that are loaded now."""
     modules: Dict[str, Btf] = {}
-    if kernel is not None:
-        for name, found in _module_blobs(reader, kernel, problems):
+    problems = list(kernel.problems)
+    if kernel.btf is not None:
+        for name, found in _module_blobs(reader, kernel.btf, problems):
             modules.setdefault(name, found)
-    return KernelTypes(kernel, modules, problems)
+    return KernelTypes(kernel.btf, modules, problems)
 
 
 class _Places(NamedTuple):

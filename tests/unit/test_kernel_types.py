@@ -84,7 +84,9 @@ class Memory:
 
     def ask(self) -> KernelTypes:
         reader = Target(FakeCrash(self.image))
-        return kernel_types(reader, read_kernel_btf(reader, self.problems), self.problems)
+        found = kernel_types(reader, read_kernel_btf(reader))
+        self.problems = found.problems
+        return found
 
 
 def found(types: KernelTypes, smallest: int = 88, largest: int = 88) -> Dict[str, str]:
