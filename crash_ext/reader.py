@@ -213,3 +213,6 @@ class Reader(Protocol):
 
     def members(self, struct: str) -> List[Member]:
         """Members of a structure and of those in it, by offset. Empty where it's not known."""
+
+    def module_files(self) -> Optional[Dict[str, bool]]:
+        """Module -> whether the host has read its debug information. None: the host can't tell."""

@@ -2,15 +2,17 @@
 """Proposes which structure a cache's objects are: by size, by name, by what their words are.
 
 A proposal, never a finding: memory doesn't say its type. Each comes with what speaks for
-it and against it. Knows the debug information through the reader; reads no memory, and
-what the words are it is told.
+it and against it. Knows the kernel's own types and, through the reader, the debug information;
+reads no memory, and what the words are it is told.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from crash_ext.kernel.declared import Structure
+from crash_ext.kernel.kerneltypes import KernelTypes
 from crash_ext.reader import Member, Reader
 
 LIST = "list"
@@ -44,8 +46,24 @@ class Proposal(NamedTuple):
     """To be compared with other proposals for the same objects only."""
     reasons: List[str]
     against: List[str]
+    module: str
+    """The module that declares it; empty where that is the kernel, or isn't known."""
 
 
+class Hint(NamedTuple):
+    """What speaks for a structure besides its name, its size and the words."""
+
+    structure: Structure
+    reason: str
+    """In words: "is slabtest's own"."""
+    weight: float
+    """MADE or OWN."""
+
+
+MADE = 6.0
+"""Who allocated the objects returns a pointer to it."""
+OWN = 2.0
+"""It is declared in a module that has to do with the objects: their words have to speak, too."""
 MOST = 5
 """So many proposals at the most."""
 _CANDIDATES = 1000
@@ -81,41 +99,102 @@ def propose_types(
     object_size: int,
     samples: Sequence[Sequence[Piece]],
     search: bool = True,
+    types: Optional[KernelTypes] = None,
+    hints: Sequence[Hint] = (),
 ) -> Optional[List[Proposal]]:
     """Structures that a cache's objects may be, best first; empty: nothing fits.
 
     name, object_size: the cache's. samples: the words of some of its objects. search: look
-    at all structures of that size, too, which takes many seconds the first time; without
-    it only those that have the cache's name. None where the host can't search.
+    at all structures of that size, too; without it only at those that have the cache's name
+    or that a hint is of. types: the kernel's own; what they lack the host is asked for, whose
+    search takes many seconds the first time. None where neither can search.
     """
-    by_name = [struct for struct in _named(name) if reader.struct_size(struct) is not None]
-    by_size: List[str] = []
+    candidates = {_key(hint.structure): _of_btf(hint.structure) for hint in hints}
+    for each in _named(name):
+        candidates.update(_declared(reader, types, each))
     if search:
-        smallest = object_size if object_size % 8 else max(1, object_size - _ALIGNED)
-        found = reader.structs_of_size(smallest, object_size)
-        if found is None and not by_name:
+        found = _of_size(reader, types, object_size)
+        if found is None and not candidates:
             return None
-        by_size = (found or [])[:_CANDIDATES]
+        candidates.update(list((found or {}).items())[:_CANDIDATES])
     some = [sample for sample in samples[:_SAMPLES] if sample]
     proposals: List[Proposal] = []
-    for struct in dict.fromkeys([*by_name, *by_size]):
-        proposal = _judge(reader, struct, name, object_size, some)
+    for key, candidate in candidates.items():
+        told = [hint for hint in hints if _key(hint.structure) == key]
+        proposal = _judge(candidate, name, object_size, some, told)
         if proposal is not None:
             proposals.append(proposal)
-    return sorted(proposals, key=lambda found: (-found.score, found.struct))[:MOST]
+    order = sorted(proposals, key=lambda found: (-found.score, found.struct, found.module))
+    return order[:MOST]
+
+
+class _Candidate(NamedTuple):
+    """A structure to be compared with the objects."""
+
+    name: str
+    size: int
+    module: str
+    members: Callable[[], List[Member]]
+
+
+_Key = Tuple[str, int, str]
+"""(name, bytes, module) of a structure."""
+
+
+def _key(found: Structure) -> _Key:
+    return found.name, found.size, found.module
+
+
+def _of_btf(found: Structure) -> _Candidate:
+    return _Candidate(found.name, found.size, found.module, found.members)
+
+
+def _of_host(reader: Reader, name: str) -> Iterator[Tuple[_Key, _Candidate]]:
+    size = reader.struct_size(name)
+    if size is not None:
+        yield (name, size, ""), _Candidate(name, size, "", lambda: reader.members(name))
+
+
+def _declared(
+    reader: Reader, types: Optional[KernelTypes], name: str
+) -> Iterator[Tuple[_Key, _Candidate]]:
+    """The structures of a name; the host's, where the kernel doesn't tell."""
+    found = [] if types is None else types.structs_named(name)
+    yield from ((_key(each), _of_btf(each)) for each in found)
+    if not found:
+        yield from _of_host(reader, name)
+
+
+def _of_size(
+    reader: Reader, types: Optional[KernelTypes], object_size: int
+) -> Optional[Dict[_Key, _Candidate]]:
+    """The structures of a size; None where neither the kernel nor the host tells."""
+    smallest = object_size if object_size % 8 else max(1, object_size - _ALIGNED)
+    known: Dict[_Key, _Candidate] = {}
+    if types:
+        known = {_key(each): _of_btf(each) for each in types.structs_of_size(smallest, object_size)}
+        files = reader.module_files() or {}
+        if all(types.has_module(module) for module, loaded in files.items() if loaded):
+            return known
+    names = reader.structs_of_size(smallest, object_size)
+    if names is None:
+        return known if types else None
+    here = {name for name, _, _ in known}
+    for name in names:
+        if name not in here:
+            known.update(_of_host(reader, name))
+    return known
 
 
 def _judge(
-    reader: Reader,
-    struct: str,
+    candidate: _Candidate,
     name: Optional[bytes],
     object_size: int,
     samples: Sequence[Sequence[Piece]],
+    hints: Sequence[Hint],
 ) -> Optional[Proposal]:
     """The structure as a proposal; None where too little speaks for it."""
-    size = reader.struct_size(struct)
-    if size is None:
-        return None
+    struct, size = candidate.name, candidate.size
     reasons: List[str] = []
     against: List[str] = []
     score = 0.0
@@ -128,14 +207,19 @@ def _judge(
         against.append(f"has {size} bytes, an object {object_size}")
     bonus, why = _likeness(name, struct)
     if bonus:
-        score += bonus
         reasons.append(why)
-    fits, misfits, speaking = _compare(reader.members(struct), samples, reasons, against)
+    for hint in hints:
+        bonus += hint.weight
+        reasons.append(hint.reason)
+    score += bonus
+    fits, misfits, speaking = _compare(candidate.members(), samples, reasons, against)
     if bonus < _CONTAINED and (not speaking or fits < _LEAST or misfits * 4 > fits):
         return None
     if misfits > fits:
         return None
-    return Proposal(struct, size, round(score + fits - 2 * misfits, 2), reasons, against)
+    return Proposal(
+        struct, size, round(score + fits - 2 * misfits, 2), reasons, against, candidate.module
+    )
 
 
 # names --------------------------------------------------------------------------------

@@ -206,6 +206,10 @@ class Target:
         """Members of a structure and of those in it, by offset. Empty where it's not known."""
         return typeinfo.members(self._crash, struct)
 
+    def module_files(self) -> Optional[Dict[str, bool]]:
+        """Module -> whether crash has read its debug information; None where it can't tell."""
+        return typeinfo.module_files(self._crash)
+
     def _word(self) -> int:
         # struct list_head is two pointers in every kernel.
         size = self._crash.struct_size("struct list_head")

@@ -4,13 +4,14 @@
 A host that answers it itself (drgn's) has a function `members`. crash has no such function, only
 text for people:
 crash's `whatis -r` (in 8.0) names structures by size; gdb's `ptype/o` (in gdb 8.1) gives
-offsets and sizes of members, nested ones too. Where a host has neither, nothing is known.
+offsets and sizes of members, nested ones too; `mod` says whose debug information was read.
+Where a host has none of these, nothing is known.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from crash_ext.reader import Member
 
@@ -20,6 +21,7 @@ _OPENS = re.compile(r"(?:type = )?((?:(?:struct|union|class) ?\w*|enum \w+)) (?:
 _CLOSES = re.compile(r" +\} ?(\w*)([^;]*);")
 _FUNCTION = re.compile(r"(.*)\(\*+ ?(\w*)((?:\[\d+\])*)\)(\(.*)")
 _PLAIN = re.compile(r"(.*?[ *])(\w+)((?:\[\d*\])*)(?: : \d+)?")
+_MODULE = re.compile(r" *[0-9a-f]{8,16} +(\S+) +(.*)")
 _MOST_LINES = 1 << 16
 
 
@@ -39,6 +41,17 @@ def structs_of_size(crash: Any, smallest: int, largest: int) -> Optional[List[st
     if not text.startswith("SIZE"):
         return None
     return [row.group(2) for row in rows if row]
+
+
+def module_files(crash: Any) -> Optional[Dict[str, bool]]:
+    """Module -> whether crash has read its file, by `mod`; None where it knows of no modules."""
+    try:
+        text: str = crash.exec_crash_command("mod")
+    except crash.error:
+        return None
+    rows = [_MODULE.match(line) for line in text.splitlines()]
+    found = {row.group(1): "(not loaded)" not in row.group(2) for row in rows if row}
+    return found or None
 
 
 def members(crash: Any, struct: str) -> List[Member]:

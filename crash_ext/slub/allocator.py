@@ -9,6 +9,12 @@ from __future__ import annotations
 from typing import Dict, List, Optional, Set
 
 from crash_ext.kernel.absent import range_lines
+from crash_ext.kernel.kerneltypes import (
+    KernelBtf,
+    KernelTypes,
+    kernel_types,
+    read_kernel_btf,
+)
 from crash_ext.reader import Reader
 from crash_ext.slub.aliases import find_aliases
 from crash_ext.slub.caches import CacheList, list_caches, usual_nodes
@@ -42,6 +48,8 @@ class Slub:
         self._aliases: Optional[Dict[int, List[bytes]]] = None
         self._nodes: Optional[Set[int]] = None
         self._holes_told = False
+        self._btf: Optional[KernelBtf] = None
+        self._types: Optional[KernelTypes] = None
 
     def listed_caches(self) -> CacheList:
         """The caches of slab_caches, walked once until forget_caches()."""
@@ -90,6 +98,14 @@ class Slub:
             self._aliases = find_aliases(self.reader, self._problems)
         return [name for name in self._aliases.get(cache.address, []) if name != cache.name]
 
+    def types(self) -> KernelTypes:
+        """The kernel's own types, read once, and its modules', read until forget_caches()."""
+        if self._btf is None:
+            self._btf = read_kernel_btf(self.reader)
+        if self._types is None:
+            self._types = kernel_types(self.reader, self._btf)
+        return self._types
+
     def take_problems(self) -> List[str]:
         """What was wrong with records that belong to no one cache; told once."""
         problems, self._problems = self._problems, []
@@ -102,6 +118,7 @@ class Slub:
         self._kfence = None
         self._aliases = None
         self._nodes = None
+        self._types = None
         self._holes_told = False
 
     def forget(self) -> None:

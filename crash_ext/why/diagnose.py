@@ -42,6 +42,7 @@ from crash_ext.why.tell_objects import (
 )
 from crash_ext.why.tell_owners import owner_evidence, owner_sentence
 from crash_ext.why.tell_types import pieces, type_evidence
+from crash_ext.why.typehints import related
 
 
 class Diagnosis(NamedTuple):
@@ -207,7 +208,8 @@ class Diagnoser:
         item.evidence.extend(owner_evidence(self.places, report))
         item.problems.extend(report.problems)
         samples = [pieces(words) for words in case.samples]
-        item.evidence.extend(type_evidence(self.slub.reader, case.cache, samples, self._all_types))
+        whose = related(self.places, case.cache, item.module, report, case.samples)
+        item.evidence.extend(type_evidence(self.slub, case.cache, samples, whose, self._all_types))
         if case.live:
             item.evidence.extend(users_evidence(item.users))
         if not case.live or case.subjects:

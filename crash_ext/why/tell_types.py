@@ -37,9 +37,10 @@ from crash_ext.contents.words import NUMBER as SMALL
 from crash_ext.contents.words import POINTER as TO
 from crash_ext.contents.words import TEXT as CHARACTERS
 from crash_ext.contents.words import ZERO as NOTHING
-from crash_ext.reader import Reader
+from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
 from crash_ext.why.case import Evidence
+from crash_ext.why.typehints import Related, type_hints, unknown_modules
 
 _REASONS = 5
 _KINDS = {
@@ -61,23 +62,37 @@ def pieces(words: Iterable[Word]) -> List[Piece]:
 
 
 def type_evidence(
-    reader: Reader, cache: Cache, samples: List[List[Piece]], search: bool
+    slub: Slub, cache: Cache, samples: List[List[Piece]], found: Related, search: bool
 ) -> Iterator[Evidence]:
-    """Proposals for the cache's objects. search: among all structures of that size."""
-    found = propose_types(reader, cache.name, cache.object_size, samples, search)
-    for proposal in found or []:
+    """Proposals for the cache's objects. search: among all structures of that size.
+
+    found: who has to do with the objects. Without a search those structures are proposed that
+    have the cache's name, or that one of these knows.
+    """
+    types, reader = slub.types(), slub.reader
+    hints = list(type_hints(types, cache, found))
+    size = cache.object_size
+    proposals = propose_types(reader, cache.name, size, samples, search, types, hints)
+    for proposal in proposals or []:
         yield Evidence("type", _proposal(proposal))
-    if found or not samples:
+    for problem in types.problems:
+        yield Evidence("type", problem)
+    unknown = unknown_modules(types, reader.module_files(), found)
+    for module in unknown:
+        text = f"debug information of {module} isn't loaded: mod -s {module} FILE"
+        yield Evidence("type", text)
+    if proposals or not samples:
         return
     if search:
         text = "no structure in the debug information fits"
-        yield Evidence("type", "this host can't search for one" if found is None else text)
-    else:
+        yield Evidence("type", "this host can't search for one" if proposals is None else text)
+    elif not unknown:
         yield Evidence("type", "no structure is named like the cache; -T searches all of its size")
 
 
 def _proposal(found: Proposal) -> str:
     more = len(found.reasons) - _REASONS
     reasons = found.reasons[:_REASONS] + ([f"and {more} more"] if more > 0 else [])
-    text = f"maybe struct {found.struct}: {', '.join(reasons)}"
+    module = f" [{found.module}]" if found.module else ""
+    text = f"maybe struct {found.struct}{module}: {', '.join(reasons)}"
     return f"{text}; but {', '.join(found.against)}" if found.against else text

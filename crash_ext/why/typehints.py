@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What speaks for a type besides size, name and words: who made the objects, and whose they are.
+
+A function of the allocation's stack that returns a pointer to a structure of just that size; a
+module that destroyed the cache, made it or its objects, or that all objects point into, and
+declares such a structure for itself. Knows no words; types.py weighs what is found here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from crash_ext.contents.types import MADE, OWN, Hint
+from crash_ext.contents.words import Word
+from crash_ext.kernel.kerneltypes import KernelTypes
+from crash_ext.places.place import MODULE, SYMBOL
+from crash_ext.places.places import Places
+from crash_ext.report.text import text_of
+from crash_ext.slub.model import Cache
+from crash_ext.why.owners import OwnerReport
+
+_FRAMES = 3
+"""So near to the allocation a function's result is what was allocated."""
+_GROUPS = 5
+_OF_MODULE = re.compile(r"(.*) \[(\w+)\]")
+_FUNCTION = re.compile(r"\w+")
+"""Without what the compiler appends: "foo.isra.0"."""
+_KMALLOC = re.compile(rb"([a-z]+-)*kmalloc-.*")
+"""Caches whose objects' size is not their type's."""
+
+
+class Function(NamedTuple):
+    """A function of the kernel, or of a module."""
+
+    name: str
+    module: str
+    """Empty for the kernel's."""
+
+
+class Related(NamedTuple):
+    """Who has to do with a cache's objects."""
+
+    makers: List[Function]
+    """On the stacks of their allocations, next to the allocator."""
+    owners: Dict[str, str]
+    """Module -> in words, what it has to do with the cache: it made, or destroyed it."""
+    pointed: Dict[str, str]
+    """The same of modules that the objects only point into."""
+
+
+def related(
+    places: Places,
+    cache: Cache,
+    destroyer: Optional[str],
+    report: OwnerReport,
+    samples: Sequence[Sequence[Word]],
+) -> Related:
+    """Who has to do with a cache. destroyer: the module whose destroy of it failed."""
+    makers = list(dict.fromkeys(_makers(places, report)))
+    owners: Dict[str, str] = {}
+    if destroyer is not None:
+        owners[destroyer] = "which destroyed the cache"
+    ctor = _function(places, cache.ctor) if cache.ctor else None
+    if ctor is not None and ctor.module:
+        owners.setdefault(ctor.module, "which has the cache's constructor")
+    for maker in makers:
+        if maker.module:
+            owners.setdefault(maker.module, "which allocated objects")
+    pointed = {
+        module: "which the objects point into"
+        for module in _pointed(samples)
+        if module not in owners
+    }
+    return Related(makers, owners, pointed)
+
+
+def type_hints(types: KernelTypes, cache: Cache, found: Related) -> Iterator[Hint]:
+    """Structures of the objects' size that somebody who has to do with them knows."""
+    size = cache.object_size
+    for maker in found.makers:
+        result = types.returned_by(maker.name, maker.module)
+        if result is not None and result.size == size:
+            yield Hint(result, f"{maker.name}(), which allocated objects, returns one", MADE)
+    if cache.name is None or _KMALLOC.fullmatch(cache.name):
+        return
+    smallest = size if size % 8 else max(1, size - 7)
+    for module, what in {**found.pointed, **found.owners}.items():
+        for own in types.structs_of_size(smallest, size, module):
+            yield Hint(own, f"is declared by {module}, {what}", OWN)
+
+
+def unknown_modules(
+    types: KernelTypes, files: Optional[Dict[str, bool]], found: Related
+) -> List[str]:
+    """The cache's modules whose types aren't known: no BTF, and the host hasn't read their files.
+
+    files: Reader.module_files().
+    """
+    return [
+        module
+        for module in found.owners
+        if files is not None and files.get(module) is False and not types.has_module(module)
+    ]
+
+
+def _makers(places: Places, report: OwnerReport) -> Iterator[Function]:
+    for group in report.groups[:_GROUPS]:
+        for address in dict.fromkeys((group.caller, *group.frames[:_FRAMES])):
+            found = _function(places, address)
+            if found is not None:
+                yield found
+    for line in report.tags[:_GROUPS]:
+        module = text_of(line.tag.module) if line.tag.module else ""
+        yield Function(text_of(line.tag.function), module)
+
+
+def _function(places: Places, address: int) -> Optional[Function]:
+    """The function that an address of the kernel's or a module's text is in."""
+    place = places.name(address)
+    if place is None or place.kind not in (SYMBOL, MODULE):
+        return None
+    label, module = _split(place.label)
+    name = _FUNCTION.match(label)
+    return Function(name.group(), module) if name else None
+
+
+def _split(label: str) -> Tuple[str, str]:
+    """(symbol, module) of a Place's label."""
+    found = _OF_MODULE.fullmatch(label)
+    return (found.group(1), found.group(2)) if found else (label, "")
+
+
+def _pointed(samples: Sequence[Sequence[Word]]) -> List[str]:
+    """Modules whose symbols each of the objects points to."""
+    every: List[Dict[str, None]] = [
+        {
+            _split(word.target.label)[1]: None
+            for word in words
+            if word.target is not None and word.target.kind == MODULE
+        }
+        for words in samples
+        if words
+    ]
+    if not every:
+        return []
+    return [name for name in every[0] if name and all(name in names for names in every)]
