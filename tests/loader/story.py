@@ -124,6 +124,7 @@ STORY = [
     ("again", "extend kit.py"),
     ("loader again", "extend {loader}"),
     ("help page", "help hello"),
+    ("help percent", "help counter"),
     ("help list", "help"),
     ("hello", 'hello one "two words" (3 + 4)'),
     ("other", "other x"),
