@@ -267,8 +267,8 @@ PyObject *script_register(PyObject *self, PyObject *arguments)
 	char *texts[HELP_LINES];
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "ssss", &texts[0], &texts[1], &texts[2], &texts[3]))
-		return bad_parameter();
+	if (!take_arguments(arguments, "ssss", &texts[0], &texts[1], &texts[2], &texts[3]))
+		return NULL;
 	if (!loading) {
 		PyErr_SetString(crash_error, "commands are registered while `extend` loads a script");
 		return NULL;
