@@ -60,6 +60,12 @@ static bool to_number(PyObject *number, ulonglong *value)
 	return true;
 }
 
+/* A name out of the dump, which may be anything. */
+static PyObject *to_text(const char *name)
+{
+	return PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "backslashreplace");
+}
+
 /* --- Symbols ------------------------------------------------------------------------- */
 
 static PyObject *crash_symbol_exists(PyObject *self, PyObject *arguments)
@@ -124,11 +130,11 @@ static PyObject *crash_addr2sym(PyObject *self, PyObject *arguments)
 		return NULL;
 	symbol = value_search((ulong)address, &offset);
 	if (loose)
-		return symbol ? Py_BuildValue("sk", symbol->name, offset)
+		return symbol ? Py_BuildValue("Nk", to_text(symbol->name), offset)
 			      : Py_BuildValue("OO", Py_None, Py_None);
 	if (!symbol || offset)
 		Py_RETURN_NONE;
-	return PyUnicode_FromString(symbol->name);
+	return to_text(symbol->name);
 }
 
 struct module_question {
@@ -158,7 +164,7 @@ static PyObject *crash_addr2mod(PyObject *self, PyObject *arguments)
 	question.address = (ulong)address;
 	if (!guarded(ask_module, &question) || !question.found || !question.module)
 		Py_RETURN_NONE;
-	return PyUnicode_FromString(question.module->mod_name);
+	return to_text(question.module->mod_name);
 }
 
 /* --- Memory -------------------------------------------------------------------------- */
