@@ -52,10 +52,13 @@ static bool put(const char *text, size_t length)
 static bool put_waiting(void)
 {
 	size_t length = waiting_used;
+	char now[WAITING_SIZE];
 
+	/* put() runs Python's signal handlers, and one that prints fills the buffer again. */
+	memcpy(now, waiting, length);
 	/* First: what failed once isn't tried again. */
 	waiting_used = 0;
-	return put(waiting, length);
+	return put(now, length);
 }
 
 static bool emit(const char *text, size_t length)
@@ -83,8 +86,10 @@ static bool emit(const char *text, size_t length)
 		text += lines;
 		length -= lines;
 	}
-	if (waiting_used + length > WAITING_SIZE && !put_waiting())
-		return false;
+	/* Once, but for signal handlers that print. */
+	while (waiting_used + length > WAITING_SIZE)
+		if (!put_waiting())
+			return false;
 	memcpy(waiting + waiting_used, text, length);
 	waiting_used += length;
 	return true;
@@ -199,11 +204,26 @@ static PyObject *console_isatty(PyObject *self, PyObject *none)
 	return PyBool_FromLong(fp == stdout && isatty(fileno(stdout)));
 }
 
+/* As any stream of Python's without a file: io.UnsupportedOperation, which is an OSError. */
+static PyObject *no_file(void)
+{
+	PyObject *io = PyImport_ImportModule("io");
+	PyObject *kind = io ? PyObject_GetAttrString(io, "UnsupportedOperation") : NULL;
+
+	if (kind)
+		PyErr_SetString(kind, "fileno");
+	Py_XDECREF(kind);
+	Py_XDECREF(io);
+	return NULL;
+}
+
 static PyObject *console_fileno(PyObject *self, PyObject *none)
 {
+	int descriptor = fileno(fp);
+
 	(void)self;
 	(void)none;
-	return PyLong_FromLong(fileno(fp));
+	return descriptor < 0 ? no_file() : PyLong_FromLong(descriptor);
 }
 
 static PyObject *console_yes(PyObject *self, PyObject *none)

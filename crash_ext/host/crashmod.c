@@ -22,12 +22,31 @@
 #define NAME_SIZE 256
 
 PyObject *crash_error;
+/* The one that makes the module. */
+static unsigned long main_thread;
 
 PyObject *bad_parameter(void)
 {
 	PyErr_Clear();
 	PyErr_SetString(crash_error, "invalid parameter type");
 	return NULL;
+}
+
+bool take_arguments(PyObject *arguments, const char *format, ...)
+{
+	va_list targets;
+	bool taken;
+
+	/* crash leaves a command by longjmp to where its one thread has been: never to a stack
+	 * of another. And no crash.error, which programs take for a word about memory. */
+	if (PyThread_get_thread_ident() != main_thread) {
+		PyErr_SetString(PyExc_RuntimeError, "crash answers the main thread only");
+		return false;
+	}
+	va_start(targets, format);
+	taken = PyArg_VaParse(arguments, format, targets);
+	va_end(targets);
+	return taken || bad_parameter();
 }
 
 /* An int from 0 to 2**64-1. False and crash.error otherwise. */
@@ -41,6 +60,12 @@ static bool to_number(PyObject *number, ulonglong *value)
 	return true;
 }
 
+/* A name out of the dump, which may be anything. */
+static PyObject *to_text(const char *name)
+{
+	return PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "backslashreplace");
+}
+
 /* --- Symbols ------------------------------------------------------------------------- */
 
 static PyObject *crash_symbol_exists(PyObject *self, PyObject *arguments)
@@ -48,8 +73,8 @@ static PyObject *crash_symbol_exists(PyObject *self, PyObject *arguments)
 	char *name;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "s", &name))
-		return bad_parameter();
+	if (!take_arguments(arguments, "s", &name))
+		return NULL;
 	return PyLong_FromLong(symbol_exists(name) != 0);
 }
 
@@ -59,8 +84,8 @@ static PyObject *crash_sym2addr(PyObject *self, PyObject *arguments)
 	char *name;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "s", &name))
-		return bad_parameter();
+	if (!take_arguments(arguments, "s", &name))
+		return NULL;
 	symbol = symbol_search(name);
 	return PyLong_FromUnsignedLong(symbol ? symbol->value : 0);
 }
@@ -72,8 +97,8 @@ static PyObject *crash_sym2alladdr(PyObject *self, PyObject *arguments)
 	char *name;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "s", &name))
-		return bad_parameter();
+	if (!take_arguments(arguments, "s", &name))
+		return NULL;
 	list = PyList_New(0);
 	if (!list)
 		return NULL;
@@ -99,17 +124,17 @@ static PyObject *crash_addr2sym(PyObject *self, PyObject *arguments)
 	int loose = 0;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "O|p", &number, &loose))
-		return bad_parameter();
+	if (!take_arguments(arguments, "O|p", &number, &loose))
+		return NULL;
 	if (!to_number(number, &address))
 		return NULL;
 	symbol = value_search((ulong)address, &offset);
 	if (loose)
-		return symbol ? Py_BuildValue("sk", symbol->name, offset)
+		return symbol ? Py_BuildValue("Nk", to_text(symbol->name), offset)
 			      : Py_BuildValue("OO", Py_None, Py_None);
 	if (!symbol || offset)
 		Py_RETURN_NONE;
-	return PyUnicode_FromString(symbol->name);
+	return to_text(symbol->name);
 }
 
 struct module_question {
@@ -132,14 +157,14 @@ static PyObject *crash_addr2mod(PyObject *self, PyObject *arguments)
 	PyObject *number;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "O", &number))
-		return bad_parameter();
+	if (!take_arguments(arguments, "O", &number))
+		return NULL;
 	if (!to_number(number, &address))
 		return NULL;
 	question.address = (ulong)address;
 	if (!guarded(ask_module, &question) || !question.found || !question.module)
 		Py_RETURN_NONE;
-	return PyUnicode_FromString(question.module->mod_name);
+	return to_text(question.module->mod_name);
 }
 
 /* --- Memory -------------------------------------------------------------------------- */
@@ -186,8 +211,8 @@ static PyObject *crash_readmem(PyObject *self, PyObject *arguments)
 	PyObject *number, *bytes;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "Ol|i", &number, &reading.size, &reading.type))
-		return bad_parameter();
+	if (!take_arguments(arguments, "Ol|i", &number, &reading.size, &reading.type))
+		return NULL;
 	if (!to_number(number, &reading.address))
 		return NULL;
 	if (!reading.address) {
@@ -212,8 +237,8 @@ static PyObject *crash_readPtr(PyObject *self, PyObject *arguments)
 	PyObject *number;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "O|i", &number, &reading.type))
-		return bad_parameter();
+	if (!take_arguments(arguments, "O|i", &number, &reading.type))
+		return NULL;
 	if (!to_number(number, &reading.address))
 		return NULL;
 	if (!reading.address) {
@@ -240,8 +265,8 @@ static PyObject *crash_readInt(PyObject *self, PyObject *arguments)
 	int has_sign = 0;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "Ol|p", &number, &reading.size, &has_sign))
-		return bad_parameter();
+	if (!take_arguments(arguments, "Ol|p", &number, &reading.size, &has_sign))
+		return NULL;
 	if (!to_number(number, &reading.address))
 		return NULL;
 	if (reading.size != 1 && reading.size != 2 && reading.size != 4 && reading.size != 8) {
@@ -288,8 +313,8 @@ static PyObject *crash_phys_to_page(PyObject *self, PyObject *arguments)
 	PyObject *number;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "O", &number))
-		return bad_parameter();
+	if (!take_arguments(arguments, "O", &number))
+		return NULL;
 	if (!to_number(number, &address))
 		return NULL;
 	question.address = address;
@@ -365,8 +390,8 @@ static PyObject *crash_struct_size(PyObject *self, PyObject *arguments)
 	const char *type;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "s", &type))
-		return bad_parameter();
+	if (!take_arguments(arguments, "s", &type))
+		return NULL;
 	return type_answer(&question, type, NULL, -1);
 }
 
@@ -376,8 +401,8 @@ static PyObject *crash_member_offset(PyObject *self, PyObject *arguments)
 	const char *type, *member;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "ss", &type, &member))
-		return bad_parameter();
+	if (!take_arguments(arguments, "ss", &type, &member))
+		return NULL;
 	return type_answer(&question, type, member, -1);
 }
 
@@ -387,8 +412,8 @@ static PyObject *crash_member_size(PyObject *self, PyObject *arguments)
 	const char *type, *member;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "ss", &type, &member))
-		return bad_parameter();
+	if (!take_arguments(arguments, "ss", &type, &member))
+		return NULL;
 	return type_answer(&question, type, member, 0);
 }
 
@@ -411,8 +436,8 @@ static PyObject *crash_enumerator_value(PyObject *self, PyObject *arguments)
 	const char *name;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "s", &name))
-		return bad_parameter();
+	if (!take_arguments(arguments, "s", &name))
+		return NULL;
 	if (!to_name(question.name, name, NAME_CHARACTERS) ||
 	    !guarded_gdb(ask_enumerator, &question))
 		question.found = 0;
@@ -475,6 +500,7 @@ PyMODINIT_FUNC PyInit_crash(void)
 
 	if (!module)
 		return NULL;
+	main_thread = PyThread_get_thread_ident();
 	crash_error = PyErr_NewException("crash.error", NULL, NULL);
 	Py_XINCREF(crash_error);
 	if (!crash_error || PyModule_AddObject(module, "error", crash_error) ||

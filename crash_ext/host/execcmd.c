@@ -63,8 +63,8 @@ PyObject *exec_crash_command(PyObject *self, PyObject *arguments)
 
 	(void)self;
 	/* PyKdump's second argument: there, errors are shown on the terminal, too. Never here. */
-	if (!PyArg_ParseTuple(arguments, "s|p", &line, &no_stdout))
-		return bad_parameter();
+	if (!take_arguments(arguments, "s|p", &line, &no_stdout))
+		return NULL;
 	if (strlen(line) >= BUFSIZE) {
 		PyErr_Format(crash_error, "crash takes %d characters a line", BUFSIZE - 1);
 		return NULL;
@@ -114,8 +114,8 @@ PyObject *get_gdb_output(PyObject *self, PyObject *arguments)
 	const char *line;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "s", &line))
-		return bad_parameter();
+	if (!take_arguments(arguments, "s", &line))
+		return NULL;
 	if (strlen(line) >= BUFSIZE) {
 		PyErr_Format(crash_error, "crash takes %d characters a line", BUFSIZE - 1);
 		return NULL;

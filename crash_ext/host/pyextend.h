@@ -116,6 +116,9 @@ PyMODINIT_FUNC PyInit_crash(void);
 PyMODINIT_FUNC PyInit__slableak(void);
 /* Sets crash.error('invalid parameter type') in the place of any exception. NULL. */
 PyObject *bad_parameter(void);
+/* PyArg_ParseTuple() for a function of the module. False: crash.error as above, or RuntimeError
+ * where another thread than crash's asks. */
+bool take_arguments(PyObject *arguments, const char *format, ...);
 PyObject *exec_crash_command(PyObject *self, PyObject *arguments);
 PyObject *get_gdb_output(PyObject *self, PyObject *arguments);
 

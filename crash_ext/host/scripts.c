@@ -206,13 +206,16 @@ static void command_clear(struct command_table_entry *command)
 	free(command->help_data);
 }
 
-/* crash takes the lines of a help page for printf formats. */
-static char *printf_safe(const char *text)
+/* crash takes name and synopsis of a help page for printf formats, a description only where it
+ * holds a "%s" (cmd_usage() in crash's help.c). */
+static char *printf_safe(const char *text, bool description)
 {
 	char *copy = malloc(2 * strlen(text) + 1), *to = copy;
 
 	if (!copy)
 		return NULL;
+	if (description && !strstr(text, "%s"))
+		return strcpy(copy, text);
 	for (; *text; text++) {
 		if (*text == '%')
 			*to++ = '%';
@@ -234,7 +237,7 @@ static bool command_set(struct command_table_entry *command, char *const *texts)
 		return false;
 	command->help_data[0] = command->name;
 	for (i = 1; i < HELP_LINES; i++) {
-		command->help_data[i] = printf_safe(texts[i]);
+		command->help_data[i] = printf_safe(texts[i], i == HELP_LINES - 1);
 		if (!command->help_data[i])
 			return false;
 	}
@@ -264,8 +267,8 @@ PyObject *script_register(PyObject *self, PyObject *arguments)
 	char *texts[HELP_LINES];
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "ssss", &texts[0], &texts[1], &texts[2], &texts[3]))
-		return bad_parameter();
+	if (!take_arguments(arguments, "ssss", &texts[0], &texts[1], &texts[2], &texts[3]))
+		return NULL;
 	if (!loading) {
 		PyErr_SetString(crash_error, "commands are registered while `extend` loads a script");
 		return NULL;

@@ -58,10 +58,10 @@ def compile_loader(
     )
 
 
-def compile_command(target: Path, name: str) -> Path:
-    """An extension with one command, which prints its arguments."""
+def compile_command(target: Path, name: str, text: str = COMMAND_C) -> Path:
+    """An extension with one command: it prints its arguments, or does what the text says."""
     source = target.with_suffix(".c")
-    source.write_text(COMMAND_C)
+    source.write_text(text)
     subprocess.run(
         [
             *("cc", "-w", "-fPIC", "-shared", "-I", str(CRASH_INCLUDE), f'-DNAME="{name}"'),

@@ -17,7 +17,7 @@ import pytest
 from tests import lab
 
 from .builds import ROOT
-from .story import Place, Said, prepare, tell
+from .story import STORY, Place, Said, build_misfits, prepare, tell
 from .terminal import PROMPT, Terminal
 
 
@@ -38,7 +38,8 @@ def place(loader: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture(scope="session")
 def said(place: Place) -> Said:
     """What crash said to each line of the story."""
-    return tell(place)
+    build_misfits(place.work)
+    return tell(place, STORY)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,9 @@ KIT = f"""
 import crash
 for name in {KIT_COMMANDS!r}:
     page = "  100% of %s and %d are shown.\\n  Second line."
-    assert crash.register_epython_prog(name, "tests " + name, "[word ...]", page) is True
+    if name == "counter":
+        page = "  (100.0%) and %d are shown.\\n  Second line."
+    assert crash.register_epython_prog(name, "tests 5% of " + name, "[word ... 7%]", page) is True
 """
 
 HELLO = """

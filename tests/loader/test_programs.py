@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .story import Place, Said
 
 
@@ -14,11 +16,25 @@ def test_the_script_s_directory_is_searched_first_and_the_current_one_is_not(sai
     assert said["hello"].splitlines()[1] == "True False"
 
 
-def test_help_shows_a_page_as_for_any_command(said: Said) -> None:
-    assert said["help page"].splitlines() == [
-        *("", "NAME", "  hello - tests hello", "", "SYNOPSIS", "  hello [word ...]", ""),
-        *("DESCRIPTION", "  100% of %s and %d are shown.", "  Second line.", ""),
+@pytest.mark.parametrize(
+    ("page", "name", "text"),
+    [
+        ("help page", "hello", "  100% of %s and %d are shown."),
+        ("help percent", "counter", "  (100.0%) and %d are shown."),
+    ],
+)
+def test_help_shows_a_page_as_it_was_registered(
+    said: Said, page: str, name: str, text: str
+) -> None:
+    """crash prints a description that holds % but no %s as it is, any other by printf()."""
+    assert said[page].splitlines() == [
+        *("", "NAME", f"  {name} - tests 5% of {name}", ""),
+        *("SYNOPSIS", f"  {name} [word ... 7%]", ""),
+        *("DESCRIPTION", text, "  Second line.", ""),
     ]
+
+
+def test_help_lists_the_commands(said: Said) -> None:
     assert {"hello", "type_loop"} <= set(said["help list"].split())
 
 
