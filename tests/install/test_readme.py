@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""README.md and docs/ name what there is: targets, variables, options, records, tables as printed."""
+"""README.md and docs/ name what there is: targets, variables, options, records, tables."""
 
 from __future__ import annotations
 
