@@ -17,7 +17,9 @@ from crash_ext.reader import Member
 
 _ROW = re.compile(r" *(\d{1,9})  (\w+) *")
 _LINE = re.compile(r"/\* +(?:(\d+)(?:: *\d+)? +\| +)?(\d+) \*/ +(.*)")
-_OPENS = re.compile(r"(?:type = )?((?:(?:struct|union|class) ?\w*|enum \w+)) (?:: [^{]*)?\{")
+_OPENS = re.compile(
+    r"(?:type = )?((?:const |volatile )*(?:(?:struct|union|class) ?\w*|enum \w+)) (?:: [^{]*)?\{"
+)
 _CLOSES = re.compile(r" +\} ?(\w*)([^;]*);")
 _FUNCTION = re.compile(r"(.*)\(\*+ ?(\w*)((?:\[\d+\])*)\)(\(.*)")
 _PLAIN = re.compile(r"(.*?[ *])(\w+)((?:\[\d*\])*)(?: : \d+)?")

@@ -43,6 +43,15 @@ _SIZED = (INT, STRUCT, UNION, ENUM, ENUM64, FLOAT)
 _PASSED = (TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG, DECL_TAG)
 """What doesn't change where members lie. The tags say __user, __rcu and the like."""
 _TAGS = {STRUCT: "struct", UNION: "union", ENUM: "enum", ENUM64: "enum"}
+_WRITTEN = {
+    "short int": "short",
+    "short unsigned int": "unsigned short",
+    "long int": "long",
+    "long unsigned int": "unsigned long",
+    "long long int": "long long",
+    "long long unsigned int": "unsigned long long",
+}
+"""DWARF's and so BTF's names of integers -> as they are written: "unsigned long"."""
 _QUALIFIERS = {CONST: "const", VOLATILE: "volatile", RESTRICT: "restrict"}
 
 
@@ -136,7 +145,7 @@ def _text(btf: Btf, ident: int, depth: int) -> Tuple[str, str]:
     if kind == FWD:
         return f"{'union' if entry.flag else 'struct'} {entry.name}", ""
     if kind in (INT, FLOAT, TYPEDEF):
-        return entry.name or "?", ""
+        return _WRITTEN.get(entry.name, entry.name) or "?", ""
     if kind == ARRAY:
         base, dimensions = _text(btf, entry.behind[0], depth + 1)
         return base, f"[{entry.behind[2]}]{dimensions}"

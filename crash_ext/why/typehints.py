@@ -44,7 +44,7 @@ class Related(NamedTuple):
     makers: List[Function]
     """On the stacks of their allocations, next to the allocator."""
     owners: Dict[str, str]
-    """Module -> in words, what it has to do with the cache: it made, or destroyed it."""
+    """Module -> in words, what it has to do with the cache: it made it, or destroyed it."""
     pointed: Dict[str, str]
     """The same of modules that the objects only point into."""
 
@@ -60,7 +60,7 @@ def related(
     makers = list(dict.fromkeys(_makers(places, report)))
     owners: Dict[str, str] = {}
     if destroyer is not None:
-        owners[destroyer] = "which destroyed the cache"
+        owners[destroyer] = "which called the destroy in the log"
     ctor = _function(places, cache.ctor) if cache.ctor else None
     if ctor is not None and ctor.module:
         owners.setdefault(ctor.module, "which has the cache's constructor")

@@ -167,7 +167,7 @@ def test_types_are_written_as_gdb_writes_them() -> None:
         made.pointer(made.add(kinds.FWD, "hidden")): "struct hidden *",
         made.pointer(made.add(kinds.FWD, "either", flag=True)): "union either *",
         made.add(kinds.ENUM, "state", 4, [made.text("ON"), 1], 1): "enum state",
-        made.add(kinds.VOLATILE, third=kernel.long): "volatile long unsigned int",
+        made.add(kinds.VOLATILE, third=kernel.long): "volatile unsigned long",
         made.add(kinds.FLOAT, "double", 8): "double",
         made.add(kinds.ENUM64, "wide", 8, [made.text("BIG"), 0, 1], 1): "enum wide",
     }

@@ -152,6 +152,29 @@ def test_members_are_read_through_nested_and_unnamed_structures(text: str) -> No
     ]
 
 
+def test_a_constant_structure_in_a_structure_is_opened_as_any_other() -> None:
+    text = """\
+/* offset    |  size */  type = struct object {
+/*    0      |    16 */    union {
+/*                16 */        struct path {
+/*    0      |     8 */            void *mnt;
+/*    8      |     8 */            void *dentry;
+                               } __path;
+/*                16 */        const struct path {
+/*    0      |     8 */            void *mnt;
+/*    8      |     8 */            void *dentry;
+                               } path;
+                           };
+/*   16      |     8 */    void *last;
+                         }
+"""
+    named = [member for member in reader(text).members("object") if "path" in member.name]
+    assert sorted(map(tuple, named)) == [
+        ("__path", 0, 16, "struct path"),
+        ("path", 0, 16, "const struct path"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "is_pointer", "pointed"),
     [

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""BTF in real dumps tells what crash and gdb tell of the debug information, in less time."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Dict, List, Set, Tuple
+
+import pytest
+
+from tests import lab
+from tests.lab.session import run_lines
+
+PROBE = Path(__file__).with_name("btfprobe.py")
+STRUCTS = (
+    "dentry inode task_struct kmem_cache file vm_area_struct sock super_block module btf"
+    " list_head timer_list work_struct bio net_device sk_buff signal_struct cred"
+).split()
+MODULES_WITH_BTF = {"6.12": {"slabtest_obj"}, "7.3": {"slabtest_obj"}}
+"""Kernel -> structures of 84 to 88 bytes of a module that crash has no file of.
+
+Headers before 6.12's have no BTF that pahole could build upon.
+"""
+kernels = pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12", "7.3"])
+
+
+@lru_cache(maxsize=None)
+def probed(kernel: str) -> List[Dict[str, Any]]:
+    """What btfprobe.py finds in a dump of a kernel."""
+    dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
+    with tempfile.TemporaryDirectory(prefix="slableak-btf-") as folder:
+        out = Path(folder) / "out"
+        said = lab.crash(version).run(
+            dump.vmlinux,
+            dump.vmcore,
+            [
+                f"extend {lab.build_loader(version)}",
+                f"extend {PROBE}",
+                f"btfprobe 84 88 {' '.join(STRUCTS)} > {out}",
+            ],
+            args=lab.options_for(kernel, version),
+        )
+        assert out.exists(), said[-3000:]
+        return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+@kernels
+def test_btf_names_the_structures_of_a_size_that_crash_does_in_a_tenth_of_the_time(
+    kernel: str,
+) -> None:
+    row = probed(kernel)[0]
+    ours, theirs = set(row["btf"]), set(row["host"])
+    assert ours == theirs | MODULES_WITH_BTF.get(kernel, set())
+    assert len(theirs) > 50
+    btf_seconds, host_seconds = row["seconds"]
+    assert btf_seconds * 10 < host_seconds
+
+
+@kernels
+def test_btf_has_every_member_that_gdb_shows(kernel: str) -> None:
+    compared = 0
+    for row in probed(kernel)[1:]:
+        size, *theirs = row["host"]
+        (ours,) = [members for ours_size, *members in row["btf"] if ours_size == size]
+        sizes: Dict[Tuple[str, int, str], Set[int]] = {}
+        for name, offset, length, kind in ours:
+            sizes.setdefault((name, offset, kind), set()).add(length)
+        for name, offset, length, written in theirs:
+            # gdb names the enumerators of an unnamed enum.
+            kind = written.split(" {")[0]
+            found = sizes.get((name, offset, kind))
+            assert found, f"{row['struct']} has no {kind} {name} at {offset}"
+            # gdb gives a bit field the size of its type, BTF the bytes of its bits.
+            assert length in found or min(found) < length <= 8
+        compared += len(theirs)
+    # (gdb shows nothing of some structures in some kernels.)
+    assert compared > 500
+
+
+@kernels
+def test_slabwhy_proposes_the_module_s_type_or_says_what_is_missing(kernel: str) -> None:
+    dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
+    address = dump.truth["caches"]["slab_test"]["leftover"]["kmem_cache"]
+    (text,) = run_lines(dump, version, [f"slabwhy -F {address}"])
+    lines = [line[32:] for line in text.splitlines() if line.startswith("  type ")]
+    if kernel in MODULES_WITH_BTF:
+        assert [line.split(":")[0] for line in lines] == ["maybe struct slabtest_obj [slabtest]"]
+        assert "; but " not in lines[0]
+    else:
+        assert lines == ["debug information of slabtest isn't loaded: mod -s slabtest FILE"]
