@@ -46,8 +46,8 @@ class Proposal(NamedTuple):
     """To be compared with other proposals for the same objects only."""
     reasons: List[str]
     against: List[str]
-    module: str
-    """The module that declares it; empty where that is the kernel, or isn't known."""
+    structure: Optional[Structure]
+    """Where the kernel's own types have it; None where only the host does."""
 
 
 class Hint(NamedTuple):
@@ -124,7 +124,7 @@ def propose_types(
         proposal = _judge(candidate, name, object_size, some, told)
         if proposal is not None:
             proposals.append(proposal)
-    order = sorted(proposals, key=lambda found: (-found.score, found.struct, found.module))
+    order = sorted(proposals, key=lambda found: (-found.score, found.struct))
     return order[:MOST]
 
 
@@ -133,8 +133,8 @@ class _Candidate(NamedTuple):
 
     name: str
     size: int
-    module: str
     members: Callable[[], List[Member]]
+    structure: Optional[Structure]
 
 
 _Key = Tuple[str, int, str]
@@ -146,13 +146,13 @@ def _key(found: Structure) -> _Key:
 
 
 def _of_btf(found: Structure) -> _Candidate:
-    return _Candidate(found.name, found.size, found.module, found.members)
+    return _Candidate(found.name, found.size, found.members, found)
 
 
 def _of_host(reader: Reader, name: str) -> Iterator[Tuple[_Key, _Candidate]]:
     size = reader.struct_size(name)
     if size is not None:
-        yield (name, size, ""), _Candidate(name, size, "", lambda: reader.members(name))
+        yield (name, size, ""), _Candidate(name, size, lambda: reader.members(name), None)
 
 
 def _declared(
@@ -217,9 +217,8 @@ def _judge(
         return None
     if misfits > fits:
         return None
-    return Proposal(
-        struct, size, round(score + fits - 2 * misfits, 2), reasons, against, candidate.module
-    )
+    score = round(score + fits - 2 * misfits, 2)
+    return Proposal(struct, size, score, reasons, against, candidate.structure)
 
 
 # names --------------------------------------------------------------------------------
@@ -235,6 +234,11 @@ def _named(name: Optional[bytes]) -> Iterator[str]:
         if base:
             yield base
             yield from (f"{base}_info", f"{base}_struct", f"{base}_obj")
+
+
+def same_name(name: Optional[bytes], struct: str) -> bool:
+    """Whether a structure and a cache have one name, as KMEM_CACHE() gives it."""
+    return _likeness(name, struct)[0] == _EQUAL
 
 
 def _likeness(name: Optional[bytes], struct: str) -> Tuple[float, str]:

@@ -98,6 +98,8 @@ class Word(NamedTuple):
     """The first word's value."""
     target: Optional[Place] = None
     """What it points to."""
+    member: str = ""
+    """What C names it, where the object's structure is known (naming.py): "d_lru.next"."""
 
 
 Shape = Tuple[int, int, str]

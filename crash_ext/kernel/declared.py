@@ -67,6 +67,11 @@ class Structure(NamedTuple):
     btf: Btf
     ident: int
 
+    @property
+    def text(self) -> str:
+        """Its name, with its module's in brackets."""
+        return f"{self.name} [{self.module}]" if self.module else self.name
+
     def members(self) -> List[Member]:
         """Its members and theirs, by offset, outer before inner ones; of an array the first
         element's. Members of typedefs are seen, too.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
 
+from crash_ext.contents.pieces import pieces
 from crash_ext.contents.words import Words
 from crash_ext.kernel.say import count
 from crash_ext.leak.family import Families
@@ -34,6 +35,7 @@ from crash_ext.why.log.match import LogEvidence, match_reports, reported_caches
 from crash_ext.why.log.parse import begins_at_boot, parse_reports
 from crash_ext.why.log.tell import log_evidence, module_of
 from crash_ext.why.owners import owners
+from crash_ext.why.related import related
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
 from crash_ext.why.tell_objects import (
     examined_evidence,
@@ -41,8 +43,7 @@ from crash_ext.why.tell_objects import (
     users_evidence,
 )
 from crash_ext.why.tell_owners import owner_evidence, owner_sentence
-from crash_ext.why.tell_types import pieces, type_evidence
-from crash_ext.why.typehints import related
+from crash_ext.why.tell_types import type_evidence
 
 
 class Diagnosis(NamedTuple):

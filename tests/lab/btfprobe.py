@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command `btfprobe SMALLEST LARGEST STRUCT...` in crash: BTF's answers beside crash's, as JSON.
+"""The command `btfprobe SMALLEST LARGEST STRUCT...` in crash: BTF's answers beside crash's.
 
-A record for the sizes, with the structures that each has and the CPU time that each took, and
+JSON: a record for the sizes, with the structures that each has and the CPU time that each took, and
 one for each structure, with the members that each has. Started by `extend` it registers itself;
 typed, it has arguments.
 """

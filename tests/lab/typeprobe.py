@@ -76,10 +76,12 @@ def main(arguments: List[str]) -> None:
         cache = select(slub, caches, name)[0].cache
         words = sample(slub.reader, cache, for_each_decoded_slab(slub, cache, []))
         begin = time.monotonic()
-        found = propose_types(slub.reader, cache.name, cache.object_size, words, search)
+        found = propose_types(slub.reader, cache.name, cache.object_size, words, search, slub.types())
         seconds = round(time.monotonic() - begin, 2)
-        rows = None if found is None else [proposal._asdict() for proposal in found]
-        print(json.dumps({"cache": name, "seconds": seconds, "proposals": rows}))
+        fields = ("struct", "size", "score", "reasons", "against")
+        rows = [{field: getattr(each, field) for field in fields} for each in found or []]
+        told = None if found is None else rows
+        print(json.dumps({"cache": name, "seconds": seconds, "proposals": told}))
     sys.stdout.flush()
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What speaks for a type besides size, name and words: who made the objects, and whose they are.
 
-A function of the allocation's stack that returns a pointer to a structure of just that size; a
+A function next to the allocation that returns a pointer to a structure of just that size; a
 module that destroyed the cache, made it or its objects, or that all objects point into, and
-declares such a structure for itself. Knows no words; types.py weighs what is found here.
+declares such a structure for itself. types.py weighs what is found here.
 """
 
 from __future__ import annotations
@@ -16,13 +16,8 @@ from crash_ext.contents.words import Word
 from crash_ext.kernel.kerneltypes import KernelTypes
 from crash_ext.places.place import MODULE, SYMBOL
 from crash_ext.places.places import Places
-from crash_ext.report.text import text_of
 from crash_ext.slub.model import Cache
-from crash_ext.why.owners import OwnerReport
 
-_FRAMES = 3
-"""So near to the allocation a function's result is what was allocated."""
-_GROUPS = 5
 _OF_MODULE = re.compile(r"(.*) \[(\w+)\]")
 _FUNCTION = re.compile(r"\w+")
 """Without what the compiler appends: "foo.isra.0"."""
@@ -47,32 +42,6 @@ class Related(NamedTuple):
     """Module -> in words, what it has to do with the cache: it made it, or destroyed it."""
     pointed: Dict[str, str]
     """The same of modules that the objects only point into."""
-
-
-def related(
-    places: Places,
-    cache: Cache,
-    destroyer: Optional[str],
-    report: OwnerReport,
-    samples: Sequence[Sequence[Word]],
-) -> Related:
-    """Who has to do with a cache. destroyer: the module whose destroy of it failed."""
-    makers = list(dict.fromkeys(_makers(places, report)))
-    owners: Dict[str, str] = {}
-    if destroyer is not None:
-        owners[destroyer] = "which called the destroy in the log"
-    ctor = _function(places, cache.ctor) if cache.ctor else None
-    if ctor is not None and ctor.module:
-        owners.setdefault(ctor.module, "which has the cache's constructor")
-    for maker in makers:
-        if maker.module:
-            owners.setdefault(maker.module, "which allocated objects")
-    pointed = {
-        module: "which the objects point into"
-        for module in _pointed(samples)
-        if module not in owners
-    }
-    return Related(makers, owners, pointed)
 
 
 def type_hints(types: KernelTypes, cache: Cache, found: Related) -> Iterator[Hint]:
@@ -104,18 +73,7 @@ def unknown_modules(
     ]
 
 
-def _makers(places: Places, report: OwnerReport) -> Iterator[Function]:
-    for group in report.groups[:_GROUPS]:
-        for address in dict.fromkeys((group.caller, *group.frames[:_FRAMES])):
-            found = _function(places, address)
-            if found is not None:
-                yield found
-    for line in report.tags[:_GROUPS]:
-        module = text_of(line.tag.module) if line.tag.module else ""
-        yield Function(text_of(line.tag.function), module)
-
-
-def _function(places: Places, address: int) -> Optional[Function]:
+def function_at(places: Places, address: int) -> Optional[Function]:
     """The function that an address of the kernel's or a module's text is in."""
     place = places.name(address)
     if place is None or place.kind not in (SYMBOL, MODULE):
@@ -125,13 +83,7 @@ def _function(places: Places, address: int) -> Optional[Function]:
     return Function(name.group(), module) if name else None
 
 
-def _split(label: str) -> Tuple[str, str]:
-    """(symbol, module) of a Place's label."""
-    found = _OF_MODULE.fullmatch(label)
-    return (found.group(1), found.group(2)) if found else (label, "")
-
-
-def _pointed(samples: Sequence[Sequence[Word]]) -> List[str]:
+def pointed_modules(samples: Sequence[Sequence[Word]]) -> List[str]:
     """Modules whose symbols each of the objects points to."""
     every: List[Dict[str, None]] = [
         {
@@ -145,3 +97,9 @@ def _pointed(samples: Sequence[Sequence[Word]]) -> List[str]:
     if not every:
         return []
     return [name for name in every[0] if name and all(name in names for names in every)]
+
+
+def _split(label: str) -> Tuple[str, str]:
+    """(symbol, module) of a Place's label."""
+    found = _OF_MODULE.fullmatch(label)
+    return (found.group(1), found.group(2)) if found else (label, "")

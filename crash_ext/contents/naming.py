@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The members that an object's words are, where the structure is known, or a good guess.
+
+Sure is only a structure with the cache's name and just its size: so KMEM_CACHE() makes them.
+A guess is marked, and made only where one structure alone fits by more than its size: by a
+like name, or as a declaration of the module that all objects point into or whose constructor the
+cache has. Needs the kernel's own types.
+"""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional, Sequence
+
+from crash_ext.contents.pieces import pieces
+from crash_ext.contents.typehints import (
+    Related,
+    function_at,
+    pointed_modules,
+    type_hints,
+)
+from crash_ext.contents.types import Proposal, propose_types, same_name
+from crash_ext.contents.words import ZERO, Word
+from crash_ext.kernel.declared import Structure
+from crash_ext.places.places import Places
+from crash_ext.slub.model import Cache
+
+
+class Naming(NamedTuple):
+    """The structure that a cache's objects are named by."""
+
+    structure: Structure
+    sure: bool
+
+    def named(self, words: Sequence[Word]) -> List[Word]:
+        """The words with their members. A zero has none: it's told by nothing."""
+        return [
+            word
+            if word.kind == ZERO
+            else word._replace(member=self.structure.path(word.offset, word.size))
+            for word in words
+        ]
+
+
+def find_naming(
+    places: Places, cache: Cache, samples: Sequence[Sequence[Word]]
+) -> Optional[Naming]:
+    """By the words of some of its allocated objects; None where nothing, or too much, fits."""
+    types = places.slub.types()
+    if not types:
+        return None
+    found = propose_types(
+        places.slub.reader,
+        cache.name,
+        cache.object_size,
+        [pieces(words) for words in samples],
+        False,
+        types,
+        list(type_hints(types, cache, _related(places, cache, samples))),
+    )
+    exact = [each for each in found or [] if each.size == cache.object_size]
+    same = [each for each in exact if same_name(cache.name, each.struct)]
+    if len(same) == 1:
+        return _naming(same[0], True)
+    guesses = [each for each in exact if not each.against]
+    return _naming(guesses[0], False) if len(guesses) == 1 and not same else None
+
+
+def _naming(found: Proposal, sure: bool) -> Optional[Naming]:
+    return None if found.structure is None else Naming(found.structure, sure)
+
+
+def _related(places: Places, cache: Cache, samples: Sequence[Sequence[Word]]) -> Related:
+    ctor = function_at(places, cache.ctor) if cache.ctor else None
+    owners = {ctor.module: "which has the cache's constructor"} if ctor and ctor.module else {}
+    pointed = {
+        module: "which the objects point into"
+        for module in pointed_modules(samples)
+        if module not in owners
+    }
+    return Related([], owners, pointed)
