@@ -149,7 +149,7 @@ demo:  ## install what is missing, then find a leak in a dump of a real kernel 6
 
 # --- Judgement -----------------------------------------------------------------------------
 
-PYTHON_CODE := crash_ext mocks tests setup.py .ci/requirements .ci/bundle
+PYTHON_CODE := crash_ext mocks tests .ci/requirements .ci/bundle
 RUFF = '$(VENV_BIN)/ruff'
 
 .PHONY: check

@@ -202,7 +202,7 @@ def _closing(call: Call, found: List[Lost], allocated: int, searched: int) -> It
 
 COMMAND = Command(
     name="slablost",
-    short="allocated objects that nobody in the kernel can reach any more",
+    short="allocated objects that nothing in the kernel can reach",
     synopsis="[-jpqR] [-l COUNT] [-b BYTES] [-o FILE] [NAME|ADDRESS]...",
     options="jpqRl:b:o:",
     main=main,
@@ -225,8 +225,8 @@ COMMAND = Command(
                 the last record says whether the output is complete.
       -l COUNT  at most COUNT groups of each cache; with -q, COUNT addresses.
       -b BYTES  dump BYTES bytes of each example; default: the object size.
-      -o FILE   write a page for the bug report, too: one HTML file with the lost
-                objects' slabs, contents and allocations.
+      -o FILE   write a page for the bug report, too: one HTML file with the
+                slabs of lost objects, contents and allocations.
       -p        walk the lists only, without the scan over all page structures.
       -R        search memory anew (it is searched once a session).
       -h        this page; --help, too.

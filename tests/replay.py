@@ -22,7 +22,11 @@ COMMANDS = {
 @lru_cache(maxsize=None)
 def recorded(name: str) -> Recording:
     """A recording, loaded once a test run: images are only read by the commands."""
-    return load(find(f"{name}.json.gz"))
+    recording = load(find(f"{name}.json.gz"))
+    if not name.startswith("lab-"):
+        # tests/record can't make a vendor's kernel anew: what wasn't asked then is absent.
+        recording.image.asked_in_vain = None
+    return recording
 
 
 def run_line(fake: FakeCrash, line: str) -> str:

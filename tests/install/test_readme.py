@@ -70,7 +70,7 @@ def test_command_lines_can_be_typed(name: str) -> None:
 
 def test_options_in_the_text_exist() -> None:
     ours = {f"-{letter}" for command in COMMANDS.values() for letter in command.options}
-    crash, makedumpfile, extend = {"-s", "-i"}, {"-d"}, {"-u"}
+    crash, makedumpfile, extend = {"-s", "-i", "-c"}, {"-d"}, {"-u"}
     named = set(re.findall(r"(?<![\w-])-[a-zA-Z]\b", README + RECORDS))
     assert named <= ours | crash | makedumpfile | extend
 

@@ -24,7 +24,7 @@ RUNS_TEXT = {"eval", "exec", "compile", "__import__", "open"}
 """Built-in functions."""
 RUNS_PROGRAMS = {"system", "popen", "Popen", "spawn", "fork"}
 """Of whatever module."""
-OPENS_FILES = {"slabwhy.py", "drgnprogram.py", "batch/merge.py"}
+OPENS_FILES = {"slabwhy.py", "view/page.py", "drgnprogram.py", "batch/merge.py"}
 """A file that the user has named: its path is never out of a dump."""
 FORMATTED = re.compile(
     r"\b(?:(?:error)\(\w+,|fprintf\(\w+,|printf\(|snprintf\([^,]+,[^,]+,|PyErr_Format\(\w+,)"
