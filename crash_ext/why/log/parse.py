@@ -170,6 +170,7 @@ _INLINE = re.compile(r".* \[inline\]\s*")
 _SOURCE = re.compile(r" [\w./+-]+\.\w+:\d+$")
 _BUILD_ID = re.compile(r"\[(\S+) [0-9a-f]{8,}\]$")
 _TRACE_STARTS = re.compile(r"(?:Call [Tt]race|Backtrace):\s*")
+_TASK_BEGINS = "<TASK>"
 _TRACE_ENDS = re.compile(r"\s*(?:</TASK>|RIP: 00|---\[ end trace|Code: )")
 _DESTROY = re.compile(r"\.?kmem_cache_destroy(?:\.\w+)*(?:\+0x.*)?")
 # What a trace may have below kmem_cache_destroy(): the allocator, who prints, and traps.
@@ -191,7 +192,8 @@ BOTTOM = re.compile(
     r"|int_ret|__(?:x64|ia32|arm64|s390x?|riscv|se)_sys_|SyS_|sys_|__do_sys_|__sys_|ret_fast_syscall"
     r"|invoke_syscall|el0|do_el0|do_trap_ecall|ret_from_(?:fork|kernel|syscall)|kthread\b|kthread\+"
     r"|kernel_init|start_kernel|x86_64_start|secondary_startup|cpu_startup_entry|syscall_|handle_sys"
-    r"|common_interrupt|asm_sysvec|asm_common|__do_syscall)"
+    r"|x64_sys_call|ia32_sys_call|compat_sys_|do_SYSENTER|handle_exception|tracesys|sysret_"
+    r"|__do_syscall)"
 )
 """Where a task has entered the kernel, or begins in it: who called that is none of ours."""
 
@@ -226,7 +228,10 @@ class _Open:
         self.mixed: List[_Task] = []
         """Whose traces are mixed: one of them may be the report's."""
         self.was_mixed = False
-        self.caller: Optional[str] = None
+        self.told: Optional[str] = None
+        """The caller that the last line names."""
+        self.disputed = False
+        """Two traces name different callers."""
         self.trace: List[str] = []
         self.blocks: List[_Block] = []
         self.finished = False
@@ -236,10 +241,14 @@ class _Open:
 
     def report(self) -> Report:
         cpu, pid, comm = self._who()
+        trace = self.trace
+        if self.disputed if self.told is None else trace[:1] != [self.told]:
+            trace = []
+        caller = self.told or (trace[0] if trace else None)
         slabs = [block.slab for block in self.blocks]
         return Report(
-            self.name, self.when, pid, comm, cpu, self.caller, self.trace, slabs,
-            self.finished, self.truncated, self.was_mixed and not self.trace,
+            self.name, self.when, pid, comm, cpu, caller, trace, slabs,
+            self.finished, self.truncated, self.was_mixed and caller is None,
         )  # fmt: skip
 
     def _who(self) -> Tuple[Optional[int], Optional[int], Optional[str]]:
@@ -270,6 +279,12 @@ class _Parser:
         """Of the line in the log."""
         self._mixed: List[_Task] = []
         """More tasks than one have begun to print: whose the frames are can't be told."""
+        self._irq = False
+        """The trace has a part of an interrupt before the task's."""
+        self._begun = 0
+        """How often a task's part has begun in it."""
+        self._open = 0
+        """Traces of whatever task that have begun so, and not ended."""
         self._stray = False
         """Frames without a trace came: another task goes on with its own."""
         self._foreign = False
@@ -282,10 +297,12 @@ class _Parser:
             return
         # Further lines of a record are indented.
         body = body.strip()
-        # A stack ends with anything that's no frame.
-        self._track = None
-        if not (self._head(body, when) or self._slab_line(body) or self._object(body, when)):
-            self._task_or_trace(body)
+        track, self._track = self._track, None
+        if self._head(body, when) or self._slab_line(body) or self._object(body, when):
+            return
+        if not self._task_or_trace(body):
+            # A track's stack ends with the next line of a report, not with a stranger's.
+            self._track = track
 
     def finish(self) -> List[_Open]:
         """No more lines: the reports."""
@@ -315,7 +332,7 @@ class _Parser:
             return True
         if _OTHER_BUG.match(body):
             # Another CPU's, perhaps in between: what is ours may still come.
-            self._end_trace()
+            self._end_section()
             self._foreign = True
             self._orphan = None
             if self._report is not None and self._report.finished:
@@ -339,11 +356,11 @@ class _Parser:
         report.finished = True
         report.inline_caller = caller is not None and _INLINE.fullmatch(caller) is not None
         if caller is not None and not report.inline_caller:
-            report.caller = _as_frame(caller)
+            report.told = _as_frame(caller)
 
     def _begin(self, name: str, when: Optional[float]) -> None:
         """Lines of the report on that name come now: of the open one, or of a new one."""
-        self._end_trace()
+        self._end_section()
         report = self._report
         if report is None or report.finished or report.name != name:
             report = self._waiting(name, when)
@@ -371,7 +388,7 @@ class _Parser:
         found = _SLAB.fullmatch(body)
         if not found:
             return False
-        self._end_trace()
+        self._end_section()
         block = self._block or self._orphan
         if block is not None and not block.seen_slab and not self._foreign:
             pointer, objects, used, fp, flags = found.groups()
@@ -385,7 +402,7 @@ class _Parser:
     def _object(self, body: str, when: Optional[float]) -> bool:
         listed = _OBJECT.fullmatch(body)
         if listed:
-            self._end_trace()
+            self._end_section()
             block = self._block or self._orphan
             if block is not None:
                 if block.when is None:
@@ -398,7 +415,7 @@ class _Parser:
             return True
         told = _TRACK.fullmatch(body)
         if told:
-            self._end_trace()
+            self._end_section()
             self._tell_track(told.group(1), told.groups()[1:])
             return True
         return False
@@ -428,7 +445,8 @@ class _Parser:
         if frame is None:
             return self._frames is not None and _INLINE.fullmatch(body) is not None
         if self._track is None and self._frames is None and not starts:
-            self._stray = self._stray or frame.reliable
+            if frame.reliable and self._report is not None:
+                self._stray = BOTTOM.match(frame.text) is None
             return False
         if starts:
             self._frames = []
@@ -439,47 +457,72 @@ class _Parser:
                 self._frames.append(frame.text)
         return True
 
-    def _task_or_trace(self, body: str) -> None:
+    def _task_or_trace(self, body: str) -> bool:
         task = _task_of(body)
         if task is not None:
-            before = self._task
-            if self._frames is not None:
-                before = before if self._frames else None
-                whole = not self._frames or _is_whole(self._frames)
-                self._end_trace()
-                if not whole and before is not None and before.pid != task.pid:
-                    self._mixed = [before]
-            elif before is not None and before.pid != task.pid:
-                # Two tasks' lines in a row: their frames will be mixed.
-                self._mixed.append(before)
-            if self._mixed or self._stray:
-                self._mixed.append(task)
-            self._task = task
+            self._begin_task(task)
         elif _TRACE_STARTS.fullmatch(body):
-            if self._frames:
-                # A second trace in the first: by whom, no line says.
-                mixed = [] if _is_whole(self._frames) else [self._task or _NOBODY]
-                self._end_trace()
-                self._mixed = self._mixed or mixed
-            elif self._frames is not None:
+            self._begin_trace()
+        elif body == _TASK_BEGINS:
+            self._begun += 1
+            self._open += 1
+            if self._begun > 1 or (self._frames and not self._irq):
+                # A trace's first frame is behind it: what follows is another's.
                 self._mixed = self._mixed or [self._task or _NOBODY]
-            self._frames = []
-        elif _TRACE_ENDS.match(body) and self._frames:
-            self._end_trace()
+        elif body == "<IRQ>":
+            self._irq = True
+        elif _TRACE_ENDS.match(body):
+            self._stray = False
+            self._open -= self._open > 0 and body == "</TASK>"
+            if self._frames:
+                self._end_trace()
         else:
-            self._warning(body)
+            return self._warning(body)
+        return True
 
-    def _warning(self, body: str) -> None:
+    def _begin_task(self, task: _Task) -> None:
+        before = self._task
+        if self._frames is not None:
+            whole = _is_whole(self._frames)
+            self._end_trace()
+            if not whole and before is not None and before.pid != task.pid:
+                self._mixed = [before]
+        elif before is not None and before.pid != task.pid:
+            # Two tasks' lines in a row: their frames will be mixed.
+            self._mixed.append(before)
+        if self._mixed or self._stray:
+            self._mixed.append(task)
+        self._task = task
+
+    def _begin_trace(self) -> None:
+        if self._frames is not None:
+            # A second trace in the first: by whom, no line says.
+            mixed = [] if _is_whole(self._frames) else [self._task or _NOBODY]
+            if self._frames:
+                self._end_trace()
+            self._mixed = self._mixed or mixed
+        self._frames = []
+
+    def _warning(self, body: str) -> bool:
         """The line of a warning says who called, whatever stands between."""
+        old, new = _WARNING.fullmatch(body), _NEW_WARNING.fullmatch(body)
         report = self._report
-        if report is None or not report.finished or report.witness is not None:
-            return
-        found = _WARNING.fullmatch(body)
-        if found:
-            report.witness = _Task(int(found.group(1)), int(found.group(2)), "")
-        found = _NEW_WARNING.fullmatch(body)
-        if found:
-            report.witness = _Task(int(found.group(1)), int(found.group(3)), found.group(2))
+        if report is not None and report.finished and report.witness is None:
+            if old:
+                report.witness = _Task(int(old.group(1)), int(old.group(2)), "")
+            elif new:
+                report.witness = _Task(int(new.group(1)), int(new.group(3)), new.group(2))
+        return bool(old or new)
+
+    def _end_section(self) -> None:
+        """A line of a report comes: a trace before it is over, and what was mixed with it."""
+        if self._frames is None and self._mixed:
+            self._frames = []
+        self._end_trace()
+        # What goes on behind a line of ours may go on in its next trace.
+        self._stray = self._stray or (bool(self._mixed) and self._open > 0)
+        self._mixed = []
+        self._open = 0
 
     def _end_trace(self) -> None:
         """The trace is over: is it of the open report, and what does it tell?
@@ -489,32 +532,35 @@ class _Parser:
         """
         frames, self._frames = self._frames, None
         task, report = self._task, self._report
-        self._stray = False
+        self._irq = False
+        self._begun = 0
         mixed = self._mixed
         if frames is None:
-            if not mixed:
-                return
-            frames = []
-        self._mixed = []
+            return
         self._task = None
         if report is None:
             return
         if mixed or _is_mixed(frames):
-            report.mixed.extend(mixed or ([task] if task is not None else []))
+            report.mixed += mixed or ([task] if task is not None else [])
             report.was_mixed = True
             return
         trace = _above_destroy(frames)
-        if trace is None and frames and frames[0] == report.caller:
-            trace = frames
+        if trace is None and frames and frames[0] == report.told:
+            trace = _to_the_bottom(frames)
         if trace is None:
             return
         other = report.task is not None and task is not None and task.pid != report.task.pid
         if other:
             report = self._split(report)
+        if report.trace and trace and trace[0] != report.trace[0]:
+            # The two can't be of one call, unless one is mixed: which, only the last line tells.
+            report.was_mixed = True
+            report.disputed = True
+        if trace and trace[0] == report.told:
+            report.task, report.trace = task or report.task, trace
+            return
         report.task = report.task or task
-        if not report.trace:
-            report.trace = trace
-            report.caller = report.caller or (trace[0] if trace else None)
+        report.trace = report.trace or trace
 
     def _split(self, report: _Open) -> _Open:
         """Another task's trace: the block, or the last line, is of a destroy of its own."""
@@ -573,13 +619,23 @@ def _is_mixed(frames: List[str]) -> bool:
     """Whether another task's frames are among those below kmem_cache_destroy()."""
     at = [number for number, frame in enumerate(frames) if _DESTROY.fullmatch(frame)]
     below = [_BELOW.match(frame) is not None for frame in frames[: at[-1]]] if at else []
-    return True in below and False in below[below.index(True) :]
+    return False in below and True in below
 
 
 def _above_destroy(frames: List[str]) -> Optional[List[str]]:
     """The frames that lead to kmem_cache_destroy(); None if it isn't in the trace."""
     at = [number for number, frame in enumerate(frames) if _DESTROY.fullmatch(frame)]
-    return frames[at[-1] + 1 :] if at else None
+    return _to_the_bottom(frames[at[-1] + 1 :]) if at else None
+
+
+def _to_the_bottom(frames: List[str]) -> List[str]:
+    """The frames up to where a task begins: what comes behind that is of another one."""
+    bottom = [BOTTOM.match(frame) is not None for frame in frames]
+    if True in bottom:
+        first = bottom.index(True)
+        if False in bottom[first:]:
+            return frames[: bottom.index(False, first)]
+    return frames
 
 
 def _pointer(text: str) -> Optional[int]:
