@@ -20,7 +20,8 @@ _WORDS = 3
 
 def noted_ages(ages: Optional[Ages], allocated: int) -> Iterator[Evidence]:
     """By the moments that the kernel noted with the allocations."""
-    if ages is None or ages.objects < 2:
+    if ages is None or duration(ages.half) == duration(ages.oldest):
+        # All of an age: the line about who allocated them says when.
         return
     of = f"{ages.objects} objects"
     if ages.objects < allocated:
