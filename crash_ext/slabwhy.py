@@ -210,6 +210,8 @@ COMMAND = Command(
       owner      who allocated the objects: tracks of slub_debug=U, KFENCE, or
                  allocation profiling, and the memcg; where nothing is noted,
                  what to switch on next time.
+      age        how old the objects are, where tracks have a time; else, of a
+                 cache in use, by a word of the objects that may be jiffies.
       type       structures that the objects may be: a proposal.
       twin       what is different from living objects, of the living cache of
                  that name or of the same cache.

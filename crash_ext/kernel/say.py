@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Numbers in sentences."""
+"""Numbers and times in sentences."""
 
 from __future__ import annotations
 
@@ -7,3 +7,14 @@ from __future__ import annotations
 def count(number: int, noun: str) -> str:
     """ "1 slab", "2 slabs" """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+_UNITS = ((86400, "days"), (3600, "h"), (60, "min"))
+
+
+def duration(seconds: float) -> str:
+    """ "41 s", "7 min", "5 h", "3 days": rounded down, so that "older than" stays true."""
+    for unit, name in _UNITS:
+        if seconds >= 2 * unit:
+            return f"{int(seconds // unit)} {name}"
+    return f"{int(seconds)} s"

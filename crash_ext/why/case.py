@@ -24,7 +24,7 @@ class Evidence(NamedTuple):
     """A statement, and the address that it rests on (0: none)."""
 
     topic: str
-    """One word: state, log, twin, owner, list, reference, contents, type."""
+    """One word: state, log, twin, owner, age, list, reference, contents, type."""
     text: str
     address: int = 0
 

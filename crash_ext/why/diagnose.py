@@ -37,6 +37,7 @@ from crash_ext.why.log.tell import log_evidence, module_of
 from crash_ext.why.owners import owners
 from crash_ext.why.related import related
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
+from crash_ext.why.tell_ages import likely_ages
 from crash_ext.why.tell_objects import (
     examined_evidence,
     twins_evidence,
@@ -207,6 +208,9 @@ class Diagnoser:
         item.evidence.extend(examined_evidence(case, item.unknown))
         report = owners(self.slub, case.cache, item.slabs, self.places.tasks.name_of)
         item.evidence.extend(owner_evidence(self.places, report))
+        if item.state.kind == LIVE and report.ages is None:
+            every = sorted(allocated(item.slabs, case.cache.size))
+            item.evidence.extend(likely_ages(self.slub, case.cache, every))
         item.problems.extend(report.problems)
         samples = [pieces(words) for words in case.samples]
         whose = related(self.places, case.cache, item.module, report, case.samples)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, TypeVar
 
+from crash_ext.contents.ages import Ages, ages_of
 from crash_ext.kernel.memory import read_string, read_word
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
@@ -95,6 +96,8 @@ class OwnerReport(NamedTuple):
     """What to switch on next time; None where objects have a track or a tag, or there's none."""
     problems: List[str]
     """Tracks and records that contradict themselves or can't be read."""
+    ages: Optional[Ages] = None
+    """Of those objects whose allocation's time was noted."""
 
 
 class _Found(NamedTuple):
@@ -159,6 +162,12 @@ def owners(
         recorded=recorded,
         advice=advise(slub, cache) if allocated and not recorded else None,
         problems=problems,
+        ages=ages_of(
+            one.track.seconds
+            for found in stacks.values()
+            for one in found
+            if one.track.seconds is not None
+        ),
     )
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Iterator, List, Optional
 
+from crash_ext.kernel.say import duration
 from crash_ext.places.places import Places
 from crash_ext.report.text import text_of
 from crash_ext.why.case import Evidence
 from crash_ext.why.owners import Group, OwnerReport
+from crash_ext.why.tell_ages import noted_ages
 
 _GROUPS = 5
 """Lines of a kind at the most; what isn't shown is counted."""
@@ -29,6 +31,7 @@ def owner_evidence(places: Places, report: OwnerReport) -> Iterator[Evidence]:
             stack = " < ".join(_name(places, frame) for frame in group.frames[:_FRAMES])
             more = " < .." if len(group.frames) > _FRAMES else ""
             yield Evidence("owner", f"stack: {stack}{more}", group.objects[0])
+    yield from noted_ages(report.ages, total)
     for line in report.tags[:_GROUPS]:
         tag = line.tag
         module = f" [{text_of(tag.module)}]" if tag.module else ""
@@ -74,7 +77,7 @@ def _ages(group: Group) -> str:
     ages: List[str] = []
     for track in (group.oldest, group.newest):
         if track.seconds is not None:
-            ages.append(f"{track.seconds:.0f} s")
+            ages.append(duration(track.seconds))
         elif track.age is not None:
             ages.append(f"{track.age} jiffies")
     if not ages:
