@@ -31,8 +31,8 @@ Opens a kernel's dump or the running kernel with drgn, and runs commands on it.
 
   VMCORE   the dump
   -k       the running kernel (needs root)
-  -s FILE  the kernel's vmlinux with debug information, or a module's; default:
-           where drgn looks for it
+  -s FILE  the kernel's vmlinux with its debug information, or a module's file;
+           without it vmlinux is looked for where drgn looks for it
   --then   what follows is the next command on the same dump
   -h, -V   this text; the version
 

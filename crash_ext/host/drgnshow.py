@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Any, List, Optional
 
 import drgn
@@ -11,10 +10,8 @@ import drgn
 from crash_ext.host.drgnsymbols import SymbolTable
 from crash_ext.host.drgntypes import find_type, member_of, size_of
 
-_REPEATS = 10
-"""gdb's `set print repeats`: as many equal elements are told as one."""
-_ELEMENTS = 200
-"""gdb's `set print elements`."""
+_ELEMENTS = 256
+"""crash's own `set print elements`: as many of an array are shown."""
 _STRUCTS = (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS)
 _ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 27: "\\033"}
 
@@ -43,8 +40,8 @@ class Shown:
         if address is None:
             return f"{kind} {name}\n"
         value = drgn.Object(self._program, type_, address=address)
-        # All of it in one read: a fault in the middle is a fault, and memory may change.
-        value = value.read_()
+        # A hole in the middle is a fault, before anything is shown.
+        value.read_()
         if not members:
             return f"{kind} {name} {self._struct(value, 0)}\n"
         lines = []
@@ -97,7 +94,8 @@ class Shown:
         length = type_.length or 0
         if not length:
             # gdb tells where it would be.
-            return "{}" if value.address_ is None else f"0x{value.address_:x}"
+            address = value.address_ or 0
+            return f"0x{address:x}{self._string_at(address) if _is_character(element) else ''}"
         if _is_character(element):
             return _string([item & 0xFF for item in value.value_()])
         if element.kind in _STRUCTS or element.kind == drgn.TypeKind.ARRAY:
@@ -122,7 +120,10 @@ class Shown:
         pointed = type_.type
         while pointed.kind == drgn.TypeKind.TYPEDEF:
             pointed = pointed.type
-        symbol = self._symbols.at(value) if value else None
+        symbol = self._symbols.holding(value) if value else None
+        if symbol is None and value and pointed.kind == drgn.TypeKind.FUNCTION:
+            # gdb knows no modules; crash helps it out where a function is meant.
+            symbol = self._symbols.at(value)
         if symbol is not None:
             text += f" <{symbol[0]}{f'+{symbol[1]}' if symbol[1] else ''}>"
         if value and _is_character(pointed):
@@ -141,11 +142,8 @@ def _part(value: drgn.Object, member: drgn.TypeMember) -> drgn.Object:
     """A member, an anonymous one too."""
     if member.name:
         return value.member_(member.name)
-    data = value.to_bytes_()
-    start = member.bit_offset // 8
-    return drgn.Object.from_bytes_(
-        value.prog_, member.type, data[start : start + size_of(member.type)]
-    )
+    address = (value.address_ or 0) + member.bit_offset // 8
+    return drgn.Object(value.prog_, member.type, address=address)
 
 
 def _is_character(type_: drgn.Type) -> bool:
@@ -153,16 +151,9 @@ def _is_character(type_: drgn.Type) -> bool:
 
 
 def _listed(items: List[str]) -> str:
-    """Elements in braces, what repeats told once."""
-    parts: List[str] = []
-    for text, group in groupby(items[:_ELEMENTS]):
-        count = len(list(group))
-        if count >= _REPEATS:
-            parts.append(f"{text} <repeats {count} times>")
-        else:
-            parts += [text] * count
+    """Elements in braces."""
     more = "..." if len(items) > _ELEMENTS else ""
-    return "{" + ", ".join(parts) + more + "}"
+    return "{" + ", ".join(items[:_ELEMENTS]) + more + "}"
 
 
 def _enumerated(value: int, type_: drgn.Type) -> str:
@@ -180,10 +171,11 @@ def _character(byte: int) -> str:
 
 def _string(data: List[int]) -> str:
     """Characters as gdb prints an array of them."""
-    # Zeros at the end are left out where all of them are.
-    shown = data
-    while shown and not shown[-1]:
-        shown = shown[:-1]
-    if not shown:
-        return '""' if len(data) == 1 else f"'\\000' <repeats {len(data) - 1} times>"
-    return '"' + "".join(map(_character, shown)) + '"'
+    # The zero at the end of a string is not shown, only the one.
+    shown = data[:-1] if data and not data[-1] else data
+    end = _ELEMENTS
+    # What repeats is never cut.
+    while 0 < end < len(shown) and shown[end] == shown[end - 1]:
+        end += 1
+    more = "..." if len(shown) > end else ""
+    return '"' + "".join(map(_character, shown[:end])) + '"' + more

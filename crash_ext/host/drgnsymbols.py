@@ -22,6 +22,7 @@ class SymbolTable:
         self._program = program
         self._addresses: List[int] = []
         self._names: List[str] = []
+        self._sizes: List[int] = []
         self._first = 0
 
     def address(self, name: str) -> Optional[int]:
@@ -43,16 +44,30 @@ class SymbolTable:
         before = bisect_right(self._addresses, address) - 1
         return self._names[before], address - self._addresses[before]
 
+    def holding(self, address: int) -> Optional[Tuple[str, int]]:
+        """(name, offset) of the kernel's own symbol that an address lies in, by its size."""
+        if not self._names:
+            self._load()
+        if address < self._first:
+            return None
+        last = bisect_right(self._addresses, address)
+        for number in range(last - 1, max(last - 1 - _BACK, -1), -1):
+            offset = address - self._addresses[number]
+            if offset < self._sizes[number]:
+                return self._names[number], offset
+        return None
+
     def _load(self) -> None:
         found = {
-            (symbol.address, symbol.name)
+            (symbol.address, symbol.name, symbol.size)
             for symbol in self._program.symbols()
             if symbol.name and symbol.kind.value != _FILE
         }
-        found |= {(symbol.address, symbol.name) for symbol in self._of_modules()}
-        ordered = sorted(found) or [(0, "")]
-        self._addresses = [address for address, _ in ordered]
-        self._names = [name for _, name in ordered]
+        found |= {(symbol.address, symbol.name, 0) for symbol in self._of_modules()}
+        ordered = sorted(found) or [(0, "", 0)]
+        self._addresses = [address for address, _, _ in ordered]
+        self._names = [name for _, name, _ in ordered]
+        self._sizes = [size for _, _, size in ordered]
         starts = [self.address(name) for name in ("_text", "_stext")]
         # Below the image lie constants and offsets of per-CPU variables, no addresses.
         self._first = min((start for start in starts if start), default=self._addresses[0])
@@ -68,3 +83,5 @@ class SymbolTable:
 
 _FILE = 4
 """STT_FILE: the symbol's name is a source file's."""
+_BACK = 16
+"""So many symbols before an address are asked whether they hold it: labels lie in functions."""

@@ -89,7 +89,9 @@ class Target:
     def symbol_at(self, address: int) -> Optional[Tuple[str, int]]:
         """(name, offset) of the symbol that an address lies in or behind, else None."""
         name, offset = self._crash.addr2sym(address, True)
-        return (name, offset) if name is not None else None
+        # Where a part of a module begins or ends crash puts a symbol of its own making.
+        made_up = name is None or name.startswith("_MODULE_")
+        return None if made_up else (name, offset)
 
     def struct_size(self, struct: str) -> Optional[int]:
         """sizeof(struct NAME) in bytes, None for a type that is missing or incomplete."""

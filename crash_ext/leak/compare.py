@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Union
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from crash_ext.kernel.modules import Modules
 from crash_ext.leak.survey import NodeCount, Survey
+from crash_ext.reader import Reader
 from crash_ext.slub.allocator import Slub
 
 Value = Union[int, str, bool, None]
@@ -64,11 +66,21 @@ def symbol_text(slub: Slub, address: int) -> Optional[str]:
     """An address as symbol+offset, as a number where no symbol is near, None for NULL."""
     if not address:
         return None
-    found = slub.reader.symbol_at(address)
+    found = slub.reader.symbol_at(address) or _module_symbol(slub.reader, address)
     if found is None:
         return f"{address:x}"
     name, offset = found
     return f"{name}+{offset:#x}" if offset else name
+
+
+def _module_symbol(reader: Reader, address: int) -> Optional[Tuple[str, int]]:
+    """As symbol_at(), by the modules' own tables: a host may have been told to leave them."""
+    modules = Modules(reader)
+    region = modules.region(address)
+    symbol = modules.symbol(region, address) if region is not None else None
+    if symbol is None:
+        return None
+    return symbol.name.decode("ascii", "backslashreplace"), address - symbol.address
 
 
 def _flag_rows(slub: Slub, surveys: Sequence[Survey]) -> Iterator[Row]:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every kernel, every scenario, every crash, judged: `make test-matrix`.
+"""Every kernel, every scenario, every host, judged: `make test-matrix`.
 
-    python -m tests.lab.matrix [--readme] [KERNEL|SCENARIO|CRASH]...
+    python -m tests.lab.matrix [--readme] [KERNEL|SCENARIO|HOST]...
 
-One row a run of crash; what was wrong stands below its row. Words narrow it down: 6.1
-leak 9.0.2. Goes on after a failure; what can't be made or run is a failure with its
-reason. --readme also writes the table into MATRIX.md beside this file, and a line a kernel
-into README.md, between their marks; not for a part of the matrix. Exit status 1 if anything
-failed, 2: usage.
+A host is a release of crash, or drgn. One row a run of it; what was wrong stands below its
+row. Words narrow it down: 6.1 leak 9.0.2. Goes on after a failure; what can't be made or run is
+a failure with its reason. --readme also writes the table into MATRIX.md beside this file, and a
+line a kernel into README.md, between their marks; not for a part of the matrix. Exit status 1
+if anything failed, 2: usage.
 
 `all` is left out: it is other scenarios over again, in one boot.
 """
@@ -26,26 +26,28 @@ from tests.marked import read_marked, write_marked
 
 from . import KERNELS, SCENARIOS, crashes_for, dump
 from .judge import judge
+from .session import DRGN
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 TABLE = Path(__file__).with_name("MATRIX.md")
 MARK = "make test-matrix README=yes"
-HEAD = ("KERNEL", "SCENARIO", "CRASH", "CACHES", "OBJECTS", "MISSING", "EXTRA")
+HEAD = ("KERNEL", "SCENARIO", "HOST", "CACHES", "OBJECTS", "MISSING", "EXTRA")
 
 _FORMAT = "{:8}  {:8}  {:5}  {:>7}  {:>15}  {:>7}  {:>5}"
 _SHOWN = 8
 """Addresses of a failure that are printed."""
 _JOBS = 2
-"""Runs side by side: crash takes one CPU and up to a gigabyte."""
+"""Runs side by side: one takes one CPU and up to a gigabyte."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One kernel's dump of a scenario in one release of crash."""
+    """One kernel's dump of a scenario on one host."""
 
     kernel: str
     scenario: str
-    crash: str
+    host: str
+    """A release of crash, or drgn."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Result:
         """The row under HEAD."""
         run, (caches, all_caches), (objects, all_objects) = self.run, self.caches, self.objects
         return [
-            *(run.kernel, run.scenario, run.crash),
+            *(run.kernel, run.scenario, run.host),
             *(f"{caches}/{all_caches}", f"{objects}/{all_objects}"),
             *(str(self.missing), str(self.extra)),
         ]
@@ -75,11 +77,11 @@ class Result:
 def runs(words: Sequence[str] = ()) -> List[Run]:
     """The matrix, or the part of it that the words leave."""
     return [
-        Run(kernel, scenario, crash)
+        Run(kernel, scenario, host)
         for kernel in KERNELS
         for scenario in SCENARIOS
-        for crash in crashes_for(kernel)
-        if scenario != "all" and all(word in (kernel, scenario, crash) for word in words)
+        for host in [*crashes_for(kernel), DRGN]
+        if scenario != "all" and all(word in (kernel, scenario, host) for word in words)
     ]
 
 
@@ -90,7 +92,7 @@ def try_run(run: Run) -> Result:
         specimen = dump(run.kernel, run.scenario)
         found = re.search(r"Linux version .*Debian (\S+)", specimen.log)
         result.package = found.group(1) if found else "?"
-        verdict = judge(specimen, run.crash)
+        verdict = judge(specimen, run.host)
     except Exception as error:
         # Whatever went wrong is this run's failure, not the end of the others.
         result.failures.append(f"{type(error).__name__}: {error}")
@@ -113,7 +115,7 @@ def try_run(run: Run) -> Result:
 
 
 def markdown(results: Iterable[Result]) -> Iterator[str]:
-    """The table in Markdown; crashes that agree on a dump share a row."""
+    """The table in Markdown; hosts that agree on a dump share a row."""
     rows: List[List[str]] = []
     for result in results:
         cells = result.cells()
@@ -134,14 +136,14 @@ def by_kernel(results: Iterable[Result]) -> Iterator[str]:
     kernels: Dict[str, List[Result]] = {}
     for result in results:
         kernels.setdefault(result.run.kernel, []).append(result)
-    yield "| kernel | package | crash | runs | objects told right | missing | extra |"
+    yield "| kernel | package | host | runs | objects told right | missing | extra |"
     yield "|---|---|---|---:|---:|---:|---:|"
     for kernel, own in kernels.items():
         right, of = (sum(result.objects[part] for result in own) for part in (0, 1))
         cells = [
             kernel,
             ", ".join(dict.fromkeys(result.package for result in own)),
-            ", ".join(dict.fromkeys(result.run.crash for result in own)),
+            ", ".join(dict.fromkeys(result.run.host for result in own)),
             str(len(own)),
             f"{right}/{of}",
             str(sum(result.missing for result in own)),

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
 from .crashes import build_loader, crash, options_for
+from .drgnsession import run_lines_on_drgn
 from .dumps import Dump
 
+DRGN = "drgn"
+"""What stands for a release of crash where the commands run without one."""
 SLABLEAK = Path(__file__).resolve().parents[2] / "crash_ext" / "slableak.py"
 
 Record = Dict[str, Any]
@@ -41,7 +44,9 @@ def host_environment(environment: Mapping[str, str] = os.environ) -> Dict[str, s
 
 
 def run_lines(dump: Dump, version: str, lines: Sequence[str]) -> List[str]:
-    """What each command line prints in that release of crash, the commands loaded."""
+    """What each command line prints in that release of crash, the commands loaded; or on DRGN."""
+    if version == DRGN:
+        return run_lines_on_drgn(dump, lines)
     with tempfile.TemporaryDirectory(prefix="slableak-lines-") as folder:
         files = [Path(folder) / str(number) for number in range(len(lines))]
         said = crash(version).run(

@@ -15,6 +15,7 @@ import pytest
 
 from tests.lab import KERNELS, SCENARIOS, Unavailable, crashes_for, matrix
 from tests.lab.judge import Verdict
+from tests.lab.session import DRGN
 from tests.marked import marks, read_marked
 
 RIGHT = Verdict(caches=2, objects=5)
@@ -84,7 +85,7 @@ def test_what_is_wrong_fails_with_its_reason_and_the_rest_goes_on(
     assert said[first].split()[3:] == row.split()
     assert said[first + 1] == f"    {reason}"
     assert [line for line in said if line.startswith("7.3 ")]
-    assert said[-1].startswith("7 passed, 2 failed in ")
+    assert said[-1].startswith("10 passed, 3 failed in ")
 
 
 def test_many_addresses_are_counted(
@@ -111,14 +112,14 @@ def test_the_table_and_readme_s_summary_are_kept_between_their_marks(
     assert matrix.main(["--readme"], *files) == 1
     before, begin, *table, packages, end, after = files[0].read_text().splitlines()
     assert (before, (begin, end), after) == ("before", marks(matrix.MARK), "after")
-    assert table[0] == "| kernel | scenario | crash | caches | objects | missing | extra |"
-    assert table[2] == "| 5.10 | leak | 7.2.9, 8.0.2, 9.0.2 | 2/2 | 5/5 | 0 | 0 |"
+    assert table[0] == "| kernel | scenario | host | caches | objects | missing | extra |"
+    assert table[2] == "| 5.10 | leak | 7.2.9, 8.0.2, 9.0.2, drgn | 2/2 | 5/5 | 0 | 0 |"
     assert any(line.startswith("| 7.3 | leak |") and "**failed**" in line for line in table)
     assert packages.endswith("Kernel packages: 5.10.7-1, 6.1.7-1, 6.12.7-1, 7.3.7-1.")
     summary = read_marked(files[1], matrix.MARK).splitlines()
     runs = sum(run.kernel == "5.10" for run in matrix.runs())
     right = f"{5 * runs}/{5 * runs}"
-    row = f"| 5.10 | 5.10.7-1 | 7.2.9, 8.0.2, 9.0.2 | {runs} | {right} | 0 | 0 |"
+    row = f"| 5.10 | 5.10.7-1 | 7.2.9, 8.0.2, 9.0.2, drgn | {runs} | {right} | 0 | 0 |"
     assert summary[3] == row
 
 
@@ -137,8 +138,10 @@ def test_files_without_marks_are_left_alone(files: Tuple[Path, Path]) -> None:
     assert [file.read_text() for file in files] == [kept, "nothing\n"]
 
 
+@pytest.mark.parametrize("on_drgn", [False, True], ids=["crash", "drgn"])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_every_kernel_is_told_as_the_module_tells(kernel: str) -> None:
-    result = matrix.try_run(matrix.Run(kernel, "all", crashes_for(kernel)[-1]))
+def test_every_kernel_is_told_as_the_module_tells(kernel: str, on_drgn: bool) -> None:
+    host = DRGN if on_drgn else crashes_for(kernel)[-1]
+    result = matrix.try_run(matrix.Run(kernel, "all", host))
     assert result.failures == []
     assert result.objects[0] > 2000

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Tuple
 import pytest
 
 from mocks.heap import Heap
+from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache
 from tests.unit.asked import of_type, records, text
@@ -67,6 +68,14 @@ def test_a_cache_asked_for_twice_is_one() -> None:
     heap, leftover, twin = _pair()
     fields = _fields(heap, "slab_test", f"{leftover.address:x}", f"{twin.address:x}")
     assert len(fields["state"][0]) == 2
+
+
+def test_a_constructor_is_named_where_the_host_was_told_to_leave_modules_alone() -> None:
+    """crash opens 7.3 with --no_modules only, but the module's own symbols are in the dump."""
+    heap = Heap(LAYOUTS["6.12"])
+    base = Landscape(heap, "mem").module(b"slabtest", {b"init_item": (0x40, 8)})
+    cache = heap.cache("slab_test", 84, ctor=base + 0x40)
+    assert _fields(heap, f"{cache.address:x}")["ctor"] == (["init_item"], False)
 
 
 def test_a_constructor_of_an_unloaded_module_is_a_number() -> None:

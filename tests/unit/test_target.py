@@ -162,3 +162,11 @@ def test_registers_are_told_of_each_cpu_that_the_dump_has_them_of() -> None:
 
 def test_a_dump_without_registers_has_none() -> None:
     assert target(Heap(LAYOUTS["6.1"])).registers() == {}
+
+
+def test_a_mark_that_crash_makes_where_a_modules_part_begins_is_no_symbol() -> None:
+    heap = Heap(LAYOUTS["6.12"])
+    at = heap.image.symbols["slab_caches"] + 0x1000
+    heap.image.symbols["_MODULE_RODATA_START_slabtest"] = at
+    assert FakeCrash(heap.image).addr2sym(at + 4, True) == ("_MODULE_RODATA_START_slabtest", 4)
+    assert Target(FakeCrash(heap.image)).symbol_at(at + 4) is None

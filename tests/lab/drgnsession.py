@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands on drgn, on a dump: many command lines in one process.
+
+    python -m tests.lab.drgnsession VMLINUX VMCORE FOLDER <LINES
+
+reads command lines, one a line, and writes the output of each to a file of its own, by number.
+A process of its own, for what the commands know of a dump stays as long as Python runs.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import List, Sequence
+
+from .dumps import Dump
+
+_TOP = Path(__file__).resolve().parents[2]
+
+
+def run_lines_on_drgn(dump: Dump, lines: Sequence[str], timeout: float = 600) -> List[str]:
+    """What each command line prints, errors too, in order."""
+    with tempfile.TemporaryDirectory(prefix="slableak-drgn-") as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, str(dump.vmlinux), str(dump.vmcore), folder],
+            input="".join(f"{line}\n" for line in lines),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=_TOP,
+            timeout=timeout,
+        )
+        files = [Path(folder) / str(number) for number in range(len(lines))]
+        missing = [line for line, file in zip(lines, files) if not file.exists()]
+        assert not missing, f"drgn never ran {missing}; it said:\n{done.stdout[-3000:]}"
+        return [file.read_text(encoding="utf-8") for file in files]
+
+
+def _main(vmlinux: str, vmcore: str, folder: Path) -> None:
+    from crash_ext.drgncommands import run_words
+    from crash_ext.drgnprogram import open_program
+
+    program = open_program(vmcore, [vmlinux])
+    for number, line in enumerate(sys.stdin.read().splitlines()):
+        with ExitStack() as stack:
+            file = stack.enter_context(open(folder / str(number), "w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(file))
+            stack.enter_context(redirect_stderr(file))
+            # As crash takes it: a backslash is a letter, double quotes group.
+            run_words(program, shlex.split(line.replace("\\", "\\\\")))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

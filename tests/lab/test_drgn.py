@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""drgn as host: the same text as in crash, on a dump of each kernel; and the program's ways.
+
+Which sets of objects are right is the matrix' matter, drgn's column included.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import pytest
+
+from crash_ext.commands import COMMANDS
+from tests import lab
+from tests.lab.drgnsession import run_lines_on_drgn
+from tests.lab.dumps import Dump
+from tests.lab.session import SLABLEAK, run_lines
+
+CRASHES = {"5.10": "8.0.2", "6.1": "8.0.2", "6.12": "8.0.6", "7.3": "9.0.2"}
+
+
+def lines_of(dump: Dump, folder: Path) -> List[str]:
+    """Command lines that have every option of every command."""
+    caches = dump.truth["caches"]["slab_test"]
+    live, left = caches["live"]["kmem_cache"], caches["leftover"]["kmem_cache"]
+    leaked = dump.truth["objects"]["slab_test"]["leftover"]["leaked"][0]["addr"]
+    lines = {
+        "slabdup": ["", "-a", "-p", "-j", "-R", "-aj", "slab_test", "-j slab_test", live],
+        "slabobjs": [
+            *("slab_test", "-q slab_test", leaked, "-j slab_test", "-e slab_test", "-g slab_test"),
+            *(f"-r {left}", f"-rj {left}", "-f slab_test", "-n 0 -l 5 slab_test", "-R slab_test"),
+            *("-b 16 slab_test", "-p slab_test", "-e -l 300 kmalloc-64", "-eg task_struct"),
+            *("-t list_head -l 3 slab_test", "-t kmem_cache -l 2 kmem_cache"),
+            *("-t kmem_cache.name,list,flags -l 5 kmem_cache", "-t task_struct -l 2 task_struct"),
+            *("-t nosuch slab_test", "-t list_head.nosuch slab_test", "nosuch", "0", "\\slab_test"),
+        ],
+        "slabwhy": [
+            *("", "-F", "-j", "-p", "-R", "-T", left, "slab_test", "kmalloc-64"),
+            *(f"-L {dump.folder}/log", f"-o {folder}/why.html"),
+        ],
+        "slablost": [
+            *("", "-q", "-j", "-l 2", "-b 16", "-p", "-R", "slab_test"),
+            f"-o {folder}/lost.html",
+        ],
+    }
+    return [f"{name} {rest}".strip() for name, own in lines.items() for rest in own]
+
+
+def test_every_option_of_every_command_is_among_the_lines(tmp_path: Path) -> None:
+    lines = lines_of(lab.dump("6.1", "leak"), tmp_path)
+    for name, command in COMMANDS.items():
+        words = [word for line in lines if line.split()[0] == name for word in line.split()[1:]]
+        used = set("".join(word[1:] for word in words if re.fullmatch("-[A-Za-z]+", word)))
+        assert used == set(command.options.replace(":", ""))
+
+
+@pytest.mark.parametrize("kernel", CRASHES)
+def test_the_whole_output_is_the_same_as_in_crash(kernel: str, tmp_path: Path) -> None:
+    dump = lab.dump(kernel, "leak")
+    lines = lines_of(dump, tmp_path)
+    pages = [tmp_path / "why.html", tmp_path / "lost.html"]
+    in_crash = run_lines(dump, CRASHES[kernel], lines)
+    pages_in_crash = [page.read_text(encoding="utf-8") for page in pages]
+    on_drgn = run_lines_on_drgn(dump, lines)
+    different = [
+        line for line, crash, drgn in zip(lines, in_crash, on_drgn) if crash != drgn or not drgn
+    ]
+    assert different == []
+    assert [page.read_text(encoding="utf-8") for page in pages] == pages_in_crash
+
+
+def slableak(*words: str) -> Tuple[int, str, str]:
+    """The program's exit status, output and errors."""
+    return _run([sys.executable, "-m", "crash_ext.drgnprogram", *words])
+
+
+def _run(command: List[str], **environment: str) -> Tuple[int, str, str]:
+    done = subprocess.run(
+        command,
+        cwd=SLABLEAK.parents[1],
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def leak() -> Dump:
+    return lab.dump("6.1", "leak")
+
+
+def test_the_program_runs_commands_one_after_the_other(leak: Dump) -> None:
+    opened = ["-s", str(leak.vmlinux), str(leak.vmcore)]
+    first, second = run_lines_on_drgn(leak, ["slabdup", "slabobjs -q slab_test"])
+    words = ["slabdup", "--then", "slabobjs", "-q", "slab_test"]
+    assert slableak(*opened, *words) == (0, first + second, "")
+
+
+def test_the_status_tells_complete_incomplete_and_wrong_usage(leak: Dump) -> None:
+    opened = ["-s", str(leak.vmlinux), str(leak.vmcore)]
+    statuses = {
+        words: slableak(*opened, *words.split())[0]
+        for words in (
+            "slabdup",
+            "slabdup nosuch",
+            "slabobjs -l 1 slab_test",
+            "slabdup -x",
+            "slabdup nosuch --then slabdup",
+        )
+    }
+    assert statuses == {
+        "slabdup": 0,
+        "slabdup nosuch": 1,
+        "slabobjs -l 1 slab_test": 1,
+        "slabdup -x": 2,
+        "slabdup nosuch --then slabdup": 1,
+    }
+
+
+def test_without_debug_information_it_is_one_line_that_names_the_kernel(leak: Dump) -> None:
+    status, out, err = slableak(str(leak.vmcore), "slabdup")
+    assert (status, out) == (1, "")
+    assert re.fullmatch(
+        r"slableak: no debug information of kernel 6\.1\.\S+ found:"
+        r" give its vmlinux with -s FILE\n",
+        err,
+    )
+
+
+def test_another_kernels_debug_information_is_not_taken(leak: Dump) -> None:
+    other = lab.dump("6.12", "leak").vmlinux
+    status, out, err = slableak("-s", str(other), str(leak.vmcore), "slabdup")
+    assert (status, out) == (1, "")
+    assert err.startswith("slableak: no debug information of kernel 6.1.")
+    assert err.endswith(f" in {other}\n")
+    assert err.count("\n") == 1
+
+
+def test_drgns_own_ways_give_the_same_text(leak: Dump, tmp_path: Path) -> None:
+    """A script; `%source` and then %slabdup; a plugin."""
+    (expected,) = run_lines_on_drgn(leak, ["slabdup"])
+    drgn = [str(Path(sys.executable).parent / "drgn"), "-q", "-c", str(leak.vmcore)]
+    drgn += ["-s", str(leak.vmlinux)]
+    assert _run([*drgn, str(SLABLEAK), "slabdup"]) == (0, expected, "")
+    run = "from drgn.commands import run_command as run; run(prog, 'slabdup')"
+    sourced = f"run(prog, 'source {SLABLEAK}'); run(prog, 'slabdup > {tmp_path}/text')"
+    assert _run([*drgn, "-e", run.replace("run(prog, 'slabdup')", sourced)]) == (0, "", "")
+    assert (tmp_path / "text").read_text() == expected
+    plugin: Dict[str, str] = {"DRGN_PLUGINS": f"slableak={SLABLEAK}"}
+    assert _run([*drgn, "-e", run], **plugin) == (0, expected, "")
+
+
+def test_the_script_tells_usage_by_its_status_and_its_own_name(leak: Dump) -> None:
+    drgn = [str(Path(sys.executable).parent / "drgn"), "-q", "-c", str(leak.vmcore)]
+    drgn += ["-s", str(leak.vmlinux)]
+    status, out, err = _run([*drgn, str(SLABLEAK), "slabdup", "-x"])
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1] == 'Enter "drgn -k slableak.py slabdup -h" for details.'
+    assert _run([*drgn, str(SLABLEAK), "slabwhat"])[0] == 2
