@@ -88,6 +88,9 @@ static void tidy(void)
 		close_tmpfile();
 	if (pc->tmpfile2)
 		close_tmpfile2();
+	/* `list -Z < file`: the outer command's is kept elsewhere. */
+	if (pc->args_ifile)
+		fclose(pc->args_ifile);
 	if (pc->cmd_cleanup)
 		pc->cmd_cleanup(pc->cmd_cleanup_arg);
 	restore_gdb_sanity();
