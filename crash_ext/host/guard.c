@@ -88,6 +88,9 @@ static void tidy(void)
 		close_tmpfile();
 	if (pc->tmpfile2)
 		close_tmpfile2();
+	/* `list -Z < file`: the outer command's is kept elsewhere. */
+	if (pc->args_ifile)
+		fclose(pc->args_ifile);
 	if (pc->cmd_cleanup)
 		pc->cmd_cleanup(pc->cmd_cleanup_arg);
 	restore_gdb_sanity();
@@ -115,6 +118,15 @@ static bool run_to_the_wall(void (*work)(void *), void *arg, const struct sigact
 	return true;
 }
 
+/* Commands leave their buffers (GETBUF) to crash's prompt, which frees them all before each.
+ * Nothing that is running further up reads one of its own again: `foreach` runs no program,
+ * `repeat` has its line on the stack, and a program's words are copied before it starts. */
+static void free_buffers(void *none)
+{
+	(void)none;
+	free_all_bufs();
+}
+
 bool guarded(void (*work)(void *), void *arg)
 {
 	static char own_path[] = OWN_ERROR_PATH;
@@ -126,8 +138,10 @@ bool guarded(void (*work)(void *), void *arg)
 	pc->error_path = own_path;
 	pc->error_fp = pc->nullfp;
 	returned = run_to_the_wall(work, arg, NULL);
-	if (!returned)
+	if (!returned) {
 		restore_gdb_sanity();
+		run_to_the_wall(free_buffers, NULL, NULL);
+	}
 	pc->error_path = state.error_path;
 	pc->error_fp = state.error_output;
 	jump_state_restore(&state);
@@ -308,6 +322,7 @@ bool guarded_command(void (*work)(void *), void *arg, FILE *output, bool *interr
 	returned = run_to_the_wall(work, arg, shift_on_duty ? &shift_on_duty->crash : NULL);
 	if (!returned)
 		tidy();
+	run_to_the_wall(free_buffers, NULL, NULL);
 
 	sigaction(SIGSEGV, &faults, NULL);
 	pc->gdb_sigaction.sa_handler = handler;

@@ -16,6 +16,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* A command may run itself, and nothing in Python 3.12 and later bounds the stack of C: 8 MB
+ * were enough for 800 of them. */
+#define DEEPEST 20
 static int depth;
 /* File name -> (device, inode, size, seconds, nanoseconds, code). */
 static PyObject *compiled;
@@ -453,6 +456,11 @@ enum outcome program_run(const char *path, int argc, char **argv, char *message)
 	char end_message[MESSAGE_SIZE];
 	struct place place;
 
+	if (depth == DEEPEST) {
+		snprintf(message, MESSAGE_SIZE, "%d programs run inside each other: not one more",
+			 DEEPEST);
+		return PROGRAM_FAILED;
+	}
 	/* What crash itself could not write is no failure of this program. */
 	if (fflush(fp)) {
 		__fpurge(fp);

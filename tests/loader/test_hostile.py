@@ -16,22 +16,21 @@ def endured(place: Place) -> Said:
     return tell(place, hostile.STORY)
 
 
+NOT_ONE_MORE = f"{hostile.DEEPEST} programs run inside each other: not one more"
+
+
 def test_a_command_that_runs_itself_ends_at_a_fixed_depth(endured: Said) -> None:
     """On Python 3.13 it would end crash: nothing there bounds the stack of C."""
     *levels, last = endured["deep"].splitlines()
     assert levels == [f"level {number + 1}" for number in range(hostile.DEEPEST)]
-    assert last == f"deep: {hostile.DEEPEST} programs run inside each other: not one more"
+    assert last == f"deep: {NOT_ONE_MORE}"
 
 
 def test_a_script_that_extends_itself_ends_at_the_same_depth(endured: Said, place: Place) -> None:
-    path = f"{place.work}/itself.py"
     first, *others = endured["itself"].splitlines()
-    assert (
-        first == f"extend: {path}: {hostile.DEEPEST} programs run inside each other: not one more"
-    )
-    assert (
-        others == [f"extend: {path}: no commands registered: script not loaded"] * hostile.DEEPEST
-    )
+    said = f"extend: {place.work}/itself.py: "
+    assert first == said + NOT_ONE_MORE
+    assert others == [f"{said}no commands registered: script not loaded"] * hostile.DEEPEST
 
 
 @pytest.mark.parametrize("program", ["many failures", "many questions"])
