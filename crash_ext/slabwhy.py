@@ -254,7 +254,7 @@ EXAMPLES
       log         -                 kmem_cache_destroy() was called from buil ..
       log         ffff896102a49280  5 of 5 listed objects still allocated
       owner       -                 to have the allocations noted, boot with  ..
-      type        -                 no structure is named like the cache; -T  ..
+      type        -                 debug information of slabtest isn't loade ..
       twin        ffff8961022eec00  living cache of the same name
       twin        -                 543 living objects compared
       twin        -                 +0x20 list linked: in 543 of 543 living o ..

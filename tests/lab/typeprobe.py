@@ -76,7 +76,9 @@ def main(arguments: List[str]) -> None:
         cache = select(slub, caches, name)[0].cache
         words = sample(slub.reader, cache, for_each_decoded_slab(slub, cache, []))
         begin = time.monotonic()
-        found = propose_types(slub.reader, cache.name, cache.object_size, words, search, slub.types())
+        found = propose_types(
+            slub.reader, cache.name, cache.object_size, words, search, slub.types()
+        )
         seconds = round(time.monotonic() - begin, 2)
         fields = ("struct", "size", "score", "reasons", "against")
         rows = [{field: getattr(each, field) for field in fields} for each in found or []]
