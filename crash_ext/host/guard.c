@@ -440,6 +440,54 @@ bool sigint_learn(void)
 	return learnt;
 }
 
+/* _thread's function, which is self, called with SIGINT held: so is it in the new thread. */
+static PyObject *start_thread(PyObject *self, PyObject *arguments, PyObject *keywords)
+{
+	PyObject *result;
+	sigset_t before;
+
+	sigint_hold(&before);
+	result = PyObject_Call(self, arguments, keywords);
+	sigint_release(&before);
+	return result;
+}
+
+static PyMethodDef start_method = {
+	"start_thread", (PyCFunction)(void (*)(void))start_thread, METH_VARARGS | METH_KEYWORDS, NULL,
+};
+
+/* Not every Python has every function. */
+static bool wrap_start(PyObject *module, const char *name)
+{
+	PyObject *original = PyObject_GetAttrString(module, name), *wrapped;
+	bool done;
+
+	if (!original) {
+		PyErr_Clear();
+		return true;
+	}
+	wrapped = PyCFunction_New(&start_method, original);
+	done = wrapped && !PyObject_SetAttrString(module, name, wrapped);
+	Py_XDECREF(wrapped);
+	Py_DECREF(original);
+	return done;
+}
+
+bool sigint_spare_threads(void)
+{
+	/* threading has what _thread had when it was imported. */
+	PyObject *loaded = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+	PyObject *module = PyImport_ImportModule("_thread");
+	bool done = module && wrap_start(module, "start_new_thread") &&
+		    wrap_start(module, "start_new") &&
+		    wrap_start(module, "start_joinable_thread") &&
+		    (!loaded || (wrap_start(loaded, "_start_new_thread") &&
+				 wrap_start(loaded, "_start_joinable_thread")));
+
+	Py_XDECREF(module);
+	return done;
+}
+
 void sigint_to_python(struct sigint_shift *shift)
 {
 	sigaction(SIGINT, &python_sigint, &shift->crash);

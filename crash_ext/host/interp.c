@@ -90,7 +90,8 @@ static bool prepare(void)
 	return first_path && compiled && stdin_stream && stdout_stream && stderr_stream && set_streams() &&
 	       !PySys_SetObject("__stdin__", stdin_stream) &&
 	       !PySys_SetObject("__stdout__", stdout_stream) &&
-	       !PySys_SetObject("__stderr__", stderr_stream) && sigint_learn();
+	       !PySys_SetObject("__stderr__", stderr_stream) && sigint_learn() &&
+	       sigint_spare_threads();
 }
 
 static void describe_exception(PyObject *exception, char *message);

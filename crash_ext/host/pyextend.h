@@ -52,6 +52,9 @@ void sigint_to_python(struct sigint_shift *shift);
 void sigint_to_crash(const struct sigint_shift *shift);
 /* Makes Python's handler known; called once, when the interpreter has started. */
 bool sigint_learn(void);
+/* Threads that Python starts get no SIGINT: the kernel gives them what the main thread has
+ * blocked, and crash's handler would jump to the main thread's stack. Called once. */
+bool sigint_spare_threads(void);
 /* What signal.signal() has set for SIGINT; KeyboardInterrupt from now on. May leave an exception:
  * a Ctrl-C that has come already. Then given back to who had it. */
 PyObject *sigint_take(void);

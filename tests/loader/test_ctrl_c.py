@@ -81,3 +81,11 @@ def test_a_program_that_ignores_it_does_so_for_itself(terminal: Terminal) -> Non
 def test_a_program_s_own_handler_is_back_after_an_inner_program(terminal: Terminal) -> None:
     assert terminal.interrupt("stop") == "stop: my own end\n"
     assert terminal.interrupt("loop") == "cleaned up\nloop: interrupted\n"
+
+
+def test_with_another_thread_that_waits(terminal: Terminal) -> None:
+    """The kernel gives it the signal while the main thread has it blocked."""
+    for _ in range(20):
+        shown = terminal.interrupt("idle_type_loop")
+        assert shown.endswith("idle_type_loop: interrupted\n")
+    assert terminal.type("p 6 * 7").endswith(" = 42\n")
