@@ -24,6 +24,9 @@ ByteOrder = Literal["little", "big"]
 
 _REGISTER = re.compile(r"\b([A-Za-z]\w*):\s*(?:0x)?([0-9a-f]{8,16})\b").findall
 
+_CALLERS = re.compile(r"\blog \[-\w*c\w*\]")
+"""The synopsis of a `log` that can show who printed each line."""
+
 _RANGE_STEP = 1 << 24
 """Bytes: the smallest memory section of any architecture (ppc64's SECTION_SIZE_BITS)."""
 _RANGE_STEPS = 1 << 22
@@ -180,9 +183,20 @@ class Target:
         return found
 
     def log(self) -> Optional[str]:
-        """The kernel log's text by crash's `log`; None where crash can't tell, or it's empty."""
+        """The kernel log's text by crash's `log`; None where crash can't tell, or it's empty.
+
+        With who printed each line where this crash can tell (9.0 can). Asked for elsewhere, its
+        `log` would complain on the terminal, so its help page is asked first.
+        """
+        found = None
+        if _CALLERS.search(self._command("help log") or ""):
+            found = self._command("log -c")
+        return found or self._command("log")
+
+    def _command(self, line: str) -> Optional[str]:
+        """What a command of crash's prints; None where it fails or prints nothing."""
         try:
-            text: str = self._crash.exec_crash_command("log")
+            text: str = self._crash.exec_crash_command(line)
         except self._crash.error:
             return None
         # Where `log` failed, crash may say so in the text alone.
