@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
 from crash_ext.host import typeinfo
 from crash_ext.host.native import native_loops
+from crash_ext.host.pykdump import PyKdump, is_pykdump, take_sigint
 from crash_ext.reader import Member, Native, ReadError
 
 _CPUS = 1 << 14
@@ -34,6 +35,8 @@ _LARGEST_STEP = 1 << 30
 
 _given: List[Any] = []
 """A host that is no built-in module: drgn's."""
+_pykdump: List[Tuple[Any, PyKdump]] = []
+"""PyKdump's built-in module, and what the commands ask in its place."""
 
 
 def give_host(host: Any) -> None:
@@ -42,8 +45,19 @@ def give_host(host: Any) -> None:
 
 
 def host_module() -> Any:
-    """The host that was given, else the built-in module `crash`. ImportError: there's none."""
-    return _given[0] if _given else import_module("crash")
+    """The host that was given, else the built-in module `crash`. ImportError: there's none.
+
+    PyKdump's comes as the one PyKdump made of it, with Ctrl-C in Python's hands.
+    """
+    if _given:
+        return _given[0]
+    module = import_module("crash")
+    if not is_pykdump(module):
+        return module
+    take_sigint()
+    if not _pykdump or _pykdump[0][0] is not module:
+        _pykdump[:] = [(module, PyKdump(module))]
+    return _pykdump[0][1]
 
 
 class Target:
