@@ -200,8 +200,9 @@ class Reader(Protocol):
 
     def log(self) -> Optional[str]:
         """The kernel log's text, as crash's own `log` decodes it: a line a record, its time
-        in seconds in brackets before it. None where there's none. Read anew at each call: a
-        live kernel goes on writing.
+        in seconds in brackets before it, behind that who printed it ([  T777], [    C3]) where
+        the host can tell. None where there's none. Read anew at each call: a live kernel goes
+        on writing.
         """
 
     def structs_of_size(self, smallest: int, largest: int) -> Optional[List[str]]:

@@ -20,15 +20,21 @@ if __name__ != "crash_ext.slableak":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(_PATH))))
 
 from crash_ext.commands import COMMANDS
+from crash_ext.host.pykdump import PyKdump, offer
 from crash_ext.host.target import host_module
 
 
 def register() -> None:
     """Tell crash the commands' names and help pages."""
-    for command in COMMANDS.values():
-        host_module().register_epython_prog(
-            command.name, command.short, command.synopsis, command.text
-        )
+    pages = [(each.name, each.short, each.synopsis, each.text) for each in COMMANDS.values()]
+    host = host_module()
+    if isinstance(host, PyKdump):
+        for text in offer(host, os.path.dirname(os.path.abspath(sys.argv[0])), pages):
+            sys.stderr.write(f"slableak: {text}\n")
+        sys.stderr.flush()
+        return
+    for page in pages:
+        host.register_epython_prog(*page)
 
 
 def drgn_prog_set(program: object) -> None:

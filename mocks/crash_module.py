@@ -65,6 +65,8 @@ class FakeCrash(ModuleType):
         """gdb_typeinfo's and gdb_whatis's answers."""
         self.on_read: Optional[Callable[[int, int], None]] = None
         """Called with address and size before each read; may change memory, or raise."""
+        self.pykdump = False
+        """Whether it is PyKdump's; else our loader's, which has no command `epython`."""
         self.reads = 0
         self.bytes_read = 0
         self.commands_run: List[str] = []
@@ -267,7 +269,7 @@ class FakeCrash(ModuleType):
 
     def get_epython_cmds(self, *args: Any) -> List[str]:
         _checked(args)
-        return ["epython", *self.help_pages]
+        return [*(["epython"] if self.pykdump else []), *self.help_pages]
 
 
 def _bare(struct: str) -> str:

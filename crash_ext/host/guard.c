@@ -148,16 +148,43 @@ bool guarded(void (*work)(void *), void *arg)
 	return returned;
 }
 
-bool guarded_gdb(void (*work)(void *), void *arg)
+static void mask_sigint(int how, sigset_t *before)
 {
-	struct sigaction handler, faults;
-	sigset_t interrupt, before;
-	ulong redirect = pc->redirect;
-	bool returned;
+	sigset_t interrupt;
 
 	sigemptyset(&interrupt);
 	sigaddset(&interrupt, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+	pthread_sigmask(how, &interrupt, before);
+}
+
+void sigint_hold(sigset_t *before)
+{
+	mask_sigint(SIG_BLOCK, before);
+}
+
+void sigint_release(const sigset_t *before)
+{
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+void sigint_forget(void)
+{
+	static const struct timespec at_once;
+	sigset_t interrupt;
+
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigtimedwait(&interrupt, NULL, &at_once);
+}
+
+bool guarded_gdb(void (*work)(void *), void *arg)
+{
+	struct sigaction handler, faults;
+	sigset_t before;
+	ulong redirect = pc->redirect;
+	bool returned;
+
+	sigint_hold(&before);
 	sigaction(SIGINT, NULL, &handler);
 	sigaction(SIGSEGV, NULL, &faults);
 	pc->redirect = REDIRECT_NOT_DONE;
@@ -165,7 +192,7 @@ bool guarded_gdb(void (*work)(void *), void *arg)
 	pc->redirect = redirect;
 	sigaction(SIGSEGV, &faults, NULL);
 	sigaction(SIGINT, &handler, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	sigint_release(&before);
 	return returned;
 }
 
@@ -358,22 +385,107 @@ int sigint_count(void)
 	return interrupts;
 }
 
+/* signal.signal, signal.getsignal, signal.default_int_handler, SIGINT */
+static PyObject *set_handler, *get_handler, *default_handler, *signal_number;
+
+/* Makes that Python's handler, and its C part SIGINT's. */
+static bool sigint_call(PyObject *handler)
+{
+	PyObject *before = PyObject_CallFunctionObjArgs(set_handler, signal_number, handler, NULL);
+
+	Py_XDECREF(before);
+	return before;
+}
+
+PyObject *sigint_take(void)
+{
+	PyObject *outer = PyObject_CallFunctionObjArgs(get_handler, signal_number, NULL);
+
+	if (outer)
+		sigint_call(default_handler);
+	sigaction(SIGINT, &python_sigint, NULL);
+	return outer;
+}
+
+void sigint_give_back(PyObject *outer)
+{
+	int tries = 3;
+
+	/* signal() refuses while a Ctrl-C waits for Python; it comes too late to stop anything. */
+	while (outer && tries-- && !sigint_call(outer))
+		PyErr_Clear();
+	Py_XDECREF(outer);
+}
+
 bool sigint_learn(void)
 {
 	PyObject *signals = PyImport_ImportModule("signal");
-	PyObject *result = NULL;
 	struct sigaction before;
+	bool learnt;
 
+	if (!signals)
+		return false;
+	set_handler = PyObject_GetAttrString(signals, "signal");
+	get_handler = PyObject_GetAttrString(signals, "getsignal");
+	default_handler = PyObject_GetAttrString(signals, "default_int_handler");
+	signal_number = PyLong_FromLong(SIGINT);
+	Py_DECREF(signals);
+	if (!set_handler || !get_handler || !default_handler || !signal_number)
+		return false;
 	sigaction(SIGINT, NULL, &before);
-	if (signals)
-		result = PyObject_CallMethod(signals, "signal", "iN", SIGINT,
-			PyObject_GetAttrString(signals, "default_int_handler"));
+	learnt = sigint_call(default_handler);
 	sigaction(SIGINT, &before, &python_sigint);
 	python_handler = python_sigint.sa_handler;
 	python_sigint.sa_handler = on_interrupt;
-	Py_XDECREF(signals);
-	Py_XDECREF(result);
+	return learnt;
+}
+
+/* _thread's function, which is self, called with SIGINT held: so is it in the new thread. */
+static PyObject *start_thread(PyObject *self, PyObject *arguments, PyObject *keywords)
+{
+	PyObject *result;
+	sigset_t before;
+
+	sigint_hold(&before);
+	result = PyObject_Call(self, arguments, keywords);
+	sigint_release(&before);
 	return result;
+}
+
+static PyMethodDef start_method = {
+	"start_thread", (PyCFunction)(void (*)(void))start_thread, METH_VARARGS | METH_KEYWORDS, NULL,
+};
+
+/* Not every Python has every function. */
+static bool wrap_start(PyObject *module, const char *name)
+{
+	PyObject *original = PyObject_GetAttrString(module, name), *wrapped;
+	bool done;
+
+	if (!original) {
+		PyErr_Clear();
+		return true;
+	}
+	wrapped = PyCFunction_New(&start_method, original);
+	done = wrapped && !PyObject_SetAttrString(module, name, wrapped);
+	Py_XDECREF(wrapped);
+	Py_DECREF(original);
+	return done;
+}
+
+bool sigint_spare_threads(void)
+{
+	/* threading has what _thread had when it was imported. */
+	PyObject *loaded = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+	PyObject *module = PyImport_ImportModule("_thread");
+	bool done = module && wrap_start(module, "start_new_thread") &&
+		    wrap_start(module, "start_new") &&
+		    wrap_start(module, "start_joinable_thread") &&
+		    (!loaded || (wrap_start(loaded, "_start_new_thread") &&
+				 wrap_start(loaded, "_start_joinable_thread")));
+
+	Py_XDECREF(module);
+	return done;
 }
 
 void sigint_to_python(struct sigint_shift *shift)
@@ -381,10 +493,13 @@ void sigint_to_python(struct sigint_shift *shift)
 	sigaction(SIGINT, &python_sigint, &shift->crash);
 	shift->outer = shift_on_duty;
 	shift_on_duty = shift;
+	mask_sigint(SIG_UNBLOCK, &shift->mask);
 }
 
 void sigint_to_crash(const struct sigint_shift *shift)
 {
-	sigaction(SIGINT, &shift->crash, NULL);
+	sigint_release(&shift->mask);
+	/* crash's handler leaves this frame at once. */
 	shift_on_duty = shift->outer;
+	sigaction(SIGINT, &shift->crash, NULL);
 }

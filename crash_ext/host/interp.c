@@ -90,7 +90,8 @@ static bool prepare(void)
 	return first_path && compiled && stdin_stream && stdout_stream && stderr_stream && set_streams() &&
 	       !PySys_SetObject("__stdin__", stdin_stream) &&
 	       !PySys_SetObject("__stdout__", stdout_stream) &&
-	       !PySys_SetObject("__stderr__", stderr_stream) && sigint_learn();
+	       !PySys_SetObject("__stderr__", stderr_stream) && sigint_learn() &&
+	       sigint_spare_threads();
 }
 
 static void describe_exception(PyObject *exception, char *message);
@@ -383,7 +384,7 @@ static PyObject *program_path(PyObject *name)
 
 /* What a program may change and the next one, or the outer one, finds as it was. */
 struct place {
-	PyObject *main, *argv, *path, *in, *out, *err;
+	PyObject *main, *argv, *path, *in, *out, *err, *sigint;
 };
 
 static PyObject *sys_get(const char *name)
@@ -403,6 +404,7 @@ static void place_save(struct place *place)
 	place->in = sys_get("stdin");
 	place->out = sys_get("stdout");
 	place->err = sys_get("stderr");
+	place->sigint = sigint_take();
 }
 
 static void sys_restore(const char *name, PyObject *object)
@@ -425,6 +427,7 @@ static void place_restore(struct place *place)
 	sys_restore("stdin", place->in);
 	sys_restore("stdout", place->out);
 	sys_restore("stderr", place->err);
+	sigint_give_back(place->sigint);
 }
 
 static void execute(const char *path, int argc, char **argv)
@@ -466,10 +469,14 @@ enum outcome program_run(const char *path, int argc, char **argv, char *message)
 		__fpurge(fp);
 		clearerr(fp);
 	}
+	/* A Ctrl-C that came when the last program was over. */
+	if (!depth && PyErr_CheckSignals())
+		PyErr_Clear();
 	sigint_to_python(&shift);
 	depth++;
 	place_save(&place);
-	execute(path, argc, argv);
+	if (!PyErr_Occurred())
+		execute(path, argc, argv);
 	outcome = judge(message);
 	place_restore(&place);
 	/* What crash will say begins a line. */

@@ -119,13 +119,23 @@ static void load_own(void)
 #endif
 }
 
+static void wake_up(void)
+{
+	sigset_t mask;
+
+	sigint_hold(&mask);
+	if (extension_add(own_path, no_commands, "shared object"))
+		load_own();
+	sigint_release(&mask);
+}
+
 static void load(char *name)
 {
 	if (!own_entry()) {
-		if (!names_file(name, own_path))
+		if (names_file(name, own_path))
+			wake_up();
+		else
 			pass_on(NULL, name);
-		else if (extension_add(own_path, no_commands, "shared object"))
-			load_own();
 	} else if (ends_with(name, ".py")) {
 		script_load(name);
 	} else if (is_second_python(name)) {
@@ -219,7 +229,7 @@ static void take_scripts_behind(void)
 }
 
 /* Where this returns early crash finds nothing registered, says so and unloads us. */
-static void __attribute__((constructor)) arrive(void)
+static void arrive(void)
 {
 	struct command_table_entry *entry;
 	Dl_info where;
@@ -256,4 +266,16 @@ static void __attribute__((constructor)) arrive(void)
 	entry->func = extend;
 	load_own();
 	take_scripts_behind();
+}
+
+/* crash's dlopen() is at work, which a longjmp would leave locked: Ctrl-C stops a script that is
+ * loaded from in here, and is dropped at any other moment. */
+static void __attribute__((constructor)) arrive_held(void)
+{
+	sigset_t mask;
+
+	sigint_hold(&mask);
+	arrive();
+	sigint_forget();
+	sigint_release(&mask);
 }

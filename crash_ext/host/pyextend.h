@@ -44,13 +44,26 @@ bool guarded_command(void (*work)(void *), void *arg, FILE *output, bool *interr
 
 struct sigint_shift {
 	struct sigaction crash;
+	sigset_t mask;
 	const struct sigint_shift *outer;
 };
-/* Python's SIGINT handler goes on duty; the handler before it is kept and given back. */
+/* Python's SIGINT handler goes on duty, held or not; what was before it is kept and given back. */
 void sigint_to_python(struct sigint_shift *shift);
 void sigint_to_crash(const struct sigint_shift *shift);
 /* Makes Python's handler known; called once, when the interpreter has started. */
 bool sigint_learn(void);
+/* Threads that Python starts get no SIGINT: the kernel gives them what the main thread has
+ * blocked, and crash's handler would jump to the main thread's stack. Called once. */
+bool sigint_spare_threads(void);
+/* What signal.signal() has set for SIGINT; KeyboardInterrupt from now on. May leave an exception:
+ * a Ctrl-C that has come already. Then given back to who had it. */
+PyObject *sigint_take(void);
+void sigint_give_back(PyObject *outer);
+/* Ctrl-C waits: crash's handler must not jump out of what would be left half done. */
+void sigint_hold(sigset_t *before);
+void sigint_release(const sigset_t *before);
+/* One that waits is dropped. */
+void sigint_forget(void);
 /* How often Ctrl-C has come while a program ran, whatever the program made of it. */
 int sigint_count(void);
 
@@ -98,7 +111,8 @@ void script_load_own(void);
 /* Unloads the script that the name means. False: it means none. */
 bool script_unload(const char *name);
 void scripts_unload_all(void);
-/* An entry in crash's list of extensions, with its message. False: crash refused it. */
+/* An entry in crash's list of extensions, with its message. False: crash refused it. The caller
+ * holds SIGINT. */
 bool extension_add(const char *filename, struct command_table_entry *table, const char *what);
 /* Does the name lead to this file, by itself or where crash looks? */
 bool names_path(const char *name, const char *path);

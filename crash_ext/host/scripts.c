@@ -376,7 +376,9 @@ static bool script_run(struct script *script)
 	return script->count;
 }
 
-static void load_path(const char *path)
+/* With SIGINT held: what is half loaded must not be left by longjmp, least of all a Python that
+ * is about to start. The script itself can be interrupted. */
+static void load_held(const char *path)
 {
 	char message[MESSAGE_SIZE];
 	struct script *script;
@@ -402,6 +404,15 @@ static void load_path(const char *path)
 	}
 	script->next = scripts;
 	scripts = script;
+}
+
+static void load_path(const char *path)
+{
+	sigset_t mask;
+
+	sigint_hold(&mask);
+	load_held(path);
+	sigint_release(&mask);
 }
 
 void script_load(const char *name)
@@ -433,12 +444,15 @@ void script_load_own(void)
 static void unload(struct script **link)
 {
 	struct script *script = *link;
+	sigset_t mask;
 
+	sigint_hold(&mask);
 	*link = script->next;
 	extension_remove(script->commands);
 	program_forget(script->directory);
 	fprintf(fp, "%s: script unloaded\n", script->path);
 	script_free(script);
+	sigint_release(&mask);
 }
 
 /* A program's own command table may be in use further up. */

@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
 from crash_ext.host import typeinfo
 from crash_ext.host.native import native_loops
+from crash_ext.host.pykdump import PyKdump, is_pykdump, take_sigint
 from crash_ext.reader import Member, Native, ReadError
 
 _CPUS = 1 << 14
@@ -23,6 +24,9 @@ _CPUS = 1 << 14
 ByteOrder = Literal["little", "big"]
 
 _REGISTER = re.compile(r"\b([A-Za-z]\w*):\s*(?:0x)?([0-9a-f]{8,16})\b").findall
+
+_CALLERS = re.compile(r"\blog \[-\w*c\w*\]")
+"""The synopsis of a `log` that can show who printed each line."""
 
 _RANGE_STEP = 1 << 24
 """Bytes: the smallest memory section of any architecture (ppc64's SECTION_SIZE_BITS)."""
@@ -34,6 +38,8 @@ _LARGEST_STEP = 1 << 30
 
 _given: List[Any] = []
 """A host that is no built-in module: drgn's."""
+_pykdump: List[Tuple[Any, PyKdump]] = []
+"""PyKdump's built-in module, and what the commands ask in its place."""
 
 
 def give_host(host: Any) -> None:
@@ -42,8 +48,19 @@ def give_host(host: Any) -> None:
 
 
 def host_module() -> Any:
-    """The host that was given, else the built-in module `crash`. ImportError: there's none."""
-    return _given[0] if _given else import_module("crash")
+    """The host that was given, else the built-in module `crash`. ImportError: there's none.
+
+    PyKdump's comes as the one PyKdump made of it, with Ctrl-C in Python's hands.
+    """
+    if _given:
+        return _given[0]
+    module = import_module("crash")
+    if not is_pykdump(module):
+        return module
+    take_sigint()
+    if not _pykdump or _pykdump[0][0] is not module:
+        _pykdump[:] = [(module, PyKdump(module))]
+    return _pykdump[0][1]
 
 
 class Target:
@@ -192,9 +209,20 @@ class Target:
         return found
 
     def log(self) -> Optional[str]:
-        """The kernel log's text by crash's `log`; None where crash can't tell, or it's empty."""
+        """The kernel log's text by crash's `log`; None where crash can't tell, or it's empty.
+
+        With who printed each line where this crash can tell (9.0 can). Asked for elsewhere, its
+        `log` would complain on the terminal, so its help page is asked first.
+        """
+        found = None
+        if _CALLERS.search(self._command("help log") or ""):
+            found = self._command("log -c")
+        return found or self._command("log")
+
+    def _command(self, line: str) -> Optional[str]:
+        """What a command of crash's prints; None where it fails or prints nothing."""
         try:
-            text: str = self._crash.exec_crash_command("log")
+            text: str = self._crash.exec_crash_command(line)
         except self._crash.error:
             return None
         # Where `log` failed, crash may say so in the text alone.

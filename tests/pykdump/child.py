@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import sys
 import traceback
 import types
@@ -26,6 +27,9 @@ PYKDUMPPATH = sys.argv[4].split(os.pathsep)
 PATH = [".", *LIBRARY, *PYKDUMPPATH]
 ALLOWED = frozenset(sys.argv[5].split())
 MISSING = frozenset(sys.argv[6].split())
+ASKS_GDB = frozenset(sys.argv[7].split())
+LONGJMP = int(sys.argv[8])
+"""The exit status that stands for a longjmp out of Python."""
 
 
 class Refusing:
@@ -91,15 +95,27 @@ def ask(name: str, *args: Any) -> Any:
     if kind == "IndexError":
         raise IndexError(*value)
     if kind == "KeyboardInterrupt":
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGINT)
     return value
+
+
+def longjmp(_number: int, _frame: object) -> None:
+    """crash's restart(): no exception, no finally, and the interpreter is done for."""
+    os._exit(LONGJMP)
+
+
+def of_gdb(name: str, *args: Any) -> Any:
+    """A question that gdb answers: crash's handler of SIGINT is in place from then on."""
+    signal.signal(signal.SIGINT, longjmp)
+    return ask(name, *args)
 
 
 def make_crash(functions: Sequence[str], constants: Dict[str, int]) -> types.ModuleType:
     module = types.ModuleType("crash")
     module.__dict__.update(constants, error=Error)
     for name in functions:
-        setattr(module, name, lambda *args, _name=name: ask(_name, *args))
+        asked = of_gdb if name in ASKS_GDB else ask
+        setattr(module, name, lambda *args, _name=name, _ask=asked: _ask(_name, *args))
     return module
 
 
@@ -109,7 +125,7 @@ def found(name: str) -> Optional[str]:
         for path in (f"{folder}/{name}", f"{folder}/{name}.py"):
             if os.path.exists(path):
                 return path
-    return None
+    return name if os.path.isabs(name) and os.path.exists(name) else None
 
 
 def run(scope: Dict[str, object], words: List[str]) -> None:
@@ -122,6 +138,7 @@ def run(scope: Dict[str, object], words: List[str]) -> None:
     sys.argv = [path, *words[1:]]
     stream: Any = Stream()
     sys.stdout = sys.stderr = stream
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with open(path, "rb") as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)
     try:

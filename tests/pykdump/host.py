@@ -34,7 +34,19 @@ _FUNCTIONS = """
     get_epython_cmds
 """.split()
 
+ASKS_GDB = """
+    struct_size member_offset member_size enumerator_value gdb_typeinfo gdb_whatis
+    exec_crash_command get_GDB_output
+""".split()
+"""After these Ctrl-C is a longjmp, until Python's handler is set again."""
+LONGJMP = 77
+"""The child's exit status for one."""
+
 Answer = Tuple[str, object]
+
+
+class LongjmpOutOfPython(Exception):
+    """The session is lost, as crash is on a real PyKdump."""
 
 
 class Session:
@@ -52,6 +64,12 @@ class Session:
         self._folder = folder
         self._path = [str(path) for path in pykdumppath]
         self._python = python
+        fake.pykdump = True
+        fake.commands["alias"] = self._alias
+        self.aliases: Dict[str, str] = {}
+        """Name -> command line, as crash's `alias` has them."""
+        self.leaked = 0
+        """Bytes of buffers that failed calls of readmem() have kept for good."""
         self.shown: List[str] = []
         """What each command line has shown."""
         self.reader_gone = False
@@ -71,9 +89,14 @@ class Session:
                 os.pathsep.join(self._path),
                 " ".join([*ALWAYS_THERE, *HELPERS.split(), "crash", "crash_ext"]),
                 " ".join(MISSING_INSIDE),
+                " ".join(ASKS_GDB),
+                str(LONGJMP),
             ],
             cwd=self._folder,
-            env={"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+            env={
+                **{"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+                "PYKDUMPPATH": os.pathsep.join(self._path),
+            },
             pass_fds=(from_child[1], to_child[0]),
         )
         os.close(from_child[1])
@@ -90,8 +113,24 @@ class Session:
                 answer = repr(self._answer(name, args, left)).encode()
                 answers.write(len(answer).to_bytes(8, "little") + answer)
                 answers.flush()
-        assert child.wait(timeout=60) == 0
+        status = child.wait(timeout=60)
+        if status == LONGJMP:
+            raise LongjmpOutOfPython
+        assert status == 0
         return self.shown
+
+    def _alias(self, line: str) -> str:
+        """crash's `alias NAME COMMAND...`, which takes no name of a command."""
+        _, name, *words = line.split()
+        if name in self._fake.help_pages:
+            return f"alias: cannot alias existing command name: {name}\n"
+        self.aliases[name] = " ".join(words)
+        return f"ORIGIN  ALIAS    COMMAND\nruntime {name:8} {self.aliases[name]}\n"
+
+    def _words(self, words: List[str]) -> List[str]:
+        """A command line's words as they come to `epython`."""
+        words = [*self.aliases.get(words[0], words[0]).split(), *words[1:]]
+        return words[1:] if words[0] == "epython" else words
 
     def _answer(self, name: str, args: Tuple[Any, ...], left: List[List[str]]) -> Answer:
         if name == "crash":
@@ -100,7 +139,7 @@ class Session:
             if not left:
                 return "value", None
             self.shown.append("")
-            return "value", left.pop(0)
+            return "value", self._words(left.pop(0))
         if name == "show":
             if self.reader_gone and args[0]:
                 return "value", (32, "Broken pipe")
@@ -110,6 +149,7 @@ class Session:
         try:
             return "value", getattr(self._fake, name)(*args)
         except CrashError as error:
+            self.leaked += args[1] if name == "readmem" else 0
             return "error", error.args
         except IndexError as error:
             return "IndexError", error.args

@@ -32,7 +32,7 @@ def fake() -> FakeCrash:
 def test_slableak_registers_each_command_under_its_files_name(fake: FakeCrash) -> None:
     with install(fake):
         slableak.register()
-    names = [name for name in fake.get_epython_cmds() if name != "epython"]
+    names = fake.get_epython_cmds()
     assert names == ["slabdup", "slabobjs", "slabwhy", "slablost"]
     home = Path(slableak.__file__).parent
     assert all((home / f"{name}.py").is_file() for name in names)

@@ -210,3 +210,23 @@ def test_a_log_that_crash_cannot_decode_is_none(answer: str) -> None:
     fake = FakeCrash(heap.image)
     fake.commands["log"] = answer
     assert Target(fake).log() is None
+
+
+def test_a_crash_that_can_tell_who_printed_is_asked_to() -> None:
+    heap = Heap(LAYOUTS["6.1"])
+    fake = FakeCrash(heap.image)
+    fake.commands["help log"] = "SYNOPSIS\n  log [-TtdmascR]\n"
+    fake.commands["log"] = "[    0.000000] Linux version\n"
+    fake.commands["log -c"] = "[    0.000000] [    T0] Linux version\n"
+    assert Target(fake).log() == fake.commands["log -c"]
+    fake.commands["log -c"] = "log: cannot tell\n"
+    assert Target(fake).log() == fake.commands["log"]
+
+
+def test_one_that_cannot_is_not_made_to_complain() -> None:
+    heap = Heap(LAYOUTS["6.1"])
+    fake = FakeCrash(heap.image)
+    fake.commands["help log"] = "SYNOPSIS\n  log [-Ttdmas]\n"
+    fake.commands["log"] = "[    0.000000] Linux version\n"
+    assert Target(fake).log() == fake.commands["log"]
+    assert "log -c" not in fake.commands_run

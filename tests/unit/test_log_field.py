@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crash_ext.why.log.dress import for_each_line, undress
+from crash_ext.why.log.match import NAME, LogEvidence, MatchedReport
 from crash_ext.why.log.parse import Report, parse_reports
-from crash_ext.why.log.tell import calling_module
+from crash_ext.why.log.tell import calling_module, log_evidence
 from tests.unit.dresses import DRESSES, Dress, Entry
 
 LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"
+BIOSET = "06-5.10-bioset-caller-without-module"
 NAMES = sorted(path.stem for path in LOGS.glob("*.txt"))
 PLAIN = """\
 =============================================================================
@@ -117,3 +119,40 @@ def test_nothing_is_said_that_no_line_says(lines: List[str]) -> None:
 @given(st.text(max_size=300))
 def test_any_line_may_be_undressed(line: str) -> None:
     assert len(undress(line).body) <= len(line)
+
+
+@pytest.mark.parametrize(
+    ("frames", "module"),
+    [
+        (["bioset_exit+0x54/0x100", "md_free+0x6c/0xb0 [md_mod]"], "md_mod"),
+        (["spl_kmem_cache_destroy+0x9a/0x240 [spl]", "zio_fini+0x5c/0xd0 [zfs]"], "zfs"),
+        (["cfs_mem_cache_destroy+0x2a/0x80 [libcfs]", "lu_exit+0x1c/0x40 [obdclass]"], "obdclass"),
+        (["mempool_destroy+0x1a/0x30", "dm_exit+0x5c/0xd0 [dm_crypt]"], "dm_crypt"),
+        (["spl_kmem_cache_destroy+0x9a/0x240 [spl]", "__x64_sys_ioctl+0x9a/0x240"], "spl"),
+        (["f_exit+0x1/0x2", "__x64_sys_delete_module+0x1/0x2", "g+0x1/0x2 [other]"], None),
+        (["0xffffffffc06591b8", "do_one_initcall+0xba/0x240"], None),
+    ],
+)
+def test_the_module_is_the_first_that_is_no_wrapper(
+    frames: List[str], module: Optional[str]
+) -> None:
+    report = parse_reports(PLAIN)[0]._replace(caller=frames[0], trace=frames)
+    assert calling_module(report) == module
+
+
+def test_the_way_to_the_destroy_is_evidence() -> None:
+    (report,) = parse_reports((LOGS / f"{BIOSET}.txt").read_text(encoding="utf-8"))
+    matched = MatchedReport(report, NAME, [])
+    texts = [
+        item.text
+        for item in log_evidence(LogEvidence([matched], [], [], [], [], {}), searched=True)
+    ]
+    assert texts[1:] == [
+        "kmem_cache_destroy() was called from bio_put_slab+0x60/0xa0",
+        "on the way: bio_put_slab+0x60/0xa0, bioset_exit+0x54/0x100, tracer_destroy+0x6c/0xb0"
+        " [mode], ioctl_destroy+0x31/0x60 [mode]",
+        "mode is the first module on the way that is no mere wrapper",
+    ]
+    nobody = matched._replace(report=report._replace(caller=None, trace=[], mixed=True))
+    (_, text) = log_evidence(LogEvidence([nobody], [], [], [], [], {}), searched=True)
+    assert "mixed with another task's" in text.text

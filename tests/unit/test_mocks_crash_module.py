@@ -213,6 +213,8 @@ def test_programs_are_registered_once(crash: FakeCrash, capsys: pytest.CaptureFi
     assert crash.register_epython_prog("slabdup", "short", "synopsis", "text") is True
     assert crash.register_epython_prog("slabdup", "short", "synopsis", "text") is False
     assert "slabdup" in capsys.readouterr().out
+    assert crash.get_epython_cmds() == ["slabdup"]
+    crash.pykdump = True
     assert crash.get_epython_cmds() == ["epython", "slabdup"]
 
 

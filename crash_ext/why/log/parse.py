@@ -193,7 +193,7 @@ BOTTOM = re.compile(
     r"|invoke_syscall|el0|do_el0|do_trap_ecall|ret_from_(?:fork|kernel|syscall)|kthread\b|kthread\+"
     r"|kernel_init|start_kernel|x86_64_start|secondary_startup|cpu_startup_entry|syscall_|handle_sys"
     r"|x64_sys_call|ia32_sys_call|compat_sys_|do_SYSENTER|handle_exception|tracesys|sysret_"
-    r"|__do_syscall)"
+    r"|__do_syscall|do_one_initcall|do_init_module|load_module)"
 )
 """Where a task has entered the kernel, or begins in it: who called that is none of ours."""
 

@@ -7,12 +7,13 @@ parse.py reads the reports, match.py compares them with memory; this puts it int
 from __future__ import annotations
 
 import re
-from typing import Iterator, List, Optional
+from itertools import takewhile
+from typing import Iterator, List, Optional, Sequence
 
 from crash_ext.kernel.say import count
 from crash_ext.why.case import Evidence
 from crash_ext.why.log.match import ADDRESSES, OFFSETS, LogEvidence, MatchedReport
-from crash_ext.why.log.parse import Report
+from crash_ext.why.log.parse import BOTTOM, Report
 
 _MATCHED = {
     ADDRESSES: "its slabs are this cache's",
@@ -21,15 +22,12 @@ _MATCHED = {
 _SHOWN = 3
 _MODULE = re.compile(r" \[([^\]]+)\]$")
 _WRAPPER = re.compile(
-    r"(?:bioset_(?:free|exit)|bio_put_slab|spl_kmem_cache_destroy|kmem_cache_destroy_memcg_children"
-    r"|mempool_(?:destroy|exit))[.+]"
+    r"\.?(?:bioset_(?:free|exit)|bio_put_slab|mempool_(?:destroy|exit|free_slab)"
+    r"|kmem_cache_destroy\w*|\w*mem_?cache_(?:destroy|free|fini|exit|delete))(?:[.+ ]|$)"
 )
 """Functions that destroy a cache for their caller."""
-_ENTRY = re.compile(
-    r"(?:do_syscall|system_call|entry_SYSCALL|__(?:x64|ia32|arm64|s390x?|riscv|se)_sys_|SyS_|sys_"
-    r"|__do_sys_|ret_fast_syscall|invoke_syscall|el0_svc)"
-)
-"""Where a task has entered the kernel: what called is not in the kernel."""
+_WAY_SHOWN = 12
+"""Frames."""
 
 
 def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
@@ -47,7 +45,11 @@ def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
         caller = matched.report.caller
         if caller and caller != told:
             yield Evidence("log", f"kmem_cache_destroy() was called from {caller}")
+            yield from _way(matched.report)
             told = caller
+        elif matched.report.mixed:
+            text = "its call trace is mixed with another task's: who called can't be told"
+            yield Evidence("log", text)
     if len(found.reports) > _SHOWN:
         yield Evidence("log", f"{count(len(found.reports) - _SHOWN, 'more report')} of it")
     if found.others:
@@ -81,6 +83,23 @@ def _report(matched: MatchedReport) -> str:
     return f"{text} ({_MATCHED.get(matched.how, 'matched by name alone: it may be of another')})"
 
 
+def _way(report: Report) -> Iterator[Evidence]:
+    """The frames from the destroy up to where the kernel was entered, if they say more."""
+    way = list(_up_to_entry(report.trace))
+    if len(way) > 1:
+        more = ", ..." if len(way) > _WAY_SHOWN else ""
+        yield Evidence("log", f"on the way: {', '.join(way[:_WAY_SHOWN])}{more}")
+    module = calling_module(report)
+    first = _MODULE.search(report.caller or "")
+    if module and (first is None or first.group(1) != module):
+        yield Evidence("log", f"{module} is the first module on the way that is no mere wrapper")
+
+
+def _up_to_entry(frames: Sequence[str]) -> Iterator[str]:
+    """The frames below a system call or a thread's begin: what is above tells nothing."""
+    return takewhile(lambda frame: BOTTOM.match(frame) is None, frames)
+
+
 def _when(report: Report) -> str:
     return "" if report.when is None else f"at {report.when:.6f} s "
 
@@ -112,13 +131,14 @@ def module_of(found: LogEvidence) -> Optional[str]:
 def calling_module(report: Report) -> Optional[str]:
     """The first module on the way from the system call to the destroy that is no wrapper.
 
-    bioset_exit() and its like destroy a cache for whoever has called them.
+    bioset_exit() and its like destroy a cache for whoever has called them. Where there are
+    modules' wrappers only, the first one's.
     """
     frames = [*([report.caller] if report.caller else []), *report.trace]
-    for frame in frames:
-        if _ENTRY.match(frame):
-            return None
+    wrapper: Optional[str] = None
+    for frame in _up_to_entry(frames):
         module = _MODULE.search(frame)
         if module and not _WRAPPER.match(frame):
             return module.group(1)
-    return None
+        wrapper = wrapper or (module.group(1) if module else None)
+    return wrapper
