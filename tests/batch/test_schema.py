@@ -144,3 +144,22 @@ def test_what_is_no_record_is_refused(change: Record) -> None:
         less = copy.deepcopy(good)
         del less[field]
         assert not validator().is_valid(less), field
+
+
+BY_OPTION = {
+    "object": {"words", "references", "more_references", "struct"},
+    "group": {"words"},
+}
+"""Fields that RECORDS.md names below its table."""
+
+
+def test_the_table_of_records_has_the_schema_s_fields() -> None:
+    table = (GOLDEN.parents[1] / "crash_ext/batch/RECORDS.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \| (.*) \|$", table)
+    known = SCHEMA["$defs"]
+    assert len(rows) >= 19
+    for kind, command, text in rows:
+        name = f"{command.lower().replace(' ', '_')}_{kind}"
+        fields = set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", text)))
+        wanted = set(known[name if name in known else kind]["properties"]) - {"type"}
+        assert fields == wanted - BY_OPTION.get(kind, set()), (kind, command)
