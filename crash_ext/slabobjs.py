@@ -170,6 +170,11 @@ COMMAND = Command(
       perhaps jiffies-N     a number near the dump's jiffies: maybe a time.
       "text"                at least four printable characters.
 
+  Where the kernel has BTF and a structure has the cache's name and size, notes
+  begin with the member: "d_lru: list_head, empty".  MEMBER? is a guess: the
+  structure fits by its size, the words, and a like name or the module that the
+  objects point into, and no other does.
+
 EXAMPLES
   An object that keeps slab_test from being destroyed; its list head at +0x20
   still points to itself, so it was never linked:

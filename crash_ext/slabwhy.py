@@ -185,8 +185,10 @@ COMMAND = Command(
                an object: the cache it belongs to is looked at.
       -F       fast: without the search of all memory for pointers to the
                objects.  Causes that rest on it are not found.
-      -T       look for structures of the objects' size in all of the debug
-               information (takes some seconds); else only by the cache's name.
+      -T       look for structures of the objects' size among all types (takes
+               some seconds where the kernel has no BTF); else only those with
+               the cache's name, those that the cache's module declares, and
+               what a function that allocated objects returns.
       -L FILE  the kernel log from a file, in place of the dump's own, which may
                be overwritten long before the dump: from dmesg, syslog or the
                journal, a serial console or a mail.  Addresses that were hashed

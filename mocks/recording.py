@@ -34,6 +34,10 @@ _ADDRESSES = {
 """Key in a recording's `symbols` -> the kernel symbol whose address it is. The rest are values."""
 
 
+_LEFT_OUT = ("symbol __start_BTF", "symbol __stop_BTF")
+"""No recording has the kernel's BTF, 5 MB each: it's as if the kernel had been built without."""
+
+
 @dataclass
 class Recording:
     """One recording. Addresses in `caches` are ints, in `truth` as the file has them."""
@@ -166,7 +170,7 @@ def _add_limits(image: Image, values: Dict[str, Any]) -> None:
     """What a recording by tests/record knows of its own limits; others know none."""
     in_vain = values.pop("asked_in_vain", None)
     if in_vain is not None:
-        image.asked_in_vain = frozenset(in_vain)
+        image.asked_in_vain = frozenset([*in_vain, *_LEFT_OUT])
     image.commands.update(values.pop("commands", {}))
     for address, name in values.pop("symbol_names", {}).items():
         image.symbol_names[int(address, 16)] = None if name is None else (name[0], name[1])

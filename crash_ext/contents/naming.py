@@ -12,12 +12,7 @@ from __future__ import annotations
 from typing import List, NamedTuple, Optional, Sequence
 
 from crash_ext.contents.pieces import pieces
-from crash_ext.contents.typehints import (
-    Related,
-    function_at,
-    pointed_modules,
-    type_hints,
-)
+from crash_ext.contents.typehints import related, type_hints
 from crash_ext.contents.types import Proposal, propose_types, same_name
 from crash_ext.contents.words import ZERO, Word
 from crash_ext.kernel.declared import Structure
@@ -32,13 +27,12 @@ class Naming(NamedTuple):
     sure: bool
 
     def named(self, words: Sequence[Word]) -> List[Word]:
-        """The words with their members. A zero has none: it's told by nothing."""
-        return [
-            word
-            if word.kind == ZERO
-            else word._replace(member=self.structure.path(word.offset, word.size))
-            for word in words
-        ]
+        """The words with their members, a guess with "?"; of zeroes nothing is worth saying."""
+        return [word._replace(member=self._member(word)) for word in words]
+
+    def _member(self, word: Word) -> str:
+        path = "" if word.kind == ZERO else self.structure.path(word.offset, word.size)
+        return path if self.sure or not path else f"{path}?"
 
 
 def find_naming(
@@ -55,7 +49,7 @@ def find_naming(
         [pieces(words) for words in samples],
         False,
         types,
-        list(type_hints(types, cache, _related(places, cache, samples))),
+        list(type_hints(types, cache, related(places, cache, samples))),
     )
     exact = [each for each in found or [] if each.size == cache.object_size]
     same = [each for each in exact if same_name(cache.name, each.struct)]
@@ -67,14 +61,3 @@ def find_naming(
 
 def _naming(found: Proposal, sure: bool) -> Optional[Naming]:
     return None if found.structure is None else Naming(found.structure, sure)
-
-
-def _related(places: Places, cache: Cache, samples: Sequence[Sequence[Word]]) -> Related:
-    ctor = function_at(places, cache.ctor) if cache.ctor else None
-    owners = {ctor.module: "which has the cache's constructor"} if ctor and ctor.module else {}
-    pointed = {
-        module: "which the objects point into"
-        for module in pointed_modules(samples)
-        if module not in owners
-    }
-    return Related([], owners, pointed)

@@ -44,6 +44,35 @@ class Related(NamedTuple):
     """The same of modules that the objects only point into."""
 
 
+def related(
+    places: Places,
+    cache: Cache,
+    samples: Sequence[Sequence[Word]],
+    makers: Sequence[Function] = (),
+    destroyer: Optional[str] = None,
+) -> Related:
+    """Who has to do with a cache. samples: the words of some of its objects.
+
+    makers: functions that allocated objects. destroyer: the module whose destroy of the cache,
+    or of one of its name, the log has.
+    """
+    owners: Dict[str, str] = {}
+    if destroyer is not None:
+        owners[destroyer] = "which called the destroy in the log"
+    ctor = function_at(places, cache.ctor) if cache.ctor else None
+    if ctor is not None and ctor.module:
+        owners.setdefault(ctor.module, "which has the cache's constructor")
+    for maker in makers:
+        if maker.module:
+            owners.setdefault(maker.module, "which allocated objects")
+    pointed = {
+        module: "which the objects point into"
+        for module in _pointed(samples)
+        if module not in owners
+    }
+    return Related(list(dict.fromkeys(makers)), owners, pointed)
+
+
 def type_hints(types: KernelTypes, cache: Cache, found: Related) -> Iterator[Hint]:
     """Structures of the objects' size that somebody who has to do with them knows."""
     size = cache.object_size
@@ -83,7 +112,7 @@ def function_at(places: Places, address: int) -> Optional[Function]:
     return Function(name.group(), module) if name else None
 
 
-def pointed_modules(samples: Sequence[Sequence[Word]]) -> List[str]:
+def _pointed(samples: Sequence[Sequence[Word]]) -> List[str]:
     """Modules whose symbols each of the objects points to."""
     every: List[Dict[str, None]] = [
         {

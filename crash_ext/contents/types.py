@@ -317,8 +317,10 @@ def _verdict(members: List[Member], piece: Piece) -> Tuple[float, str]:
     # The innermost: what lies in it is seen.
     leaf = over[-1]
     if piece.kind in _NODES:
-        for member in at:
-            if member.type in _NODES[piece.kind]:
+        for member in over:
+            # Of an array of nodes any element may be seen.
+            within = (piece.offset - member.offset) % max(1, piece.size)
+            if not within and member.type.split("[")[0] in _NODES[piece.kind]:
                 return weight, f"{member.type} {member.name} {where} is one"
         if all(_is_scalar(member) for member in _leaves(over)):
             return -weight, f"a {piece.kind} {where}, where it has {leaf.type} {leaf.name}"

@@ -19,6 +19,7 @@ from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, STATE_NAMES, Cache, SlabObjects
+from crash_ext.view.members import Members
 from crash_ext.view.notes import notes, word_fields
 
 
@@ -80,8 +81,13 @@ def _tell(what: Grouping, sorter: Groups) -> int:
     call = what.call
     groups = sorter.groups()
     shown = groups[: what.limit]
+    members = Members(what.words, what.cache)
+    if what.annotate and shown:
+        line = members.learn((group.example for group in shown), what.cache.object_size)
+        if line and not call.json:
+            print(line)
     for group in shown:
-        _show(what, group, sorter.total)
+        _show(what, group, sorter.total, members)
     if sorter.other:
         call.error(f"too many patterns: {plural(sorter.other, 'object')} in no group", what.cache)
     if len(shown) < len(groups):
@@ -121,13 +127,13 @@ def _read(what: Grouping, address: int, length: int) -> Optional[bytes]:
         return None
 
 
-def _show(what: Grouping, group: Group, total: int) -> None:
+def _show(what: Grouping, group: Group, total: int, members: Members) -> None:
     """One group: how many there are, and the one that came first with its contents."""
     call, address = what.call, group.example
     share = 100 * group.objects / total
     # It could be read a moment ago; of a live kernel that's no promise.
     data = _read(what, address, group.length) or b""
-    words = what.words.explain(address, data) if what.annotate else None
+    words = members.named(what.words.explain(address, data)) if what.annotate else None
     call.record(
         "group",
         cache=hexadecimal(what.cache.address),
@@ -139,7 +145,7 @@ def _show(what: Grouping, group: Group, total: int) -> None:
             {"offset": mark.offset, "kind": mark.kind, "target": visible(mark.target)}
             for mark in group.marks
         ],
-        **({} if words is None else {"words": word_fields(words)}),
+        **({} if words is None else {"words": word_fields(words), **members.fields()}),
     )
     if call.json:
         return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from itertools import chain, compress
-from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from crash_ext.command import Call
 from crash_ext.contents.words import Word, Words
@@ -48,7 +48,9 @@ from crash_ext.slub.model import (
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import for_each_counted_slab, for_each_decoded_slab
 from crash_ext.view.groups import Grouping, show_groups
+from crash_ext.view.members import Members
 from crash_ext.view.notes import notes, reference_fields, reference_lines, word_fields
+from crash_ext.why.gather import allocated
 
 """Makes 1 of ALLOCATED and 0 of every other state."""
 _TEXTS = 64
@@ -131,6 +133,7 @@ class Listing:
         self._rd: Optional[RdForm] = None
         self.references: Optional[References] = None
         """Who points to the objects; None where that isn't asked for."""
+        self._members = None if wanted.words is None else Members(wanted.words, selection.cache)
         self._absent = Absent(call.slub.reader)
         self._contents = Absent(call.slub.reader)
         self._records: Optional[Records] = None
@@ -409,6 +412,7 @@ class Listing:
                 self._write_together()
             return
         self._write_together()
+        self._learn_members(decoded)
         if not self._call.json:
             sys.stdout.write(self._slab_head(decoded))
         if damaged and not absent:
@@ -422,6 +426,15 @@ class Listing:
         else:
             self._shown += len(indices)
             sys.stdout.write(self._lines(decoded, indices, memory, length))
+
+    def _learn_members(self, decoded: SlabObjects) -> None:
+        """With -e: what the objects' words are called, by the first slab that has some."""
+        if self._members is None:
+            return
+        here = allocated([decoded], self._cache.size)
+        line = self._members.learn(here, self._cache.object_size)
+        if line and not self._call.json:
+            print(line)
 
     def _slab_head(self, decoded: SlabObjects) -> str:
         slab, damaged = decoded.slab, decoded.problem is not None
@@ -549,7 +562,7 @@ class Listing:
                 data = None
                 if not self._contents.add(address, length, decoded.slab.address):
                     unreadable = str(error)
-        words = self._explain(address, data)
+        words = self._explain(decoded, index, data)
         struct: Optional[str] = None
         if self._wanted.struct is not None:
             try:
@@ -567,6 +580,7 @@ class Listing:
             slot=hexadecimal(address - cache.red_left),
             data=None if data is None else data.hex(),
             **({} if words is None else {"words": word_fields(words)}),
+            **self._named_by(decoded, index),
             **reference_fields(self.references, cache, address),
             **({} if struct is None else {"struct": struct or None}),
         )
@@ -582,11 +596,26 @@ class Listing:
         if unreadable:
             call.error(f"object {address:x}: {unreadable}", cache)
 
-    def _explain(self, address: int, data: Optional[bytes]) -> Optional[List[Word]]:
+    def _explain(
+        self, decoded: SlabObjects, index: int, data: Optional[bytes]
+    ) -> Optional[List[Word]]:
         """What an object's words are; None where that isn't asked for."""
         if self._wanted.words is None:
             return None
-        return self._wanted.words.explain(address, data) if data else []
+        if not data:
+            return []
+        address = decoded.first + index * self._cache.size
+        words = self._wanted.words.explain(address, data)
+        # A free object's contents are what its last user, or the allocator, has left.
+        if self._members is None or decoded.states[index] != ALLOCATED:
+            return words
+        return self._members.named(words)
+
+    def _named_by(self, decoded: SlabObjects, index: int) -> Dict[str, object]:
+        """For an object's record: the structure that its words' members are of."""
+        if self._members is None or decoded.states[index] != ALLOCATED:
+            return {}
+        return self._members.fields()
 
     def _groups(self, slabs: List[SlabObjects], words: Words) -> None:
         wanted, slab = self._wanted, self._selection.slab

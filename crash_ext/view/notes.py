@@ -17,8 +17,15 @@ from crash_ext.slub.model import STATE_NAMES, Cache
 
 
 def notes(words: Iterable[Word]) -> List[Tuple[int, str]]:
-    """(offset, text) of what is worth a note: zeroes and small numbers tell themselves."""
-    return [(word.offset, word.text) for word in words if word.kind not in (ZERO, NUMBER)]
+    """(offset, text) of what is worth a note, with the member's name where that is known.
+
+    Zeroes tell themselves, and so do small numbers without a name.
+    """
+    return [
+        (word.offset, f"{word.member}: {word.text}" if word.member else word.text)
+        for word in words
+        if word.member or word.kind not in (ZERO, NUMBER)
+    ]
 
 
 def word_fields(words: Iterable[Word]) -> List[Dict[str, object]]:
@@ -31,6 +38,7 @@ def word_fields(words: Iterable[Word]) -> List[Dict[str, object]]:
             "text": visible(word.text),
             "value": hexadecimal(word.value),
             "target": place_fields(word.target),
+            **({"member": word.member} if word.member else {}),
         }
         for word in words
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 from crash_ext.contents.pieces import pieces
+from crash_ext.contents.typehints import related
 from crash_ext.contents.words import Words
 from crash_ext.kernel.say import count
 from crash_ext.leak.family import Families
@@ -34,8 +35,8 @@ from crash_ext.why.lists import Alive
 from crash_ext.why.log.match import LogEvidence, match_reports, reported_caches
 from crash_ext.why.log.parse import begins_at_boot, parse_reports
 from crash_ext.why.log.tell import log_evidence, module_of
+from crash_ext.why.makers import makers_of
 from crash_ext.why.owners import owners
-from crash_ext.why.related import related
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
 from crash_ext.why.tell_ages import likely_ages
 from crash_ext.why.tell_objects import (
@@ -213,7 +214,8 @@ class Diagnoser:
             item.evidence.extend(likely_ages(self.slub, case.cache, every))
         item.problems.extend(report.problems)
         samples = [pieces(words) for words in case.samples]
-        whose = related(self.places, case.cache, item.module, report, case.samples)
+        makers = list(makers_of(self.places, report))
+        whose = related(self.places, case.cache, case.samples, makers, item.module)
         item.evidence.extend(type_evidence(self.slub, case.cache, samples, whose, self._all_types))
         if case.live:
             item.evidence.extend(users_evidence(item.users))

@@ -58,6 +58,21 @@ FUNCTIONS = (
 _HOLE_STEP = 64
 
 
+class WithoutBtf(ModuleType):
+    """The module `crash` of a kernel without BTF, whose 5 MB no recording is to hold."""
+
+    def __init__(self, crash: Any) -> None:
+        super().__init__("crash")
+        self._crash = crash
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._crash, name)
+
+    def sym2addr(self, name: str) -> int:
+        address: int = self._crash.sym2addr(name)
+        return 0 if name in ("__start_BTF", "__stop_BTF") else address
+
+
 class Noting(ModuleType):
     """The module `crash`, keeping what is asked and answered."""
 
@@ -117,13 +132,15 @@ def record(request: Dict[str, Any]) -> Dict[str, Any]:
     list         crash's own walk of slab_caches, the text of `list`
     log          the kernel's log
     """
-    crash = host_module()
+    real = host_module()
+    crash = WithoutBtf(real)
     outputs = {}
-    for line in [_expanded(crash, line) for line in request["lines"]]:
-        outputs[line] = _typed(crash, line)
-    noting = Noting(crash)
-    sys.modules["crash"] = noting
     try:
+        sys.modules["crash"] = crash
+        for line in [_expanded(crash, line) for line in request["lines"]]:
+            outputs[line] = _typed(crash, line)
+        noting = Noting(crash)
+        sys.modules["crash"] = noting
         for line, text in outputs.items():
             noted = run_line(line)
             assert noted == text, f"{line} prints another text while questions are noted: {noted}"
@@ -134,7 +151,7 @@ def record(request: Dict[str, Any]) -> Dict[str, Any]:
         _whole_caches(slub, [int(address, 16) for address in request["caches"]])
         variables = _variables(slub)
     finally:
-        sys.modules["crash"] = crash
+        sys.modules["crash"] = real
     return {
         "outputs": outputs,
         "answers": [[name, args, result] for (name, *args), result in noting.answers.items()],

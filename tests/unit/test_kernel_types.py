@@ -16,14 +16,13 @@ from tests.unit.test_btf import Kernel
 
 START = 0xFFFFFFFF82000000
 MODULES = 0xFFFFFFFF83000000
-ENTRY, BTF = 0xFFFF888000100000, 0xFFFF888000200000
-DATA = 0xFFFF888000300000
+ENTRY, BTF, DATA = 0xFFFFC90080000000, 0xFFFFC90080100000, 0xFFFFC90080200000
 
 
 class Memory:
     """An image with the kernel's BTF, and with modules'."""
 
-    def __init__(self) -> None:
+    def __init__(self, image: Optional[Image] = None) -> None:
         self.kernel = Kernel()
         made = self.kernel.built
         made.struct(
@@ -46,8 +45,10 @@ class Memory:
                 ("name", made.array(self.kernel.char, 56), 256),
             ],
         )
-        self.image = Image()
-        self.image.structs["list_head"] = (16, {"next": (0, 8), "prev": (8, 8)})
+        if image is None:
+            image = Image()
+            image.structs["list_head"] = (16, {"next": (0, 8), "prev": (8, 8)})
+        self.image = image
         self.problems: List[str] = []
 
     def module(self, name: str) -> BtfBuilder:
