@@ -9,7 +9,7 @@ the next fork, lie old pointers.
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.kernel.memory import read_number, read_word
 from crash_ext.kernel.tasks import Task, Tasks
@@ -118,6 +118,25 @@ def find_dead_stacks(tasks: Tasks, vmalloc: Vmalloc) -> List[int]:
         for area in vmalloc.areas
         if area.start not in live and area.caller in callers and area.end - area.start in lengths
     ]
+
+
+def waiting_stacks(reader: Reader, dead: Iterable[int]) -> List[int]:
+    """Of the stacks that no task has: those that wait for an RCU grace period to be freed.
+
+    Linux kernel commit e540bf3162e8 ("fork: Only cache the VMAP stack in
+    finish_task_switch()") (in v5.18): a struct rcu_head lies at such a stack's start, and what
+    waits behind it in line is found through it. RCU clears its func before it calls it.
+    """
+    callback = reader.symbol("thread_stack_free_rcu")
+    func = reader.offset("callback_head", "func")
+    if callback is None or func is None:
+        return []
+    found = []
+    for start in dead:
+        data = reader.try_read(start + func, reader.word)
+        if data is not None and int.from_bytes(data, reader.byteorder) == callback:
+            found.append(start)
+    return found
 
 
 def _stack_pointer(reader: Reader) -> Optional[int]:

@@ -16,7 +16,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tupl
 from crash_ext.kernel import pageuse
 from crash_ext.kernel.pageuse import PageUse
 from crash_ext.kernel.search import Summary, Targets
-from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack
+from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack, waiting_stacks
 from crash_ext.places.place import (
     MODULE,
     PAGE_STRUCT,
@@ -68,6 +68,7 @@ class Reach:
         self._stale = sorted(stale_entries(slub, targets, every) + self._records_of_kfence())
         self._stale_ends = [end for _, end in self._stale]
         self._stacks: List[LiveStack] = []
+        self._waiting: List[int] = []
         self._inner: Optional[Set[int]] = None
         self._lost_edges: Optional[List[Tuple[int, int]]] = None
         self._find_stacks()
@@ -260,6 +261,7 @@ class Reach:
         self._stacks = sorted(for_each_live_stack(self._reader, tasks), key=lambda one: one.end)
         self._stack_ends = [stack.end for stack in self._stacks]
         dead = find_dead_stacks(tasks, vmalloc)
+        self._waiting = waiting_stacks(self._reader, dead)
         for start, kind in (
             *((stack.task.stack, pageuse.STACK) for stack in self._stacks),
             *((start, pageuse.DEAD_STACK) for start in dead),
@@ -303,6 +305,11 @@ class Reach:
                     marks.scan_root(address, data[at : at + reader.word], MAYBE)
                     others[at : at + reader.word] = bytes(reader.word)
                 marks.scan_root(stack.start, bytes(others), REACHED if stack.sure else MAYBE)
+        for start in self._waiting:
+            # The next one in RCU's line.
+            data = reader.try_read(start, reader.word)
+            if data is not None:
+                marks.scan_root(start, data, REACHED)
         kinds = (pageuse.USED, pageuse.MAYBE, pageuse.SLAB)
         total = sum(span.kinds.count(kind) for span in self.use.spans for kind in kinds)
         done = told = 0

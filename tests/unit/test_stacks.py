@@ -7,7 +7,7 @@ from typing import Tuple
 
 import pytest
 
-from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack
+from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack, waiting_stacks
 from crash_ext.kernel.tasks import Tasks
 from crash_ext.kernel.vmalloc import Vmalloc
 from mocks.annex import take_pages
@@ -141,3 +141,15 @@ def test_stacks_that_no_task_has_are_dead_and_other_areas_are_not() -> None:
     assert task
     reader = target(machine.heap)
     assert find_dead_stacks(Tasks(reader), Vmalloc(reader)) == [dead]
+
+
+def test_a_stack_that_waits_to_be_freed_passes_on_what_waits_behind_it() -> None:
+    """RCU's line of callbacks goes through the first words of such stacks."""
+    machine = Machine()
+    image = machine.image
+    callback = machine.heap.function("thread_stack_free_rcu")
+    image.structs["callback_head"] = parse("next:p func:p", image.word)
+    starts = [take_pages(image, STACK_PAGES) for _ in range(3)]
+    for start, func in zip(starts, (callback, 0, callback + 8)):
+        image.pointer(start + image.word, func)
+    assert waiting_stacks(target(machine.heap), [*starts, 0x1000]) == starts[:1]
