@@ -40,6 +40,20 @@ static uint64_t swapped(uint64_t value)
 	return __builtin_bswap64(value);
 }
 
+/* Number `index` of a buffer of 64-bit ones, which may lie anywhere. */
+static uint64_t number_at(const void *buffer, size_t index)
+{
+	uint64_t number;
+
+	memcpy(&number, (const char *)buffer + index * sizeof(number), sizeof(number));
+	return number;
+}
+
+static void set_number(void *buffer, size_t index, uint64_t number)
+{
+	memcpy((char *)buffer + index * sizeof(number), &number, sizeof(number));
+}
+
 static char *put_hex(char *to, uint64_t value, int count)
 {
 	int at;
@@ -139,8 +153,9 @@ static PyObject *lines(PyObject *self, PyObject *arguments)
 	for (slab = 0; slab < slabs; slab++) {
 		PyObject *one = PyList_GET_ITEM(states, slab);
 
-		if (!PyBytes_Check(one)) {
-			PyErr_SetString(PyExc_TypeError, "lines(): states are bytes");
+		/* Nothing else: __index__() might change the lists under our hands. */
+		if (!PyBytes_Check(one) || !PyLong_Check(PyList_GET_ITEM(firsts, slab))) {
+			PyErr_SetString(PyExc_TypeError, "lines(): ints and bytes");
 			return NULL;
 		}
 		for (i = 0; i < PyBytes_GET_SIZE(one); i++)
@@ -206,9 +221,16 @@ static char *put_line(char *to, uint64_t address, const unsigned char *data, Py_
 	return to;
 }
 
+static bool is_ascii(const char *text, Py_ssize_t length)
+{
+	while (length && (unsigned char)text[length - 1] < 128)
+		length--;
+	return !length;
+}
+
 /* contents(memory, first, shift, size, length, chosen, before, after, word, little): of each
  * object whose byte isn't 0 a line with its address between two texts, then `length` bytes of
- * it as `rd` shows them. None where an object isn't whole in the memory. */
+ * it as `rd` shows them. None where an object isn't whole in the memory, or a text not ASCII. */
 static PyObject *contents(PyObject *self, PyObject *arguments)
 {
 	unsigned long long first, shift, size, length, at;
@@ -226,7 +248,8 @@ static PyObject *contents(PyObject *self, PyObject *arguments)
 	last = chosen.len;
 	while (last && !((char *)chosen.buf)[last - 1])
 		last--;
-	if ((word != 8 && word != 4) || shift > UINT32_MAX || size > UINT32_MAX ||
+	if (!is_ascii(before, before_size) || !is_ascii(after, after_size) ||
+	    (word != 8 && word != 4) || shift > UINT32_MAX || size > UINT32_MAX ||
 	    last > UINT32_MAX || length > (unsigned long long)memory.len ||
 	    (last && shift + ((unsigned long long)last - 1) * size + length >
 		    (unsigned long long)memory.len)) {
@@ -323,14 +346,14 @@ static uint64_t load(const unsigned char *from, int size, bool foreign)
 }
 
 /* The last of the starts that isn't above the value; there is one. */
-static size_t range_of(const uint64_t *starts, size_t count, uint64_t value)
+static size_t range_of(const void *starts, size_t count, uint64_t value)
 {
 	size_t low = 0, high = count;
 
 	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
 
-		if (starts[middle] <= value)
+		if (number_at(starts, middle) <= value)
 			low = middle;
 		else
 			high = middle;
@@ -344,10 +367,10 @@ static size_t range_of(const uint64_t *starts, size_t count, uint64_t value)
 static PyObject *pointers(PyObject *self, PyObject *arguments)
 {
 	struct pairs found = {0};
-	const uint64_t *starts, *ends;
 	Py_buffer data, from, to, blocks;
 	PyObject *result = NULL;
 	int word, foreign, shift;
+	uint64_t first;
 	Py_ssize_t at;
 	size_t count;
 
@@ -355,23 +378,22 @@ static PyObject *pointers(PyObject *self, PyObject *arguments)
 	if (!PyArg_ParseTuple(arguments, "y*iiy*y*y*i", &data, &word, &foreign, &from, &to,
 			      &blocks, &shift))
 		return NULL;
-	starts = from.buf;
-	ends = to.buf;
-	count = (size_t)from.len / sizeof(*starts);
-	if ((word != 8 && word != 4) || shift < 0 || shift > 63 || !count || from.len != to.len) {
+	count = (size_t)from.len / sizeof(uint64_t);
+	if ((word != 8 && word != 4) || shift < 0 || shift > 63 || !count ||
+	    (size_t)from.len % sizeof(uint64_t) || from.len != to.len) {
 		PyErr_SetString(PyExc_ValueError, "pointers()");
 		goto out;
 	}
+	first = number_at(from.buf, 0);
 	for (at = 0; at + word <= data.len; at += word) {
 		uint64_t value = load((unsigned char *)data.buf + at, word, foreign);
-		uint64_t block = (value - starts[0]) >> shift;
+		uint64_t block = (value - first) >> shift;
 		size_t index;
 
-		if (block >= (uint64_t)blocks.len || !((char *)blocks.buf)[block] ||
-		    value < starts[0])
+		if (block >= (uint64_t)blocks.len || !((char *)blocks.buf)[block] || value < first)
 			continue;
-		index = range_of(starts, count, value);
-		if (value < ends[index] && !add_pair(&found, (uint64_t)at, index))
+		index = range_of(from.buf, count, value);
+		if (value < number_at(to.buf, index) && !add_pair(&found, (uint64_t)at, index))
 			break;
 	}
 	result = pairs_bytes(&found);
@@ -414,23 +436,23 @@ static bool add_edge(struct edges *edges, size_t from, size_t to)
 
 /* Sorted ranges, and the blocks of 1 << shift bytes from the first start on that have some. */
 struct ranges {
-	const uint64_t *starts, *ends;
+	const void *starts, *ends;
 	const char *blocks;
 	size_t count;
-	uint64_t block_count;
+	uint64_t first, block_count;
 	int shift;
 };
 
 /* Number of the range that a value lies in; count: none. */
 static size_t find_range(const struct ranges *ranges, uint64_t value)
 {
-	uint64_t block = (value - ranges->starts[0]) >> ranges->shift;
+	uint64_t block = (value - ranges->first) >> ranges->shift;
 	size_t index;
 
-	if (value < ranges->starts[0] || block >= ranges->block_count || !ranges->blocks[block])
+	if (value < ranges->first || block >= ranges->block_count || !ranges->blocks[block])
 		return ranges->count;
 	index = range_of(ranges->starts, ranges->count, value);
-	return value < ranges->ends[index] ? index : ranges->count;
+	return value < number_at(ranges->ends, index) ? index : ranges->count;
 }
 
 /* mark(data, address, word, foreign, starts, ends, blocks, shift, level, levels, parents): see
@@ -445,7 +467,6 @@ static PyObject *mark(PyObject *self, PyObject *arguments)
 	unsigned long long address;
 	int word, foreign, shift, level;
 	unsigned char *reached;
-	uint64_t *parent;
 	Py_ssize_t at;
 	size_t owner = 0;
 
@@ -460,13 +481,14 @@ static PyObject *mark(PyObject *self, PyObject *arguments)
 	ranges.block_count = (uint64_t)blocks.len;
 	ranges.shift = shift;
 	reached = levels.buf;
-	parent = parents.buf;
 	if ((word != 8 && word != 4) || shift < 0 || shift > 63 || !ranges.count ||
-	    ranges.count > UINT32_MAX || from.len != to.len || parents.len != from.len ||
+	    (size_t)from.len % sizeof(uint64_t) || ranges.count > UINT32_MAX ||
+	    from.len != to.len || parents.len != from.len ||
 	    (size_t)levels.len != ranges.count || level < 0 || level > REACHED) {
 		PyErr_SetString(PyExc_ValueError, "mark()");
 		goto out;
 	}
+	ranges.first = number_at(ranges.starts, 0);
 	for (at = 0; at + word <= data.len; at += word) {
 		uint64_t value = load((unsigned char *)data.buf + at, word, foreign);
 		uint64_t holder = address + (uint64_t)at;
@@ -477,11 +499,12 @@ static PyObject *mark(PyObject *self, PyObject *arguments)
 		if (level) {
 			if (reached[target] < level) {
 				reached[target] = (unsigned char)level;
-				parent[target] = holder;
+				set_number(parents.buf, target, holder);
 			}
 			continue;
 		}
-		if (holder < ranges.starts[owner] || holder >= ranges.ends[owner]) {
+		if (holder < number_at(ranges.starts, owner) ||
+		    holder >= number_at(ranges.ends, owner)) {
 			size_t found = find_range(&ranges, holder);
 
 			if (found == ranges.count)
@@ -492,7 +515,7 @@ static PyObject *mark(PyObject *self, PyObject *arguments)
 			continue;
 		if (reached[owner] == REACHED) {
 			reached[target] = REACHED;
-			parent[target] = holder;
+			set_number(parents.buf, target, holder);
 		} else if (!add_edge(&edges, owner, target))
 			goto out;
 	}
@@ -509,6 +532,15 @@ out:
 	return result;
 }
 
+/* One end of an edge: the buffer may lie anywhere, too. */
+static size_t end_at(const void *edges, size_t index)
+{
+	uint32_t end;
+
+	memcpy(&end, (const char *)edges + index * sizeof(end), sizeof(end));
+	return end;
+}
+
 /* spread(edges, starts, levels, parents): from each object with a level, the higher one first,
  * along the edges. An object's parent becomes the start of the one that it was reached from. */
 static PyObject *spread(PyObject *self, PyObject *arguments)
@@ -516,28 +548,23 @@ static PyObject *spread(PyObject *self, PyObject *arguments)
 	Py_buffer pairs, from, marks, parents;
 	uint32_t *first = NULL, *to = NULL, *queue = NULL;
 	PyObject *result = NULL;
-	const uint32_t *edge;
-	const uint64_t *starts;
 	unsigned char *levels;
-	uint64_t *parent;
 	size_t count, edges, at, head, tail;
 	int level;
 
 	(void)self;
 	if (!PyArg_ParseTuple(arguments, "y*y*w*w*", &pairs, &from, &marks, &parents))
 		return NULL;
-	edge = pairs.buf;
-	edges = (size_t)pairs.len / (2 * sizeof(*edge));
-	starts = from.buf;
-	count = (size_t)from.len / sizeof(*starts);
+	edges = (size_t)pairs.len / (2 * sizeof(uint32_t));
+	count = (size_t)from.len / sizeof(uint64_t);
 	levels = marks.buf;
-	parent = parents.buf;
-	if ((size_t)marks.len != count || parents.len != from.len || edges > UINT32_MAX) {
+	if ((size_t)pairs.len % (2 * sizeof(uint32_t)) || (size_t)from.len % sizeof(uint64_t) ||
+	    (size_t)marks.len != count || parents.len != from.len || edges > UINT32_MAX) {
 		PyErr_SetString(PyExc_ValueError, "spread()");
 		goto out;
 	}
 	for (at = 0; at < 2 * edges; at++)
-		if (edge[at] >= count) {
+		if (end_at(pairs.buf, at) >= count) {
 			PyErr_SetString(PyExc_ValueError, "spread(): an edge of no object");
 			goto out;
 		}
@@ -550,11 +577,12 @@ static PyObject *spread(PyObject *self, PyObject *arguments)
 	}
 	/* Counted two places ahead, so that filling moves each start to where it belongs. */
 	for (at = 0; at < edges; at++)
-		first[edge[2 * at] + 2]++;
+		first[end_at(pairs.buf, 2 * at) + 2]++;
 	for (at = 2; at < count + 2; at++)
 		first[at] += first[at - 1];
 	for (at = 0; at < edges; at++)
-		to[first[edge[2 * at] + 1]++] = edge[2 * at + 1];
+		to[first[end_at(pairs.buf, 2 * at) + 1]++] =
+			(uint32_t)end_at(pairs.buf, 2 * at + 1);
 	for (level = REACHED; level > 0; level--) {
 		head = tail = 0;
 		for (at = 0; at < count; at++)
@@ -566,7 +594,7 @@ static PyObject *spread(PyObject *self, PyObject *arguments)
 			for (at = first[owner]; at < first[owner + 1]; at++)
 				if (levels[to[at]] < level) {
 					levels[to[at]] = (unsigned char)level;
-					parent[to[at]] = starts[owner];
+					set_number(parents.buf, to[at], number_at(from.buf, owner));
 					queue[tail++] = to[at];
 				}
 		}

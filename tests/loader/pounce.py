@@ -51,6 +51,15 @@ char *setlocale(int category, const char *locale)
     return result;
 }
 
+/* By the loader or its Python, not by crash. */
+static int is_ours(const void *caller)
+{
+    Dl_info where;
+
+    return dladdr(caller, &where) && where.dli_fname &&
+           (strstr(where.dli_fname, "pyextend") || strstr(where.dli_fname, "libpython"));
+}
+
 /* Who gets Ctrl-C changes. */
 int sigaction(int number, const struct sigaction *action, struct sigaction *before)
 {
@@ -58,7 +67,7 @@ int sigaction(int number, const struct sigaction *action, struct sigaction *befo
         dlsym(RTLD_NEXT, "sigaction");
     int result = next(number, action, before);
 
-    if (number == SIGINT && action)
+    if (number == SIGINT && action && is_ours(__builtin_return_address(0)))
         pounce("sigaction");
     return result;
 }
@@ -75,7 +84,7 @@ class Pounce:
         self._file = folder / "pounce"
 
     def arm(self, call: str, number: int = 1) -> None:
-        """Raise SIGINT behind that call of `setlocale` or `sigaction`, counted from now on."""
+        """Raise SIGINT behind that call of `setlocale` or the loader's `sigaction` from now on."""
         self._file.write_text(f"{call} {number} {next(_times)}")
 
     def disarm(self) -> bool:
