@@ -19,6 +19,7 @@ from mocks.crash_module import FakeCrash
 from tests import lab
 from tests.install.machine import TOP
 from tests.lab import matrix
+from tests.lab.session import DRGN
 from tests.marked import read_marked
 from tests.replay import COMMANDS, recorded, run_line
 
@@ -136,16 +137,16 @@ def test_states_and_lists_are_those_of_the_help_pages() -> None:
         )
 
 
-def test_matrix_covers_every_kernel_and_crash() -> None:
+def test_matrix_covers_every_kernel_and_host() -> None:
     table = read_marked(matrix.TABLE, matrix.MARK)
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
     assert tuple(word.upper() for word in rows[0]) == matrix.HEAD
     covered = {
-        (kernel, scenario, crash)
-        for kernel, scenario, crashes, *_ in rows[2:]
-        for crash in crashes.split(", ")
+        (kernel, scenario, host)
+        for kernel, scenario, hosts, *_ in rows[2:]
+        for host in hosts.split(", ")
     }
-    assert {(kernel, crash) for kernel, _, crash in covered} == {
-        (kernel, crash) for kernel in lab.KERNELS for crash in lab.crashes_for(kernel)
+    assert {(kernel, host) for kernel, _, host in covered} == {
+        (kernel, host) for kernel in lab.KERNELS for host in [*lab.crashes_for(kernel), DRGN]
     }
     assert {scenario for _, scenario, _ in covered} <= set(lab.SCENARIOS)
