@@ -31,12 +31,11 @@ class Shown:
         name, _, wanted = expression.partition(".")
         members = wanted.split(",") if wanted else []
         type_ = find_type(self._program, f"{kind} {name}")
-        if not size_of(type_):
+        if type_ is None or not size_of(type_):
             raise LookupError(f"invalid data structure reference: {name}")
-        assert type_ is not None
         for member in members:
-            if self._member_type(type_, member) is None:
-                raise LookupError(f"invalid data structure member reference: {expression}")
+            if not _has(type_, member):
+                raise LookupError(f"invalid data structure reference: {name}.{member}")
         if address is None:
             return f"{kind} {name}\n"
         value = drgn.Object(self._program, type_, address=address)
@@ -51,15 +50,6 @@ class Shown:
                 part = part.member_(each)
             lines.append(f"  {member.split('.')[-1]} = {self._value(part, 2)},\n")
         return "".join(lines)
-
-    def _member_type(self, type_: drgn.Type, path: str) -> Optional[drgn.Type]:
-        found: Optional[drgn.Type] = type_
-        for name in path.split("."):
-            member = member_of(found, name)
-            if member is None:
-                return None
-            found = member.type
-        return found
 
     def _value(self, value: drgn.Object, indent: int) -> str:
         type_ = value.type_
@@ -136,6 +126,17 @@ class Shown:
         except drgn.FaultError:
             return f" <error: Cannot access memory at address 0x{address:x}>"
         return " " + _string([*data, 0] if len(data) < _ELEMENTS else list(data))
+
+
+def _has(type_: drgn.Type, path: str) -> bool:
+    """Whether a structure has a member, or a member's member by a.b."""
+    found: Optional[drgn.Type] = type_
+    for name in path.split("."):
+        member = member_of(found, name)
+        if member is None:
+            return False
+        found = member.type
+    return True
 
 
 def _part(value: drgn.Object, member: drgn.TypeMember) -> drgn.Object:
