@@ -79,7 +79,7 @@ def _members(groups: Sequence[Group]) -> List[Survey]:
 def _close(call: Call, groups: Sequence[Group], caches: int) -> Dict[str, object]:
     sums = total(groups)
     if not call.json:
-        print(_closing(sums, caches))
+        print(_closing(sums, caches, whole=not (call.problems or call.slub.has_problems)))
         for text in call.limits:
             print(text)
     return {"caches": caches, **sums._asdict()}
@@ -159,9 +159,12 @@ def _row(survey: Survey, page_size: int) -> List[str]:
     ]
 
 
-def _closing(sums: Totals, caches: int) -> str:
+def _closing(sums: Totals, caches: int, whole: bool) -> str:
+    """whole: nothing was wrong, so that what isn't found isn't there."""
     if not sums.groups and not sums.leftovers:
-        return f"no two of {plural(caches, 'cache')} share a name, and none is a leftover"
+        known = plural(caches, "cache") if whole else f"the {plural(caches, 'cache')} found"
+        rest = "" if whole else ", but not all could be read"
+        return f"no two of {known} share a name, and none is a leftover{rest}"
     return (
         f"{plural(sums.groups, 'name')} with several caches, {plural(sums.leftovers, 'leftover')}"
         f" holding {plural(sums.objects, 'object')} in {plural(sums.slabs, 'slab')}"

@@ -111,6 +111,11 @@ class Slub:
         problems, self._problems = self._problems, []
         return problems
 
+    @property
+    def has_problems(self) -> bool:
+        """Whether take_problems() has any."""
+        return bool(self._problems)
+
     def forget_caches(self) -> None:
         """Walk the kernel's lists anew at the next question: a live kernel moves on."""
         self._caches = None

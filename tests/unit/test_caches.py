@@ -147,3 +147,18 @@ def test_a_leftover_off_the_list_is_found_without_the_page_scan(name: str) -> No
     heap.leave_behind(cache)
     rows = of_type(records(heap, "slabdup", "-p"), "cache")
     assert [(row["address"], row["state"]) for row in rows] == [(f"{cache.address:x}", "leftover")]
+
+
+def test_where_parts_cannot_be_read_no_leftover_is_none_of_those_found() -> None:
+    """drgn opens a dump that is damaged or cut, where crash gives up."""
+    heap = Heap(LAYOUTS["6.1"])
+    heap.cache("one", 64)
+    heap.cache("two", 64)
+    count = sum(row["type"] == "cache" for row in records(heap, "slabdup", "-a"))
+    intact = text(heap, "slabdup")
+    assert intact == f"no two of {count} caches share a name, and none is a leftover\n"
+    heap.image.u64(heap.image.symbols["slab_caches"], 0x10)
+    *told, last = text(heap, "slabdup").splitlines()
+    assert told
+    assert last.startswith("no two of the ")
+    assert last.endswith(" found share a name, and none is a leftover, but not all could be read")
