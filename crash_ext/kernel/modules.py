@@ -23,6 +23,8 @@ _NAMES = 1 << 24
 """Bytes of a module's string table at the most."""
 _LARGEST = 1 << 28
 """Bytes. A region that is longer is no module's."""
+_UNSIZED = 1 << 12
+"""Bytes that a symbol without a size may have, if the next one doesn't come before."""
 
 
 class Region(NamedTuple):
@@ -41,7 +43,7 @@ class Symbol(NamedTuple):
     address: int
     name: bytes
     size: int
-    """Bytes; 0 where that isn't known: then it reaches to the next symbol."""
+    """Bytes; 0 where that isn't known: then it reaches to the next symbol, if that is near."""
 
 
 class Modules:
@@ -53,6 +55,8 @@ class Modules:
         """Ascending, of all loaded modules."""
         self.last_unloaded = _last_unloaded(reader)
         self._symbols: Dict[int, List[Symbol]] = {}
+        self._inits: Dict[int, bytes] = {}
+        """Page number of a module's init function -> its name."""
         try:
             self._forms = _Forms(reader)
         except MissingMember:
@@ -83,7 +87,22 @@ class Modules:
         if at < 0 or symbols[at].address < region.start:
             return None
         found = symbols[at]
-        return found if not found.size or address < found.address + found.size else None
+        return found if address < found.address + (found.size or _UNSIZED) else None
+
+    def freed_init(self, address: int) -> Optional[bytes]:
+        """The loaded module whose init code was at an address, and was freed when it had run.
+
+        Known by the page of its init function, to which struct module still points.
+        """
+        if self.region(address) is not None:
+            return None
+        return self._inits.get(address // self._reader.page_size)
+
+    def starts(self, region: Region, address: int) -> bool:
+        """Whether a symbol of the region's module starts at an address."""
+        symbols = self._symbols_of(region.module)
+        at = bisect_right(symbols, (address + 1,)) - 1
+        return at >= 0 and symbols[at].address == address
 
     def _symbols_of(self, module: int) -> List[Symbol]:
         if module in self._symbols:
@@ -116,6 +135,9 @@ class Modules:
                 continue
             at = self._forms.module.offset("name")
             name = data[at : at + self._forms.module.size("name")].split(b"\0")[0]
+            if "init" in self._forms.module:
+                init = self._forms.module.pointer(data, "init")
+                self._inits[init // self._reader.page_size] = name
             for start, size in self._forms.regions(data):
                 if start and 0 < size < _LARGEST:
                     yield Region(start, start + size, module, name)
@@ -147,7 +169,7 @@ class _Forms:
         if reader.offset("module", "kallsyms") is not None:
             self.kallsyms = Struct(reader, "mod_kallsyms", names)
             names = ("kallsyms",)
-        self.module = Struct(reader, "module", ("list", "name", *where), names)
+        self.module = Struct(reader, "module", ("list", "name", *where), (*names, "init"))
         self.tables = names
         elf = "elf64_sym" if reader.word == 8 else "elf32_sym"
         self.symbol_size = reader.struct_size(elf) or 0

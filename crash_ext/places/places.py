@@ -21,6 +21,7 @@ from crash_ext.kernel.percpu import PercpuAreas
 from crash_ext.kernel.tasks import Tasks
 from crash_ext.kernel.vmalloc import Vmalloc
 from crash_ext.places.place import (
+    FREED_INIT,
     MODULE,
     PAGE,
     PAGE_STRUCT,
@@ -145,9 +146,14 @@ class Places:
         if symbol is not None:
             label, start = text_of(symbol.name), symbol.address
         else:
-            # Its symbols aren't in the dump, but crash may have the module's own file.
+            # Its symbols aren't in the dump, but crash may have the module's own file. Behind
+            # the end of one that is in the dump crash still gives that one's name.
             found = self._reader.symbol_at(address)
-            if found is None or found[1] > address - region.start:
+            if (
+                found is None
+                or found[1] > address - region.start
+                or self.modules.starts(region, address - found[1])
+            ):
                 offset = address - region.start
                 return Place(MODULE, f"[{module}]{plus(offset)}", address, f"[{module}]")
             label, start = found[0], address - found[1]
@@ -192,6 +198,10 @@ class Places:
 
     def _unloaded(self, address: int, sure: bool) -> Optional[Place]:
         """Where modules lie, and no loaded one does."""
+        init = self.modules.freed_init(address)
+        if init is not None:
+            label = f"freed init code of [{text_of(init)}]"
+            return Place(FREED_INIT, label, address, label)
         start, end = self.modules.span
         if start and self.image.start >= X86_64_MAP:
             # The area starts 512 MB or 1 GB behind the map of the image, which takes no more.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.kernel.pages import Memory
-from crash_ext.places.place import MODULE, OBJECT, SYMBOL, UNLOADED, Place
+from crash_ext.places.place import FREED_INIT, MODULE, OBJECT, SYMBOL, UNLOADED, Place
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 
 HEADED = "headed"
@@ -218,7 +218,7 @@ def _rank(place: Optional[Place]) -> int:
         return _UNTOLD
     if place.kind in (SYMBOL, MODULE):
         return _VARIABLE
-    if place.kind == UNLOADED:
+    if place.kind in (UNLOADED, FREED_INIT):
         return _GONE
     if place.kind == OBJECT and place.state == ALLOCATED:
         return _LOST if place.cache is None or place.cache.refcount == 0 else _OBJECT

@@ -21,6 +21,7 @@ from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.kernel.say import count
 from crash_ext.places.place import (
+    FREED_INIT,
     MODULE,
     OBJECT,
     PAGE,
@@ -706,6 +707,8 @@ def _kinds(held: Iterable[Held]) -> str:
             labels[f"{state} of {each.place.label}"] = None
         elif each.place.kind == UNLOADED:
             labels["the memory of an unloaded module"] = None
+        elif each.place.kind == FREED_INIT:
+            labels["a module's init memory, which is freed"] = None
         elif each.place.kind in (PERCPU, STACK):
             labels[each.place.text] = None
         else:

@@ -9,6 +9,7 @@ import pytest
 
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.place import (
+    FREED_INIT,
     MODULE,
     OBJECT,
     PAGE,
@@ -171,6 +172,38 @@ def test_a_modules_symbols_are_its_own_ones(layout: str, form: str) -> None:
         0x200: "[slabtest]+0x200",
     }
     assert {place and place.kind for place in told.values()} == {MODULE}
+
+
+def test_behind_a_symbols_own_size_the_host_s_name_for_it_is_none() -> None:
+    heap = Heap(LAYOUTS["6.1"])
+    base = Landscape(heap).module(b"slabtest", SYMBOLS)
+    # Without CONFIG_KALLSYMS_ALL crash has no symbol behind the module's text.
+    heap.image.symbols["slabtest_ops"] = base + 0x100
+    assert named(heap, base + 0x104).text == "slabtest_ops+0x4 [slabtest]"
+    assert named(heap, base + 0xF00).text == "[slabtest]+0xf00"
+    # Of the module's own file it knows what the kernel hasn't kept.
+    heap.image.symbols["slabtest_list"] = base + 0xE00
+    assert named(heap, base + 0xE10).text == "slabtest_list+0x10 [slabtest]"
+
+
+def test_a_symbol_without_a_size_does_not_reach_far() -> None:
+    heap = Heap(LAYOUTS["6.12"])
+    land = Landscape(heap, "core_layout")
+    base = land.module(b"slabtest", {b"entry": (0x10, 0), b"next": (0x80, 4)})
+    assert named(heap, base + 0x7F).text == "entry+0x6f [slabtest]"
+    assert named(heap, base + 0x84).text == "[slabtest]+0x84"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_loaded_modules_freed_init_code_is_told_as_such(form: str) -> None:
+    heap = Heap(LAYOUTS["6.1"])
+    land = Landscape(heap, form)
+    base = land.module(b"slabtest", SYMBOLS, init=2 * REGION + 0x40)
+    land.module(b"other", {}, init=0x10)
+    found = named(heap, base + 2 * REGION + 0x80)
+    assert (found.kind, found.text) == (FREED_INIT, "freed init code of [slabtest]")
+    assert named(heap, base + 3 * REGION).kind == UNLOADED
+    assert named(heap, base + 0x10).kind == MODULE
 
 
 def test_each_region_of_a_module_is_the_modules() -> None:
