@@ -24,6 +24,7 @@ from crash_ext.places.places import Places
 from crash_ext.reach.references import References
 from crash_ext.report.text import plural
 from crash_ext.view.listing import Listing, Wanted
+from crash_ext.why.log.reports import ObjectReports
 
 _APART = {"-e": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -e -b"}
 """Options that contradict each other."""
@@ -58,6 +59,7 @@ def main(call: Call) -> Dict[str, object]:
         groups=words if "-g" in call.options else None,
         references="-r" in call.options,
         struct=struct,
+        log=ObjectReports(call.slub.reader),
     )
     listings = [Listing(call, wanted, selection) for selection in call.selections()]
     if wanted.references and listings:
@@ -103,7 +105,8 @@ COMMAND = Command(
                 name that reads as a hexadecimal number is written \\NAME.
       ADDRESS   the address of a kmem_cache; or of a slab (its page structure or
                 slab descriptor): that slab alone; or any address inside an
-                object: that object alone, whatever its state.
+                object: that object alone, whatever its state, with what the
+                kernel log says of it (SLUB's checks, KASAN, KFENCE).
       -q        addresses only: one of 16 digits a line and nothing else, errors
                 aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;

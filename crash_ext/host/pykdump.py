@@ -15,7 +15,6 @@ import signal
 import sys
 from typing import Any, Callable, List, Tuple
 
-
 _WITHOUT_GDB = frozenset(("readPtr", "readInt", "addr2sym", "addr2mod", "phys_to_page"))
 _LARGEST_INT = 8
 """Bytes that readInt() takes."""

@@ -51,6 +51,7 @@ from crash_ext.view.groups import Grouping, show_groups
 from crash_ext.view.members import Members
 from crash_ext.view.notes import notes, reference_fields, reference_lines, word_fields
 from crash_ext.why.gather import allocated
+from crash_ext.why.log.reports import ObjectReports, lines_of
 
 """Makes 1 of ALLOCATED and 0 of every other state."""
 _TEXTS = 64
@@ -81,6 +82,8 @@ class Wanted(NamedTuple):
     """Beneath each object, who points to it."""
     struct: Optional[StructForm]
     """Show contents as this structure."""
+    log: ObjectReports
+    """What the kernel log says of an object that is asked for by address."""
 
 
 class Tally:
@@ -420,7 +423,7 @@ class Listing:
             self._call.error(text, self._cache)
         if not indices:
             return
-        if self._alone or memory is None or line_by_line:
+        if self._alone or self._one or memory is None or line_by_line:
             for index in indices:
                 self._object(decoded, index, length, memory)
         else:
@@ -569,6 +572,7 @@ class Listing:
                 struct = self._wanted.struct.text(address)
             except StructError as error:
                 struct, unreadable = "", str(error)
+        told = self._told(address)
         call.record(
             "object",
             cache=hexadecimal(cache.address),
@@ -583,6 +587,7 @@ class Listing:
             **self._named_by(decoded, index),
             **reference_fields(self.references, cache, address),
             **({} if struct is None else {"struct": struct or None}),
+            **({"log": told} if told else {}),
         )
         if not call.json:
             print(self._head(decoded, index))
@@ -593,8 +598,22 @@ class Listing:
                 print(text if words is None else annotated(text, notes(words)))
             if self.references is not None:
                 print(*reference_lines(self.references, cache, address), sep="\n")
+            for text in told:
+                print(f"   log: {text}")
         if unreadable:
             call.error(f"object {address:x}: {unreadable}", cache)
+
+    @property
+    def _one(self) -> bool:
+        """Whether one object is shown: then the kernel log is asked about it."""
+        return self._selection.slab is not None and self._selection.slab.number is not None
+
+    def _told(self, address: int) -> List[str]:
+        """What the kernel log says of the one object."""
+        if not self._one:
+            return []
+        found = self._wanted.log.about(self._cache.size, address)
+        return [visible(text) for report in found for text in lines_of(report)]
 
     def _explain(
         self, decoded: SlabObjects, index: int, data: Optional[bytes]

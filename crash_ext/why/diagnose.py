@@ -34,7 +34,8 @@ from crash_ext.why.gather import (
 from crash_ext.why.lists import Alive
 from crash_ext.why.log.match import LogEvidence, match_reports, reported_caches
 from crash_ext.why.log.parse import begins_at_boot, parse_reports
-from crash_ext.why.log.tell import log_evidence, module_of
+from crash_ext.why.log.reports import parse_memory_reports
+from crash_ext.why.log.tell import log_evidence, memory_evidence, module_of
 from crash_ext.why.makers import makers_of
 from crash_ext.why.owners import owners
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
@@ -102,6 +103,7 @@ class Diagnoser:
             log = slub.reader.log()
         self._log_begins = log is not None and begins_at_boot(log)
         self._reports = parse_reports(log or "")
+        self._memory_reports = parse_memory_reports(log or "")
 
     def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
         """The caches one by one, in their order; the first comes after the search."""
@@ -206,6 +208,14 @@ class Diagnoser:
             Evidence("state", f"{item.state.kind}: {item.state.reason}", case.cache.address)
         )
         item.evidence.extend(log_evidence(item.log, self._log_begins))
+        item.evidence.extend(
+            memory_evidence(
+                self.slub.reader,
+                self._memory_reports,
+                self._families.with_children(case.cache),
+                _all_objects(item.slabs, case.cache.size),
+            )
+        )
         item.evidence.extend(examined_evidence(case, item.unknown))
         report = owners(self.slub, case.cache, item.slabs, self.places.tasks.name_of)
         item.evidence.extend(owner_evidence(self.places, report))
@@ -229,6 +239,13 @@ class Diagnoser:
         if sentence:
             conclusion.append(sentence)
         return item._replace(findings=findings, conclusion=conclusion)
+
+
+def _all_objects(slabs: List[SlabObjects], size: int) -> Iterator[int]:
+    """The addresses of the slabs' objects, whatever their state; size: from one to the next."""
+    for decoded in slabs:
+        for index in range(len(decoded.states)):
+            yield decoded.first + index * size
 
 
 def _alive(reach: Optional[Reach]) -> Alive:

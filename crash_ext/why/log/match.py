@@ -192,9 +192,12 @@ def is_named(cache: Cache, report: Report) -> bool:
     """Whether a report has the cache's name, as crash's `log` shows it."""
     if cache.name is None:
         return False
-    # crash prints a dot for what isn't printable.
-    dotted = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in cache.name)
-    return report.name in (dotted, cache.name.decode("utf-8", "backslashreplace"))
+    return report.name in (shown_name(cache), cache.name.decode("utf-8", "backslashreplace"))
+
+
+def shown_name(cache: Cache) -> str:
+    """The cache's name as crash's `log` shows it: a dot for what isn't printable."""
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in cache.name or b"")
 
 
 _Form = Tuple[int, FrozenSet[int]]

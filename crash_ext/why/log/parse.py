@@ -116,16 +116,16 @@ def parse_reports(text: str) -> List[Report]:
 
 # "(ptrval)" was padded with spaces at first (in v4.15).
 _POINTER = r"0x( *\((?:_*ptrval_*|null)\)|[0-9a-f]{1,16})"
-_TAINT = r" \((?:Not tainted|Tainted: [^()]*)\)"
+TAINT = r" \((?:Not tainted|Tainted: [^()]*)\)"
 # Before v3.4 the taint isn't there.
 _HEADLINE = re.compile(
-    rf"BUG (.*?)(?:{_TAINT})?: (Objects remaining(?: in .*)?"
+    rf"BUG (.*?)(?:{TAINT})?: (Objects remaining(?: in .*)?"
     r" on (?:__kmem_cache_shutdown|kmem_cache_close)\(\))"
 )
 # slab_err() formats its message into 100 bytes: a long name takes the sentence's end with it.
-_CUT_HEADLINE = re.compile(rf"BUG (.*?){_TAINT}: (Objects remaining in .*)")
+_CUT_HEADLINE = re.compile(rf"BUG (.*?){TAINT}: (Objects remaining in .*)")
 _CUT = 98
-_OTHER_BUG = re.compile(rf"BUG .*{_TAINT}: ")
+_OTHER_BUG = re.compile(rf"BUG .*{TAINT}: ")
 _SLAB = re.compile(
     rf"(?:INFO: )?Slab {_POINTER} objects=(\d{{1,9}}) used=(\d{{1,9}}) fp={_POINTER} flags=(.*)"
 )
@@ -441,7 +441,7 @@ class _Parser:
     def _frame(self, body: str) -> bool:
         # Some architectures print frames without a line before them: behind the task's line.
         starts = self._frames is None and self._track is None and self._task is not None
-        frame = _frame_of(body)
+        frame = frame_of(body)
         if frame is None:
             return self._frames is not None and _INLINE.fullmatch(body) is not None
         if self._track is None and self._frames is None and not starts:
@@ -576,13 +576,15 @@ class _Parser:
 _NOBODY = _Task(None, 0, "")
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
+    """A line of a call trace."""
+
     reliable: bool
     text: str
     """function+offset/size [module]"""
 
 
-def _frame_of(body: str) -> Optional[_Frame]:
+def frame_of(body: str) -> Optional[Frame]:
     """A line of a call trace; None for any other."""
     found = _FRAME.fullmatch(body) or _DECODED_FRAME.fullmatch(body)
     if found:
@@ -592,13 +594,13 @@ def _frame_of(body: str) -> Optional[_Frame]:
         if not found:
             return None
         reliable, symbol, module = True, found.group(1), found.group(2)
-    return _Frame(reliable, f"{symbol} [{module}]" if module else symbol)
+    return Frame(reliable, f"{symbol} [{module}]" if module else symbol)
 
 
 def _as_frame(caller: str) -> str:
     """What a report's last line says of its caller, as a frame says it."""
     decoded = _DECODED_FRAME.fullmatch(caller)
-    frame = _frame_of(caller) if decoded else None
+    frame = frame_of(caller) if decoded else None
     return frame.text if frame else _BUILD_ID.sub(r"[\1]", _SOURCE.sub("", caller))
 
 

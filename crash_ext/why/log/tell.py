@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import re
 from itertools import takewhile
-from typing import Iterator, List, Optional, Sequence
+from typing import Iterable, Iterator, List, Optional, Sequence
 
 from crash_ext.kernel.say import count
+from crash_ext.reader import Reader
+from crash_ext.slub.model import Cache
 from crash_ext.why.case import Evidence
-from crash_ext.why.log.match import ADDRESSES, OFFSETS, LogEvidence, MatchedReport
+from crash_ext.why.log.match import (
+    ADDRESSES,
+    OFFSETS,
+    LogEvidence,
+    MatchedReport,
+    shown_name,
+)
 from crash_ext.why.log.parse import BOTTOM, Report
+from crash_ext.why.log.reports import MemoryReport, for_each_of, lines_of
 
 _MATCHED = {
     ADDRESSES: "its slabs are this cache's",
@@ -69,6 +78,35 @@ def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
     for reason, addresses in found.unlisted.items():
         text = f"{count(len(addresses), 'allocated object')} not in the log: {reason}"
         yield Evidence("log", text, addresses[0])
+
+
+def memory_evidence(
+    reader: Reader,
+    reports: Iterable[MemoryReport],
+    members: Sequence[Cache],
+    objects: Iterable[int],
+) -> Iterator[Evidence]:
+    """Other reports about the cache's objects: what was done to each, and by whom.
+
+    members: the cache and its memcg children; objects: the addresses of all of theirs,
+    whatever their state.
+    """
+    names = {shown_name(cache) for cache in members}
+    # Another cache may have had the memory then: its report is none about this one's object.
+    own = [report for report in reports if report.cache is None or report.cache in names]
+    if not own:
+        return
+    told = list(for_each_of(reader, own, members[0].size, objects))
+    for address, report in told[:_SHOWN]:
+        for text in lines_of(report):
+            yield Evidence("log", text, address)
+    if len(told) > _SHOWN:
+        yield Evidence("log", f"{count(len(told) - _SHOWN, 'more report')} about its objects")
+    found = {id(report) for _, report in told}
+    rest = [report for report in own if report.cache and id(report) not in found]
+    for report in rest[:_SHOWN]:
+        text = next(lines_of(report))
+        yield Evidence("log", f"{text}: of that name, but of no object that is here now")
 
 
 def _report(matched: MatchedReport) -> str:
