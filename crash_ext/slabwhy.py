@@ -23,7 +23,15 @@ from crash_ext.leak.survey import survey_family
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
 from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, printable, visible
-from crash_ext.report.why import CAUSE_HEAD, EVIDENCE_HEAD, cause_line, evidence_line, paragraph
+from crash_ext.report.why import (
+    CAUSE_HEAD,
+    EVIDENCE_HEAD,
+    SUMMARY_HEAD,
+    cause_line,
+    evidence_line,
+    paragraph,
+    summary_line,
+)
 from crash_ext.slub.model import Cache
 from crash_ext.view.page import lines, write_page
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
@@ -49,7 +57,13 @@ def main(call: Call) -> Dict[str, object]:
         print(f"none of {plural(len(call.caches()), 'cache')} is a leftover")
     findings = 0
     told = []
-    for diagnosis in diagnoser.diagnose(chosen):
+    diagnoses = diagnoser.diagnose(chosen)
+    if len(chosen) > 1 and not call.json:
+        # All are known before the first is told: they shared the search.
+        kept = list(diagnoses)
+        _summary(kept)
+        diagnoses = iter(kept)
+    for diagnosis in diagnoses:
         findings += len(diagnosis.findings)
         _show(call, diagnosis)
         if "-o" in call.options:
@@ -111,6 +125,27 @@ def _show(call: Call, diagnosis: Diagnosis) -> None:
         _text(call, diagnosis)
     for problem in diagnosis.problems:
         call.error(problem, cache)
+
+
+def _summary(diagnoses: List[Diagnosis]) -> None:
+    """One line a cache, before the details."""
+    print(SUMMARY_HEAD)
+    for item in diagnoses:
+        main = max(item.findings, key=lambda found: len(found.objects), default=None)
+        more = len(item.findings) - 1
+        cause = "" if main is None else main.cause + (f" +{more}" if more else "")
+        strength = "" if main is None else main.strength
+        print(
+            summary_line(
+                item.case.cache.address,
+                item.allocated,
+                item.state.kind,
+                cause,
+                strength,
+                visible(item.destroyed_by),
+            )
+        )
+    print()
 
 
 def _records(call: Call, diagnosis: Diagnosis) -> None:

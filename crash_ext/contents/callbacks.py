@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Tuple
 
+from crash_ext.kernel.clock import Clock
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.places.place import MODULE, PERCPU, SYMBOL
 from crash_ext.places.places import Places
+from crash_ext.reach.model import Step
 from crash_ext.reader import ReadError
+from crash_ext.report.text import text_of
 
 TIMER = "timer"
 HRTIMER = "hrtimer"
@@ -26,6 +29,10 @@ WAIT = "wait queue entry"
 _OFFSET_FUNCTIONS = 4096
 """kfree_rcu() puts the offset of the rcu_head into the object in place of a function."""
 _DELAYED = ("delayed_work_timer_fn",)
+_RCU_LISTS = ("rcu_", "srcu_", "tasks_rcu", "rude_")
+"""Variables that head the lists of callbacks: rcu_data above all."""
+_PENDING_PWQ = 4
+"""include/linux/workqueue.h, WORK_STRUCT_PWQ: the word has a pool_workqueue's address."""
 
 
 class Callback(NamedTuple):
@@ -39,6 +46,10 @@ class Callback(NamedTuple):
     """In words, with its module; "kfree" for an object of kfree_rcu()."""
     due: Optional[int]
     """Of a timer: ticks from the dump's jiffies; None where it has no time."""
+    seconds: Optional[float] = None
+    """The same in seconds; None, too, where HZ isn't known. Of an hrtimer, none."""
+    queue: str = ""
+    """Of a work item: the name of its workqueue, where that is known."""
 
 
 class Callbacks:
@@ -47,6 +58,7 @@ class Callbacks:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._reader = places.slub.reader
+        self._clock = Clock(self._reader)
         self._forms: List[Tuple[str, int, int, int]] = []
         """(kind, offset of the link that is pointed to, of the function, bytes)"""
         for kind, struct, link, function in (
@@ -58,7 +70,7 @@ class Callbacks:
             # Up to v4.12.
             (WAIT, "__wait_queue", "task_list", "func"),
         ):
-            at, called = self._reader.offset(struct, link), self._reader.offset(struct, function)
+            at, called = (self._reader.offset(struct, link), self._reader.offset(struct, function))
             size = self._reader.struct_size(struct)
             if at is not None and called is not None and size:
                 self._forms.append((kind, at, called, size))
@@ -70,25 +82,55 @@ class Callbacks:
             if base < 0 or base + size > len(data) or not self._pending(kind, start, data, base):
                 continue
             value = self._word(data, base + function_at)
-            name = self._function(value)
+            name = self.function(value)
             if kind == RCU and 0 < value < _OFFSET_FUNCTIONS and value == base:
                 name = "kfree"
             if name is None:
                 continue
             due = self._due(data, base) if kind == TIMER else None
+            found = Callback(kind, base, name, due, self._clock.seconds(due))
             if kind == TIMER and name.split(" ")[0] in _DELAYED:
-                return self._delayed(data, base, due)
-            return Callback(kind, base, name, due)
+                return self._delayed(data, found)
+            return found._replace(queue=self._queue(data, base)) if kind == WORK else found
         return None
 
-    def _delayed(self, data: bytes, timer: int, due: Optional[int]) -> Callback:
+    def rcu_root(self, step: Step) -> bool:
+        """Whether a way begins in RCU's own lists: any two words look like an rcu_head."""
+        if step.place is None:
+            return False
+        if step.place.label.startswith(_RCU_LISTS):
+            return True
+        # Not every host names a CPU's own variables.
+        reader = self._reader
+        start, size = reader.symbol("rcu_data"), reader.struct_size("rcu_data")
+        if start is None or not size:
+            return False
+        areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
+        return any(area is not None and area <= step.holder < area + size for area in areas)
+
+    def _queue(self, data: bytes, base: int) -> str:
+        """The workqueue that a pending work_struct is in, by pool_workqueue.wq."""
+        at = base + (self._reader.offset("work_struct", "data") or 0)
+        value = self._word(data, at)
+        to, name = self._reader.offset("pool_workqueue", "wq"), None
+        shown = self._reader.offset("workqueue_struct", "name")
+        if value & _PENDING_PWQ and to is not None and shown is not None:
+            queue = self._read((value & -256) + to)
+            found = None if queue is None else self._reader.try_read(queue + shown, 24)
+            name = None if found is None else found.split(b"\0")[0]
+        return text_of(name) if name else ""
+
+    def _delayed(self, data: bytes, found: Callback) -> Callback:
         """struct delayed_work: the timer's function only queues the work."""
+        timer = found.offset
         work = self._reader.offset("delayed_work", "timer")
         function = self._reader.offset("work_struct", "func")
         name = None
         if work is not None and function is not None and timer >= work:
-            name = self._function(self._word(data, timer - work + function))
-        return Callback(DELAYED_WORK, timer - (work or 0), name or _DELAYED[0], due)
+            name = self.function(self._word(data, timer - work + function))
+        return found._replace(
+            kind=DELAYED_WORK, offset=timer - (work or 0), function=name or _DELAYED[0]
+        )
 
     def _pending(self, kind: str, start: int, data: bytes, base: int) -> bool:
         """Whether the structure itself says that it is queued."""
@@ -126,7 +168,7 @@ class Callbacks:
             return None
         return self._word(data, base + expires) - jiffies
 
-    def _function(self, address: int) -> Optional[str]:
+    def function(self, address: int) -> Optional[str]:
         """The function that starts at an address; None where none does."""
         place = self._places.name(address) if address else None
         if place is None or place.kind not in (SYMBOL, MODULE) or place.offset:
@@ -145,12 +187,12 @@ class Callbacks:
         region = self._places.modules.region(address)
         if region is None:
             return None, None
-        mem, inside = reader.offset("module", "mem"), reader.offset("module_memory", "base")
+        mem, inside = (reader.offset("module", "mem"), reader.offset("module_memory", "base"))
         layout = reader.offset("module", "core_layout")
         if mem is not None and inside is not None:
             # Linux kernel commit ac3b43283923 ("module: replace module_layout with
             # module_memory") (in v6.4): the first is the code's.
-            start, size = mem + inside, mem + (reader.offset("module_memory", "size") or 0)
+            start, size = (mem + inside, mem + (reader.offset("module_memory", "size") or 0))
         elif layout is not None:
             # Linux kernel commit 7523e4dc5057 ("module: use a structure to encapsulate
             # layout.") (in v4.5).

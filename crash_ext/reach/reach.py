@@ -73,9 +73,10 @@ class Reach:
         self._lost_edges: Optional[List[Tuple[int, int]]] = None
         self._find_stacks()
         self._registers: Dict[int, Place] = {}
-        self._take_registers()
         self._scan(progress)
         self._marks.spread()
+        if self._take_registers():
+            self._marks.spread()
 
     # --- answers ---
 
@@ -275,16 +276,22 @@ class Reach:
             for page in vmalloc.pages(start, start + size):
                 self.use.put_page(page, kind)
 
-    def _take_registers(self) -> None:
-        """What a CPU has in a register is held, though no memory has a pointer to it."""
+    def _take_registers(self) -> bool:
+        """What a CPU has in a register is held, though no memory has a pointer to it.
+
+        Asked when the rest is done: where memory leads to an object, that says more. Returns
+        whether a register holds one that nothing else does.
+        """
         marks = self._marks
         for cpu, registers in self._reader.registers().items():
             for name, value in registers.items():
                 number = marks.targets.index(value)
-                if number >= 0:
+                if number >= 0 and marks.levels[number] != REACHED:
                     marks.levels[number] = REACHED
+                    marks.parents[number] = 0
                     text = f"register {name} of cpu {cpu}"
-                    self._registers.setdefault(number, Place(REGISTER, text, 0, text))
+                    self._registers[number] = Place(REGISTER, text, 0, text)
+        return bool(self._registers)
 
     def _stack_of(self, address: int) -> Optional[LiveStack]:
         at = bisect_right(self._stack_ends, address)

@@ -11,7 +11,7 @@ from typing import Dict, List, NamedTuple, Optional
 from crash_ext.contents.callbacks import Callback
 from crash_ext.contents.profile import Profile
 from crash_ext.contents.words import Word
-from crash_ext.places.place import Place
+from crash_ext.places.place import MODULE, PERCPU, STACK, SYMBOL, Place
 from crash_ext.reach.model import IN_USE, Step
 from crash_ext.slub.model import Cache
 from crash_ext.why.lists import Membership
@@ -72,6 +72,10 @@ class Subject:
         """What leads to it: reach/model.py's REACHED, MAYBE or UNREACHED; None: not asked."""
         self.path: List[Step] = []
         """The pointers that lead to it from memory in use, of some objects only."""
+        self.container: str = ""
+        """What kind of thing holds it, and where its root is: "in an XArray at ..."."""
+        self.trees: List[int] = []
+        """Offsets of nodes of rb trees."""
         self.hidden: str = ""
         """Held by something that is no pointer to it: what, in words."""
         self.inner: bool = False
@@ -80,8 +84,12 @@ class Subject:
         """Of an inner one: the object that nothing points to and that leads to it; 0 in a ring."""
         self.ring = False
         """It and others that nothing leads to lead to each other."""
+        self.together = False
+        """In that ring there are other objects of the case."""
         self.values: Dict[int, int] = {}
         """Offset -> value of each aligned word."""
+        self.halves: Dict[int, int] = {}
+        """Offset -> value of each aligned 32-bit number."""
 
 
 class Case:
@@ -103,6 +111,8 @@ class Case:
         self.twin_profile = Profile()
         self.twin_traces: Dict[int, Trace] = {}
         """Offset -> what all living objects have in that word."""
+        self.twin_numbers: Dict[int, int] = {}
+        """Offset -> the small 32-bit number, not zero, that all living objects have there."""
         self.twin_blank = 0
         """Of the living objects: hold nothing but zeroes or poison."""
         self.searched: Optional[str] = None
@@ -121,3 +131,19 @@ class Case:
         """Objects that the log lists."""
         self.gone: int = 0
         """Objects that the log lists in slabs which the cache has no longer."""
+
+
+_RANKS = (SYMBOL, MODULE, PERCPU, STACK)
+
+
+def best_held(subject: Subject) -> Optional[Held]:
+    """The pointer in use that tells most: in a variable, before one in an object."""
+    in_use = [held for held in subject.held if held.worth == IN_USE]
+    return min(in_use, key=_rank, default=None)
+
+
+def _rank(held: Held) -> int:
+    place = held.place
+    if place is None:
+        return len(_RANKS) + 1
+    return _RANKS.index(place.kind) if place.kind in _RANKS else len(_RANKS)

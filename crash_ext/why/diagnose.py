@@ -35,7 +35,7 @@ from crash_ext.why.lists import Alive
 from crash_ext.why.log.match import LogEvidence, match_reports, reported_caches
 from crash_ext.why.log.parse import begins_at_boot, parse_reports
 from crash_ext.why.log.reports import parse_memory_reports
-from crash_ext.why.log.tell import log_evidence, memory_evidence, module_of
+from crash_ext.why.log.tell import destroyed_by, log_evidence, memory_evidence, module_of
 from crash_ext.why.makers import makers_of
 from crash_ext.why.owners import owners
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
@@ -64,6 +64,8 @@ class Diagnosis(NamedTuple):
     """What the kernel log says of it."""
     module: Optional[str]
     """That called the failed kmem_cache_destroy(), as far as the log tells."""
+    destroyed_by: str
+    """The function that called it, in words, with its module; "" where the log doesn't tell."""
     unknown: int
     """Objects of damaged slabs."""
     evidence: List[Evidence]
@@ -177,6 +179,7 @@ class Diagnoser:
             users=[] if reach is None or state.kind != LIVE else users_of(reach, addresses),
             log=log,
             module=module_of(log),
+            destroyed_by=destroyed_by(log) if state.kind != LIVE else "",
             unknown=unknown,
             evidence=[],
             findings=[],

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Callable, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
-from crash_ext.contents.profile import Cell, spread
+from crash_ext.contents.profile import ENOUGH, USUAL, Cell, spread
 from crash_ext.contents.words import (
     HLIST_LINKED,
     LIST_BROKEN,
@@ -19,6 +19,7 @@ from crash_ext.contents.words import (
     LIST_EMPTY,
     LIST_LINKED,
     POINTER,
+    RB_LINKED,
     TEXT,
     Word,
     Words,
@@ -28,22 +29,14 @@ from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import OBJECT, STACK, Place
 from crash_ext.places.places import Places
 from crash_ext.reach.hidden import find_hidden
-from crash_ext.reach.model import (
-    DEAD,
-    IN_USE,
-    LOST,
-    MAYBE,
-    PENDING,
-    PERHAPS,
-    REACHED,
-    UNREACHED,
-)
+from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache, SlabObjects
-from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace
-from crash_ext.why.lists import Alive, Lists
+from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace, best_held
+from crash_ext.why.containers import Containers
+from crash_ext.why.lists import Alive, Lists, is_gone
 
 EXAMINED = 20000
 """Leaked objects of a cache whose contents are looked at; of more, evenly spread ones."""
@@ -59,8 +52,11 @@ HOLDERS = 64
 """Pointers to one object that are kept."""
 
 _LISTS = (LIST_EMPTY, LIST_LINKED, LIST_BROKEN, LIST_DELETED, HLIST_LINKED)
-_RCU_LISTS = ("rcu_", "srcu_", "tasks_rcu", "rude_")
-"""Variables that head the lists of callbacks: rcu_data above all."""
+_HALF = 4
+_SMALL = 255
+"""A state or a count of references is a small number."""
+_NAMED = 200
+"""Objects of a case whose ways are followed one by one; of more, some of each kind."""
 _POISON_FREE = 0x6B
 _POISON_END = 0xA5
 
@@ -96,12 +92,14 @@ def examine(slub: Slub, explainer: Words, cache: Cache, addresses: List[int]) ->
             case.unreadable += 1
             continue
         subject.blank = _blank(data, poisoned)
-        subject.values = _values(slub, data)
+        subject.values = _values(slub, data, slub.reader.word)
+        subject.halves = _values(slub, data, _HALF)
         words = explainer.explain(address, data)
         if len(case.samples) < SAMPLES:
             case.samples.append(words)
         case.profile.add(cells(words))
         subject.lists = {word.offset: word.kind for word in words if word.kind in _LISTS}
+        subject.trees = [word.offset for word in words if word.kind == RB_LINKED]
     return case
 
 
@@ -117,14 +115,15 @@ def compare_with(
         if data is not None:
             case.twin_blank += _blank(data, poisoned) is not None
             words = explainer.explain(address, data)
-            _narrow(case, explainer, _values(slub, data), words)
+            _narrow_numbers(case, _values(slub, data, _HALF))
+            _narrow(case, explainer, _values(slub, data, slub.reader.word), words)
             if len(case.samples) < 2 * SAMPLES:
                 case.samples.append(words)
             case.twin_profile.add(cells(words))
 
 
-def _values(slub: Slub, data: bytes) -> Dict[int, int]:
-    word, order = slub.reader.word, slub.reader.byteorder
+def _values(slub: Slub, data: bytes, word: int) -> Dict[int, int]:
+    order = slub.reader.byteorder
     return {
         at: int.from_bytes(data[at : at + word], order)
         for at in range(0, len(data) - word + 1, word)
@@ -152,6 +151,15 @@ def _narrow(case: Case, explainer: Words, values: Dict[int, int], words: Sequenc
     case.twin_traces = kept
 
 
+def _narrow_numbers(case: Case, halves: Dict[int, int]) -> None:
+    """Keep the small numbers that this living object has, too: states, counts of references."""
+    if not case.twin_profile.objects:
+        case.twin_numbers = {at: value for at, value in halves.items() if 0 < value <= _SMALL}
+        return
+    kept = {at: value for at, value in case.twin_numbers.items() if halves.get(at) == value}
+    case.twin_numbers = kept
+
+
 def cells(words: Iterable[Word]) -> List[Cell]:
     """An object's explained words as a profile counts them."""
     return [Cell(word.offset, word.size, word.kind, _pattern(word)) for word in words]
@@ -168,7 +176,11 @@ def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
     known = {subject.address: subject for subject in case.subjects}
     peers = {case.cache.address, *(twin.address for twin in case.twins)}
     name = explainer.places.name
-    lists = Lists(explainer.memory, slub.reader.word, name, known.keys(), peers, alive)
+    _find_bereft(explainer, case)
+    lists = Lists(
+        *(explainer.memory, slub.reader.word, name, known.keys(), peers, alive),
+        waits=lambda node: _waits(explainer, node),
+    )
     for kinds, walk in (((LIST_LINKED, LIST_BROKEN), lists.rings), ((HLIST_LINKED,), lists.chains)):
         by_offset: Dict[int, List[int]] = {}
         for subject in case.subjects:
@@ -178,6 +190,43 @@ def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
         for offset, starts in by_offset.items():
             for address, found in walk(offset, starts).items():
                 known[address].memberships[offset] = found
+
+
+def _find_bereft(explainer: Words, case: Case) -> None:
+    """Nodes that were alone on a list whose head is gone: next and prev are one address.
+
+    Such a pair is common enough elsewhere. It counts where living objects are on a list
+    there, or where the address is in memory that was given back.
+    """
+    word = explainer.word
+    usual = USUAL * case.twin_profile.objects if case.twin_profile.objects >= ENOUGH else None
+    for subject in case.subjects:
+        for at, value in subject.values.items():
+            if value != subject.values.get(at + word) or value < explainer.lowest:
+                continue
+            here = subject.address + at
+            if at in subject.lists or subject.address <= value < here + case.cache.object_size:
+                continue
+            back, forth = (explainer.memory.word(value + word), explainer.memory.word(value))
+            if here in (back, forth):
+                continue
+            linked = case.twin_profile.count_kind(at, LIST_LINKED)
+            place = explainer.places.name(value)
+            if (usual is not None and linked >= usual) or (place is not None and is_gone(place)):
+                subject.lists[at] = LIST_BROKEN
+
+
+def _waits(explainer: Words, node: int) -> bool:
+    """Whether a list_head on a stack is the entry of the task that sleeps there.
+
+    wait_queue_entry.private and swait_queue.task lie before it, mutex_waiter.task,
+    rwsem_waiter.task and semaphore_waiter.task behind it.
+    """
+    task = explainer.places.tasks.at(node)
+    if task is None:
+        return False
+    word, read = explainer.word, explainer.memory.word
+    return task.address in [read(node + at * word) for at in (-2, -1, 2)]
 
 
 def find_holders(
@@ -204,13 +253,15 @@ def find_holders(
             continue
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)
-            if found is not None and (found.kind != RCU or _waits_for_rcu(slub, reach, subject)):
+            if found is not None and (
+                found.kind != RCU or _waits_for_rcu(callbacks, reach, subject)
+            ):
                 held = held._replace(callback=found)
         subject.held.append(held)
     for case, subject in subjects.values():
         _find_queued(callbacks, slub, places, reach, case, subject)
-    _show_paths(reach, cases)
-    _find_inner(reach, cases)
+    _show_paths(reach, cases, Containers(places, callbacks))
+    _find_inner(reach, slub.reader.word, cases)
     _find_hidden(slub, reach, cases)
     text = f"{summary.bytes >> 20} MB of dumped memory"
     for case in cases:
@@ -220,13 +271,7 @@ def find_holders(
 
 
 def _holder(
-    slub: Slub,
-    places: Places,
-    reach: Reach,
-    case: Case,
-    subject: Subject,
-    holder: int,
-    value: int,
+    slub: Slub, places: Places, reach: Reach, case: Case, subject: Subject, holder: int, value: int
 ) -> Optional[Held]:
     """The pointer as one that may keep the object; None for what only looks like one."""
     if subject.address <= holder < subject.address + case.cache.size:
@@ -263,21 +308,9 @@ def _find_queued(
             return
 
 
-def _waits_for_rcu(slub: Slub, reach: Reach, subject: Subject) -> bool:
-    """Whether RCU's own lists lead to an object: any two words look like an rcu_head."""
+def _waits_for_rcu(callbacks: Callbacks, reach: Reach, subject: Subject) -> bool:
     path = reach.path(subject.address)
-    root = path[0].place if path else None
-    if root is None:
-        return False
-    if root.label.startswith(_RCU_LISTS):
-        return True
-    # Not every host names a CPU's own variables.
-    reader = slub.reader
-    start, size = reader.symbol("rcu_data"), reader.struct_size("rcu_data")
-    if start is None or not size:
-        return False
-    areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
-    return any(area is not None and area <= path[0].holder < area + size for area in areas)
+    return bool(path) and callbacks.rcu_root(path[0])
 
 
 def _callback(
@@ -289,18 +322,20 @@ def _callback(
     return callbacks.at(subject.address, data, value - subject.address)
 
 
-def _show_paths(reach: Reach, cases: List[Case]) -> None:
-    """The ways to some objects: to the first of each kind of holder."""
+def _show_paths(reach: Reach, cases: List[Case], containers: Containers) -> None:
+    """The ways to some objects, and what they lead through: to the first of each kind."""
     for case in cases:
         shown: Dict[str, int] = {}
+        few = len(case.subjects) <= _NAMED
         for subject in case.subjects:
             if not subject.level:
                 continue
             kind = ",".join(sorted({holder_label(held) for held in subject.held}))
             kind += " ".join(ring.text for ring in subject.memberships.values())
             shown[kind] = shown.get(kind, 0) + 1
-            if shown[kind] <= SAMPLES:
+            if few or shown[kind] <= SAMPLES:
                 subject.path = reach.path(subject.address)
+                subject.container = containers.name(case, subject, best_held(subject))
 
 
 def holder_label(held: Held) -> str:
@@ -312,7 +347,7 @@ def holder_label(held: Held) -> str:
     return f"{held.place.kind} {held.place.label} {held.place.offset}"
 
 
-def _find_inner(reach: Reach, cases: List[Case]) -> None:
+def _find_inner(reach: Reach, word: int, cases: List[Case]) -> None:
     """Of objects that nothing leads to: which are lost only with others, and with which.
 
     A satellite that only the object itself leads to holds nothing.
@@ -324,6 +359,8 @@ def _find_inner(reach: Reach, cases: List[Case]) -> None:
     to: Dict[int, List[int]] = {}
     by: Dict[int, List[int]] = {}
     for owner, target in reach.lost_edges():
+        if owner in subjects and _by_pair(reach, word, subjects[owner], target):
+            continue
         to.setdefault(owner, []).append(target)
         by.setdefault(target, []).append(owner)
     leaders: Dict[int, int] = {}
@@ -338,9 +375,20 @@ def _find_inner(reach: Reach, cases: List[Case]) -> None:
     for address, subject in subjects.items():
         subject.leader = leaders.get(address, 0)
         subject.ring = not subject.leader and address in by
-        subject.inner = bool(subject.leader) or (
-            subject.ring and address in inner and _meets(address, by, subjects)
-        )
+        subject.together = subject.ring and _meets(address, by, subjects)
+        subject.inner = bool(subject.leader) or (subject.together and address in inner)
+
+
+def _by_pair(reach: Reach, word: int, subject: Subject, target: int) -> bool:
+    """Whether only two equal words lead there: the node of a list whose head is gone.
+
+    What lies where the head was now has nothing to do with the object.
+    """
+    values = subject.values
+    found = [at for at, value in values.items() if reach.object_at(value) == target]
+    return bool(found) and all(
+        values[at] in (values.get(at + word), values.get(at - word)) for at in found
+    )
 
 
 def _meets(first: int, edges: Dict[int, List[int]], wanted: Container[int]) -> bool:

@@ -12,7 +12,16 @@ from __future__ import annotations
 from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.kernel.pages import Memory
-from crash_ext.places.place import FREED_INIT, MODULE, OBJECT, SYMBOL, UNLOADED, Place
+from crash_ext.places.place import (
+    FREED_INIT,
+    MODULE,
+    OBJECT,
+    STACK,
+    SYMBOL,
+    UNLOADED,
+    VMALLOC,
+    Place,
+)
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 
 HEADED = "headed"
@@ -23,6 +32,11 @@ LEAKED = "leaked"
 """An object of a cache that was destroyed has the head: it is lost itself."""
 OPEN = "open"
 """The list is broken, or its head can't be told."""
+EITHER = "either"
+"""One object and something in use are on it: which of the two has the head, the ring itself
+doesn't tell."""
+WAITED = "waited"
+"""Tasks wait: the list is that of the object's own wait queue, mutex or semaphore."""
 
 _NODES = 1 << 16
 """More of a list aren't walked."""
@@ -31,6 +45,9 @@ Name = Callable[[int], Optional[Place]]
 
 Alive = Callable[[int], Optional[bool]]
 """Whether memory in use has an address and something leads to it; None: that wasn't asked."""
+
+Waits = Callable[[int], bool]
+"""Whether the list_head at an address is the entry of a task that sleeps."""
 
 
 class Membership(NamedTuple):
@@ -45,6 +62,8 @@ class Membership(NamedTuple):
     """Address of the head; where the list breaks, of what it breaks at; 0 for none."""
     text: str
     """The evidence in words."""
+    head: str = ""
+    """What has the head, in words, without the offset in it."""
 
 
 class Lists:
@@ -62,7 +81,9 @@ class Lists:
         objects: Collection[int],
         peers: Collection[int],
         alive: Alive = lambda address: None,
+        waits: Waits = lambda address: False,
     ) -> None:
+        self._waits = waits
         self._memory = memory
         self._word = word
         self._name = name
@@ -123,11 +144,19 @@ class Lists:
                 text = f"{count} list_heads in a ring, perhaps headed by the object's own"
                 return Membership(OPEN, count, members, each[0], text)
             strangers = kept
+            waiting = [node for node, _ in strangers.values() if self._waits(node)]
+            if waiting:
+                place = self._name(waiting[0])
+                text = f"its own list: a task waits with {waiting[0]:x}: {_text(place)}"
+                return Membership(WAITED, count, members, waiting[0], text, _label(place))
         single = {kind: found for kind, found in strangers.items() if often[kind] == 1}
         strangers = single or strangers
         at, head = min(strangers.values(), key=lambda stranger: self._rank(*stranger))
         verdict = _VERDICTS[self._rank(at, head)]
-        return Membership(verdict, count, members, at, f"head {at:x}: {_text(head)}")
+        if verdict == HEADED and count == 2:
+            text = f"one other list_head beside it, {at:x}: {_text(head)}"
+            return Membership(EITHER, count, members, at, text, _label(head))
+        return Membership(verdict, count, members, at, f"head {at:x}: {_text(head)}", _label(head))
 
     def _follow(self, start: int, way: int, nodes: List[int]) -> Optional[int]:
         """Collect the nodes from start on: by next (way 0), or prev (way: a word).
@@ -156,9 +185,13 @@ class Lists:
             text = f"a ring of more than {_NODES} list_heads"
             return Membership(OPEN, count, members, 0, text)
         places = [self._name(end) for end in ends]
-        gone = [_rank(place) == _GONE for place in places]
-        verdict = HEADLESS if all(gone) else OPEN
+        gone = all(_rank(place) == _GONE for place in places)
         text = f"broken at {ends[0]:x}, which doesn't point back: {_text(places[0])}"
+        if len(ends) == 2 and ends[0] == ends[1] and _rank(places[0]) != _VARIABLE:
+            # Both ways lead to where the head was. A variable may have been set anew.
+            gone = True
+            text = f"the head was at {ends[0]:x}, which is none any more: {_text(places[0])}"
+        verdict = HEADLESS if gone else OPEN
         return Membership(verdict, count, members, ends[0], text)
 
     def _chain(self, start: int, offset: int) -> Membership:
@@ -174,7 +207,7 @@ class Lists:
             if not own and not self._is_node(pprev):
                 verdict = _VERDICTS[self._rank(pprev, place)]
                 text = f"hlist headed by {pprev:x}: {_text(place)}"
-                return Membership(verdict, count, [start - offset], pprev, text)
+                return Membership(verdict, count, [start - offset], pprev, text, _label(place))
             seen.add(pprev)
             at, count = pprev, count + 1
         text = f"hlist without a first pointer, broken at {at:x}"
@@ -225,6 +258,11 @@ def _rank(place: Optional[Place]) -> int:
     return _GONE if _freed(place) else _UNTOLD
 
 
+def is_gone(place: Optional[Place]) -> bool:
+    """Whether what was there has been given back."""
+    return _rank(place) == _GONE
+
+
 def _freed(place: Place) -> bool:
     return place.kind == OBJECT and place.state in (FREE, RCU_PENDING)
 
@@ -239,3 +277,13 @@ def _kind(place: Optional[Place]) -> str:
 
 def _text(place: Optional[Place]) -> str:
     return place.text if place is not None else "memory that can't be named"
+
+
+def _label(place: Optional[Place]) -> str:
+    if place is None:
+        return "memory that can't be named"
+    if place.kind == OBJECT:
+        return f"an object of {place.label}"
+    if place.kind == VMALLOC:
+        return place.text.partition("+")[0]
+    return place.label if place.label and place.kind != STACK else place.text

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from crash_ext.contents.callbacks import HRTIMER, RCU
+from crash_ext.contents.callbacks import HRTIMER, RCU, WAIT, Callback
 from crash_ext.contents.profile import ENOUGH, USUAL
-from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
+from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.kernel.say import count
 from crash_ext.places.place import (
     FREED_INIT,
@@ -32,19 +32,10 @@ from crash_ext.places.place import (
     VMALLOC,
     Place,
 )
-from crash_ext.reach.model import (
-    DEAD,
-    IN_USE,
-    LOST,
-    MAYBE,
-    PENDING,
-    PERHAPS,
-    REACHED,
-    UNREACHED,
-)
+from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.slub.model import FREE
-from crash_ext.why.case import POISON, Case, Evidence, Held, Subject
-from crash_ext.why.lists import HEADED, HEADLESS, LEAKED, Membership
+from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Held, Subject, best_held
+from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, WAITED, Membership
 
 CERTAIN = "certain"
 """Memory allows no other history that we know of."""
@@ -141,32 +132,82 @@ def called_back(case: Case, rest: List[Subject]) -> List[Finding]:
         subject, held = members[0]
         callback = held.callback
         assert callback is not None
-        due = "" if callback.due is None else _due(callback.due)
-        what = f"{callback.kind} at +{callback.offset:#x}: {callback.function}{due}"
+        queue = f", in workqueue {callback.queue}" if callback.queue else ""
+        what = f"{callback.kind} at +{callback.offset:#x}: {callback.function}"
+        what += f"{_due(callback)}{queue}"
         number = len(members)
+        verb = "is on" if number == 1 else "are on"
+        waits = f"{verb} a wait queue" if callback.kind == WAIT else ""
+        waits = waits or f"{'waits' if number == 1 else 'wait'} for {_article(callback.kind)}"
         sentence = (
-            f"{_objects(number, 'waits', 'wait')} for {_article(callback.kind)}:"
-            f" {callback.function} is still to be called for {_it(number)}. It was not cancelled"
-            " or waited for before kmem_cache_destroy()."
+            f"{count(number, 'object')} {waits}:"
+            f" {callback.function} is still to be called for {_it(number)}{queue}. It was not"
+            " cancelled or waited for before kmem_cache_destroy()."
         )
-        evidence = [
-            Evidence("held", what, subject.address + callback.offset),
-            *_way(subject),
-        ]
+        evidence = [Evidence("held", what, subject.address + callback.offset)]
+        if callback.kind == WAIT:
+            evidence += _way(subject)
         addresses = [each.address for each, _ in members]
         findings.append(Finding("", CERTAIN, addresses, evidence, sentence))
     return findings
 
 
 def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
-    """They are on a list whose head is in use."""
-    return _on_rings(
-        rest,
-        HEADED,
-        CERTAIN if case.searched else LIKELY,
-        "still on a list whose head is in use: the list was not emptied before"
-        " kmem_cache_destroy().",
-    )
+    """They are on a list whose head is in use.
+
+    A list of two list_heads doesn't tell which of them is the head, and a single hlist_node
+    is thin: living objects do, that are linked there.
+    """
+    groups: Dict[Tuple[bool, str], List[Tuple[Subject, Membership]]] = {}
+    for subject in rest:
+        for offset, found in subject.memberships.items():
+            usual = _usually_linked(case, offset)
+            if subject.container.startswith("in the kset"):
+                continue
+            if found.verdict == HEADED or (found.verdict == EITHER and not _own(case, offset)):
+                lone = subject.lists.get(offset) == HLIST_LINKED and found.nodes == 1
+                lone = lone or found.verdict == EITHER
+                sure = case.searched is not None and (usual or not lone)
+                groups.setdefault((sure, found.head), []).append((subject, found))
+                break
+    findings = []
+    for (sure, head), members in groups.items():
+        number = len(members)
+        heads = dict.fromkeys(found.at for _, found in members)
+        shown = members[0][1]
+        lists = "a list whose head is" if len(heads) == 1 else f"{len(heads)} lists with heads"
+        whose = head or "memory in use"
+        sentence = (
+            f"{_objects(number, 'is', 'are')} still on {lists} in use: {whose} has"
+            f" {'it' if len(heads) == 1 else 'them'}. The list was not emptied before"
+            " kmem_cache_destroy()."
+        )
+        if shown.verdict == EITHER and not sure:
+            sentence += (
+                " Two list_heads lead to each other, so the other one may also be an entry of a"
+                " list of the object's own: then look for who should have taken it off."
+            )
+        each = {found.text: subject.address for subject, found in reversed(members)}
+        texts = list(dict.fromkeys(found.text for _, found in members))
+        evidence = [Evidence("list", text, each[text]) for text in texts[:_EXAMPLES]]
+        if shown.at and members[0][0].container:
+            evidence += _way(members[0][0])
+        addresses = [subject.address for subject, _ in members]
+        strength = CERTAIN if sure else LIKELY
+        findings.append(Finding("", strength, addresses, evidence, sentence))
+    return findings
+
+
+def _own(case: Case, offset: int) -> bool:
+    """Whether a list_head is one of the object's own: living objects have it empty."""
+    return case.twin_profile.objects >= ENOUGH and _usually_empty(case, offset)
+
+
+def _usually_linked(case: Case, offset: int) -> bool:
+    """Whether living objects are on a list by the list_head or hlist_node at an offset."""
+    profile = case.twin_profile
+    linked = profile.count_kind(offset, LIST_LINKED) + profile.count_kind(offset, HLIST_LINKED)
+    return profile.objects >= ENOUGH and linked >= USUAL * profile.objects
 
 
 def held(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -174,27 +215,70 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
     chosen = [subject for subject in rest if subject.level == REACHED]
     groups: Dict[str, List[Subject]] = {}
     for subject in chosen:
-        groups.setdefault(_holder_kind(_best(subject)), []).append(subject)
+        groups.setdefault(_holder_kind(case, subject), []).append(subject)
     findings = []
     for members in groups.values():
         first = next((each for each in members if each.path), members[0])
-        best = _best(first)
+        best = best_held(first)
         number = len(members)
-        by = _by(best, first)
-        if len({each.place.label for s in members for each in s.held if each.place}) > 1:
-            by += " or the like"
-        sentence = (
-            f"{_objects(number, 'is', 'are')} still held: {by} leads to {_it(number)}. A reference"
-            " was not dropped before kmem_cache_destroy(): look for who sets and who clears that"
-            " pointer."
-        )
+        ring = _ring_of(first)
+        sentence = f"{_objects(number, 'is', 'are')} still held"
+        if ring is not None:
+            sentence += _by_ring(ring, number)
+        elif first.container:
+            sentence += f" {first.container}."
+        else:
+            by = _by(best, first)
+            like = number > 1 and len(_labels(members)) > 1 and not by.endswith(",")
+            sentence += f": {by}{' or the like' if like else ''} leads to {_it(number)}."
+        if ring is None:
+            sentence += (
+                " A reference was not dropped before kmem_cache_destroy(): look for who sets and"
+                " who clears that pointer."
+            )
         roots = {each.path[0].place for each in members if each.path}
-        if any(root is not None and root.kind in (PAGE, STACK) for root in roots):
+        if any(root is not None and root.kind in (PAGE, STACK) for root in roots) and not (
+            first.container or ring is not None
+        ):
             sentence += " A page or a stack may also keep words from a former use."
         evidence = [_pointer(best, first.address)] if best is not None else []
+        if ring is not None:
+            evidence.append(Evidence("list", ring.text, first.address))
         evidence += _way(first)
         findings.append(Finding("", LIKELY, [s.address for s in members], evidence, sentence))
     return findings
+
+
+def _ring_of(subject: Subject) -> Optional[Membership]:
+    """The list of the object's own by which it is held; none where its container is known."""
+    if subject.container.startswith("in the kset"):
+        return None
+    rings = subject.memberships.values()
+    return next((ring for ring in rings if ring.verdict in (WAITED, EITHER)), None)
+
+
+def _by_ring(ring: Membership, number: int) -> str:
+    """How a list of two holds an object: it may be the object's own."""
+    its = "its own" if number == 1 else "their own"
+    if ring.verdict == WAITED:
+        tasks = "a task waits" if number == 1 else "tasks wait"
+        return (
+            f": {tasks} in {its} wait queue, mutex or semaphore ({ring.head}). The object was not"
+            " to be given up before that task has gone on."
+        )
+    return (
+        f": {ring.head} is on a list of {its}, for living objects have that list empty. What is"
+        " on it was not taken off before kmem_cache_destroy()."
+    )
+
+
+def _labels(members: List[Subject]) -> Set[str]:
+    return {
+        held.place.label
+        for subject in members
+        for held in subject.held
+        if held.place is not None and held.worth == IN_USE
+    }
 
 
 def perhaps_held(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -202,15 +286,24 @@ def perhaps_held(case: Case, rest: List[Subject]) -> List[Finding]:
     chosen = [s for s in rest if s.level == MAYBE or any(held.worth == PERHAPS for held in s.held)]
     if not chosen:
         return []
-    found = next((h for s in chosen for h in s.held if h.worth == PERHAPS), None)
+    whose, found = _first_held(chosen, PERHAPS)
     number = len(chosen)
     where = f": {_holder(found.place)}, {found.why}" if found is not None else ""
     sentence = (
         f"{_objects(number, 'is', 'are')} perhaps held: what leads to {_it(number)} may be old"
         f"{where}. Whether somebody still knows {_it(number)} cannot be told."
     )
-    evidence = [_pointer(found, chosen[0].address)] if found is not None else _way(chosen[0])
+    evidence = [_pointer(found, whose)] if found is not None else _way(chosen[0])
     return [Finding("", LIKELY, [s.address for s in chosen], list(evidence), sentence)]
+
+
+def _first_held(subjects: Iterable[Subject], worth: str) -> Tuple[int, Optional[Held]]:
+    """(address of the object, the first pointer to it of that worth)"""
+    for subject in subjects:
+        for held in subject.held:
+            if held.worth == worth:
+                return subject.address, held
+    return 0, None
 
 
 def until_grace(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -236,7 +329,7 @@ def by_handle(case: Case, rest: List[Subject]) -> List[Finding]:
         return []
     number = len(chosen)
     sentence = (
-        f"{_objects(number, 'is', 'are')} perhaps held without a pointer: {chosen[0].hidden}, in"
+        f"{_objects(number, 'is', 'are')} perhaps held without a pointer: {chosen[0].hidden},"
         " memory that is in use. A device, a page table or an I/O request may still have"
         f" {_it(number)}; or a number is like it by chance."
     )
@@ -248,31 +341,39 @@ def by_handle(case: Case, rest: List[Subject]) -> List[Finding]:
 
 
 def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
-    """Nothing but what the allocator leaves in an object that it hands out."""
-    blank = [subject for subject in _lost(rest) if subject.blank is not None]
-    poisoned = [subject for subject in blank if subject.blank == POISON]
-    if not poisoned and not _zeroes_tell(case):
-        return []
-    chosen = poisoned or blank
+    """Nothing but the poison that the allocator leaves in an object that it hands out."""
+    chosen = [subject for subject in _lost(rest) if subject.blank == POISON]
     if not chosen:
         return []
-    first = chosen[0]
-    if first.blank == POISON:
-        what = "the poison of a free object"
-        evidence = "all poison (0x6b), as the allocator left it"
-    else:
-        what = "zeroes"
-        evidence = "all zeroes"
+    number = len(chosen)
     sentence = (
-        f"{_objects(len(chosen), 'was', 'were')} never written: allocated and then dropped, for"
-        f" they hold nothing but {what}. Look for a way out between the allocation and the first"
-        " write to the object."
+        f"{_objects(number, 'was', 'were')} never written: allocated and then dropped, for"
+        f" {_it(number, True)} {'holds' if number == 1 else 'hold'} nothing but the poison of a"
+        " free object. Look for a way out between the allocation and the first write to the"
+        " object."
     )
-    sure = first.blank == POISON and case.red_zones and not _dead_pointers(chosen)
+    sure = case.red_zones and not _dead_pointers(chosen)
+    text = f"{_of(chosen, case)}: all poison (0x6b), as the allocator left it"
+    found = [Evidence("contents", text, chosen[0].address), *_no_pointer(chosen, case)]
     strength = CERTAIN if sure else LIKELY
-    found = [Evidence("contents", f"{_of(chosen, case)}: {evidence}", first.address)]
-    found += _no_pointer(chosen, case)
     return [Finding("", strength, [s.address for s in chosen], found, sentence)]
+
+
+def all_zeroes(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Nothing but zeroes: as an allocation that clears leaves them, or wiped since."""
+    chosen = [subject for subject in _lost(rest) if subject.blank == ZEROES]
+    if not chosen or not _zeroes_tell(case):
+        return []
+    number = len(chosen)
+    sentence = (
+        f"{_objects(number, 'holds', 'hold')} nothing but zeroes: never written since an"
+        " allocation that clears (__GFP_ZERO, init_on_alloc), or cleared after use. Nothing in"
+        f" use leads to {_it(number)}. Look for a way out between the allocation and the first"
+        " write to the object; and at who clears objects before giving them up."
+    )
+    text = f"{_of(chosen, case)}: all zeroes"
+    found = [Evidence("contents", text, chosen[0].address), *_no_pointer(chosen, case)]
+    return [Finding("", LIKELY, [s.address for s in chosen], found, sentence)]
 
 
 def _zeroes_tell(case: Case) -> bool:
@@ -294,8 +395,9 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
             gone,
             HEADLESS,
             LIKELY,
-            "on a list whose head is gone: the memory that had it was freed, and nothing in use"
-            " leads to the list. Who freed the head should have emptied the list first.",
+            "on a list whose head is gone: the memory that had it was freed or overwritten, and"
+            " nothing in use leads to the list. Who freed the head should have emptied the list"
+            " first.",
         ),
         *_on_rings(
             bare,
@@ -323,21 +425,32 @@ def _on_rings(rest: List[Subject], verdict: str, strength: str, why: str) -> Lis
 
 
 def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
-    """Taken off a list, and nothing in use leads to them: list_del() has poisoned the node."""
-    chosen = [s for s in _outer(rest) if LIST_DELETED in s.lists.values()]
+    """Taken off a list, and nothing in use leads to them: list_del() has poisoned the node.
+
+    list_del_rcu() leaves the pointer to the next one: that leads from one such object to
+    another, and says nothing of how the other was lost.
+    """
+    outer = {subject.address for subject in _outer(rest)}
+    chosen = [
+        s
+        for s in _lost(rest)
+        if LIST_DELETED in s.lists.values()
+        and (s.address in outer or not any(held.worth == LOST for held in s.held))
+    ]
     if not chosen:
         return []
     offset = next(at for at, kind in chosen[0].lists.items() if kind == LIST_DELETED)
-    text = f"+{offset:#x} list_head: poisoned by list_del() in {_of(chosen, case)}"
-    evidence = [
-        Evidence("list", text, chosen[0].address + offset),
-        *_no_pointer(chosen, case),
-    ]
+    text = f"+{offset:#x} list node: poisoned by list_del() in {_of(chosen, case)}"
+    evidence = [Evidence("list", text, chosen[0].address + offset)]
+    number = len(chosen)
+    changed = _changed_numbers(case, chosen)
+    evidence += changed
+    evidence += _no_pointer(chosen, case)
     sentence = (
-        f"{_objects(len(chosen), 'was', 'were')} taken off a list and not freed: list_del() has"
-        f" poisoned the list node at +{offset:#x}, and nothing in use leads to"
-        f" {_it(len(chosen))}. Look at who takes them off the list: one of its ways does not"
-        " free them."
+        f"{_objects(number, 'was', 'were')} taken off a list and not freed: list_del(),"
+        f" hlist_del() or an _rcu form has poisoned the list node at +{offset:#x}, and nothing in"
+        f" use leads to {_it(number)}.{_references(changed)} Look at who takes them off the list:"
+        " one of its ways does not free them."
     )
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
@@ -393,23 +506,26 @@ def off_the_list(case: Case, rest: List[Subject]) -> List[Finding]:
             )
         ]
         sentence = f"{_objects(number, 'is', 'are')} on no list: the list node at +{offset:#x} "
-        changed = _changed_state(case, chosen)
-        if changed is not None:
-            at, living, value = changed
-            text = f"+{at:#x}: {value} where all living objects have {living}"
-            evidence.append(Evidence("twin", text, chosen[0].address + at))
+        changed = _changed_numbers(case, chosen)
+        evidence += changed
+        whole = _has_every_trace(case, chosen)
+        sentence += (
+            "points to itself, where living objects are on a list, and nothing in use leads to"
+            f" {_it(number)}."
+        )
+        if changed:
+            sentence += f" {changed[0].text[0].upper()}{changed[0].text[1:]}.{_references(changed)}"
+        if changed or whole:
             sentence += (
-                f"points to itself, where living objects are on a list, and +{at:#x} is {value}"
-                f" where these have {living}. Nothing in use leads to {_it(number)}. This fits an"
-                " object that was taken off (list_del_init()) and not freed; it also fits one that"
-                " was never linked and has another state."
+                " This fits an object that was taken off (list_del_init()) and not freed: look at"
+                " who takes objects off. It also fits one that was never linked, if it gets what"
+                " it has before its insertion."
             )
         else:
             sentence += (
-                "points to itself, where living objects are on a list, and nothing in use leads to"
-                f" {_it(number)}. The contents fit both an object that was never linked and one"
-                " that list_del_init() took off again: look at the ways out before the insertion,"
-                " and at who takes objects off."
+                " The contents fit both an object that was never linked and one that"
+                " list_del_init() took off again: look at the ways out before the insertion, and"
+                " at who takes objects off."
             )
         evidence += _no_pointer(chosen, case)
         findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
@@ -440,8 +556,12 @@ def _unlinked(case: Case, rest: List[Subject]) -> Dict[int, List[Subject]]:
 
 def _missing(case: Case, subject: Subject) -> Set[int]:
     """Words that are zero in the object and in no living one."""
-    nodes = {at + shift for at in subject.lists for shift in (0, 4, 8)}
+    nodes = _node_words(subject)
     return {at for at in case.twin_traces if at not in nodes and subject.values.get(at) == 0}
+
+
+def _node_words(subject: Subject) -> Set[int]:
+    return {at + shift for at in subject.lists for shift in (0, 4, 8)}
 
 
 def _tells(case: Case, missing: Set[int]) -> bool:
@@ -458,17 +578,41 @@ def _tells(case: Case, missing: Set[int]) -> bool:
     return bool(unlike) and len(missing) > 1 and case.twin_profile.objects >= _MANY
 
 
-def _changed_state(case: Case, chosen: List[Subject]) -> Optional[Tuple[int, int, int]]:
-    """(offset, value in living objects, in these) of a small number that is another one here."""
-    for at, trace in sorted(case.twin_traces.items()):
-        if trace.constant is None or trace.pointer or trace.constant > _SMALL:
-            continue
-        values = {subject.values.get(at, 0) for subject in chosen}
+def _has_every_trace(case: Case, chosen: List[Subject]) -> bool:
+    """Whether they have each number that is another one in each living object: a time, ..."""
+    unlike = [
+        at
+        for at, trace in case.twin_traces.items()
+        if trace.constant is None and not trace.pointer and at not in _node_words(chosen[0])
+    ]
+    return bool(unlike) and all(s.values.get(at) for s in chosen for at in unlike)
+
+
+def _changed_numbers(case: Case, chosen: List[Subject]) -> List[Evidence]:
+    """Small numbers that all living objects have alike, and these have others: states, counts."""
+    if case.twin_profile.objects < ENOUGH:
+        return []
+    found = []
+    for at, living in sorted(case.twin_numbers.items()):
+        values = {subject.halves.get(at, 0) for subject in chosen}
         if len(values) == 1:
             (value,) = values
-            if 0 < value <= _SMALL and value != trace.constant:
-                return at, trace.constant, value
-    return None
+            if 0 < value <= _SMALL and value != living:
+                text = f"+{at:#x} is {value} where all {case.twin_profile.objects} living objects"
+                found.append(Evidence("twin", f"{text} have {living}", chosen[0].address + at))
+    return found[:_EXAMPLES]
+
+
+def _references(changed: List[Evidence]) -> str:
+    """What a number tells that is larger than in living objects."""
+    for item in changed:
+        words = item.text.split()
+        if int(words[2]) > int(words[-1]):
+            return (
+                f" If {words[0]} counts references, one was not dropped: look for a get without"
+                " its put."
+            )
+    return ""
 
 
 def held_by_freed(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -507,21 +651,35 @@ def _older_than_slab(holders: List[Held]) -> bool:
 def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
     """Only objects that nothing leads to lead to them: lost with those."""
     findings = []
-    groups: Dict[bool, List[Subject]] = {}
+    groups: Dict[Tuple[bool, str], List[Subject]] = {}
     for subject in _lost(rest):
-        if subject.inner:
-            groups.setdefault(subject.ring, []).append(subject)
-    for ring, chosen in sorted(groups.items()):
-        held = next((h for s in chosen for h in s.held if h.worth == LOST), None)
-        evidence = [_pointer(held, chosen[0].address)] if held is not None else []
+        if subject.inner or subject.together:
+            on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
+            head = on.head if on is not None else ""
+            groups.setdefault((subject.ring, head), []).append(subject)
+    for (ring, head), chosen in sorted(groups.items()):
+        whose, held = _first_held(chosen, LOST)
+        evidence = [_pointer(held, whose)] if held is not None else []
         for subject in chosen:
             on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
             if not evidence and on is not None:
                 evidence.append(Evidence("list", on.text, subject.address))
         number = len(chosen)
         first = next((s.leader for s in chosen if s.leader), 0)
+        top = _top_of_tree(chosen)
         sentence = f"{_objects(number, 'is', 'are')} lost with others: "
-        if ring:
+        if head:
+            sentence += (
+                f"{_it(number, True)} {'is' if number == 1 else 'are'} on a list whose head lies in"
+                f" {head}, and nothing in use leads to that. Look for the reason there."
+            )
+        elif ring and top is not None:
+            sentence += (
+                f"{_it(number, True)} and other lost objects are in an rb tree, and nothing in use"
+                f" leads to any of them. The pointer to its topmost node, in {top:x}, is gone: the"
+                " tree was lost as a whole."
+            )
+        elif ring:
             sentence += (
                 f"{_it(number, True)} and other lost objects lead to each other, and nothing in"
                 " use leads to any of them. Memory does not show which was lost first."
@@ -534,6 +692,17 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
     return findings
 
 
+def _top_of_tree(chosen: List[Subject]) -> Optional[int]:
+    """The object with the topmost node of an rb tree that all of them are in."""
+    common = set.intersection(*(set(subject.trees) for subject in chosen))
+    for offset in sorted(common):
+        # A node without a parent is black: 1.
+        tops = [s.address for s in chosen if s.values.get(offset) == 1]
+        if len(tops) == 1:
+            return tops[0]
+    return None
+
+
 def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     """Nothing in use leads to them, and their contents do not show why."""
     chosen = _outer(rest)
@@ -544,11 +713,50 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
         f"{_objects(number, 'is', 'are')} lost: nothing in use leads to {_it(number)}, so nobody"
         f" can free {_it(number)} any more, unless {_it(number, True)}"
         f" {'is' if number == 1 else 'are'} kept by a handle that is no pointer (an index, a frame"
-        f" number). The contents do not show where {_it(number, True)}"
+        f" number).{_outside(case, chosen)}"
+    )
+    changed = _changed_numbers(case, chosen)
+    evidence = [*changed, *_no_pointer(chosen, case)]
+    if changed:
+        sentence += f" {changed[0].text[0].upper()}{changed[0].text[1:]}.{_references(changed)}"
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+def _outside(case: Case, chosen: List[Subject]) -> str:
+    """What the contents show of how they were lost, as far as they show anything."""
+    number = len(chosen)
+    profile = case.twin_profile
+    if profile.objects >= ENOUGH:
+        for kind, what, ways in (
+            (HLIST_LINKED, "hash list", "hlist_del_init()"),
+            (RB_LINKED, "rb tree", "rb_erase()"),
+        ):
+            for offset in profile.offsets():
+                if profile.count_kind(offset, kind) < USUAL * profile.objects:
+                    continue
+                if any(offset in s.lists or offset in s.trees for s in chosen):
+                    continue
+                return (
+                    f" At +{offset:#x} living objects are in a {what}, and"
+                    f" {'this is' if number == 1 else 'these are'} not: never inserted, or taken"
+                    f" out again ({ways})."
+                )
+    empty = [at for at, kind in sorted(chosen[0].lists.items()) if kind == LIST_EMPTY]
+    same = [at for at in empty if all(s.lists.get(at) == LIST_EMPTY for s in chosen)]
+    if same and not (profile.objects >= ENOUGH and _usually_empty(case, same[0])):
+        return (
+            f" The list_head at +{same[0]:#x} points to itself: a node that was never linked, or"
+            " that list_del_init() took off a list; or an empty list of the object's own."
+        )
+    return (
+        f" The contents do not show where {_it(number, True)}"
         f" {'was' if number == 1 else 'were'} lost."
     )
-    evidence = list(_no_pointer(chosen, case))
-    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+def _usually_empty(case: Case, offset: int) -> bool:
+    profile = case.twin_profile
+    return profile.count_kind(offset, LIST_EMPTY) >= USUAL * profile.objects
 
 
 RULES: Tuple[Rule, ...] = (
@@ -567,11 +775,9 @@ RULES: Tuple[Rule, ...] = (
         "held by handle", (LIKELY,), "memory in use has their physical address or page", by_handle
     ),
     Rule(
-        "never written",
-        (CERTAIN, LIKELY),
-        "nothing but poison, or zeroes where others have more",
-        never_written,
+        "never written", (CERTAIN, LIKELY), "nothing but the poison of a free object", never_written
     ),
+    Rule("all zeroes", (LIKELY,), "nothing but zeroes: never written, or cleared", all_zeroes),
     Rule("no head", (LIKELY,), "on a list without a head, or whose head is gone", no_head),
     Rule("taken off", (LIKELY,), "list_del() has poisoned their node", taken_off),
     Rule(
@@ -609,29 +815,31 @@ def _dead_pointers(subjects: Iterable[Subject]) -> bool:
     return any(held.worth != LOST for subject in subjects for held in subject.held)
 
 
-_RANKS = (SYMBOL, MODULE, PERCPU, STACK)
-
-
-def _best(subject: Subject) -> Optional[Held]:
-    """The pointer in use that tells most: in a variable, before one in an object."""
-    in_use = [held for held in subject.held if held.worth == IN_USE]
-    return min(in_use, key=_rank, default=None)
-
-
-def _rank(held: Held) -> int:
-    place = held.place
-    if place is None:
-        return len(_RANKS) + 1
-    return _RANKS.index(place.kind) if place.kind in _RANKS else len(_RANKS)
-
-
-def _holder_kind(held: Optional[Held]) -> str:
-    if held is None or held.place is None:
+def _holder_kind(case: Case, subject: Subject) -> str:
+    """The same for objects that one thing holds."""
+    root = subject.path[0].place if subject.path else None
+    ring = _ring_of(subject)
+    best = best_held(subject)
+    if ring is not None:
+        return ring.verdict
+    if root is not None and subject.container:
+        # Of nodes and the like each has its own: the words before "at" or ":" are its kind.
+        kind = subject.container.split(" at ")[0].split(":")[0].split(",")[0]
+        return f"{kind if root.kind != PAGE else ''} {root.kind} {root.label}"
+    if root is not None and best is not None and _is_kin(case, best.place):
+        return f"{root.kind} {root.label}"
+    if best is None or best.place is None:
         return ""
-    place = held.place
+    place = best.place
     # Of memory without names each address is another label.
     alike = place.kind in (PERCPU, STACK, PAGE, VMALLOC)
     return place.kind if alike else f"{place.kind} {place.label}"
+
+
+def _is_kin(case: Case, place: Optional[Place]) -> bool:
+    """Whether a place lies in an object of the same kind: one that leads on, and no root."""
+    kin = {case.cache.address, *(twin.address for twin in case.twins)}
+    return place is not None and place.cache is not None and place.cache.address in kin
 
 
 def _by(best: Optional[Held], subject: Subject) -> str:
@@ -642,10 +850,15 @@ def _by(best: Optional[Held], subject: Subject) -> str:
         if root is not None and best.place.kind == OBJECT and root.kind != OBJECT:
             return f"{_root(root)}, by way of {last},"
         return last
+    last_place = subject.path[-1].place if subject.path else None
+    if root is not None and last_place is not None and last_place.kind == OBJECT:
+        return f"{_root(root)}, by way of an object of {last_place.label},"
     return _root(root) if root is not None else "memory in use"
 
 
 def _root(place: Place) -> str:
+    if place.kind == PAGE:
+        return place.text + ","
     return place.label if place.kind in (SYMBOL, MODULE) and place.label else place.text
 
 
@@ -663,8 +876,14 @@ def _way(subject: Subject) -> Iterator[Evidence]:
 _STEPS = 5
 
 
-def _due(ticks: int) -> str:
-    return f", due in {ticks} ticks" if ticks >= 0 else f", {-ticks} ticks overdue"
+def _due(callback: Callback) -> str:
+    if callback.due is None:
+        return ""
+    if callback.seconds is None:
+        text = f"{abs(callback.due)} ticks"
+    else:
+        text = f"{abs(callback.seconds):.1f} s"
+    return f", due in {text}" if callback.due >= 0 else f", {text} overdue"
 
 
 def _article(kind: str) -> str:

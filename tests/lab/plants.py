@@ -41,6 +41,7 @@ class Plot(NamedTuple):
     """An insertion writes a number, a time, an owner, a state and a reference."""
     leftover: bool
     twin: bool
+    objects: int
 
 
 class Plant(NamedTuple):
@@ -63,7 +64,8 @@ def for_each_plant(dump: Dump) -> Iterator[Plant]:
         if words[:2] == ["T", "plot"]:
             twin = int(words[10], 16) != 0
             plots[words[2]] = Plot(
-                words[2], words[3], words[7] == "traces", words[8] == "leftover", twin
+                *(words[2], words[3], words[7] == "traces", words[8] == "leftover", twin),
+                int(words[6]),
             )
         elif words[:2] == ["T", "plant"] and words[3] == "planted":
             yield Plant(plots[words[2]], words[4], words[6], words[7], words[10])

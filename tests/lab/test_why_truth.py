@@ -26,15 +26,36 @@ HISTORIES: Dict[str, Set[str]] = {
     # Its sentence names who clears all that an insertion wrote.
     "taken-off-reset": LISTS | {"never linked"},
     "deleted": {"lost", "taken off"},
+    "deleted-rcu": {"lost", "taken off"},
+    "reference-leaked": LISTS,
+    "unhashed": {"lost"},
+    "erased": {"lost"},
+    "wiped": {"lost", "all zeroes"},
     "inserted": {"lost"},
     "dropped": {"lost"},
-    "never-written": {"lost", "never written"},
+    "never-written": {"lost", "all zeroes"},
     "head-gone": {"lost", "no head"},
 }
 """Of a lost object: history -> the causes that may be named."""
 TOGETHER = {"lost with others", "no head"}
 """Of members of a group."""
 WAITING = {"timer", "hrtimer", "delayed-work", "queued-work", "rcu", "wait-queue"}
+OWN_LISTS = {"held:own-entry", "held:waited-on", "held:mutex-waiter"}
+NAMED = {
+    "held:xarray": "XArray at slabplant_xarray",
+    "held:idr": "IDR",
+    "held:radix": "radix tree at slabplant_radix",
+    "held:maple": "maple tree at slabplant_maple",
+    "held:rb": "rb tree at slabplant_rb",
+    "held:mempool": "reserve of a mempool",
+    "held:notifier": "slabplant_chain",
+    "held:kernel-image": "reboot_notifier_list",
+    "held:work-keeper": "keeper_worked",
+    "held:rcu-keeper": "keeper_called",
+    "held:waited-on": "wait queue, mutex or semaphore",
+    "held:mutex-waiter": "wait queue, mutex or semaphore",
+}
+"""Kind -> what a finding has to name that says "held"; of plots with three objects."""
 CERTAIN = {"still listed", "called back", "freed late"}
 WEAK = {"lost", "perhaps held", "lost with others"}
 """True of many: more could be said of some."""
@@ -51,6 +72,8 @@ def allowed(plant: Plant) -> Set[str]:
         causes |= TOGETHER
     if plant.owner == "freed-object":
         causes |= {"held by freed"}
+    if plant.owner == "until-grace":
+        causes |= {"until grace"}
     return causes
 
 
@@ -64,6 +87,11 @@ def offence(plant: Plant, finding: Record) -> str:
         return f"{cause} of what is {plant.loss}, {plant.history}"
     if strength == "certain" and cause not in CERTAIN:
         return f"{cause} is not certain"
+    kind = plant.plot.kind
+    if cause == "still listed" and kind in OWN_LISTS and "of the object's own" not in text:
+        return "the list is the object's own"
+    if cause == "held" and kind in NAMED and plant.plot.objects == 3 and NAMED[kind] not in text:
+        return f"{NAMED[kind]} is not named"
     if cause == "called back":
         kind = plant.plot.kind.partition(":")[2]
         if kind not in WAITING:

@@ -72,6 +72,7 @@ def subject(
         made.memberships[AT] = ring
     made.held = by or []
     made.values = values or {}
+    made.halves = dict(made.values)
     return made
 
 
@@ -85,6 +86,7 @@ def case(*subjects: Subject, twins: int = 10, twin: Cell = LINKED, searched: boo
     made.total = len(subjects)
     made.twin_profile = Profile.of([twin] for _ in range(twins))
     made.twin_traces = dict(TRACES) if twins else {}
+    made.twin_numbers = {STATE: 2} if twins else {}
     made.searched = "64 MB of memory" if searched else None
     return made
 
@@ -125,7 +127,7 @@ def test_with_what_an_insertion_writes_it_is_on_no_list_and_both_ways_are_named(
     assert (finding.cause, finding.strength) == ("off the list", LIKELY)
     assert "never linked" in finding.sentence
     assert "list_del_init()" in finding.sentence
-    assert any("+0x58: 3 where all living objects have 2" in e.text for e in finding.evidence)
+    assert any("+0x58 is 3 where all 10 living objects have 2" in e.text for e in finding.evidence)
 
 
 @pytest.mark.parametrize("values", [of(serial=7, since=8), of(serial=7, since=8, state=3)])

@@ -156,14 +156,28 @@ def module_of(found: LogEvidence) -> Optional[str]:
 
     Only by a report that is surely this cache's, or the only one of the name.
     """
-    sure = [matched for matched in found.reports if matched.how in _MATCHED]
-    if not sure and len(found.reports) == 1 and not found.others:
-        sure = found.reports
-    for matched in sure:
+    for matched in _sure(found):
         module = calling_module(matched.report)
         if module:
             return module
     return None
+
+
+def destroyed_by(found: LogEvidence) -> str:
+    """The function that called it, with its module: "foo_exit() [foo]"; "" as module_of()."""
+    for matched in _sure(found):
+        frame = _calling_frame(matched.report) or matched.report.caller
+        if frame:
+            name, _, module = frame.partition(" ")
+            return f"{name.partition('+')[0]}(){' ' + module if module else ''}"
+    return ""
+
+
+def _sure(found: LogEvidence) -> List[MatchedReport]:
+    sure = [matched for matched in found.reports if matched.how in _MATCHED]
+    if not sure and len(found.reports) == 1 and not found.others:
+        sure = found.reports
+    return sure
 
 
 def calling_module(report: Report) -> Optional[str]:
@@ -172,11 +186,18 @@ def calling_module(report: Report) -> Optional[str]:
     bioset_exit() and its like destroy a cache for whoever has called them. Where there are
     modules' wrappers only, the first one's.
     """
+    frame = _calling_frame(report)
+    module = _MODULE.search(frame) if frame else None
+    return module.group(1) if module else None
+
+
+def _calling_frame(report: Report) -> Optional[str]:
     frames = [*([report.caller] if report.caller else []), *report.trace]
     wrapper: Optional[str] = None
     for frame in _up_to_entry(frames):
-        module = _MODULE.search(frame)
-        if module and not _WRAPPER.match(frame):
-            return module.group(1)
-        wrapper = wrapper or (module.group(1) if module else None)
+        if not _MODULE.search(frame):
+            continue
+        if not _WRAPPER.match(frame):
+            return frame
+        wrapper = wrapper or frame
     return wrapper

@@ -24,7 +24,8 @@ static const char *const loss_names[] = {
 };
 static const char *const history_names[] = {
 	"never-linked", "half-inserted", "taken-off", "taken-off-reset", "deleted", "inserted",
-	"dropped", "never-written", "head-gone",
+	"dropped", "never-written", "head-gone", "wiped", "reference-leaked", "unhashed",
+	"erased", "deleted-rcu",
 };
 
 struct record {

@@ -268,7 +268,7 @@ static void build_plants(void)
 {
 	static const struct kind *const all[] = {
 		lost_kinds, group_kinds, heap_kinds, trap_kinds, list_kinds, index_kinds,
-		waiting_kinds, memory_kinds, hidden_kinds,
+		waiting_kinds, memory_kinds, hidden_kinds, more_lost_kinds, owner_kinds,
 	};
 	const struct kind *kind;
 	unsigned int i;

@@ -53,6 +53,11 @@ enum history {
 	DROPPED,	/* was known by one pointer, now overwritten */
 	NEVER_WRITTEN,	/* as the allocator gave it (zeros) */
 	HEAD_GONE,	/* on a list or in a table that has been freed since */
+	WIPED,		/* inserted, taken off, and then cleared to the last byte */
+	REF_LEAKED,	/* inserted, taken off, its last reference never dropped */
+	UNHASHED,	/* inserted into a hash table, hlist_del_init() */
+	ERASED,		/* inserted into an rb tree, rb_erase() and RB_CLEAR_NODE() */
+	DELETED_RCU,	/* inserted, list_del_rcu(): next stays */
 };
 
 /* What is at `list`: the object's node, or a head of its own. */
@@ -165,8 +170,9 @@ extern struct list_head slabplant_living;
 extern struct xarray slabplant_table;
 void build_all(void);
 
-extern const struct kind lost_kinds[], group_kinds[], heap_kinds[], trap_kinds[], list_kinds[],
+extern const struct kind more_lost_kinds[], owner_kinds[], lost_kinds[], group_kinds[], heap_kinds[], trap_kinds[], list_kinds[],
 	index_kinds[], waiting_kinds[], memory_kinds[], hidden_kinds[];
+void start_reader(void);		/* waiting.c: no grace period ends any more */
 void __init trap_early(void);		/* what must be planted while the module loads */
 void build_many(void);			/* heaps.c: 10^5 lost objects and as many held */
 void build_thousand(void);

@@ -122,7 +122,7 @@ static int read_for_ever(void *unused)
 	return 0;
 }
 
-static void start_reader(void)
+void start_reader(void)
 {
 	static bool started;
 	struct task_struct *task;

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What kind of thing holds an object: an XArray, a maple tree, a mempool's reserve, a chain.
+
+Told by the pointers on the way to the object and by what lies around them, never by the
+way alone: where nothing speaks for a structure, the way is all that is said. Neighbours in
+a tree or a chain hold nothing: named is what has the root.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Dict, List, Optional, Tuple
+
+from crash_ext.contents.callbacks import RCU, Callback, Callbacks
+from crash_ext.kernel.memory import read_string
+from crash_ext.places.place import MODULE, OBJECT, PAGE, SYMBOL, VMALLOC, Place
+from crash_ext.places.places import Places
+from crash_ext.reach.model import Step
+from crash_ext.reader import ReadError
+from crash_ext.report.text import text_of
+from crash_ext.why.case import Case, Held, Subject
+
+_NODES = {"radix_tree_node": "", "maple_node": "a maple tree"}
+"""Caches of the nodes of trees that point to whatever is in them."""
+# include/linux/idr.h: ROOT_IS_IDR; include/linux/xarray.h: XA_FLAGS_TRACK_FREE is the same bit.
+_IS_IDR = 4
+_GFP = 0x00FFFFC0
+"""Bits of xa_flags that only a radix tree has: its gfp mask."""
+_CHAIN = 64
+"""Notifiers of a chain at most."""
+_TAILS = 1024
+"""Pages that are had at once, at most."""
+_MOST = 1 << 16
+"""Elements of a mempool at most."""
+
+
+class Containers:
+    """Names what holds objects of one kernel."""
+
+    def __init__(self, places: Places, callbacks: Callbacks) -> None:
+        self._places = places
+        self._callbacks = callbacks
+        self._reader = places.slub.reader
+        self._known: Dict[int, str] = {}
+
+    def name(self, case: Case, subject: Subject, held: Optional[Held]) -> str:
+        """Who holds an object, as "in an XArray at …": "" where only the way is known."""
+        path = subject.path
+        if not path:
+            return ""
+        chain = self._kset(subject) or self._notifiers(subject, held)
+        if chain:
+            return chain
+        tree = self._tree(path)
+        if tree:
+            return tree
+        last = path[-1]
+        if last.offset in subject.trees and _is_tree(case, last.offset):
+            top = self._first_outside(case, path)
+            return f"in an rb tree at {self._at(path, top)}"
+        pool = self._mempool(path)
+        if pool:
+            return pool
+        return self._kept_by_callback(path) or self._memory(path)
+
+    # --- trees of nodes ---
+
+    def _tree(self, path: List[Step]) -> str:
+        at = len(path) - 1
+        kind = self._node_of(path[at])
+        if kind is None:
+            return ""
+        while at and self._node_of(path[at]) == kind:
+            at -= 1
+        what = _NODES[kind] or self._array(path[at].holder)
+        return f"in {what} at {self._at(path, at)}"
+
+    @staticmethod
+    def _node_of(step: Step) -> Optional[str]:
+        place = step.place
+        found = place is not None and place.kind == OBJECT and place.label in _NODES
+        return place.label if place is not None and found else None
+
+    def _array(self, head: int) -> str:
+        """By struct xarray, radix_tree_root before v4.20: the flags lie before the head."""
+        flags = self._number(head - 4, 4)
+        if flags is None:
+            return "an XArray, IDR or radix tree"
+        if flags & _GFP:
+            return "a radix tree"
+        return "an IDR or XArray" if flags & _IS_IDR else "an XArray"
+
+    def _first_outside(self, case: Case, path: List[Step]) -> int:
+        """Which step has the pointer from outside of the cache."""
+        kin = {case.cache.address, *(twin.address for twin in case.twins)}
+        at = len(path) - 1
+        while at:
+            place = path[at].place
+            if place is None or place.cache is None or place.cache.address not in kin:
+                break
+            at -= 1
+        return at
+
+    # --- a notifier chain ---
+
+    def _notifiers(self, subject: Subject, held: Optional[Held]) -> str:
+        """The chain that a notifier_block of the object is in, by what has its head.
+
+        A function, a next and a priority are three words as others: another notifier has to be
+        before or behind it.
+        """
+        next_at = self._reader.offset("notifier_block", "next")
+        call_at = self._reader.offset("notifier_block", "notifier_call")
+        if held is None or next_at is None or call_at is None:
+            return ""
+        function = self._function(held.value + call_at)
+        if function is None:
+            return ""
+        following = self._number(held.value + next_at, self._reader.word)
+        holder = self._places.own_address(subject.path[0].holder)
+        above = self._function(self._places.own_address(held.holder) - next_at + call_at)
+        if not above and not (following and self._function(following + call_at)):
+            return ""
+        for _ in range(_CHAIN):
+            if self._function(holder - next_at + call_at) is None:
+                where = _text(self._places.name(holder))
+                return f"in a notifier chain, for {function}: {where} has its head"
+            # A notifier before it in the chain.
+            found = self._pointers(holder - next_at)
+            if not found:
+                break
+            holder = found[0]
+        return f"in a notifier chain, for {function}"
+
+    def _function(self, at: int) -> Optional[str]:
+        value = self._number(at, self._reader.word)
+        return None if not value else self._callbacks.function(value)
+
+    @cached_property
+    def _variables(self) -> List[Tuple[int, bytes]]:
+        """(address, bytes) of the data of the kernel and of its modules."""
+        reader = self._reader
+        found: List[Tuple[int, bytearray]] = []
+        start = reader.symbol("_sdata") or self._places.image.start
+        ranges = [(start, self._places.image.end)]
+        ranges += [(region.start, region.end) for region in self._places.modules.regions]
+        for first, end in ranges:
+            for at in range(first, end, reader.page_size):
+                data = reader.try_read(at, min(reader.page_size, end - at))
+                if data is not None:
+                    if found and found[-1][0] + len(found[-1][1]) == at:
+                        found[-1][1].extend(data)
+                    else:
+                        found.append((at, bytearray(data)))
+        return [(at, bytes(data)) for at, data in found]
+
+    def _pointers(self, value: int) -> List[int]:
+        """Where the variables of kernel and modules have this very value."""
+        word = self._reader.word
+        wanted = value.to_bytes(word, self._reader.byteorder)
+        found = []
+        for start, data in self._variables:
+            at = data.find(wanted)
+            while at >= 0:
+                if (start + at) % word == 0:
+                    found.append(start + at)
+                at = data.find(wanted, at + 1)
+        return found
+
+    # --- a mempool's reserve ---
+
+    def _mempool(self, path: List[Step]) -> str:
+        """By struct mempool_s: the array of elements that the last pointer lies in."""
+        reader, word = self._reader, self._reader.word
+        offsets = [
+            reader.offset("mempool_s", name)
+            for name in ("elements", "min_nr", "curr_nr", "alloc", "free")
+        ]
+        if len(path) < 2 or None in offsets or path[-1].place is None:
+            return ""
+        elements, least, current, allocates, frees = (each or 0 for each in offsets)
+        pool = path[-2].holder - elements
+        reserve, number = self._number(pool + least, 4), self._number(pool + current, 4)
+        if reserve is None or number is None or not 0 < number <= reserve <= _MOST:
+            return ""
+        first = self._number(pool + elements, word) or 0
+        if not first <= path[-1].holder < first + number * word:
+            return ""
+        if not all(self._function(pool + at) for at in (allocates, frees)):
+            return ""
+        return f"in the reserve of a mempool, {pool:x}: {self._at(path, len(path) - 2)}"
+
+    # --- a kset ---
+
+    def _kset(self, subject: Subject) -> str:
+        """The kset that a kobject of the object is in: it says so, and has the list's head."""
+        reader, word = self._reader, self._reader.word
+        offsets = [
+            reader.offset(struct, name)
+            for struct, name in (
+                *(("kobject", "entry"), ("kobject", "kset"), ("kset", "list")),
+                *(("kset", "kobj"), ("kobject", "name")),
+            )
+        ]
+        if None in offsets:
+            return ""
+        entry, owner, members, own, name = (each or 0 for each in offsets)
+        for offset, ring in subject.memberships.items():
+            kset = subject.values.get(offset - entry + owner)
+            if kset and kset + members == ring.at:
+                at = self._number(kset + own + name, word)
+                try:
+                    text = text_of(read_string(reader, at or 0) or b"")
+                except ReadError:
+                    text = ""
+                return (
+                    f"in the kset {text or format(kset, 'x')}, as a kobject at +{offset - entry:#x}"
+                )
+        return ""
+
+    # --- what will be called back, and has the object ---
+
+    def _kept_by_callback(self, path: List[Step]) -> str:
+        """By an object that a timer, a work item or RCU will call a function of."""
+        for step in reversed(path[:-1]):
+            found = self._callback(path, step)
+            if found is not None:
+                holder = self._places.name(step.target)
+                what = holder.label if holder is not None else "memory"
+                return (
+                    f"by an object of {what}, {step.target:x}, whose {found.kind}"
+                    f" {found.function} is still to be called"
+                )
+        return ""
+
+    def _callback(self, path: List[Step], step: Step) -> Optional[Callback]:
+        place = self._places.name(step.target)
+        if place is None or place.cache is None:
+            return None
+        data = self._reader.try_read(step.target, place.cache.object_size)
+        if data is None:
+            return None
+        found = self._callbacks.at(step.target, data, step.offset)
+        if found is not None and found.kind == RCU and not self._callbacks.rcu_root(path[0]):
+            return None
+        return found
+
+    # --- memory without a name ---
+
+    def _memory(self, path: List[Step]) -> str:
+        """Pages and areas: by who has their address."""
+        place = path[0].place
+        if place is None or place.kind not in (PAGE, VMALLOC):
+            return ""
+        way = "" if len(path) == 1 else f" and {_text(path[-1].place)}"
+        if self._is_percpu(path[0].holder):
+            return f"by dynamic per-CPU memory, {place.text}{way}"
+        who = self._owner(path[0].holder, place)
+        if not who:
+            return ""
+        return f"by way of {place.text}{way}: {who} has that memory"
+
+    def _owner(self, holder: int, place: Place) -> str:
+        if place.kind == VMALLOC:
+            area = self._places.vmalloc.at(self._places.own_address(holder))
+            starts = [area.start] if area is not None else []
+        else:
+            starts = self._blocks(holder)
+        for start in starts:
+            if start not in self._known:
+                found = self._pointers(start)
+                self._known[start] = _text(self._places.name(found[0])) if found else ""
+            if self._known[start]:
+                return self._known[start]
+        return ""
+
+    def _is_percpu(self, holder: int) -> bool:
+        """Whether a page is one of alloc_percpu()'s: its structure has the struct pcpu_chunk."""
+        reader = self._reader
+        page, base = reader.virt_to_page(holder), reader.offset("pcpu_chunk", "base_addr")
+        for member in ("index", "__folio_index"):
+            at = reader.offset("page", member)
+            if page is None or base is None or at is None:
+                continue
+            chunk = self._number(page + at, reader.word)
+            first = self._number(chunk + base, reader.word) if chunk else None
+            if first and self._places.vmalloc.at(first) is not None:
+                return True
+        return False
+
+    def _blocks(self, address: int) -> List[int]:
+        """The addresses by which who has a page may know it: its own, its struct page's.
+
+        Of several pages at once the first is known: behind it none has a reference.
+        """
+        reader, size = self._reader, self._reader.page_size
+        count = reader.offset("page", "_refcount")
+        own = address - address % size
+        for _ in range(_TAILS):
+            page = reader.virt_to_page(own)
+            references = None if page is None or count is None else self._number(page + count, 4)
+            if page is None or references is None:
+                break
+            if references:
+                return [own, page]
+            own -= size
+        return []
+
+    # --- words ---
+
+    def _at(self, path: List[Step], at: int) -> str:
+        """The place of a step's pointer, and the root of the way where that is another."""
+        text = _text(path[at].place)
+        root = path[0].place
+        if at and root is not None:
+            text += f", to which {root.label if root.kind in (SYMBOL, MODULE) else root.text} leads"
+        return text
+
+    def _number(self, address: int, size: int) -> Optional[int]:
+        try:
+            return int.from_bytes(self._reader.read(address, size), self._reader.byteorder)
+        except ReadError:
+            return None
+
+
+def _is_tree(case: Case, offset: int) -> bool:
+    """Whether an object has a parent there: a root with one child is as good as an hlist_node."""
+    return any(offset in s.trees and s.values.get(offset, 0) > 1 for s in case.subjects)
+
+
+def _text(place: Optional[Place]) -> str:
+    return place.text if place is not None else "memory that can't be named"
