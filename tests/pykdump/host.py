@@ -70,6 +70,8 @@ class Session:
         """Name -> command line, as crash's `alias` has them."""
         self.leaked = 0
         """Bytes of buffers that failed calls of readmem() have kept for good."""
+        self.refused = 0
+        """Calls that asked for memory that isn't there."""
         self.shown: List[str] = []
         """What each command line has shown."""
         self.reader_gone = False
@@ -149,6 +151,7 @@ class Session:
         try:
             return "value", getattr(self._fake, name)(*args)
         except CrashError as error:
+            self.refused += name in ("readmem", "readInt")
             self.leaked += args[1] if name == "readmem" else 0
             return "error", error.args
         except IndexError as error:

@@ -72,8 +72,8 @@ def test_the_stand_in_loses_the_session_where_nobody_sets_sigint_back(
 
 def test_memory_that_a_dump_lacks_costs_no_buffer(fake: FakeCrash, tmp_path: Path) -> None:
     session = Session(fake, tmp_path)
-    shown = session.run("slabdup", "slabobjs -r -b 0 slab_test", "slabwhy -R")
-    assert len(shown) == 3
+    session.run("slabdup", "slabobjs -b 0 slab_test")
+    assert session.refused
     assert session.leaked == 0
     (tmp_path / "probe.py").write_text(
         "import crash\ntry:\n    crash.readmem(4096, 64)\nexcept crash.error:\n    pass\n"
