@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The members that an object's words are, where the structure is known, or a good guess.
 
-Sure is only a structure with the cache's name and just its size: so KMEM_CACHE() makes them.
+Sure is only a structure with the cache's name and just its size, as KMEM_CACHE() makes it, where
+no other cache was merged into it.
 A guess is marked, and made only where one structure alone fits by more than its size: by a
 like name, or as a declaration of the module that all objects point into or whose constructor the
 cache has. Needs the kernel's own types.
@@ -54,7 +55,8 @@ def find_naming(
     exact = [each for each in found or [] if each.size == cache.object_size]
     same = [each for each in exact if same_name(cache.name, each.struct)]
     if len(same) == 1:
-        return _naming(same[0], True)
+        # An alias has its own objects there, of the same size and another type.
+        return _naming(same[0], cache.refcount <= 1)
     guesses = [each for each in exact if not each.against]
     return _naming(guesses[0], False) if len(guesses) == 1 and not same else None
 

@@ -29,13 +29,13 @@ ALLOCATED = (1, 2, 3)
 class Scene:
     """A cache of objects as struct object of test_btf.py has them: lists empty, one pointer."""
 
-    def __init__(self, name: str, own: int = 0, size: int = 88) -> None:
+    def __init__(self, name: str, own: int = 0, size: int = 88, refcount: int = 1) -> None:
         """own: how many such structures the module `one` declares; 0: it has no BTF."""
         self.name = name
         self.heap = Heap(LAYOUTS["6.1"], seed=4)
         image = self.heap.image
         self.ops = Landscape(self.heap).module(b"one", {b"one_ops": (OPS, 64)}) + OPS
-        cache = self.heap.cache(name, size)
+        cache = self.heap.cache(name, size, refcount=refcount)
         slab = self.heap.slab(cache, set(ALLOCATED))
         for at in map(slab.object, ALLOCATED):
             image.write(at, bytes(size))
@@ -89,6 +89,12 @@ def test_a_structure_with_the_cache_s_name_and_size_names_the_members() -> None:
     assert row["members_of"] == {"struct": "object", "module": None, "sure": True}
     members = {word["offset"]: word["member"] for word in row["words"] if "member" in word}
     assert members == {8: "lru", 24: "name", 48: "many[0]", 64: "many[1]", 80: "fn"}
+
+
+def test_in_a_cache_that_others_were_merged_into_a_name_is_a_guess() -> None:
+    first, *notes = Scene("object", refcount=2).noted()
+    assert first.startswith("  members as in struct object, a guess")
+    assert any(line.endswith("+0x30 many[0]?: list_head, empty") for line in notes)
 
 
 def test_a_group_s_example_has_its_members_named_too() -> None:
