@@ -127,9 +127,6 @@ class DrgnHost:
 
     def module_files(self) -> Optional[Dict[str, bool]]:
         """Module -> whether its debug information is there; None where drgn can't tell."""
-        if not hasattr(self._program, "create_loaded_modules"):
-            # Linux modules are drgn's own since 0.0.31.
-            return None
         try:
             self._program.create_loaded_modules()
         except (LookupError, ValueError, drgn.FaultError):

@@ -2,8 +2,9 @@
 """Which structures have a size, and what their members are: asked of the host.
 
 A host that answers itself (drgn's) has functions `members`, `module_files` and `how_to_load`.
-crash has only text for people: its `whatis -r` (in 8.0) names structures by size; gdb's `ptype/o` (in gdb 8.1) gives
-offsets and sizes of members, nested ones too; `mod` says whose debug information was read.
+crash has only text for people: its `whatis -r` (in 8.0) names structures by size; gdb's
+`ptype/o` (in gdb 8.1) gives offsets and sizes of members, nested ones too; `mod` says whose
+debug information was read.
 Where a host has none of these, nothing is known.
 """
 
