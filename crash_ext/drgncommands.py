@@ -61,7 +61,7 @@ def _host_of(program: drgn.Program) -> DrgnHost:
 
 
 def offer() -> None:
-    """drgn's shell gets the commands (its own commands came in 0.1.0: ImportError before)."""
+    """drgn's shell gets the commands."""
     from drgn.commands import DEFAULT_COMMAND_NAMESPACE
 
     common.speak(_SHELL)

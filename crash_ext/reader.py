@@ -217,3 +217,6 @@ class Reader(Protocol):
 
     def module_files(self) -> Optional[Dict[str, bool]]:
         """Module -> whether the host has read its debug information. None: the host can't tell."""
+
+    def how_to_load(self, module: str) -> str:
+        """What a user has to type to have a module's debug information read."""

@@ -162,6 +162,8 @@ def _row(survey: Survey, page_size: int) -> List[str]:
 def _closing(sums: Totals, caches: int, whole: bool) -> str:
     """whole: nothing was wrong, so that what isn't found isn't there."""
     if not sums.groups and not sums.leftovers:
+        if not caches and not whole:
+            return "no cache could be read"
         known = plural(caches, "cache") if whole else f"the {plural(caches, 'cache')} found"
         rest = "" if whole else ", but not all could be read"
         return f"no two of {known} share a name, and none is a leftover{rest}"

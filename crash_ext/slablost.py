@@ -190,7 +190,9 @@ def _closing(call: Call, found: List[Lost], allocated: int, searched: int) -> It
         yield f"{plural(known, 'object')} left out: {reason}"
     counts = _counts([one for one in found if one.number], allocated)
     of = plural(allocated, "allocated object")
-    if not counts["lost"]:
+    if not allocated and call.problems:
+        yield "no allocated object could be read"
+    elif not counts["lost"]:
         yield f"none of {of} is lost; {searched >> 20} MB searched"
     else:
         yield (

@@ -125,6 +125,22 @@ class DrgnHost:
         """A structure's members and theirs, by offset, outer before inner ones."""
         return find_members(find_type(self._program, f"struct {struct}"))
 
+    def module_files(self) -> Optional[Dict[str, bool]]:
+        """Module -> whether its debug information is there; None where drgn can't tell."""
+        try:
+            self._program.create_loaded_modules()
+        except (LookupError, ValueError, drgn.FaultError):
+            return None
+        return {
+            module.name: module.debug_file_status == drgn.ModuleFileStatus.HAVE
+            for module in self._program.modules()
+            if not isinstance(module, drgn.MainModule)
+        }
+
+    def how_to_load(self) -> str:
+        """How a user has drgn read the file of a module."""
+        return "-s FILE"
+
     # commands -------------------------------------------------------------------------
 
     def exec_crash_command(self, line: str) -> str:

@@ -8,6 +8,7 @@ crash takes the first in the alphabet, and for one behind it the last.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from typing import List, Optional, Tuple
 
@@ -28,9 +29,21 @@ class SymbolTable:
     def address(self, name: str) -> Optional[int]:
         """The address of a symbol; None where there is none of that name."""
         try:
-            return int(self._program.symbol(name).address)
+            found = int(self._program.symbol(name).address)
+            # On arm64 with KASLR drgn leaves these as they were linked: they lie in no section.
+            if name in _BEHIND_ALL and found < int(self._program.symbol("_text").address):
+                found += self._moved()
         except LookupError:
             return None
+        return found
+
+    def _moved(self) -> int:
+        """Bytes that the kernel has moved itself at boot, by VMCOREINFO. Raises LookupError."""
+        text = self._program["VMCOREINFO"].string_().decode(errors="replace")
+        told = re.search(r"^KERNELOFFSET=([0-9a-f]+)$", text, re.MULTILINE)
+        if told is None:
+            raise LookupError("no KERNELOFFSET")
+        return int(told.group(1), 16)
 
     def at(self, address: int) -> Optional[Tuple[str, int]]:
         """(name, offset) of the symbol that an address lies in or behind."""
@@ -81,6 +94,7 @@ class SymbolTable:
             return []
 
 
+_BEHIND_ALL = ("_end", "__bss_stop")
 _FILE = 4
 """STT_FILE: the symbol's name is a source file's."""
 _BACK = 16

@@ -240,6 +240,10 @@ class Target:
         """Module -> whether crash has read its debug information; None where it can't tell."""
         return typeinfo.module_files(self._crash)
 
+    def how_to_load(self, module: str) -> str:
+        """What a user has to type to have a module's debug information read."""
+        return typeinfo.how_to_load(self._crash, module)
+
     def _word(self) -> int:
         # struct list_head is two pointers in every kernel.
         size = self._crash.struct_size("struct list_head")

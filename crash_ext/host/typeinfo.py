@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which structures have a size, and what their members are: asked of the host.
 
-A host that answers it itself (drgn's) has a function `members`. crash has no such function, only
-text for people:
-crash's `whatis -r` (in 8.0) names structures by size; gdb's `ptype/o` (in gdb 8.1) gives
-offsets and sizes of members, nested ones too; `mod` says whose debug information was read.
+A host that answers itself (drgn's) has functions `members`, `module_files` and `how_to_load`.
+crash has only text for people: its `whatis -r` (in 8.0) names structures by size; gdb's
+`ptype/o` (in gdb 8.1) gives offsets and sizes of members, nested ones too; `mod` says whose
+debug information was read.
 Where a host has none of these, nothing is known.
 """
 
@@ -47,6 +47,9 @@ def structs_of_size(crash: Any, smallest: int, largest: int) -> Optional[List[st
 
 def module_files(crash: Any) -> Optional[Dict[str, bool]]:
     """Module -> whether crash has read its file, by `mod`; None where it knows of no modules."""
+    if hasattr(crash, "module_files"):
+        own: Optional[Dict[str, bool]] = crash.module_files()
+        return own
     try:
         text: str = crash.exec_crash_command("mod")
     except crash.error:
@@ -54,6 +57,11 @@ def module_files(crash: Any) -> Optional[Dict[str, bool]]:
     rows = [_MODULE.match(line) for line in text.splitlines()]
     found = {row.group(1): "(not loaded)" not in row.group(2) for row in rows if row}
     return found or None
+
+
+def how_to_load(crash: Any, module: str) -> str:
+    """What a user has to type to have a module's debug information read."""
+    return str(crash.how_to_load()) if hasattr(crash, "how_to_load") else f"mod -s {module} FILE"
 
 
 def members(crash: Any, struct: str) -> List[Member]:

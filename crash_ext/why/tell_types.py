@@ -35,7 +35,7 @@ def type_evidence(
         yield Evidence("type", problem)
     unknown = unknown_modules(types, reader.module_files(), found)
     for module in unknown:
-        text = f"debug information of {module} isn't loaded: mod -s {module} FILE"
+        text = f"debug information of {module} isn't loaded: {reader.how_to_load(module)}"
         yield Evidence("type", text)
     if proposals or not samples:
         return
