@@ -92,6 +92,8 @@ class Report(NamedTuple):
     """Its first lines are lost: the log's buffer has been written over."""
     mixed: bool = False
     """A call trace of it is mixed with another task's, and is left out."""
+    sure: bool = True
+    """It is of the boot that the dump is of (boot.py)."""
 
 
 def begins_at_boot(text: str) -> bool:
