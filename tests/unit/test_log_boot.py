@@ -156,6 +156,7 @@ def test_where_the_boot_cannot_be_told_hashes_do(
     assert any("(its slabs are this cache's)" in text for text in found["log"]) == proven
     assert any("matched by name alone" in text for text in found["log"]) != proven
     assert any("can't be told" in text for text in found["log"])
+    assert found["module"] == (["slabtest"] if proven else [None])
 
 
 def test_of_several_boots_only_this_one_s_report_counts(tmp_path: Path) -> None:
