@@ -226,8 +226,10 @@ COMMAND = Command(
                what a function that allocated objects returns.
       -L FILE  the kernel log from a file, in place of the dump's own, which may
                be overwritten long before the dump: from dmesg, syslog or the
-               journal, a serial console or a mail.  Addresses that were hashed
-               on another boot match nothing.
+               journal (-o json and export, too), a serial console or a mail.
+               Which of the file's boots is the dump's is told by lines that
+               both logs have, the boot id, and times; reports of other boots
+               are counted only.
       -o FILE  write a page for the bug report, too: one HTML file with all of
                this, each slab as a row of cells, and contents with notes.
       -j       JSON lines: one record a line, addresses as hexadecimal strings;

@@ -32,10 +32,17 @@ from crash_ext.why.gather import (
     walk_lists,
 )
 from crash_ext.why.lists import Alive
+from crash_ext.why.log.boot import OTHER, SAME, Boot, boot_of, boots_in
 from crash_ext.why.log.match import LogEvidence, match_reports, reported_caches
-from crash_ext.why.log.parse import begins_at_boot, parse_reports
+from crash_ext.why.log.parse import Report, begins_at_boot, parse_reports
 from crash_ext.why.log.reports import parse_memory_reports
-from crash_ext.why.log.tell import destroyed_by, log_evidence, memory_evidence, module_of
+from crash_ext.why.log.tell import (
+    boot_evidence,
+    destroyed_by,
+    log_evidence,
+    memory_evidence,
+    module_of,
+)
 from crash_ext.why.makers import makers_of
 from crash_ext.why.owners import owners
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
@@ -101,11 +108,36 @@ class Diagnoser:
         self._all_types = all_types
         self.places = Places(slub, lambda: list(caches), lists_only)
         self.words = Words(self.places)
+        self._read_log(log)
+
+    def _read_log(self, log: Optional[str]) -> None:
+        """log: from a file, perhaps of several boots; None for the dump's own."""
+        self._boots: List[Boot] = []
+        """Of which boot each part of the file is."""
+        self._elsewhere: List[Report] = []
+        """Reports of other boots."""
         if log is None:
-            log = slub.reader.log()
-        self._log_begins = log is not None and begins_at_boot(log)
-        self._reports = parse_reports(log or "")
-        self._memory_reports = parse_memory_reports(log or "")
+            own = self.slub.reader.log()
+            self._log_begins = own is not None and begins_at_boot(own)
+            self._reports = parse_reports(own or "")
+            self._memory_reports = parse_memory_reports(own or "")
+            return
+        self._log_begins = False
+        self._reports = []
+        self._memory_reports = []
+        for part in boots_in(log):
+            reports = parse_reports(part)
+            boot = boot_of(self.slub.reader, part)
+            if boot.verdict == SAME:
+                self._log_begins = begins_at_boot(part)
+                self._memory_reports += parse_memory_reports(part)
+            if boot.verdict == OTHER:
+                self._elsewhere += reports
+            else:
+                sure = boot.verdict == SAME
+                self._reports += [report._replace(sure=sure) for report in reports]
+            if reports or boot.verdict == SAME:
+                self._boots.append(boot)
 
     def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
         """The caches one by one, in their order; the first comes after the search."""
@@ -211,6 +243,7 @@ class Diagnoser:
             Evidence("state", f"{item.state.kind}: {item.state.reason}", case.cache.address)
         )
         item.evidence.extend(log_evidence(item.log, self._log_begins))
+        item.evidence.extend(boot_evidence(self._boots, case.cache, self._elsewhere))
         item.evidence.extend(
             memory_evidence(
                 self.slub.reader,

@@ -7,6 +7,7 @@ Each log lies beside its right answer, NAME.txt and NAME.answer.json in tests/da
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -156,3 +157,63 @@ def test_the_way_to_the_destroy_is_evidence() -> None:
     nobody = matched._replace(report=report._replace(caller=None, trace=[], mixed=True))
     (_, text) = log_evidence(LogEvidence([nobody], [], [], [], [], {}), searched=True)
     assert "mixed with another task's" in text.text
+
+
+STRANGERS = [
+    "usb 1-1: new high-speed USB device number 2",
+    "Modules linked in: foo(OE-) bar baz [last unloaded: qux]",
+    'audit: type=1400 audit(1785404645.123:42): apparmor="DENIED" operation="open"',
+    "FIX kmalloc-64: Restoring 0x00000000ee4b7a68-0x00000000ee4b7a68=0x6b",
+    "INFO: Object 0x0000000003de3e06 @offset=2624 fp=0x0000000000000000",
+    "{}",
+    "",
+    "systemd[1]: Started Session 2 of user root.",
+    "BUG: KASAN: slab-use-after-free in req_poll+0x5d/0x80 [modr]",
+]
+
+
+@pytest.mark.parametrize("dress", DRESSES.values(), ids=list(DRESSES))
+def test_no_dress_loses_a_report_by_a_stranger_s_line(dress: Dress) -> None:
+    whole, answer = in_full(BIOSET)
+    log = [entry for entry in whole if "=====" not in entry[1]]
+    head = next(n for n, (_, body) in enumerate(log) if body.startswith("BUG "))
+    for at in range(head + 1, len(log), 3):
+        for stranger in STRANGERS:
+            found = parse_reports(dress([*log[:at], (log[at][0], stranger), *log[at:]]))
+            assert [as_answer(report) for report in found] == answer, (at, stranger)
+
+
+ALL_LINES = [body for name in NAMES for _, body in in_full(name)[0]]
+
+
+@given(
+    st.sampled_from(sorted(DRESSES)),
+    st.lists(st.sampled_from(ALL_LINES) | st.sampled_from(STRANGERS) | st.text(max_size=60)),
+)
+def test_whatever_the_dress_nothing_is_said_that_no_line_says(
+    dress: str, bodies: List[str]
+) -> None:
+    log = [(182.0 + number / 1000, body) for number, body in enumerate(bodies)]
+    text = DRESSES[dress](log)
+    # What a mailer breaks is whole again, so what was printed is what counts.
+    said = " ".join(" ".join(bodies).split())
+    for report in parse_reports(text):
+        assert " ".join(report.name.split()) in said
+        assert report.comm is None or " ".join(report.comm.split()) in said
+        assert report.pid is None or str(report.pid) in said
+        for frame in report.trace:
+            assert frame.split(" ")[0] in said
+        for slab in report.slabs:
+            assert all(f"@offset={each.offset}" in said for each in slab.objects_listed)
+
+
+@pytest.mark.parametrize("quote", ["", "> ", "> > "])
+@pytest.mark.parametrize("width", [64, 70, 72, 76, 80])
+def test_a_mailer_s_lines_without_times_are_whole_again(width: int, quote: str) -> None:
+    lines: List[str] = []
+    for line in PLAIN.splitlines():
+        lines += textwrap.wrap(line, width, break_on_hyphens=False, replace_whitespace=False) or [
+            ""
+        ]
+    (found,) = parse_reports("\n".join(quote + line for line in lines))
+    assert as_answer(found) == as_answer(parse_reports(PLAIN)[0])

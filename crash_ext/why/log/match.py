@@ -223,6 +223,8 @@ class _Matcher:
         found = self._by_addresses(report)
         nothing: List[Optional[SlabObjects]] = [None] * len(report.slabs)
         dead = self._left
+        if any(found) and not report.sure and not self._proves(report, found):
+            found = nothing
         if any(found):
             if dead:
                 # Pointers from before the key was there have offsets alone.
@@ -232,6 +234,9 @@ class _Matcher:
             matched = self._matched(report, ADDRESSES, found)
             if dead or _in_place(matched):
                 return matched
+        elif not report.sure:
+            # Of another boot, perhaps: its hashes tell nothing, and objects may lie alike.
+            return self._matched(report, NAME, nothing)
         elif report.slabs and all(map(self._told, report.slabs)):
             return None
         elif dead:
@@ -240,6 +245,19 @@ class _Matcher:
             if any(found) and self._fits(found):
                 return self._matched(report, OFFSETS, found)
         return self._matched(report, NAME, nothing)
+
+    def _proves(self, report: Report, found: List[Optional[SlabObjects]]) -> bool:
+        """Whether hashes were resolved, which only those of this boot are.
+
+        An address may be another's on another boot.
+        """
+        return (
+            any(
+                slab is not None and logged.pointer is not None and not logged.pointer >> 32
+                for logged, slab in zip(report.slabs, found)
+            )
+            and self._long
+        )
 
     # by addresses ---------------------------------------------------------------------
 

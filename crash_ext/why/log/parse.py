@@ -92,6 +92,8 @@ class Report(NamedTuple):
     """Its first lines are lost: the log's buffer has been written over."""
     mixed: bool = False
     """A call trace of it is mixed with another task's, and is left out."""
+    sure: bool = True
+    """It is of the boot that the dump is of (boot.py)."""
 
 
 def begins_at_boot(text: str) -> bool:
@@ -158,7 +160,8 @@ _FRAME = re.compile(
 )
 # arm32: [<..>] (callee) from [<..>] (caller+0x../0x.. [module]), later without addresses.
 _FROM_FRAME = re.compile(
-    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]+(?: \[[^\]]+\])?\)? from (?:\[<[0-9a-f]+>\] )?\(?"
+    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]+(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[[^\]]+\])?\)?"
+    r" from (?:\[<[0-9a-f]+>\] )?\(?"
     r"([\w.$]+\+0x[0-9a-f]+/0x[0-9a-f]+|0x[0-9a-f]{8,16})(?: \[([^\]\s]+)(?: [0-9a-f]+)?\])?\)?\s*"
 )
 # decode_stacktrace.sh: function (file:line) module
@@ -171,7 +174,8 @@ _SOURCE = re.compile(r" [\w./+-]+\.\w+:\d+$")
 _BUILD_ID = re.compile(r"\[(\S+) [0-9a-f]{8,}\]$")
 _TRACE_STARTS = re.compile(r"(?:Call [Tt]race|Backtrace):\s*")
 _TASK_BEGINS = "<TASK>"
-_TRACE_ENDS = re.compile(r"\s*(?:</TASK>|RIP: 00|---\[ end trace|Code: )")
+_BREAKING = "Last Breaking-Event"
+_TRACE_ENDS = re.compile(r"\s*(?:</TASK>|RIP: 00|---\[ end trace|Code: |Last Breaking-Event)")
 _DESTROY = re.compile(r"\.?kmem_cache_destroy(?:\.\w+)*(?:\+0x.*)?")
 # What a trace may have below kmem_cache_destroy(): the allocator, who prints, and traps.
 _BELOW = re.compile(
@@ -283,6 +287,8 @@ class _Parser:
         """The trace has a part of an interrupt before the task's."""
         self._begun = 0
         """How often a task's part has begun in it."""
+        self._breaking = False
+        """A frame comes that is no trace's: s390x has one behind each."""
         self._open = 0
         """Traces of whatever task that have begun so, and not ended."""
         self._stray = False
@@ -445,8 +451,9 @@ class _Parser:
         if frame is None:
             return self._frames is not None and _INLINE.fullmatch(body) is not None
         if self._track is None and self._frames is None and not starts:
-            if frame.reliable and self._report is not None:
+            if frame.reliable and self._report is not None and not self._breaking:
                 self._stray = BOTTOM.match(frame.text) is None
+            self._breaking = False
             return False
         if starts:
             self._frames = []
@@ -473,6 +480,7 @@ class _Parser:
             self._irq = True
         elif _TRACE_ENDS.match(body):
             self._stray = False
+            self._breaking = body.startswith(_BREAKING)
             self._open -= self._open > 0 and body == "</TASK>"
             if self._frames:
                 self._end_trace()
@@ -588,7 +596,9 @@ def frame_of(body: str) -> Optional[Frame]:
     """A line of a call trace; None for any other."""
     found = _FRAME.fullmatch(body) or _DECODED_FRAME.fullmatch(body)
     if found:
-        reliable, symbol, module = not found.group(1), found.group(2), found.group(3)
+        # s390x has parentheses around those that are no frames of their own.
+        reliable = not found.group(1) and not body.lstrip().startswith("([<")
+        symbol, module = found.group(2), found.group(3)
     else:
         found = _FROM_FRAME.fullmatch(body)
         if not found:

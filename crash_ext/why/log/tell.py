@@ -14,11 +14,13 @@ from crash_ext.kernel.say import count
 from crash_ext.reader import Reader
 from crash_ext.slub.model import Cache
 from crash_ext.why.case import Evidence
+from crash_ext.why.log.boot import OTHER, SAME, UNKNOWN, Boot
 from crash_ext.why.log.match import (
     ADDRESSES,
     OFFSETS,
     LogEvidence,
     MatchedReport,
+    is_named,
     shown_name,
 )
 from crash_ext.why.log.parse import BOTTOM, Report
@@ -78,6 +80,23 @@ def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
     for reason, addresses in found.unlisted.items():
         text = f"{count(len(addresses), 'allocated object')} not in the log: {reason}"
         yield Evidence("log", text, addresses[0])
+
+
+def boot_evidence(
+    boots: Sequence[Boot], cache: Cache, elsewhere: Iterable[Report]
+) -> Iterator[Evidence]:
+    """Of which boot a log from a file is. elsewhere: its reports of other boots."""
+    for boot in boots:
+        if boot.verdict == SAME:
+            yield Evidence("log", f"the file is of this boot: {boot.reason}")
+    unknown = [boot for boot in boots if boot.verdict == UNKNOWN]
+    for boot in unknown[:1]:
+        yield Evidence("log", f"whether the file is of this boot can't be told: {boot.reason}")
+    others = sum(is_named(cache, report) for report in elsewhere)
+    if others:
+        reason = next(boot.reason for boot in boots if boot.verdict == OTHER)
+        text = f"{count(others, 'report')} of this name: of another boot ({reason})"
+        yield Evidence("log", text)
 
 
 def memory_evidence(
@@ -176,7 +195,7 @@ def destroyed_by(found: LogEvidence) -> str:
 def _sure(found: LogEvidence) -> List[MatchedReport]:
     sure = [matched for matched in found.reports if matched.how in _MATCHED]
     if not sure and len(found.reports) == 1 and not found.others:
-        sure = found.reports
+        sure = [matched for matched in found.reports if matched.report.sure]
     return sure
 
 
