@@ -9,7 +9,7 @@ no trace that could be told from any other number.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator, List, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple
 
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.reach.model import REACHED
@@ -22,8 +22,21 @@ _LONGEST = 1 << 20
 """Bytes: no fragment is longer."""
 
 
-def find_hidden(slub: Slub, reach: Reach, addresses: Iterable[int]) -> Iterator[Tuple[int, str]]:
-    """(object, what holds it) of those that are held in one of the two ways.
+class Hidden(NamedTuple):
+    """An object that something holds which is no pointer to it."""
+
+    address: int
+    """The object's."""
+    text: str
+    """What stands there: "its physical address stands"."""
+    holder: int
+    """Where."""
+    round: bool
+    """The number is a page's physical address: as likely chance, or a page table's entry."""
+
+
+def find_hidden(slub: Slub, reach: Reach, addresses: Iterable[int]) -> Iterator[Hidden]:
+    """What holds objects in one of the two ways.
 
     addresses: starts of objects in the direct map. One search of memory for all of them.
     """
@@ -33,13 +46,7 @@ def find_hidden(slub: Slub, reach: Reach, addresses: Iterable[int]) -> Iterator[
     if start is None or not objects:
         return
     size = slub.layout.page_size
-    # Round numbers are common: at a page's start a number that fits is chance, or the entry of
-    # a page table that maps all memory.
-    physical = {
-        address - start: address
-        for address in objects
-        if address >= start and address % reader.page_size > _FLAGS
-    }
+    physical = {address - start: address for address in objects if address >= start}
     pages: Dict[int, List[int]] = {}
     for address in objects:
         page = reader.virt_to_page(address)
@@ -55,12 +62,14 @@ def find_hidden(slub: Slub, reach: Reach, addresses: Iterable[int]) -> Iterator[
             continue
         value = hit.value & ~_FLAGS
         if value in physical:
-            yield physical[value], f"its physical address stands at {hit.holder:x}"
+            found = physical[value]
+            at_start = found % reader.page_size <= _FLAGS
+            yield Hidden(found, "its physical address stands", hit.holder, at_start)
             continue
         page = hit.value & ~3
         for address in pages.get(page, ()):
             if _names(slub, hit.holder, address % reader.page_size):
-                yield address, f"its page and its offset stand at {hit.holder:x}"
+                yield Hidden(address, "its page and its offset stand", hit.holder, False)
 
 
 def _names(slub: Slub, holder: int, offset: int) -> bool:

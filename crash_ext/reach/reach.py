@@ -127,34 +127,32 @@ class Reach:
     def path(self, address: int) -> List[Step]:
         """The pointers from memory in use to the object that an address lies in.
 
-        The first step lies in a root. Empty for an object that nothing leads to; cut at the
-        root's end where it is very long.
+        The first step lies in a root. Empty for an object that nothing leads to; of a very
+        long one the middle is left out.
         """
         targets, marks = self._marks.targets, self._marks
         number = targets.index(address)
-        steps: List[Step] = []
+        way: List[int] = []
         seen: Set[int] = set()
-        while number >= 0 and marks.levels[number] and len(steps) < _PATH and number not in seen:
+        while number >= 0 and marks.levels[number] and number not in seen:
             seen.add(number)
-            start = targets.starts[number]
+            way.append(number)
             holder = marks.parents[number]
-            if not holder:
-                steps.append(Step(0, self._registers[number], start, 0))
-                break
-            owner = targets.index(holder)
-            if owner >= 0:
-                holder = self._pointer_in(owner, number)
-            steps.append(
-                Step(
-                    holder,
-                    self._places.name(holder),
-                    start,
-                    self._offset(holder, start),
-                )
-            )
-            number = owner
-        steps.reverse()
-        return steps
+            number = targets.index(holder) if holder else -1
+        if len(way) > _PATH:
+            # Both ends of a long chain.
+            way = way[: _PATH // 2] + way[-_PATH // 2 :]
+        return [self._step(number) for number in reversed(way)]
+
+    def _step(self, number: int) -> Step:
+        """The pointer that an object was marked by."""
+        start, holder = self._marks.targets.starts[number], self._marks.parents[number]
+        if not holder:
+            return Step(0, self._registers[number], start, 0)
+        owner = self._marks.targets.index(holder)
+        if owner >= 0:
+            holder = self._pointer_in(owner, number)
+        return Step(holder, self._places.name(holder), start, self._offset(holder, start))
 
     def holds(self, holder: int) -> Tuple[int, str]:
         """What a pointer at an address is worth: a level, and why it isn't REACHED.

@@ -67,7 +67,12 @@ def find_lost(
     unreached, maybe = set(reach.unreached()), set(reach.maybe())
     found = [_look(slub, places, cache, unreached, maybe, lists_only) for cache in caches]
     # One search of memory, however many caches have lost objects.
-    hidden = dict(find_hidden(slub, reach, (address for one in found for address in one.lost)))
+    lost = (address for one in found for address in one.lost)
+    hidden = {
+        each.address: f"{each.text} at {each.holder:x}"
+        for each in find_hidden(slub, reach, lost)
+        if not each.round
+    }
     inner = reach.inner()
     told = [_judge(one, hidden, inner) for one in found if one.lost or one.possibly or one.known]
     return sorted(told, key=lambda one: (-one.bytes, one.cache.address))

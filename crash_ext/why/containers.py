@@ -9,7 +9,7 @@ a tree or a chain hold nothing: named is what has the root.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.kernel.memory import read_string
@@ -24,7 +24,7 @@ _NODES = {"radix_tree_node": "", "maple_node": "a maple tree"}
 """Caches of the nodes of trees that point to whatever is in them."""
 # include/linux/idr.h: ROOT_IS_IDR; include/linux/xarray.h: XA_FLAGS_TRACK_FREE is the same bit.
 _IS_IDR = 4
-_GFP = 0x00FFFFC0
+_GFP = 0x007FFFC0
 """Bits of xa_flags that only a radix tree has: its gfp mask."""
 _CHAIN = 64
 """Notifiers of a chain at most."""
@@ -42,6 +42,7 @@ class Containers:
         self._callbacks = callbacks
         self._reader = places.slub.reader
         self._known: Dict[int, str] = {}
+        self._noted: Optional[Set[int]] = None
 
     def name(self, case: Case, subject: Subject, held: Optional[Held]) -> str:
         """Who holds an object, as "in an XArray at …": "" where only the way is known."""
@@ -61,7 +62,7 @@ class Containers:
         pool = self._mempool(path)
         if pool:
             return pool
-        return self._kept_by_callback(path) or self._memory(path)
+        return self._kept_by_callback(path) or self._memory(subject)
 
     # --- trees of nodes ---
 
@@ -247,12 +248,19 @@ class Containers:
 
     # --- memory without a name ---
 
-    def _memory(self, path: List[Step]) -> str:
+    def _memory(self, subject: Subject) -> str:
         """Pages and areas: by who has their address."""
+        path = subject.path
         place = path[0].place
         if place is None or place.kind not in (PAGE, VMALLOC):
             return ""
         way = "" if len(path) == 1 else f" and {_text(path[-1].place)}"
+        if self._is_kfree_rcu(path[0].holder):
+            freed = self._places.name(path[0].target)
+            what = freed.label if freed is not None else "memory"
+            return (
+                f"by an object of {what}, {path[0].target:x}, that waits in kfree_rcu() to be freed"
+            )
         if self._is_percpu(path[0].holder):
             return f"by dynamic per-CPU memory, {place.text}{way}"
         who = self._owner(path[0].holder, place)
@@ -273,6 +281,35 @@ class Containers:
             if self._known[start]:
                 return self._known[start]
         return ""
+
+    def _is_kfree_rcu(self, holder: int) -> bool:
+        """Whether a page is one of those in which kfree_rcu() notes what it is to free.
+
+        By the per-CPU struct kfree_rcu_cpu, which has each such page or one before it in a
+        chain: in no other way.
+        """
+        if self._noted is None:
+            self._noted = set(self._kfree_rcu_pages())
+        return holder - holder % self._reader.page_size in self._noted
+
+    def _kfree_rcu_pages(self) -> Iterator[int]:
+        reader = self._reader
+        start, size = reader.symbol("krc"), reader.struct_size("kfree_rcu_cpu")
+        following = reader.offset("kvfree_rcu_bulk_data", "next")
+        if start is None or not size or following is None:
+            return
+        for cpu in reader.possible_cpus():
+            area = reader.percpu(start, cpu)
+            data = None if area is None else reader.try_read(area, size)
+            for at in range(0, len(data or b"") - reader.word + 1, reader.word):
+                page: Optional[int] = int.from_bytes(
+                    (data or b"")[at : at + reader.word], reader.byteorder
+                )
+                for _ in range(_CHAIN):
+                    if not page or page % reader.page_size or not reader.virt_to_page(page):
+                        break
+                    yield page
+                    page = self._number(page + following, reader.word)
 
     def _is_percpu(self, holder: int) -> bool:
         """Whether a page is one of alloc_percpu()'s: its structure has the struct pcpu_chunk."""

@@ -28,7 +28,7 @@ from crash_ext.kernel.say import count
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import OBJECT, STACK, Place
 from crash_ext.places.places import Places
-from crash_ext.reach.hidden import find_hidden
+from crash_ext.reach.hidden import Hidden, find_hidden
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.reader import ReadError
@@ -36,7 +36,7 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache, SlabObjects
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace, best_held
 from crash_ext.why.containers import Containers
-from crash_ext.why.lists import Alive, Lists, is_gone
+from crash_ext.why.lists import HEADLESS, Alive, Lists, is_gone
 
 EXAMINED = 20000
 """Leaked objects of a cache whose contents are looked at; of more, evenly spread ones."""
@@ -262,7 +262,7 @@ def find_holders(
         _find_queued(callbacks, slub, places, reach, case, subject)
     _show_paths(reach, cases, Containers(places, callbacks))
     _find_inner(reach, slub.reader.word, cases)
-    _find_hidden(slub, reach, cases)
+    _find_hidden(slub, places, reach, cases)
     text = f"{summary.bytes >> 20} MB of dumped memory"
     for case in cases:
         case.searched = text
@@ -359,7 +359,7 @@ def _find_inner(reach: Reach, word: int, cases: List[Case]) -> None:
     to: Dict[int, List[int]] = {}
     by: Dict[int, List[int]] = {}
     for owner, target in reach.lost_edges():
-        if owner in subjects and _by_pair(reach, word, subjects[owner], target):
+        if owner in subjects and _by_old_head(reach, word, subjects[owner], target):
             continue
         to.setdefault(owner, []).append(target)
         by.setdefault(target, []).append(owner)
@@ -379,12 +379,15 @@ def _find_inner(reach: Reach, word: int, cases: List[Case]) -> None:
         subject.inner = bool(subject.leader) or (subject.together and address in inner)
 
 
-def _by_pair(reach: Reach, word: int, subject: Subject, target: int) -> bool:
-    """Whether only two equal words lead there: the node of a list whose head is gone.
+def _by_old_head(reach: Reach, word: int, subject: Subject, target: int) -> bool:
+    """Whether only the node of a list whose head is gone leads there: where the head was.
 
-    What lies where the head was now has nothing to do with the object.
+    What lies there now has nothing to do with the object. Of a lone node both words are one.
     """
     values = subject.values
+    rings = subject.memberships.values()
+    if any(m.verdict == HEADLESS and m.at and reach.object_at(m.at) == target for m in rings):
+        return True
     found = [at for at, value in values.items() if reach.object_at(value) == target]
     return bool(found) and all(
         values[at] in (values.get(at + word), values.get(at - word)) for at in found
@@ -404,11 +407,32 @@ def _meets(first: int, edges: Dict[int, List[int]], wanted: Container[int]) -> b
     return False
 
 
-def _find_hidden(slub: Slub, reach: Reach, cases: List[Case]) -> None:
-    """The two more looks at objects that nothing leads to: by physical address, by page."""
-    lost = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
-    for address, text in find_hidden(slub, reach, lost):
-        lost[address].hidden = text
+def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) -> None:
+    """The two more looks at objects that nothing leads to: by physical address, by page.
+
+    At a page's start a number that fits is often chance: it counts beside those of others.
+    """
+    lost = {s.address: (case, s) for case in cases for s in case.subjects if s.level == UNREACHED}
+    beside: Dict[Tuple[int, int], int] = {}
+    round_ones: List[Hidden] = []
+    for found in find_hidden(slub, reach, lost):
+        case, subject = lost[found.address]
+        page = (case.cache.address, found.holder // slub.reader.page_size)
+        if found.round:
+            round_ones.append(found)
+        else:
+            beside[page] = found.holder
+            subject.hidden = _hidden_text(places, found)
+    for found in round_ones:
+        case, subject = lost[found.address]
+        if (case.cache.address, found.holder // slub.reader.page_size) in beside:
+            subject.hidden = subject.hidden or _hidden_text(places, found)
+
+
+def _hidden_text(places: Places, found: Hidden) -> str:
+    place = places.name(found.holder)
+    where = "memory that can't be named" if place is None else place.text
+    return f"{found.text} at {found.holder:x}, {where}"
 
 
 def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -> bool:

@@ -14,6 +14,7 @@ To add a cause, write its function and put it into RULES: the stronger evidence 
 
 from __future__ import annotations
 
+import re
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import HRTIMER, RCU, WAIT, Callback
@@ -212,7 +213,7 @@ def _usually_linked(case: Case, offset: int) -> bool:
 
 def held(case: Case, rest: List[Subject]) -> List[Finding]:
     """Memory in use leads to them."""
-    chosen = [subject for subject in rest if subject.level == REACHED]
+    chosen = [s for s in rest if s.level == REACHED and not s.freed_by]
     groups: Dict[str, List[Subject]] = {}
     for subject in chosen:
         groups.setdefault(_holder_kind(case, subject), []).append(subject)
@@ -308,17 +309,19 @@ def _first_held(subjects: Iterable[Subject], worth: str) -> Tuple[int, Optional[
 
 def until_grace(case: Case, rest: List[Subject]) -> List[Finding]:
     """Only objects that wait for an RCU grace period lead to them."""
-    chosen = [s for s in rest if any(held.worth == PENDING for held in s.held)]
+    chosen = [s for s in rest if s.freed_by or any(held.worth == PENDING for held in s.held)]
     if not chosen:
         return []
-    found = next(h for h in chosen[0].held if h.worth == PENDING)
+    first = chosen[0]
+    found = next((h for h in first.held if h.worth == PENDING), None) or best_held(first)
+    what = first.freed_by or _holder(found.place if found is not None else None)
     number = len(chosen)
     sentence = (
         f"{_objects(number, 'is', 'are')} referred to by an object that is freed but waits for"
-        f" its RCU grace period ({_holder(found.place)}). Who frees that object should have freed"
+        f" its RCU grace period ({what}). Who frees that object should have freed"
         f" {_it(number)}, or does so in an RCU callback that nobody waited for."
     )
-    evidence = [_pointer(found, chosen[0].address)]
+    evidence = [_pointer(found, first.address)] if found is not None else []
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
 
@@ -449,7 +452,7 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
     sentence = (
         f"{_objects(number, 'was', 'were')} taken off a list and not freed: list_del(),"
         f" hlist_del() or an _rcu form has poisoned the list node at +{offset:#x}, and nothing in"
-        f" use leads to {_it(number)}.{_references(changed)} Look at who takes them off the list:"
+        f" use leads to {_it(number)}.{_numbers(changed)} Look at who takes them off the list:"
         " one of its ways does not free them."
     )
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
@@ -509,13 +512,13 @@ def off_the_list(case: Case, rest: List[Subject]) -> List[Finding]:
         changed = _changed_numbers(case, chosen)
         evidence += changed
         whole = _has_every_trace(case, chosen)
+        later = any(_larger(item) for item in changed)
         sentence += (
             "points to itself, where living objects are on a list, and nothing in use leads to"
             f" {_it(number)}."
         )
-        if changed:
-            sentence += f" {changed[0].text[0].upper()}{changed[0].text[1:]}.{_references(changed)}"
-        if changed or whole:
+        sentence += _numbers(changed)
+        if later or whole:
             sentence += (
                 " This fits an object that was taken off (list_del_init()) and not freed: look at"
                 " who takes objects off. It also fits one that was never linked, if it gets what"
@@ -603,16 +606,24 @@ def _changed_numbers(case: Case, chosen: List[Subject]) -> List[Evidence]:
     return found[:_EXAMPLES]
 
 
-def _references(changed: List[Evidence]) -> str:
-    """What a number tells that is larger than in living objects."""
-    for item in changed:
-        words = item.text.split()
-        if int(words[2]) > int(words[-1]):
-            return (
-                f" If {words[0]} counts references, one was not dropped: look for a get without"
-                " its put."
-            )
-    return ""
+def _numbers(changed: List[Evidence]) -> str:
+    """The numbers that differ from living objects', as a sentence, and what they may be."""
+    if not changed:
+        return ""
+    text = f" {changed[0].text}"
+    for item in changed[1:]:
+        text += f", {' '.join(item.text.split()[:3])} where these have {item.text.split()[-1]}"
+    if any(_larger(item) for item in changed):
+        text += (
+            ": another state; or a count of references, and one was not dropped (look for a get"
+            " without its put)"
+        )
+    return text + "."
+
+
+def _larger(changed: Evidence) -> bool:
+    words = changed.text.split()
+    return int(words[2]) > int(words[-1])
 
 
 def held_by_freed(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -717,8 +728,7 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     )
     changed = _changed_numbers(case, chosen)
     evidence = [*changed, *_no_pointer(chosen, case)]
-    if changed:
-        sentence += f" {changed[0].text[0].upper()}{changed[0].text[1:]}.{_references(changed)}"
+    sentence += _numbers(changed)
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
 
@@ -794,6 +804,7 @@ RULES: Tuple[Rule, ...] = (
 """In order: who holds them, then what they look like."""
 
 _EXAMPLES = 3
+_OFFSET = re.compile(r"\+0x[0-9a-f]+")
 _MANY = 8
 """Living objects at least, for a word that none of them lacks to mean much."""
 _SMALL = 255
@@ -824,7 +835,9 @@ def _holder_kind(case: Case, subject: Subject) -> str:
         return ring.verdict
     if root is not None and subject.container:
         # Of nodes and the like each has its own: the words before "at" or ":" are its kind.
-        kind = subject.container.split(" at ")[0].split(":")[0].split(",")[0]
+        kind = _OFFSET.sub("", subject.container.split(" at ")[0].split(":")[0].split(",")[0])
+        if kind.startswith("in the kset"):
+            return kind
         return f"{kind if root.kind != PAGE else ''} {root.kind} {root.label}"
     if root is not None and best is not None and _is_kin(case, best.place):
         return f"{root.kind} {root.label}"
@@ -848,11 +861,11 @@ def _by(best: Optional[Held], subject: Subject) -> str:
     if best is not None and best.place is not None:
         last = _kinds([best])
         if root is not None and best.place.kind == OBJECT and root.kind != OBJECT:
-            return f"{_root(root)}, by way of {last},"
-        return last
+            return f"{_root(root).rstrip(',')}, by way of {last},"
+        return last + ("," if best.place.kind == PAGE else "")
     last_place = subject.path[-1].place if subject.path else None
     if root is not None and last_place is not None and last_place.kind == OBJECT:
-        return f"{_root(root)}, by way of an object of {last_place.label},"
+        return f"{_root(root).rstrip(',')}, by way of an object of {last_place.label},"
     return _root(root) if root is not None else "memory in use"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crash_ext.kernel.pages import Memory
 from crash_ext.places.place import OBJECT, PAGE, STACK, SYMBOL, Place
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache
-from crash_ext.why.lists import HEADED, HEADLESS, LEAKED, OPEN, Lists, Membership
+from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Lists, Membership
 from tests.unit.plain import CACHE
 
 TWIN, OTHER = CACHE._replace(address=0x200), CACHE._replace(address=0x300)
@@ -50,6 +50,31 @@ def lies_in(owner: Cache, state: int, offset: int = OFFSET) -> Place:
 
 
 VARIABLE = Place(SYMBOL, "all_objects", HEAD, "all_objects")
+
+
+def test_of_two_list_heads_either_may_be_the_head() -> None:
+    """The other one is a variable: a list's head, or an entry of the object's own list."""
+    memory = Words()
+    memory.ring(HEAD, node(0x1000))
+    assert rings(memory, {HEAD: VARIABLE}, [0x1000])[0x1000].verdict == EITHER
+
+
+def test_an_entry_of_a_sleeping_task_waits_and_heads_nothing() -> None:
+    memory = Words()
+    memory.ring(HEAD, node(0x1000))
+    stack = Place(STACK, "stack of 7 sleeper+0x10", HEAD, "7 sleeper")
+    lists = Lists(memory, 8, {HEAD: stack}.get, OBJECTS, set(), waits=lambda at: at == HEAD)
+    found = lists.rings(OFFSET, [0x1000])[0x1000]
+    assert (found.verdict, found.head) == (WAITED, "stack of 7 sleeper+0x10")
+
+
+def test_where_both_ways_end_in_one_place_there_was_the_head() -> None:
+    """Its memory was given to somebody else since, and holds other words."""
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    memory.words[HEAD] = memory.words[HEAD + 8] = 5
+    found = rings(memory, {HEAD: lies_in(OTHER, ALLOCATED)}, [0x1000])[0x1000]
+    assert (found.verdict, found.at) == (HEADLESS, HEAD)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +190,6 @@ def test_any_links_end_in_a_verdict_for_each_object(links: Dict[int, int]) -> No
         places = {} if place is None else {HEAD: place}
         found = rings(memory, places, OBJECTS)
         assert set(OBJECTS) <= set(found)
-        assert {each.verdict for each in found.values()} <= {HEADED, HEADLESS, LEAKED, OPEN}
+        assert {each.verdict for each in found.values()} <= {EITHER, HEADED, HEADLESS, LEAKED, OPEN}
         lists = Lists(memory, 8, places.get, OBJECTS, {0x100})
         assert set(lists.chains(OFFSET, OBJECTS)) == set(OBJECTS)

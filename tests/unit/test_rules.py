@@ -26,7 +26,7 @@ from crash_ext.reach.model import (
 )
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace
-from crash_ext.why.lists import HEADED, HEADLESS, LEAKED, OPEN, Membership
+from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
 from crash_ext.why.rules import CERTAIN, LIKELY, RULES, Finding, conclude, unexplained
 from tests.unit.plain import CACHE
 
@@ -207,6 +207,48 @@ def test_a_list_with_a_head_in_use_and_one_without() -> None:
         subject(2, LIST_LINKED, ring=on(HEADLESS)),
     )
     assert causes(made) == {"still listed": [1], "no head": [2]}
+
+
+def test_two_list_heads_that_lead_to_each_other_are_likely_only_and_both_ways_are_named() -> None:
+    """A variable on the object's own list looks like the head of a list that it is on."""
+    alone = case(subject(1, LIST_LINKED, level=REACHED, ring=on(EITHER)), twins=0)
+    finding = only(alone)
+    assert (finding.cause, finding.strength) == ("still listed", LIKELY)
+    assert "of the object's own" in finding.sentence
+    assert only(case(subject(1, LIST_LINKED, level=REACHED, ring=on(EITHER)))).strength == CERTAIN
+
+
+def test_a_list_that_living_objects_have_empty_is_the_object_s_own() -> None:
+    made = case(subject(1, LIST_LINKED, level=REACHED, ring=on(EITHER)), twin=EMPTY)
+    assert only(made).cause == "held"
+    assert "a list of its own" in only(made).sentence
+
+
+def test_a_waiting_task_is_told_and_is_no_head_of_a_list() -> None:
+    finding = only(case(subject(1, LIST_LINKED, level=REACHED, ring=on(WAITED))))
+    assert finding.cause == "held"
+    assert "a task waits in its own wait queue" in finding.sentence
+
+
+def test_zeroes_are_not_said_to_have_been_never_written() -> None:
+    """Who clears an object before dropping it leaves the same."""
+    finding = only(case(subject(1, blank=ZEROES)))
+    assert (finding.cause, finding.strength) == ("all zeroes", LIKELY)
+    assert "cleared after use" in finding.sentence
+
+
+def test_a_larger_number_than_in_living_objects_may_be_a_reference_too_many() -> None:
+    finding = only(case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))))
+    assert "a count of references, and one was not dropped" in finding.sentence
+    smaller = only(case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=1))))
+    assert "references" not in smaller.sentence
+
+
+def test_evidence_of_a_pointer_is_about_the_object_that_it_points_to() -> None:
+    first, second = subject(0x100), subject(0x200, by=[held(OWNER, LOST)])
+    first.inner = second.inner = True
+    (finding,) = conclude(case(first, second))
+    assert any("pointer to 200" in item.text for item in finding.evidence)
 
 
 def test_a_list_is_only_likely_headed_where_memory_was_not_searched() -> None:
