@@ -15,6 +15,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tupl
 
 from crash_ext.kernel import pageuse
 from crash_ext.kernel.pageuse import PageUse
+from crash_ext.kernel.runtimeconst import for_each_text_piece
 from crash_ext.kernel.search import Summary, Targets
 from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack, waiting_stacks
 from crash_ext.places.place import (
@@ -317,6 +318,8 @@ class Reach:
             data = reader.try_read(start, reader.word)
             if data is not None:
                 marks.scan_root(start, data, REACHED)
+        for start, data in for_each_text_piece(reader):
+            marks.scan_root(start, data, REACHED)
         kinds = (pageuse.USED, pageuse.MAYBE, pageuse.SLAB)
         total = sum(span.kinds.count(kind) for span in self.use.spans for kind in kinds)
         done = told = 0
