@@ -161,18 +161,22 @@ def find_pointers(
     skip: Optional[Callable[[int], bool]] = None,
     cap: int = CAP,
     progress: Progress = lambda done, total: None,
+    pieces: Optional[Iterable[Tuple[int, bytes]]] = None,
 ) -> Iterator[Hit]:
     """Every word in memory that points into one of the objects, by ascending holder.
 
     skip: says of the address of a word that it doesn't count (asked of hits only). cap: so
-    many hits of each object are handed out, the first; the others are only counted.
+    many hits of each object are handed out, the first; the others are only counted. pieces:
+    (address, bytes) of the memory to search, where that isn't all of it.
     """
     if not targets.starts:
         return
     counts = array("I", bytes(4 * len(targets.starts)))
     find = _finder(reader, targets)
     starts = targets.starts
-    for address, data in for_each_piece(reader, summary, progress):
+    if pieces is None:
+        pieces = for_each_piece(reader, summary, progress)
+    for address, data in pieces:
         for offset, value, index in find(data):
             holder = address + offset
             if skip is not None and skip(holder):

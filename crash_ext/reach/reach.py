@@ -15,6 +15,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tupl
 
 from crash_ext.kernel import pageuse
 from crash_ext.kernel.pageuse import PageUse
+from crash_ext.kernel.runtimeconst import for_each_text_piece
 from crash_ext.kernel.search import Summary, Targets
 from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack, waiting_stacks
 from crash_ext.places.place import (
@@ -30,7 +31,7 @@ from crash_ext.places.places import Places
 from crash_ext.reach.inner import find_inner
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
-from crash_ext.reach.sheaves import stale_entries
+from crash_ext.reach.sheaves import may_have_sheaves, stale_entries
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache
 from crash_ext.slub.objects import for_each_decoded_slab
@@ -63,9 +64,12 @@ class Reach:
         self.unknown = 0
         """Objects of damaged slabs: they may hold what they point to."""
         every = list(caches)
+        self._kmalloced: List[Tuple[int, int]] = []
+        """(address, bytes) of slabs whose objects may be sheaves."""
         targets = self._objects(every)
         self._marks = Marks(slub.reader, targets)
-        self._stale = sorted(stale_entries(slub, targets, every) + self._records_of_kfence())
+        stale = stale_entries(slub, targets, every, self._kmalloced)
+        self._stale = sorted(stale + self._records_of_kfence())
         self._stale_ends = [end for _, end in self._stale]
         self._stacks: List[LiveStack] = []
         self._waiting: List[int] = []
@@ -210,6 +214,7 @@ class Reach:
         slabs: List[Tuple[int, int, int, bytes]] = []
         longest = 0
         for cache in caches:
+            sheaves = may_have_sheaves(self._slub, cache)
             for decoded in for_each_decoded_slab(self._slub, cache, []):
                 states, slab = decoded.states, decoded.slab
                 length = decoded.length or cache.object_size
@@ -217,6 +222,8 @@ class Reach:
                 unknown = states.count(UNKNOWN)
                 self.unknown += unknown
                 self.use.put(slab.base, max(1, pages), pageuse.MAYBE if unknown else pageuse.SLAB)
+                if sheaves and ALLOCATED in states:
+                    self._kmalloced.append((slab.base, max(1, pages) * size))
                 if ALLOCATED in states and length:
                     slabs.append((decoded.first, cache.size, length, states))
                     longest = max(longest, length)
@@ -315,6 +322,8 @@ class Reach:
             data = reader.try_read(start, reader.word)
             if data is not None:
                 marks.scan_root(start, data, REACHED)
+        for start, data in for_each_text_piece(reader):
+            marks.scan_root(start, data, REACHED)
         kinds = (pageuse.USED, pageuse.MAYBE, pageuse.SLAB)
         total = sum(span.kinds.count(kind) for span in self.use.spans for kind in kinds)
         done = told = 0

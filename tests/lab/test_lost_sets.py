@@ -27,6 +27,9 @@ ONE_IN = 10_000
 """Of so many allocated objects one may seem lost in an untouched guest."""
 CHANCE = 1_000
 """Of so many lost objects one may seem held: a number in memory that is like its address."""
+IN_DOUBT = ("trap:dead-stack",)
+"""Lost, but possibly only: if its task ran on an interrupt's stack at the end, nothing tells
+which part of its own was in use."""
 UNSEEN = ("hidden:frame", "hidden:index", "hidden:physical-flags", "hidden:physical")
 """Ways to hold that no pass can tell from a number: docs/reach.md."""
 
@@ -79,6 +82,8 @@ def test_all_that_was_lost_is_told_and_nothing_that_is_held(kernel: str, scenari
         word = found.how.get(address, "held")
         if loss in LOST:
             lost += 1
+            if word == "possibly" and kind in IN_DOUBT:
+                continue
             if word in ("held", "possibly"):
                 missed.append((address, kind, word))
             elif word not in LOST[loss]:
