@@ -200,6 +200,16 @@ FUZZ_CASES = 100000
 fuzz: $(BUILD)/venv/.test  ## FUZZ_CASES= damaged heaps, each under three commands; FUZZ_SEED=
 	'$(VENV_BIN)/python' -m tests.property.fuzz '$(FUZZ_CASES)' $(FUZZ_SEED)
 
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_SECONDS = 60
+
+$(BUILD)/sanitize/pyextend.so: $(HOST_C) $(HOST_H) $(BUILD)/crash.env $(BUILD)/python.env $(BUILD)/venv/.made
+	$(call link-loader,$(SANITIZE) -DPYEXTEND_PYTHON='"$(VENV_BIN)/python"')
+
+.PHONY: sanitize
+sanitize: $(BUILD)/venv/.test $(BUILD)/sanitize/pyextend.so  ## loader and loops with ASAN and UBSAN: their tests, a minute of fuzz
+	NATIVE_CFLAGS='$(SANITIZE)' '$(VENV_BIN)/python' -m tests.sanitize '$(BUILD_DIR)/sanitize/pyextend.so' '$(SANITIZE_SECONDS)'
+
 .PHONY: golden
 golden: $(BUILD)/venv/.test  ## write the golden files anew: read their diff before a commit
 	'$(VENV_BIN)/python' -m tests.golden

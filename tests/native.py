@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""host/native.c as a module of the Python that runs the tests."""
+"""host/native.c as a module of the Python that runs the tests.
+
+NATIVE_CFLAGS in the environment are added to its compiler's (tests/sanitize.py).
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -26,6 +30,7 @@ def native_module() -> Native:
         subprocess.run(
             [
                 *("cc", "-std=gnu11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"),
+                *os.environ.get("NATIVE_CFLAGS", "").split(),
                 *("-isystem", sysconfig.get_path("include"), "-o", str(library), str(_SOURCE)),
             ],
             check=True,
