@@ -38,6 +38,7 @@ class Scene:
         layout: str = "6.1",
         debug: bool = False,
         tracked: bool = False,
+        twin: bool = True,
     ) -> None:
         self.pages = Pages(layout)
         self.heap = heap = self.pages.heap
@@ -47,7 +48,9 @@ class Scene:
         self.left = heap.cache("slab_test", SIZE, red_zone=debug, poison=debug, store_user=tracked)
         self.slab = heap.slab(self.left, set(leaked))
         heap.leave_behind(self.left)
-        self.twin = heap.cache("slab_test", SIZE, red_zone=debug, poison=debug, store_user=tracked)
+        self.twin = heap.cache(
+            "slab_test" if twin else "other", SIZE, red_zone=debug, poison=debug, store_user=tracked
+        )
         self.living = heap.slab(self.twin, set(range(TWINS)))
         self.leaked = [self.slab.object(index) for index in leaked]
         self.image = image = heap.image
@@ -149,12 +152,12 @@ def called_back() -> FakeCrash:
     image, wheel = scene.image, scene.variables["wheel"]
     image.structs["timer_list"] = parse(_TIMER, image.word)
     image.structs["work_struct"] = parse(_WORK, image.word)
-    expire, finish = scene.function("conn_expire"), scene.function("conn_finish")
-    for number, expires in ((0, 250820), (1, 249900)):
+    finish = scene.function("conn_finish")
+    for number, name, expires in ((0, "conn_expire", 250820), (1, "conn_retry", 249900)):
         at = scene.leaked[number] + CONN["timer"]
         scene.point(at + 8, wheel + 8 * number)
         scene.point(at + 16, expires)
-        scene.point(at + 24, expire)
+        scene.point(at + 24, scene.function(name))
         scene.point(wheel + 8 * number, at)
     at = scene.leaked[2] + CONN["timer"]
     scene.point(at, 1)
@@ -327,6 +330,90 @@ def paths() -> FakeCrash:
     return scene.done()
 
 
+def merged() -> FakeCrash:
+    """The log has a failed destroy of what is a cache in use: it was merged into."""
+    scene = Scene((1,))
+    scene.image.log = _report(scene.living, scene.twin)
+    return scene.done()
+
+
+def log_differs() -> FakeCrash:
+    """Of what is allocated the log lacks some, for one reason each; and it lists more."""
+    scene = Scene((1, 2, 3))
+    heap = scene.heap
+    heap.slab(scene.left, set(range(scene.left.objects)), where="full-unlisted")
+    heap.slab(scene.left, {4}, node=1)
+    gone = f"{scene.slab.page + 0x4000:016x}"
+    listed = [(f"{scene.slab.object(1):016x}", scene.slab.object(1) - scene.slab.va)]
+    told = [(f"{scene.slab.page:016x}", listed), (gone, [(f"{scene.slab.va + 0x80000:016x}", 0)])]
+    heap.image.log = logs.stamped(
+        logs.report(logs.WORDINGS["6.1"], "slab_test", told, per_slab=scene.left.objects)
+    )
+    return scene.done()
+
+
+def log_of_another() -> FakeCrash:
+    """The log is whole, and its one report is of a cache of another name."""
+    scene = Scene((1,), twin=False)
+    scene.image.log = logs.stamped(logs.report(logs.WORDINGS["6.1"], "another"))
+    return scene.done()
+
+
+def crowd() -> FakeCrash:
+    """Many hold: variables, objects of several caches, and an hlist."""
+    scene = Scene(range(1, 9))
+    scene.point(scene.used(), scene.owner.object(3))
+    for number, at in enumerate(scene.leaked[:2]):
+        scene.point(scene.owner.object(2) + 8 + 8 * number, at)
+    scene.point(scene.owner.object(3) + 8, scene.leaked[2])
+    for number in range(3, 6):
+        head, node = scene.used() + 0x100 + 8 * number, scene.leaked[number] + CONN["timer"]
+        scene.point(head, node)
+        scene.point(node + 8, head)
+    for number, name in ((6, "kmalloc_users"), (7, "pages_of_conn")):
+        holder = scene.heap._arena.variable(name)
+        scene.point(holder, scene.leaked[number])
+    return scene.done()
+
+
+def broken_list() -> FakeCrash:
+    """A list that a stray write has cut: one neighbour points back."""
+    scene = Scene((1, 2, 3, 4))
+    scene.ring(scene.variables["last_conn"], scene.leaked)
+    scene.point(scene.leaked[2] + CONN["list"] + 8, scene.owner.object(1))
+    return scene.done()
+
+
+def absent() -> FakeCrash:
+    """The leaked objects' page is not in the dump."""
+    scene = Scene((1, 2))
+    fake = scene.done()
+    fake.image.unmap(scene.slab.object(2), 64)
+    return fake
+
+
+def one_stack() -> FakeCrash:
+    """All were allocated by one stack, and there is no living cache to compare with."""
+    scene = Scene((1, 2, 3), tracked=True, twin=False)
+    history = History(scene.heap)
+    frame = scene.function("conn_open")
+    handle = history.depot.add([frame + 8]) if history.by_handle else 0
+    for index in (1, 2, 3):
+        history.track(scene.slab, index, [frame + 8], ago=100 * 250, handle=handle)
+    return scene.done()
+
+
+def no_leftover() -> FakeCrash:
+    """Every object is held, and no cache was left behind."""
+    pages = Pages()
+    slab = pages.heap.slab(pages.heap.cache("alone", 64), {1})
+    pages.image.write(slab.object(1), bytes(64))
+    pages.set(0, _refcount=1)
+    pages.image.pointer(pages.start, slab.object(1))
+    whole(pages)
+    return FakeCrash(pages.heap.image)
+
+
 def emptied() -> FakeCrash:
     """A leftover whose last object was freed since, and none of what it had is left."""
     scene = Scene((1,))
@@ -378,6 +465,14 @@ SCENES: Dict[str, Callable[[], FakeCrash]] = {
         lost,
         in_use,
         paths,
+        merged,
+        log_differs,
+        log_of_another,
+        crowd,
+        broken_list,
+        absent,
+        one_stack,
+        no_leftover,
         emptied,
         unknown,
         owned,
