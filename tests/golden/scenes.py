@@ -219,6 +219,14 @@ def never_written() -> FakeCrash:
     return Scene(debug=True).done()
 
 
+def never_written_perhaps() -> FakeCrash:
+    """The same, but somebody had a pointer to one: it lies in a page that is free now."""
+    scene = Scene((1,), debug=True)
+    scene.pages.set(20, _mapcount=-129)
+    scene.point(scene.pages.start + 20 * scene.image.page_size, scene.leaked[0])
+    return scene.done()
+
+
 def zeroes() -> FakeCrash:
     """All zero, where living objects never are; an old pointer to one in a free page."""
     scene = Scene((1,))
@@ -454,6 +462,7 @@ SCENES: Dict[str, Callable[[], FakeCrash]] = {
         until_grace,
         held_by_handle,
         never_written,
+        never_written_perhaps,
         zeroes,
         no_head,
         taken_off,
