@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Set
 
+from crash_ext.kernel.say import count
 from crash_ext.reader import Reader, ReadError
 
 _LINES = 16
@@ -84,7 +85,7 @@ class Absent:
         text = f"{NOT_IN_DUMP}: {ranges[0].text()}"
         if len(ranges) > 1:
             text += f" and {_more(ranges[1:])}"
-        return [f"{text}: {_counted(users, 'slab')}: {lost}"]
+        return [f"{text}: {count(users, 'slab')}: {lost}"]
 
 
 def range_lines(ranges: Sequence[Range], noun: str, lost: str) -> List[str]:
@@ -93,26 +94,20 @@ def range_lines(ranges: Sequence[Range], noun: str, lost: str) -> List[str]:
     noun: of a user ("slab"); lost: what can't be told therefore.
     """
     said = [
-        f"{NOT_IN_DUMP}: {one.text()}: {_counted(one.users, noun)}: {lost}"
-        for one in ranges[:_LINES]
+        f"{NOT_IN_DUMP}: {one.text()}: {count(one.users, noun)}: {lost}" for one in ranges[:_LINES]
     ]
     rest = ranges[_LINES:]
     if rest:
         users = sum(one.users for one in rest)
         said.append(
-            f"{NOT_IN_DUMP}: {_more(rest)} up to {rest[-1].end - 1:x}:"
-            f" {_counted(users, noun)}: {lost}"
+            f"{NOT_IN_DUMP}: {_more(rest)} up to {rest[-1].end - 1:x}: {count(users, noun)}: {lost}"
         )
     return said
 
 
 def _more(ranges: Sequence[Range]) -> str:
     size = sum(one.end - one.start for one in ranges) >> 10
-    return f"{_counted(len(ranges), 'more range')} ({size}k)"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count(len(ranges), 'more range')} ({size}k)"
 
 
 def pages(page_size: int, address: int, size: int) -> Iterator[int]:

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
+from crash_ext.report.text import plural
 
-def count(number: int, noun: str) -> str:
-    """ "1 slab", "2 slabs" """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
+count = plural
+""" "1 slab", "2 slabs": under this name where a sentence is made of evidence."""
 
 _UNITS = ((86400, "days"), (3600, "h"), (60, "min"))
 

@@ -87,7 +87,7 @@ def test_without_json_there_is_no_encoder(mocker: MockerFixture) -> None:
     assert encoder() is None
 
 
-cells = st.text(alphabet="abc0123456789._", min_size=1, max_size=9)
+cells = st.text(alphabet="abc0123456789._ ", min_size=1, max_size=9)
 
 
 @given(st.lists(st.tuples(cells, cells, cells), max_size=6))
