@@ -161,7 +161,12 @@ static void unload(char *name)
 		if (!program_depth())
 			pass_on("-u", entry->filename);
 	} else if (ends_with(name, ".py")) {
-		if (!script_unload(name))
+		if (script_unload(name))
+			return;
+		if (get_command_table_entry("epython"))
+			error(INFO, "%s: PyKdump has its commands, and keeps them until crash ends\n",
+			      name);
+		else
 			error(INFO, "%s: not loaded\n", name);
 	} else {
 		pass_on("-u", name);

@@ -103,6 +103,7 @@ STORY = [
     ("epython", "extend epython.so"),
     ("loader", "extend {loader}"),
     ("handed over", "extend kit.py"),
+    ("handed over for good", "extend -u kit.py"),
     ("nothing of ours", "extend"),
     ("epython gone", "extend -u epython.so"),
     # Scripts that fail.

@@ -28,6 +28,9 @@ def test_a_loader_for_another_crash_says_so_and_stays_out(
 def test_where_epython_is_it_gets_the_script(said: Said, place: Place) -> None:
     assert said["handed over"] == f"epython: <{place.work}/kit.py>\n"
     assert f"{place.work}/kit.py" not in said["nothing of ours"]
+    assert said["handed over for good"] == (
+        "extend: kit.py: PyKdump has its commands, and keeps them until crash ends\n"
+    )
 
 
 @pytest.mark.parametrize(

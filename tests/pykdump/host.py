@@ -70,8 +70,6 @@ class Session:
         """Name -> command line, as crash's `alias` has them."""
         self.leaked = 0
         """Bytes of buffers that failed calls of readmem() have kept for good."""
-        self.refused = 0
-        """Calls that asked for memory that isn't there."""
         self.shown: List[str] = []
         """What each command line has shown."""
         self.reader_gone = False
@@ -96,7 +94,9 @@ class Session:
             ],
             cwd=self._folder,
             env={
-                **{"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+                "LANG": "C",
+                "LC_ALL": "C",
+                "PYTHONCOERCECLOCALE": "0",
                 "PYKDUMPPATH": os.pathsep.join(self._path),
             },
             pass_fds=(from_child[1], to_child[0]),
@@ -151,8 +151,7 @@ class Session:
         try:
             return "value", getattr(self._fake, name)(*args)
         except CrashError as error:
-            self.refused += name in ("readmem", "readInt")
-            self.leaked += args[1] if name == "readmem" else 0
+            self.leaked += max(args[1], 0) if name == "readmem" else 0
             return "error", error.args
         except IndexError as error:
             return "IndexError", error.args
