@@ -18,6 +18,9 @@ from crash_ext.kernel.search import Targets, telling_columns
 from crash_ext.reach.model import MAYBE, REACHED
 from crash_ext.reader import Reader
 
+_EDGES = 1 << 20
+"""Edges that are kept before those that are known to be of no more use are dropped: 8 MB."""
+
 
 class Marks:
     """The marks of a set of objects."""
@@ -29,6 +32,7 @@ class Marks:
         self.parents = array("Q", bytes(8 * len(targets.starts)))
         """Address of the pointer that it was marked by, or the start of the object that has
         it; 0 where it isn't marked."""
+        self._limit = 2 * _EDGES
         self._edges = array("I")
         """Pairs: an object, another one that it points into."""
         self._word, self._order = reader.word, reader.byteorder
@@ -45,6 +49,20 @@ class Marks:
     def scan_objects(self, address: int, data: bytes) -> None:
         """Note what the objects in a piece of memory point into; other bytes don't count."""
         self._scan(address, data, 0)
+        if len(self._edges) > self._limit:
+            self._drop_edges()
+
+    def _drop_edges(self) -> None:
+        """Forget the edges to objects that are reached by now: nothing more can come of them."""
+        self.spread()
+        edges, levels = self._edges, self.levels
+        kept = array("I")
+        for at in range(0, len(edges), 2):
+            if levels[edges[at + 1]] != REACHED:
+                kept.extend(edges[at : at + 2])
+        self._edges = kept
+        # Where few can be dropped, asking again soon is in vain.
+        self._limit = max(2 * _EDGES, 2 * len(kept))
 
     def _scan(self, address: int, data: bytes, level: int) -> None:
         targets = self.targets

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from types import SimpleNamespace
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple, cast
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,18 +142,26 @@ def _expected(shape: Shape) -> Tuple[List[int], Dict[int, Set[int]]]:
 _WAYS = (None, native_module())
 
 
-@given(_heaps(), st.integers(1, 40))
-def test_what_is_reached_is_what_a_plain_search_reaches(shape: Shape, pieces: int) -> None:
+_EDGES = st.sampled_from([0, 3, 1 << 20])
+"""So many edges are kept before those of no more use are dropped."""
+
+
+@given(_heaps(), st.integers(1, 40), _EDGES)
+def test_what_is_reached_is_what_a_plain_search_reaches(
+    shape: Shape, pieces: int, kept: int
+) -> None:
     levels, _ = _expected(shape)
     for native in _WAYS:
-        assert list(_marks(shape, native, pieces).levels) == levels
+        with patch("crash_ext.reach.mark._EDGES", kept):
+            assert list(_marks(shape, native, pieces).levels) == levels
 
 
-@given(_heaps(), st.integers(1, 40))
-def test_each_parent_leads_back_to_a_root(shape: Shape, pieces: int) -> None:
+@given(_heaps(), st.integers(1, 40), _EDGES)
+def test_each_parent_leads_back_to_a_root(shape: Shape, pieces: int, kept: int) -> None:
     levels, edges = _expected(shape)
     for native in _WAYS:
-        marks = _marks(shape, native, pieces)
+        with patch("crash_ext.reach.mark._EDGES", kept):
+            marks = _marks(shape, native, pieces)
         for first, level in enumerate(levels):
             number = first
             seen: Set[int] = set()
@@ -171,13 +180,34 @@ def test_each_parent_leads_back_to_a_root(shape: Shape, pieces: int) -> None:
                 number = owner
 
 
-@given(_heaps())
-def test_the_pointers_among_lost_objects_are_known(shape: Shape) -> None:
+@given(_heaps(), _EDGES)
+def test_the_pointers_among_lost_objects_are_known(shape: Shape, kept: int) -> None:
     levels, edges = _expected(shape)
     lost = {number for number, level in enumerate(levels) if level == UNREACHED}
     expected = {(one, other) for one in lost for other in edges[one] if other in lost}
     for native in _WAYS:
-        assert set(_marks(shape, native, 7).edges_among(lost)) == expected
+        with patch("crash_ext.reach.mark._EDGES", kept):
+            assert set(_marks(shape, native, 7).edges_among(lost)) == expected
+
+
+def test_edges_that_are_of_no_more_use_are_dropped() -> None:
+    """Many objects point to one that is reached in the end: it alone needs no edge."""
+    count, size = 1000, 16
+    words = array("Q", bytes(size * count))
+    for number in range(2, count):
+        words[2 * number] = BASE
+    # Each object is seen before it is reached, and what it points to is reached by another.
+    words[2 * 1] = BASE
+    for native in _WAYS:
+        reader = cast(Reader, SimpleNamespace(word=8, byteorder="little", native=native))
+        with patch("crash_ext.reach.mark._EDGES", 0):
+            marks = Marks(reader, Targets((BASE + n * size, size) for n in range(count)))
+            marks.scan_objects(BASE, words.tobytes()[: 64 * size])
+            assert len(marks._edges) == 2 * 63
+            marks.scan_root(ROOTS, (BASE + size).to_bytes(8, "little"), REACHED)
+            marks.scan_objects(BASE + 64 * size, words.tobytes()[64 * size :])
+        assert marks.levels[0] == REACHED
+        assert len(marks._edges) == 0
 
 
 def test_a_long_chain_is_followed_without_recursion() -> None:
