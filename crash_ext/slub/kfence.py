@@ -61,7 +61,7 @@ class KfenceObject(NamedTuple):
             place=PLACE,
         )
         states = bytes([self.state])
-        return SlabObjects(slab, self.address, states, self.problem, {}, None, self.size)
+        return SlabObjects(slab, self.address, self.size, states, self.problem, {}, None, self.size)
 
 
 class Kfence(NamedTuple):

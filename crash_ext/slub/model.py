@@ -6,7 +6,7 @@ Plain data, already decoded. Knows no kernel and reads nothing.
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 FREE = 0
 """On a freelist of its slab or of a CPU."""
@@ -120,6 +120,8 @@ class SlabObjects(NamedTuple):
     slab: Slab
     first: int
     """Address of object 0, behind its red zone."""
+    stride: int
+    """Bytes from one object to the next."""
     states: bytes
     """FREE, ALLOCATED, UNKNOWN or RCU_PENDING for each object."""
     problem: Optional[str]
@@ -136,6 +138,21 @@ class SlabObjects(NamedTuple):
     def count(self, state: int) -> int:
         """How many objects are in that state."""
         return self.states.count(state)
+
+    def address(self, index: int) -> int:
+        """The address of an object."""
+        return self.first + index * self.stride
+
+    def allocated(self) -> Iterator[int]:
+        """The addresses of the allocated objects, ascending."""
+        index = self.states.find(ALLOCATED)
+        while index >= 0:
+            yield self.address(index)
+            index = self.states.find(ALLOCATED, index + 1)
+
+    def without_memory(self) -> SlabObjects:
+        """The same for who keeps many."""
+        return self._replace(memory=None)
 
 
 Chain = Tuple[List[int], Optional[str]]

@@ -98,7 +98,7 @@ class Decoder:
         self._red_zones = bool(cache.flags & slub.layout.flags.mask("RED_ZONE"))
         self._usual: Optional[States] = None
         self._usual_objects, self._usual_bytes = cache.objects, cache.objects * cache.size
-        self._red_left, self._read = cache.red_left, slub.reader.read
+        self._red_left, self._stride, self._read = cache.red_left, cache.size, slub.reader.read
         inside = cache.red_left + cache.offset + slub.reader.word <= cache.size
         if len(self._codings) == 1 and inside and not self._red_zones:
             where = Geometry(
@@ -131,7 +131,8 @@ class Decoder:
                 first = base + self._red_left
                 # SlabObjects(), in half the time.
                 return tuple.__new__(
-                    SlabObjects, (slab, first, states, None, _NO_NOTES, memory, None, False)
+                    SlabObjects,
+                    (slab, first, self._stride, states, None, _NO_NOTES, memory, None, False),
                 )
         return self._carefully(slab)
 
@@ -197,7 +198,7 @@ class Decoder:
             notes[index] = freed.note
         if self._red_zones:
             memory = self._cross_check(slab, where, memory, states, held)
-        return SlabObjects(slab, where.first, bytes(states), None, notes, memory)
+        return SlabObjects(slab, where.first, where.size, bytes(states), None, notes, memory)
 
     def _cross_check(
         self,
@@ -380,4 +381,4 @@ def _in_sheaves(slub: Slub, cache: Cache, problems: List[str]) -> Dict[int, Free
 
 def _unknown(slab: Slab, where: Geometry, problem: str, memory: Optional[bytes]) -> SlabObjects:
     states = bytes([UNKNOWN]) * where.objects
-    return SlabObjects(slab, where.first, states, problem, {}, memory)
+    return SlabObjects(slab, where.first, where.size, states, problem, {}, memory)

@@ -40,7 +40,7 @@ def settling(slub: Slub, cache: Cache, decode: Decode, problems: List[str]) -> D
                 break
             slab = now
         states = bytes([UNKNOWN]) * len(found.states)
-        return SlabObjects(slab, found.first, states, CHANGED, {}, found.memory)
+        return SlabObjects(slab, found.first, found.stride, states, CHANGED, {}, found.memory)
 
     return settled
 

@@ -15,7 +15,7 @@ from crash_ext.kernel.memory import read_word
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, read_cache
-from crash_ext.slub.model import ALLOCATED, Cache
+from crash_ext.slub.model import Cache
 from crash_ext.slub.objects import for_each_decoded_slab
 
 
@@ -57,9 +57,8 @@ def _boot_cache_objects(slub: Slub, problems: List[str], lists_only: bool) -> It
     for decoded in for_each_decoded_slab(slub, boot, own, lists_only):
         if decoded.problem is not None:
             own.append(f"slab {decoded.slab.address:x}: {decoded.problem}")
-        for index, state in enumerate(decoded.states):
-            address = decoded.first + index * boot.size
-            if state == ALLOCATED and address not in seen:
+        for address in decoded.allocated():
+            if address not in seen:
                 seen.add(address)
                 yield address
     problems.extend(f"the boot cache kmem_cache: {text}" for text in own)

@@ -50,7 +50,6 @@ from crash_ext.slub.objects import for_each_counted_slab, for_each_decoded_slab
 from crash_ext.view.groups import Grouping, show_groups
 from crash_ext.view.members import Members
 from crash_ext.view.notes import notes, reference_fields, reference_lines, word_fields
-from crash_ext.why.gather import allocated
 from crash_ext.why.log.reports import ObjectReports, lines_of
 
 """Makes 1 of ALLOCATED and 0 of every other state."""
@@ -182,7 +181,7 @@ class Listing:
             chosen = self._chosen_of(decoded)
             self._shown += chosen.count(1)
             for index in compress(range(len(chosen)), chosen):
-                yield decoded.first + index * self._cache.size, self._length_of(decoded)
+                yield decoded.address(index), self._length_of(decoded)
         self._shown = self._left_out = 0
 
     def _show_quietly(self, problems: List[str]) -> None:
@@ -205,7 +204,7 @@ class Listing:
 
         try:
             for decoded in [one.objects] if one else self._decoded(problems):
-                _, first, states, problem, _, _, _, _ = decoded
+                _, first, _, states, problem, _, _, _, _ = decoded
                 if problem is not None and not self._is_absent(decoded):
                     write()
                     what = f"slab {decoded.slab.address:x}: {problem}"
@@ -304,7 +303,7 @@ class Listing:
         slub, found = self._call.slub, []
         total = 0 if self._call.lists_only else len(slub.page_index().of(self._cache.address))
         for decoded in self._decoded(problems):
-            found.append(decoded._replace(memory=None))
+            found.append(decoded.without_memory())
             if total:
                 slub.progress(min(len(found), total), total)
         return found
@@ -434,7 +433,7 @@ class Listing:
         """With -e: what the objects' words are called, by the first slab that has some."""
         if self._members is None:
             return
-        here = allocated([decoded], self._cache.size)
+        here = list(decoded.allocated())
         line = self._members.learn(here, self._cache.object_size)
         if line and not self._call.json:
             print(line)
@@ -535,7 +534,7 @@ class Listing:
 
     def _head(self, decoded: SlabObjects, index: int) -> str:
         """The object's own line, before its contents."""
-        address = decoded.first + index * self._cache.size
+        address = decoded.address(index)
         state = STATE_NAMES[decoded.states[index]]
         line = object_line(address, state, decoded.notes.get(index))
         if self._wanted.slots and self._cache.red_left:
@@ -552,7 +551,7 @@ class Listing:
         """One object, its contents out of the slab's memory or read by themselves."""
         self._shown += 1
         call, cache = self._call, self._cache
-        address = decoded.first + index * cache.size
+        address = decoded.address(index)
         data: Optional[bytes] = b""
         unreadable = ""
         start = address - decoded.slab.base
@@ -623,7 +622,7 @@ class Listing:
             return None
         if not data:
             return []
-        address = decoded.first + index * self._cache.size
+        address = decoded.address(index)
         words = self._wanted.words.explain(address, data)
         # A free object's contents are what its last user, or the allocator, has left.
         if self._members is None or decoded.states[index] != ALLOCATED:

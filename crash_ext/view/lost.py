@@ -93,7 +93,7 @@ def _look(
         allocated += decoded.count(ALLOCATED)
         before = len(found.lost)
         for index, state in enumerate(decoded.states):
-            address = decoded.first + index * cache.size
+            address = decoded.address(index)
             if state != ALLOCATED:
                 continue
             if address in maybe:
@@ -106,7 +106,7 @@ def _look(
             else:
                 found.known[address] = reason
         if len(found.lost) > before:
-            found.slabs.append(decoded._replace(memory=None))
+            found.slabs.append(decoded.without_memory())
     return found._replace(allocated=allocated)
 
 
@@ -141,7 +141,7 @@ def by_size(found: Iterable[Lost]) -> List[List[Lost]]:
 def _only(decoded: SlabObjects, cache: Cache, wanted: Set[int]) -> SlabObjects:
     """A slab with only the wanted objects called allocated."""
     states = bytes(
-        ALLOCATED if decoded.first + index * cache.size in wanted else FREE
+        ALLOCATED if decoded.address(index) in wanted else FREE
         for index in range(len(decoded.states))
     )
     return decoded._replace(states=states)

@@ -86,7 +86,7 @@ def write_page(call: Call, text: Iterable[str]) -> None:
 
 def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
     cache = item.case.cache
-    every = allocated(item.slabs, cache.size)
+    every = allocated(item.slabs)
     first = [address for finding in item.findings for address in finding.objects]
     found = set(every)
     chosen = list(dict.fromkeys([a for a in first if a in found] + every))[:OBJECTS]

@@ -177,7 +177,7 @@ class Diagnoser:
         slabs = self._slabs(cache, problems)
         for child in children:
             slabs += self._slabs(child, problems)
-        addresses = sorted(allocated(slabs, cache.size))
+        addresses = sorted(allocated(slabs))
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
         held = slab_mutex_held(self.slub.reader)
         state = judge(cache, len(slabs), len(addresses), held, self._families.root(cache))
@@ -198,7 +198,7 @@ class Diagnoser:
             case = examine(self.slub, self.words, cache, addresses)
             for twin in self._twins(cache):
                 twin_slabs = self._slabs(twin, [])
-                compare_with(self.slub, self.words, case, twin, allocated(twin_slabs, twin.size))
+                compare_with(self.slub, self.words, case, twin, allocated(twin_slabs))
             case.freed_late = log.freed
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
@@ -221,7 +221,7 @@ class Diagnoser:
 
     def _slabs(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         return [
-            decoded._replace(memory=None)
+            decoded.without_memory()
             for decoded in for_each_decoded_slab(self.slub, cache, problems, self._lists_only)
         ]
 
@@ -249,14 +249,14 @@ class Diagnoser:
                 self.slub.reader,
                 self._memory_reports,
                 self._families.with_children(case.cache),
-                _all_objects(item.slabs, case.cache.size),
+                _all_objects(item.slabs),
             )
         )
         item.evidence.extend(examined_evidence(case, item.unknown))
         report = owners(self.slub, case.cache, item.slabs, self.places.tasks.name_of)
         item.evidence.extend(owner_evidence(self.places, report))
         if item.state.kind == LIVE and report.ages is None:
-            every = sorted(allocated(item.slabs, case.cache.size))
+            every = sorted(allocated(item.slabs))
             item.evidence.extend(likely_ages(self.slub, case.cache, every))
         item.problems.extend(report.problems)
         samples = [pieces(words) for words in case.samples]
@@ -277,11 +277,11 @@ class Diagnoser:
         return item._replace(findings=findings, conclusion=conclusion)
 
 
-def _all_objects(slabs: List[SlabObjects], size: int) -> Iterator[int]:
-    """The addresses of the slabs' objects, whatever their state; size: from one to the next."""
+def _all_objects(slabs: List[SlabObjects]) -> Iterator[int]:
+    """The addresses of the slabs' objects, whatever their state."""
     for decoded in slabs:
         for index in range(len(decoded.states)):
-            yield decoded.first + index * size
+            yield decoded.address(index)
 
 
 def _alive(reach: Optional[Reach]) -> Alive:

@@ -61,16 +61,9 @@ _POISON_FREE = 0x6B
 _POISON_END = 0xA5
 
 
-def allocated(slabs: Iterable[SlabObjects], size: int) -> List[int]:
-    """The addresses of the allocated objects of these slabs; size: from one to the next."""
-    found: List[int] = []
-    for decoded in slabs:
-        first, states = decoded.first, decoded.states
-        index = states.find(ALLOCATED)
-        while index >= 0:
-            found.append(first + index * size)
-            index = states.find(ALLOCATED, index + 1)
-    return found
+def allocated(slabs: Iterable[SlabObjects]) -> List[int]:
+    """The addresses of the allocated objects of these slabs."""
+    return [address for decoded in slabs for address in decoded.allocated()]
 
 
 def examine(slub: Slub, explainer: Words, cache: Cache, addresses: List[int]) -> Case:

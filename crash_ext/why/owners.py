@@ -133,7 +133,7 @@ def owners(
             if state != ALLOCATED:
                 continue
             allocated += 1
-            address = slab.first + index * cache.size
+            address = slab.address(index)
             noted = tracks.of(slab, address, memory)
             doubtful += bool(noted.problems)
             problems.extend(noted.problems[: max(_PROBLEMS - len(problems), 0)])

@@ -180,7 +180,7 @@ def reported_caches(
         if cache.refcount == 0 or cache.name not in dead:
             own: List[str] = []
             slabs = [
-                decoded._replace(memory=None) for decoded in for_each_decoded_slab(slub, cache, own)
+                decoded.without_memory() for decoded in for_each_decoded_slab(slub, cache, own)
             ]
             problems.extend(f"{cache.address:x}: {text}" for text in own)
             evidence = match_reports(slub, cache, slabs, reports)
@@ -374,11 +374,8 @@ class _Matcher:
         return 2 * max(len(found) - len(known), others) <= len(known)
 
     def _form(self, slab: SlabObjects) -> _Form:
-        start = slab.first - slab.slab.base
-        size = self._cache.size
-        return len(slab.states), frozenset(
-            start + index * size for index, state in enumerate(slab.states) if state == ALLOCATED
-        )
+        base = slab.slab.base
+        return len(slab.states), frozenset(address - base for address in slab.allocated())
 
     # what was found -------------------------------------------------------------------
 
@@ -400,7 +397,7 @@ class _Matcher:
         for told in logged.objects_listed:
             index = self._index(slab, told.offset)
             if index is not None:
-                address = slab.first + index * self._cache.size
+                address = slab.address(index)
                 yield MatchedObject(told, address, slab.states[index])
 
 
@@ -479,12 +476,7 @@ def _unlisted(
     )
     found: Dict[str, List[int]] = {}
     for slab in slabs:
-        addresses = [
-            slab.first + index * cache.size
-            for index, state in enumerate(slab.states)
-            if state == ALLOCATED
-        ]
-        addresses = [address for address in addresses if address not in listed]
+        addresses = [address for address in slab.allocated() if address not in listed]
         if not addresses:
             continue
         logged = known.get(slab.slab.address)
