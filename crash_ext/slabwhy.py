@@ -22,20 +22,22 @@ from crash_ext.leak.state import LEFTOVER
 from crash_ext.leak.survey import survey_family
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
 from crash_ext.report.jsonl import hexadecimal
+from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import (
     CAUSE_HEAD,
     EVIDENCE_HEAD,
-    SUMMARY_HEAD,
     cause_line,
     evidence_line,
     paragraph,
-    summary_line,
 )
 from crash_ext.slub.model import Cache
 from crash_ext.view.page import lines, write_page
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
 from crash_ext.why.rules import RULES
+
+_SUMMARY = ("CACHE", "OBJECTS", "STATE", "CAUSE", "STRENGTH", "DESTROYED BY", "NAME")
+_ALIGN = (LEFT, RIGHT, *[LEFT] * 5)
 
 
 def main(call: Call) -> Dict[str, object]:
@@ -129,23 +131,24 @@ def _show(call: Call, diagnosis: Diagnosis) -> None:
 
 def _summary(diagnoses: List[Diagnosis]) -> None:
     """One line a cache, before the details."""
-    print(SUMMARY_HEAD)
+    rows: List[List[str]] = []
     for item in diagnoses:
         main = max(item.findings, key=lambda found: len(found.objects), default=None)
         more = len(item.findings) - 1
         cause = "" if main is None else main.cause + (f" +{more}" if more else "")
         strength = "" if main is None else main.strength
-        print(
-            summary_line(
-                item.case.cache.address,
-                item.allocated,
+        rows.append(
+            [
+                f"{item.case.cache.address:x}",
+                str(item.allocated),
                 item.state.kind,
-                cause,
-                strength,
-                visible(item.destroyed_by),
-            )
+                cause or "-",
+                strength or "-",
+                visible(item.destroyed_by) or "-",
+                printable(item.case.cache.name),
+            ]
         )
-    print()
+    print(*table_lines(_SUMMARY, rows, _ALIGN), "", sep="\n")
 
 
 def _records(call: Call, diagnosis: Diagnosis) -> None:

@@ -8,7 +8,6 @@ from typing import List, Optional
 
 EVIDENCE_HEAD = "  EVIDENCE    ADDRESS           STATEMENT"
 CAUSE_HEAD = "  CAUSE             OBJECTS  STRENGTH  EXAMPLE"
-SUMMARY_HEAD = "CACHE             OBJECTS  STATE     CAUSE             STRENGTH  DESTROYED BY"
 _WIDTH = 80
 
 
@@ -22,16 +21,6 @@ def cause_line(cause: str, objects: int, strength: str, example: Optional[int]) 
     """A cause under CAUSE_HEAD."""
     where = "-" if example is None else f"{example:x}"
     return f"  {cause:<16}  {objects:>7}  {strength:<8}  {where}"
-
-
-def summary_line(
-    address: int, objects: int, state: str, cause: str, strength: str, caller: str
-) -> str:
-    """A cache under SUMMARY_HEAD; what isn't known is "-"."""
-    return (
-        f"{address:x}  {objects:>7}  {state:<8}  {cause or '-':<16}  {strength or '-':<8}"
-        f"  {caller or '-'}"
-    )
 
 
 def paragraph(text: str) -> List[str]:
