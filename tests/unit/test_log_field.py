@@ -217,3 +217,43 @@ def test_a_mailer_s_lines_without_times_are_whole_again(width: int, quote: str) 
         ]
     (found,) = parse_reports("\n".join(quote + line for line in lines))
     assert as_answer(found) == as_answer(parse_reports(PLAIN)[0])
+
+
+ANOTHER_REPORT = """\
+=============================================================================
+BUG kmalloc-64 (Tainted: G    B      OE    ): Poison overwritten
+-----------------------------------------------------------------------------
+
+INFO: 0x00000000ee4b7a68-0x00000000ee4b7a68 @offset=2664. First byte 0x6c instead of 0x6b
+INFO: Allocated in f+0x1/0x2 age=3 cpu=1 pid=5
+ f+0x1/0x2
+ g+0x1/0x2
+INFO: Slab 0x000000007186eef7 objects=42 used=8 fp=0x0000000003de3e06 flags=0x200
+INFO: Object 0x0000000003de3e06 @offset=2624 fp=0x0000000000000000
+CPU: 1 PID: 50 Comm: kworker/1:1 Tainted: G    B
+Call Trace:
+ dump_stack+0x6b/0x83
+ check_bytes_and_report.cold+0x50/0x61
+ kthread+0x127/0x150
+ ret_from_fork+0x22/0x30
+FIX kmalloc-64: Restoring 0x00000000ee4b7a68-0x00000000ee4b7a68=0x6b
+""".splitlines()
+SAME_IN_ANY_CASE = ("name", "slabs", "finished", "truncated")
+
+
+# Where a log begins with objects, a report before them says that they are its own.
+WITH_HEADS = [name for name in NAMES if "decode" not in name and "beginning" not in name]
+
+
+@pytest.mark.parametrize("name", WITH_HEADS)
+def test_another_report_in_between_costs_no_slab_and_names_no_stranger(name: str) -> None:
+    log, answer = in_full(name)
+    bodies = [body for _, body in log]
+    for at in range(len(bodies) + 1):
+        text = "\n".join([*bodies[:at], *ANOTHER_REPORT, *bodies[at:]])
+        found = [as_answer(report) for report in parse_reports(text)]
+        assert len(found) == len(answer), at
+        for mine, right in zip(found, answer):
+            for key, value in right.items():
+                told = mine[key]
+                assert told == value or (told is None and key not in SAME_IN_ANY_CASE), (at, key)

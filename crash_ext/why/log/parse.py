@@ -133,6 +133,7 @@ _SLAB = re.compile(
 )
 # Other reports of SLUB have " fp=" behind it.
 _OBJECT = re.compile(rf"(?:INFO: )?Object {_POINTER} @offset=(\d{{1,9}})")
+_OTHER_OBJECT = re.compile(r"(?:INFO: )?Object 0x\S+ @offset=\d+ fp=.*")
 _TRACK = re.compile(
     r"(?:INFO: )?(Allocated|Freed) in (.+) age=(\d{1,20}) cpu=(\d{1,9}) pid=(-?\d{1,10})"
 )
@@ -294,7 +295,9 @@ class _Parser:
         self._stray = False
         """Frames without a trace came: another task goes on with its own."""
         self._foreign = False
-        """Another report of SLUB goes on: its slab's line is not ours."""
+        """Another report of SLUB goes on: its tracks and its slab's line are not ours."""
+        self._held = ""
+        """A slab's line of that time: whose it is, the next line tells."""
 
     def line(self, number: int, when: Optional[float], body: str) -> None:
         """Take one line of the log, without its dress. number: its place there."""
@@ -303,6 +306,11 @@ class _Parser:
             return
         # Further lines of a record are indented.
         body = body.strip()
+        held, self._held = self._held, ""
+        if _OTHER_OBJECT.fullmatch(body) or body.startswith("FIX "):
+            self._foreign = False
+        elif held:
+            self._take_slab(held)
         track, self._track = self._track, None
         if self._head(body, when) or self._slab_line(body) or self._object(body, when):
             return
@@ -391,19 +399,26 @@ class _Parser:
     # slabs and objects ----------------------------------------------------------------
 
     def _slab_line(self, body: str) -> bool:
-        found = _SLAB.fullmatch(body)
-        if not found:
+        if not _SLAB.fullmatch(body):
             return False
         self._end_section()
+        if self._foreign:
+            # The other report's has an object right behind it.
+            self._held = body
+        else:
+            self._take_slab(body)
+        return True
+
+    def _take_slab(self, body: str) -> None:
+        found = _SLAB.fullmatch(body)
         block = self._block or self._orphan
-        if block is not None and not block.seen_slab and not self._foreign:
+        if found is not None and block is not None and not block.seen_slab:
             pointer, objects, used, fp, flags = found.groups()
             block.seen_slab = True
             block.slab = LoggedSlab(
                 _pointer(pointer), int(objects), int(used), _pointer(fp), flags,
                 block.slab.objects_listed,
             )  # fmt: skip
-        return True
 
     def _object(self, body: str, when: Optional[float]) -> bool:
         listed = _OBJECT.fullmatch(body)
@@ -428,11 +443,12 @@ class _Parser:
 
     def _tell_track(self, what: str, words: Tuple[str, ...]) -> None:
         block = self._block or self._orphan
-        if block is None or not block.slab.objects_listed:
+        symbol, age, cpu, pid = words
+        # Its frames are behind it, whosever it is.
+        track = self._track = LoggedTrack(symbol, int(age), int(cpu), int(pid), [])
+        if self._foreign or block is None or not block.slab.objects_listed:
             return
         last = block.slab.objects_listed[-1]
-        symbol, age, cpu, pid = words
-        track = LoggedTrack(symbol, int(age), int(cpu), int(pid), [])
         if what == "Allocated" and last.allocated is None:
             last = last._replace(allocated=track)
         elif what == "Freed" and last.freed is None:
@@ -440,7 +456,6 @@ class _Parser:
         else:
             return
         block.slab.objects_listed[-1] = last
-        self._track = track
 
     # tasks and traces -----------------------------------------------------------------
 
