@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Dict, List, Set, Tuple
 import pytest
 
 from tests import lab
-from tests.lab.session import run_lines
+from tests.lab.session import records, run_lines
 
 PROBE = Path(__file__).with_name("btfprobe.py")
 STRUCTS = (
@@ -91,3 +92,21 @@ def test_slabwhy_proposes_the_module_s_type_or_says_what_is_missing(kernel: str)
         assert "; but " not in lines[0]
     else:
         assert lines == ["debug information of slabtest isn't loaded: mod -s slabtest FILE"]
+
+
+@kernels
+def test_slabobjs_names_the_words_of_a_dentry_as_crash_does(kernel: str) -> None:
+    dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
+    (text,) = run_lines(dump, version, ["slabobjs -e -j -l 1 dentry"])
+    (row,) = [row for row in records(text) if row["type"] == "object"]
+    assert row["members_of"] == {"struct": "dentry", "module": None, "sure": True}
+    ours = {word["member"]: int(word["value"], 16) for word in row["words"] if "member" in word}
+    members = ("d_sb", "d_parent", "d_inode", "d_op")
+    asked = f"struct dentry.{','.join(members)} {row['address']}"
+    (crash_says,) = run_lines(dump, version, [asked])
+    theirs = dict(re.findall(r"(d_\w+) = 0x([0-9a-f]+)", crash_says))
+    # A pointer that is NULL has no note.
+    assert {name: int(value, 16) for name, value in theirs.items() if int(value, 16)} == {
+        name: ours[name] for name in members if name in ours
+    }
+    assert ours["d_sb"]
