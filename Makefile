@@ -61,10 +61,10 @@ $(BUILD)/python.env: FORCE
 	@.ci/python write '$(PYTHON)' '$(origin PYTHON)' '$@'
 
 # The environment is the embedded interpreter's, too. Tables have a plain form without
-# tabulate, so a machine without a network gets its loader all the same.
+# tabulate, so a machine without a network gets its loader all the same: pip asks once.
 $(BUILD)/venv/.made: $(BUILD)/python.env
 	@. '$(BUILD_DIR)/python.env'; echo "venv: $$PY"; "$$PY" -m venv --clear '$(VENV)'
-	@'$(VENV_BIN)/pip' install -qq $$('$(VENV_BIN)/python' .ci/requirements) \
+	@'$(VENV_BIN)/pip' install -qq --retries 0 $$('$(VENV_BIN)/python' .ci/requirements) \
 		|| echo 'venv: going on without what pip could not install: tables will be plain' >&2
 	@touch '$@'
 
@@ -136,10 +136,10 @@ uninstall:  ## take away what install has put there
 # --- Use -----------------------------------------------------------------------------------
 
 .PHONY: run
-run: $(BUILD)/pyextend.so  ## crash on VMLINUX= and VMCORE= (neither: the live system)
+run: $(BUILD)/pyextend.so  ## crash on VMLINUX= and VMCORE= (neither: the live system), with the options in ARGS=
 	@printf 'extend %s\n' '$(abspath $(BUILD)/pyextend.so)' '$(abspath crash_ext/slableak.py)' \
 		>'$(BUILD_DIR)/run.crash'
-	@exec '$(CRASH)' -i '$(BUILD_DIR)/run.crash' $(if $(VMLINUX),'$(VMLINUX)') $(if $(VMCORE),'$(VMCORE)')
+	@exec '$(CRASH)' $(ARGS) -i '$(BUILD_DIR)/run.crash' $(if $(VMLINUX),'$(VMLINUX)') $(if $(VMCORE),'$(VMCORE)')
 
 .PHONY: demo
 demo:  ## install what is missing, then find a leak in a dump of a real kernel 6.1

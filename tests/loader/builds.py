@@ -37,6 +37,24 @@ static void __attribute__((constructor)) arrive(void)
 """
 
 
+ALONE_C = """
+#include <stdlib.h>
+
+static void __attribute__((constructor)) arrive(void)
+{
+    unsetenv("LD_PRELOAD");
+}
+"""
+
+
+def compile_alone(target: Path) -> Path:
+    """A library to preload last: what is preloaded into crash isn't into ps, head, sh."""
+    source = target.with_suffix(".c")
+    source.write_text(ALONE_C)
+    subprocess.run(["cc", "-w", "-fPIC", "-shared", "-o", str(target), str(source)], check=True)
+    return target
+
+
 def python_link() -> List[str]:
     """Linker arguments for the Python that runs the tests."""
     where = sysconfig.get_config_var("LIBDIR")

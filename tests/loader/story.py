@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, List, Mapping, Sequence, Tuple
 
-from .builds import CRASH_INCLUDE, compile_command, compile_loader
+from .builds import CRASH_INCLUDE, compile_alone, compile_command, compile_loader
 from .programs import one_command, write_all
 
 SYMBOL = "slab_caches"
@@ -245,6 +245,8 @@ def prepare(folder: Path, loader: Path, crash: Sequence[str], vmlinux: Path, vmc
         CRASH_EXTENSIONS=str(variable), HOME=str(folder), PYTHONPATH="PYTHONPATH_TRAP",
         LC_ALL="C", TERM="dumb", CRASHPAGER="/usr/bin/head -n 2",
     )  # fmt: skip
+    if environment.get("LD_PRELOAD"):
+        environment["LD_PRELOAD"] += f"{os.pathsep}{compile_alone(folder / 'alone.so')}"
     return Place(work, copy, crash, [str(vmlinux), str(vmcore)], environment)
 
 
