@@ -104,7 +104,7 @@ class Call:
         self.problems = 0
         """How many lines error() has said."""
         self.complete = False
-        """Whether all was done and all was told, known at the end: what -j says there."""
+        """Whether the output is complete, known at the end: -j's last record has it."""
         self.limits: List[str] = []
         """What was left out because the user asked for less."""
         self._name = command.name
@@ -113,7 +113,7 @@ class Call:
         self._begun = False
 
     def caches(self) -> List[Cache]:
-        """Every cache, the unlisted too; what is wrong with the lists is said once."""
+        """Every cache, the unlisted too; what is wrong with the lists is reported once."""
         if self._caches is None:
             problems: List[str] = []
             self._caches = all_caches(self.slub, problems, self.lists_only)
@@ -122,7 +122,7 @@ class Call:
         return self._caches
 
     def selections(self) -> List[Selection]:
-        """What the arguments stand for; those that stand for nothing are said to."""
+        """What the arguments stand for; an error line for those that stand for nothing."""
         chosen: List[Selection] = []
         for argument in self.arguments:
             try:
@@ -223,7 +223,7 @@ def session(crash: object, byteorder: Optional[ByteOrder] = None) -> Slub:
 
 
 COMPLETE, INCOMPLETE, USAGE = 0, 1, 2
-"""Exit statuses, for hosts that have one: all was told, less than all was, nothing was done."""
+"""Exit statuses, for hosts that have one: complete, incomplete, nothing was done."""
 
 
 def run(command: Command, argv: List[str]) -> int:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program `slableak`: opens a dump, or the running kernel, with drgn and runs commands.
 
-Exit status 0: all was told; 1: less than all, or the dump can't be opened; 2: usage.
+Exit status 0: complete; 1: incomplete, or the dump can't be opened; 2: wrong usage.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Opens a kernel's dump or the running kernel with drgn, and runs commands on it.
 Commands:
 """
 _STATUS = """
-Exit status: 0 all was told, 1 less than all was told, 2 wrong usage.
+Exit status: 0 complete, 1 incomplete, 2 wrong usage.
 """
 _VOICE = common.Voice("$ slableak VMCORE ", 'Enter "slableak {} -h" for details.')
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the allocator's rooms ask of a kernel: symbols, types, memory.
+"""What the allocator's files ask of a kernel: symbols, types, memory.
 
 This is the only thing that slub/ and leak/ know of the world outside. host/ fulfils
 it with crash, the tests with an image of memory. It knows no slab and no command.
@@ -206,7 +206,7 @@ class Reader(Protocol):
         """
 
     def structs_of_size(self, smallest: int, largest: int) -> Optional[List[str]]:
-        """Names (without "struct") of the structures of so many bytes, loaded modules' too.
+        """Names (without "struct") of the structures of that many bytes, loaded modules' too.
 
         Only modules whose debug information crash has read count. None where the host
         can't tell. Slow: the first call reads all debug information.

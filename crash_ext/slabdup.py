@@ -110,7 +110,7 @@ def _compare(call: Call) -> Dict[str, object]:
 
 
 def _details(call: Call, surveys: Sequence[Survey]) -> None:
-    """What the table has no room for: reasons and problems, or the whole as records."""
+    """What doesn't fit the table: reasons and problems, or the whole as records."""
     for survey in surveys:
         cache = survey.cache
         call.cache_record(
@@ -207,9 +207,9 @@ COMMAND = Command(
                and A (accounted: charged to memcgs).  The sums are held against
                the kernel's own counters, NR_SLAB_RECLAIMABLE_B and
                NR_SLAB_UNRECLAIMABLE_B (or their older names), what CPUs have
-               not yet added included, and a difference is said.  The second
+               not yet added included, and shows a difference.  The second
                counts kmallocs beyond the largest cache, too; they are no
-               slabs, and can only be told from Linux 6.18 on.
+               slabs, and are known only from Linux 6.18 on.
       -j       JSON lines: one record a line, addresses as hexadecimal strings;
                the last record says whether the output is complete.
       -p       walk the lists only, without the scan over all page structures:

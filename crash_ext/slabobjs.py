@@ -80,7 +80,7 @@ def _find_references(call: Call, places: Places, listings: List[Listing]) -> Non
     for listing in listings:
         listing.references = found
     if found.dropped:
-        text = f"of {plural(found.dropped, 'pointer')} only the number is known: too many"
+        text = f"{plural(found.dropped, 'more pointer')} counted but not kept (limit reached)"
         call.limits.append(text)
 
 
@@ -157,13 +157,13 @@ COMMAND = Command(
 
       list_head, empty      points to itself: an empty list, or never linked.
       list_head, linked     both neighbours point back; what heads the list and
-                            how many entries it has, where that can be told.
+                            how many entries it has, where that is known.
       list_head, broken     one neighbour points back and the other doesn't.
       deleted list node     as list_del() or hlist_del() leave it, (RCU) for
                             their _rcu forms.
       hlist_head, hlist_node, rb_node
                             linked: what it is hung on points back to it.  "?"
-                            where a single pointer says so.
+                            where one pointer alone says it.
       CACHE ADDRESS, STATE  a pointer to that object, +OFFSET into it.
       SYMBOL [MODULE]       a pointer to code or data of the kernel or a module.
       stack of PID COMM, per-CPU, vmalloc, page, struct page

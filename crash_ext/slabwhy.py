@@ -281,7 +281,7 @@ COMMAND = Command(
   A cache in use is judged by the same rules, "likely" at best: how many of its
   objects nothing leads to, and who holds the others, as counts.  Of a cache
   with very many objects some are examined, evenly spread (20000, or 8 MB of
-  contents), and the evidence says so.
+  contents), which the evidence shows.
 
 EXAMPLES
   Why was the leftover not destroyed?  ("slabwhy" alone would also search all

@@ -15,7 +15,7 @@ from crash_ext.places.place import MODULE, OBJECT, PERCPU, SYMBOL, VMALLOC
 from crash_ext.slub.model import ALLOCATED, STATE_NAMES
 
 _GROUPS = 1 << 16
-"""So many patterns are told apart; objects of others are counted together."""
+"""This many patterns are kept apart; objects of others are counted together."""
 _TOKENS = 1 << 18
 _LABELLED = (SYMBOL, MODULE, PERCPU, VMALLOC)
 """Whose name tells what is pointed to; a task's stack is one as the other."""

@@ -143,6 +143,6 @@ def runs(profile: Profile) -> List[Run]:
 
 
 def spread(total: int, limit: int) -> Tuple[int, int]:
-    """(step, number) to take every step-th of so many objects, `limit` of them at most."""
+    """(step, number) to take every step-th of that many objects, `limit` of them at most."""
     step = max(1, -(-total // limit))
     return step, -(-total // step)

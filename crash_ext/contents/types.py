@@ -65,7 +65,7 @@ MADE = 6.0
 OWN = 2.0
 """It is declared in a module that has to do with the objects: their words have to speak, too."""
 MOST = 5
-"""So many proposals at the most."""
+"""Most proposals."""
 _CANDIDATES = 1000
 _SAMPLES = 8
 _ALIGNED = 7

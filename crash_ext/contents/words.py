@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What are the words of an object? List nodes, tree nodes, pointers, poison, text, numbers.
 
-Said is only what memory bears out: a list node is "linked" because both neighbours point
+Only what memory confirms is annotated: a list node is "linked" because both neighbours point
 back to it. What nothing speaks for stays unsaid. Never raises on bad memory.
 """
 
@@ -148,7 +148,7 @@ class Words:
     def shapes(self, address: int, values: Sequence[int], whole: int) -> List[Shape]:
         """The nodes, patterns and addresses among the first `whole` words of an object.
 
-        Ascending, never overlapping. POINTER is said of every word that may be an address.
+        Ascending, never overlapping. POINTER is given for every word that may be an address.
         """
         found: List[Shape] = []
         lowest, marks, second_poison = self.lowest, self._marks, self._second_poison

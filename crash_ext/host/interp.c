@@ -482,7 +482,7 @@ enum outcome program_run(const char *path, int argc, char **argv, char *message)
 	/* What crash will say begins a line. */
 	if ((outcome == PROGRAM_FAILED || outcome == PROGRAM_INTERRUPTED) && !console_end_line())
 		PyErr_Clear();
-	/* A disk that is full shows at last here. What went wrong first is said first. */
+	/* A disk that is full shows at last here. What went wrong first is reported first. */
 	if (!console_flush()) {
 		end = judge(end_message);
 		if (outcome == PROGRAM_DONE || outcome == PROGRAM_EXITED) {

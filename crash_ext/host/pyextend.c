@@ -233,7 +233,7 @@ static void take_scripts_behind(void)
 	argcnt = to;
 }
 
-/* Where this returns early crash finds nothing registered, says so and unloads us. */
+/* Where this returns early crash finds nothing registered, reports that and unloads us. */
 static void arrive(void)
 {
 	struct command_table_entry *entry;

@@ -118,7 +118,7 @@ def _alias(crash: Any, name: str, path: str) -> str:
 
 
 def _other(name: str, path: str) -> str:
-    """What lies in the current folder and is taken for the command, if it isn't it."""
+    """What lies in the current folder and runs in place of the command."""
     for near in (name, f"{name}.py"):
         if os.path.isdir(near):
             return f"the directory ./{near}"

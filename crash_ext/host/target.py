@@ -31,7 +31,7 @@ _CALLERS = re.compile(r"\blog \[-\w*c\w*\]")
 _RANGE_STEP = 1 << 24
 """Bytes: the smallest memory section of any architecture (ppc64's SECTION_SIZE_BITS)."""
 _RANGE_STEPS = 1 << 22
-"""So many at the most, whatever a damaged max_pfn says: 64 TB in smallest sections."""
+"""Most sections, whatever a damaged max_pfn says: 64 TB in smallest sections."""
 _LARGEST_STEP = 1 << 30
 """Bytes. A longer step would take a hole of any size for memory, and scan it."""
 
@@ -229,7 +229,7 @@ class Target:
         return None if not text.strip() or text.startswith("log: ") else text
 
     def structs_of_size(self, smallest: int, largest: int) -> Optional[List[str]]:
-        """Names of the structures of so many bytes; None where crash can't tell."""
+        """Names of the structures of that many bytes; None where crash can't tell."""
         return typeinfo.structs_of_size(self._crash, smallest, largest)
 
     def members(self, struct: str) -> List[Member]:
@@ -357,5 +357,5 @@ class Target:
 
 
 def _typed(name: str) -> str:
-    """The name of a type with its kind; a struct where none is said."""
+    """The name of a type with its kind; a struct where none is given."""
     return name if name.startswith("union ") else f"struct {name}"

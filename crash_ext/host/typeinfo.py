@@ -28,7 +28,7 @@ _MOST_LINES = 1 << 16
 
 
 def structs_of_size(crash: Any, smallest: int, largest: int) -> Optional[List[str]]:
-    """Names of the structures and unions of so many bytes; None where crash can't tell.
+    """Names of the structures and unions of that many bytes; None where crash can't tell.
 
     The first call of a session has all debug information read, which takes many seconds and a
     gigabyte of memory.

@@ -25,7 +25,7 @@ class Range(NamedTuple):
     end: int
     """Behind the last."""
     users: int
-    """How many slabs, or whatever else add() was told, lie in it in part or whole."""
+    """How many slabs, or whatever else add() was given, lie in it in part or whole."""
 
     def text(self) -> str:
         """first-last (4k)"""
@@ -73,7 +73,7 @@ class Absent:
         return found
 
     def lines(self, lost: str) -> List[str]:
-        """What to say of slabs' pages; lost: what can't be told therefore."""
+        """What to say of slabs' pages; lost: what is unknown for that reason."""
         return range_lines(self.ranges(), "slab", lost)
 
     def summary(self, lost: str) -> List[str]:
@@ -91,7 +91,7 @@ class Absent:
 def range_lines(ranges: Sequence[Range], noun: str, lost: str) -> List[str]:
     """A line for each range, and from the 17th on one for all.
 
-    noun: of a user ("slab"); lost: what can't be told therefore.
+    noun: of a user ("slab"); lost: what is unknown for that reason.
     """
     said = [
         f"{NOT_IN_DUMP}: {one.text()}: {count(one.users, noun)}: {lost}" for one in ranges[:_LINES]

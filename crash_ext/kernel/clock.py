@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kernel's clock: jiffies, how many of them are a second, and how old a moment is.
 
-Knows what the kernel's memory says of time. Doesn't know what happened then.
+Knows what the kernel's memory holds of time. Doesn't know what happened then.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _HZ_BOUND = 100_000
 
 
 class Clock:
-    """hz: jiffies a second, None where it can't be told."""
+    """hz: jiffies a second, None where unknown."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader

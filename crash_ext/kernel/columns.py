@@ -14,7 +14,7 @@ Column = Tuple[int, bytes]
 """The byte's offset in each record, and a table: 1 for each of its wanted values, else 0."""
 
 _SPARSE = 16
-"""Marks are looked for one by one if fewer than one record in so many has one."""
+"""Marks are looked for one by one if fewer than one record in this many has one."""
 
 
 def wanted_values(offset: int, values: Iterable[int]) -> Column:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small readings that more than one room needs: a word, a string, a linked list.
+"""Small readings that more than one folder needs: a word, a string, a linked list.
 
 Every walk has a guard against cycles and a bound, whatever the memory says.
 """

@@ -20,7 +20,7 @@ _MODULES = 1 << 13
 _REGIONS = 16
 _SYMBOLS = 1 << 18
 _NAMES = 1 << 24
-"""Bytes of a module's string table at the most."""
+"""Most bytes of a module's string table."""
 _LARGEST = 1 << 28
 """Bytes. A region that is longer is no module's."""
 _UNSIZED = 1 << 12

@@ -31,7 +31,7 @@ USER = 3
 SLAB = 4
 """Of a slab that was decoded: what counts in it, its objects' states say."""
 STACK = 5
-"""Of a task's stack: what counts in it, the stack pointer says."""
+"""Of a task's stack: the stack pointer decides what counts in it."""
 DEAD_STACK = 6
 """A stack whose task has ended."""
 
@@ -69,7 +69,7 @@ class PageUse:
         """Ascending by address."""
         form = _form(reader)
         self.known = form is not None
-        """False: free pages can't be told from others, so all that may be free is MAYBE."""
+        """False: free pages look like others, so all that may be free is MAYBE."""
         for page, count in reader.page_ranges():
             base = reader.page_to_virt(page)
             if base is not None and self._size:

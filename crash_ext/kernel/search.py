@@ -29,7 +29,7 @@ CAP = 1024
 _CHUNK_PAGES = 64
 _TELL_PAGES = 1 << 12
 _BLOCKS = 1 << 22
-"""Bytes of the table of blocks at the most."""
+"""Most bytes of the table of blocks."""
 _SMALLEST_BLOCK = 12
 """log2 of its bytes. Objects lie densely: finer blocks would tell no more."""
 _TELLING = 224

@@ -16,7 +16,7 @@ from crash_ext.reader import Reader, ReadError
 _PARTS = "union handle_parts"
 _HANDLE_BITS = 32
 _POOL_ORDER = 2
-"""A pool is so many pages as a power of 2 (STACK_ALLOC_ORDER, later DEPOT_POOL_ORDER)."""
+"""The pages of a pool, as a power of 2 (STACK_ALLOC_ORDER, later DEPOT_POOL_ORDER)."""
 _ALIGN = 4
 """A record starts at a multiple of 1 << 4 bytes of its pool."""
 _EXTRA_BITS = 5

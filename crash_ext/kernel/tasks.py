@@ -19,7 +19,7 @@ _NANOSECONDS = 8
 _TOLERANCE = 2.0
 """Seconds that the clocks of tasks and of allocations may be apart."""
 _ENOUGH = 16
-"""Stacks from whose alignment their size may be told."""
+"""Stacks whose alignment may show their size."""
 
 
 class Task(NamedTuple):
@@ -43,7 +43,7 @@ class Tasks:
         self._by_pid: Optional[Dict[int, Task]] = None
         self._clock = Clock(reader)
         self.stack_size = 0
-        """Bytes; 0 where it can't be told: then no address is in a stack."""
+        """Bytes; 0 where unknown: then no address is in a stack."""
         try:
             forms = _Forms(reader)
         except MissingMember:

@@ -19,7 +19,7 @@ _PAGES = 1 << 20
 
 
 class Area(NamedTuple):
-    """A struct vmap_area with what its vm_struct says, if it has one."""
+    """A struct vmap_area with its vm_struct's values, if it has one."""
 
     start: int
     end: int

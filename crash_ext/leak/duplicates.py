@@ -58,7 +58,7 @@ def find_groups(slub: Slub, caches: Sequence[Cache], lists_only: bool = False) -
 
 
 def every_group(slub: Slub, caches: Sequence[Cache], lists_only: bool = False) -> Iterator[Group]:
-    """All caches, by name: the slabs of each are read, so slub.progress is told."""
+    """All caches, by name: the slabs of each are read, so slub.progress hears of it."""
     families = Families(caches)
     done = 0
     for name, members in by_name(caches).items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is a cache live, left behind by a failed destroy, or not to be told?
+"""Is a cache live, left behind by a failed destroy, or unknown?
 
 Judged by what kmem_cache_destroy() leaves in memory, never by the name. Knows one
 cache and what it holds; reads nothing.
@@ -38,7 +38,7 @@ def judge(
     root: Optional[Cache] = None,
     in_children: str = "",
 ) -> State:
-    """The state of a cache that still holds so many slabs and allocated objects.
+    """The state of a cache that still holds these numbers of slabs and allocated objects.
 
     Those of its memcg children count. mutex_held: slab_mutex is taken; None where that can't
     be told. root: of a memcg child, where it is known. in_children: how many of the objects

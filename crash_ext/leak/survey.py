@@ -43,7 +43,7 @@ class Survey(NamedTuple):
     kfence: int
     """Of these bytes in KFENCE's pool: given to the cache for a while, an object a page."""
     nodes: Dict[int, NodeCount]
-    """By node; -1 for slabs whose node can't be told."""
+    """By node; -1 for slabs whose node is unknown."""
     problems: List[str]
     """What was wrong, a line each."""
     children: Tuple[Survey, ...] = ()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the memory went: the slabs of all caches, held against the kernel's own counters.
 
-Knows sums. A difference is said, never explained away: pages of large kmallocs count as
+Knows sums. A difference is shown, never explained away: pages of large kmallocs count as
 unreclaimable, and only newer kernels mark them.
 """
 
@@ -29,7 +29,7 @@ class Sum(NamedTuple):
     bytes: int
     """As the caches' slabs were counted, without KFENCE's pool."""
     large: Optional[int]
-    """Large kmallocs, which the kernel counts with them; None where they can't be told."""
+    """Large kmallocs, which the kernel counts with them; None where unknown."""
     counter: Optional[Counter]
     """The kernel's own count; None where it can't be read."""
 

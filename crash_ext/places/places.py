@@ -80,7 +80,7 @@ class Places:
         return PercpuAreas(self._reader)
 
     def name(self, address: int) -> Optional[Place]:
-        """What an address lies in; None where that can't be told, or is nothing.
+        """What an address lies in; None where that is unknown, or nothing.
 
         An address of the direct map that shows something which has an address of its own
         (the kernel's data, a module's, a stack) is named as that.

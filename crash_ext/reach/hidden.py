@@ -4,7 +4,7 @@
 A device's descriptor or a page table has a physical address, with flags in its low bits; a
 bio_vec or a fragment of an skb has the page's struct page and the offset in it. Both are
 looked for in memory that is in use. An index, a frame number or a file's number leaves
-no trace that could be told from any other number.
+no trace that differs from any other number.
 """
 
 from __future__ import annotations

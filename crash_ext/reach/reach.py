@@ -39,9 +39,9 @@ from crash_ext.slub.objects import for_each_decoded_slab
 _CHUNK_PAGES = 64
 _TELL_PAGES = 1 << 12
 _ENOUGH = 20
-"""If more than one in so many pages in use is missing, what they hold is anybody's guess."""
+"""If more than one page in use of this many is missing, what they hold is anybody's guess."""
 _PATH = 64
-"""Steps of a path at the most."""
+"""Most steps of a path."""
 _MAPPED = (SYMBOL, MODULE, PERCPU, VMALLOC, PAGE_STRUCT)
 """Kinds of places that have addresses outside of the direct map, and are in use."""
 
@@ -86,13 +86,13 @@ class Reach:
 
     @property
     def blind(self) -> str:
-        """Why what leads to objects cannot be told, or nothing: too much of memory is away."""
+        """Why what leads to objects is unknown, or nothing: too much of memory is away."""
         missing = self.summary.unreadable * self._reader.page_size
         if missing * _ENOUGH <= self.summary.bytes:
             return ""
         return (
             f"{self.summary.unreadable} pages in use are not in the dump: what leads to objects"
-            " cannot be told"
+            " is unknown"
         )
 
     @property
@@ -205,7 +205,7 @@ class Reach:
     # --- the pass ---
 
     def _objects(self, caches: Iterable[Cache]) -> Targets:
-        """The allocated objects; the pages of their slabs are said to be slabs'."""
+        """The allocated objects; the pages of their slabs count as slabs'."""
         size = self._reader.page_size
         pool = self._slub.kfence()
         guarded = (pool.end_page - pool.first_page) // self._slub.layout.page_size

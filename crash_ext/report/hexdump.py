@@ -55,7 +55,7 @@ class RdForm:
 
 
 def _line_form(size: int, word: int) -> str:
-    """The format of a line that has so many bytes."""
+    """The format of a line of this many bytes."""
     whole, rest = divmod(size, word)
     sizes = [word] * whole + ([rest] if rest else [])
     numbers = " ".join(f"%0{2 * size}x" for size in sizes)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One kernel's SLUB for a session: what is probed or scanned once is kept here.
 
-The other rooms get this object; it does no decoding itself.
+The other folders get this object; it does no decoding itself.
 """
 
 from __future__ import annotations

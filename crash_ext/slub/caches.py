@@ -25,7 +25,7 @@ _ORDER_BOUND = 13
 
 
 class CacheError(Exception):
-    """What is said to be a struct kmem_cache can't be one; the text says why."""
+    """What should be a struct kmem_cache can't be one; the text tells why."""
 
 
 class CacheList(NamedTuple):

@@ -92,7 +92,7 @@ class Descriptors:
         return page
 
     def pages(self, head: int, most: int) -> int:
-        """How many pages the compound page has whose first one is `head`; `most` at the most.
+        """How many pages the compound page has whose first one is `head`; `most` at most.
 
         Counted by the tails that name it: the slab's own counters aren't asked.
         """
@@ -105,7 +105,7 @@ class Descriptors:
         return count
 
     def node_of(self, page: int) -> Optional[int]:
-        """The NUMA node of the page whose struct page is at `page`, None: can't be told."""
+        """The NUMA node of the page whose struct page is at `page`, None: unknown."""
         try:
             return self._node(self._reader.read(page, self.length))
         except ReadError:
@@ -167,7 +167,7 @@ def _head_of(page: int, info: int, bits: int) -> int:
 
 
 def _node_bits(reader: Reader, layout: Layout) -> Tuple[int, Optional[int]]:
-    """(shift, mask) of the node in page.flags; mask None where it can't be told.
+    """(shift, mask) of the node in page.flags; mask None where unknown.
 
     The node is the topmost field where SECTIONS_WIDTH is 0 (SPARSEMEM_VMEMMAP); its width
     is that of the node array: MAX_NUMNODES is 1 << NODES_SHIFT.

@@ -21,7 +21,7 @@ LinkOf = Callable[[int], int]
 """Index of an object -> what its free pointer points to."""
 
 _WORTH = 8
-"""Decoding all links at once pays if more than one in so many is asked for."""
+"""Decoding all links at once pays if more than one in this many is asked for."""
 
 
 class Geometry(NamedTuple):

@@ -72,7 +72,7 @@ class Kfence(NamedTuple):
     end_page: int
     objects: List[KfenceObject]
     lost: bool = False
-    """There may be one, or more of it, but where that is can't be told."""
+    """There may be one, or more of it, but where is unknown."""
 
     def of(self, cache: int) -> Iterator[KfenceObject]:
         """The objects of one cache."""

@@ -164,7 +164,7 @@ def _slab_mark(reader: Reader) -> Mark:
     pg_slab = reader.enumerator("PG_slab")
     if pg_slab is None:
         # Linux kernel commit 46df8e73a4a3 ("mm: free up PG_slab") (in v6.10) took the
-        # enumerator away; makedumpfile is told the whole word instead.
+        # enumerator away; makedumpfile gets the whole word instead.
         mapcount = vmcoreinfo_number(reader, "PAGE_SLAB_MAPCOUNT_VALUE")
         if mapcount is None:
             raise MissingMember("neither PGTY_slab nor PG_slab is known")

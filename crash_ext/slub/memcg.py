@@ -18,7 +18,7 @@ _PARAMS = "memcg_cache_params"
 def root_cache(reader: Reader, cache: int) -> int:
     """The struct kmem_cache * that a cache is a memcg child of; 0 for a root cache.
 
-    0, too, where the record can't be read: then the cache is taken for what its name says.
+    0, too, where the record can't be read: then its name decides.
     """
     offset = reader.offset("kmem_cache", _MEMBER)
     root = reader.offset(_PARAMS, "root_cache")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The values that the allocator's rooms pass on: caches, nodes, slabs, object states.
+"""The values that the allocator's files pass on: caches, nodes, slabs, object states.
 
 Plain data, already decoded. Knows no kernel and reads nothing.
 """
@@ -102,7 +102,7 @@ class Slab(NamedTuple):
     objects: int
     frozen: bool
     node: Optional[int]
-    """NUMA node; None where it can't be told."""
+    """NUMA node; None where unknown."""
     place: str
     """The list it's on: partial, full, cpu N, cpu N partial; kfence
     for a page of the KFENCE pool; "-" for a slab on none."""

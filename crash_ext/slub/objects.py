@@ -236,7 +236,7 @@ class Decoder:
         if strays > 0:
             self._problems.append(
                 f"{strays} entries of sheaves are no objects of the cache:"
-                " what they stood for is taken for allocated"
+                " their objects are counted as allocated"
             )
 
     def _held_in(self, where: Geometry) -> Dict[int, Freed]:
@@ -300,7 +300,7 @@ def check_counters(cache: Cache, slab: Slab, reader: Reader) -> Optional[str]:
 
 
 def _fills_pages(cache: Cache, objects: int, page_size: int) -> bool:
-    """Whether so many objects are what order_objects() in mm/slub.c gives for some order."""
+    """Whether this many objects are what order_objects() in mm/slub.c gives for some order."""
     if objects in (cache.objects, cache.max_objects):
         return True
     size = page_size
@@ -375,7 +375,7 @@ def _in_sheaves(slub: Slub, cache: Cache, problems: List[str]) -> Dict[int, Free
                 problems.append(f"{address:x}: in {held[address].note} and in {freed.note}, too")
             held[address] = freed
     if len(problems) > before:
-        problems.append("what the lost sheaves hold is taken for allocated")
+        problems.append("the objects in the lost sheaves are counted as allocated")
     return held
 
 

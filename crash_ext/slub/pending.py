@@ -53,7 +53,7 @@ def find_deferred(
             found.setdefault(slab.base, {})[node] = Freed(state, f"cpu {cpu} deferred")
         if len(problems) > known:
             problems.append(
-                f"cpu {cpu} deferred: list {head:x}: what the rest of it holds is taken for"
+                f"cpu {cpu} deferred: list {head:x}: the objects in the rest of it are counted as"
                 " allocated"
             )
     return found

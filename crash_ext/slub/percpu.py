@@ -43,7 +43,7 @@ def for_each_cpu_slabs(
     if struct is None:
         return
     if not cache.cpu_slab:
-        problems.append("cpu_slab is 0: what CPUs hold can't be told")
+        problems.append("cpu_slab is 0: what CPUs hold is unknown")
         return
     for cpu in reader.possible_cpus():
         address = reader.percpu(cache.cpu_slab, cpu)

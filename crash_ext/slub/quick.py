@@ -21,7 +21,7 @@ from crash_ext.slub.freelist import Coding, Geometry
 from crash_ext.slub.model import ALLOCATED, FREE
 
 _WORTH = 16
-"""All pointers are decoded at once: that pays if one in so many is on the list."""
+"""All pointers are decoded at once: that pays if one in this many is on the list."""
 
 
 class UsualSlab:

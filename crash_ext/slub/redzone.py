@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Red zones: a second witness of what is allocated, in caches with SLAB_RED_ZONE.
+"""Red zones, cross-checked with what is allocated, in caches with SLAB_RED_ZONE.
 
 The kernel fills an object's red zones with one byte while it's allocated and with
 another while it's free (include/linux/poison.h), independent of any freelist. A zone

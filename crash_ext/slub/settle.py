@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Slabs of a running kernel: what is read at two moments may fit no one moment.
 
-A slab is believed if its descriptor, and what a CPU says of it, were the same before its
+A slab is believed if its descriptor, and what a CPU has of it, were the same before its
 memory was read and after. Else it is read again, some times, and then is unknown.
 """
 

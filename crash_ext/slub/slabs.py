@@ -88,7 +88,7 @@ def for_each_slab(
             doubt = doubt or _of_another(slub, cache, slab)
         if lost and place == NO_LIST and slab.objects == 1:
             # Such is what a page of the pool looks like.
-            doubt = doubt or "it may be a page of the KFENCE pool, and that can't be told"
+            doubt = doubt or "it may be a page of the KFENCE pool: unknown"
         if cpu is not None or doubt is not None:
             slab = slab._replace(cpu=cpu, cpu_freelist=cpu_freelist, doubt=doubt)
         yield slab

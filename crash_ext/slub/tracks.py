@@ -39,7 +39,7 @@ class Track(NamedTuple):
     when: Optional[int]
     """Jiffies, as the kernel counts them; None where it notes another clock's time."""
     age: Optional[int]
-    """Jiffies between then and now; None where it can't be told."""
+    """Jiffies between then and now; None where unknown."""
     seconds: Optional[float]
     """The age in seconds; None where HZ isn't known."""
 

@@ -37,7 +37,7 @@ def find_unlisted(slub: Slub, problems: List[str], lists_only: bool = False) -> 
                 _try(slub, address, found, problems, what)
     for address in dict.fromkeys(one.cache for one in slub.kfence().objects):
         if address not in listed and address not in found:
-            # What is none was said when the pool was read.
+            # The pool's reading has reported what is none.
             _try(slub, address, found, [], "")
     return [found[address] for address in sorted(found)]
 

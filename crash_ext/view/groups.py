@@ -34,7 +34,7 @@ class Grouping(NamedTuple):
     length: Optional[int]
     """Bytes of each object; None for all of it."""
     limit: Optional[int]
-    """Groups that are shown at the most."""
+    """Most groups to show."""
 
 
 def show_groups(what: Grouping, slabs: List[SlabObjects], only: Optional[int] = None) -> int:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A cache's slabs and objects, as slabobjs lists them: text, addresses alone, or records.
 
-What is wanted is told by Wanted. Knows the form of the output and what comes first; which
+Wanted holds what is wanted. Knows the form of the output and what comes first; which
 objects are allocated, slub/ says.
 """
 
@@ -54,7 +54,7 @@ from crash_ext.why.log.reports import ObjectReports, lines_of
 
 """Makes 1 of ALLOCATED and 0 of every other state."""
 _TEXTS = 64
-"""The addresses of so many slabs go out in one write."""
+"""The addresses of this many slabs go out in one write."""
 _TOGETHER = 16
 """So many slabs' objects are made text at once."""
 _AHEAD_BYTES = 1 << 23
@@ -68,7 +68,7 @@ class Wanted(NamedTuple):
     free: bool
     node: Optional[int]
     limit: Optional[int]
-    """Objects of a cache at the most."""
+    """Most objects of a cache."""
     bytes: Optional[int]
     """Of each object's contents; None for object_size."""
     slots: bool
@@ -148,7 +148,7 @@ class Listing:
         if self._wanted.quiet:
             self._show_quietly(problems)
         elif self._call.json or self._wanted.groups or self._wanted.references:
-            # A record can't be corrected: nothing is told before all is known.
+            # A record can't be corrected: nothing is printed before all is known.
             everything = self._everything(problems)
             self._summary(Tally.of(everything))
             self._compare_sizes()
@@ -228,7 +228,7 @@ class Listing:
         """The summary comes first: of a small cache by what is decoded, and then shown.
 
         Of a large one by its slabs' counters, and the slabs follow as they are decoded. If
-        these disagree with the counters in the end, that is said.
+        these disagree with the counters in the end, an error line follows.
         """
         decoded_slabs = self._decoded(problems)
         ahead: List[SlabObjects] = []
@@ -468,7 +468,7 @@ class Listing:
                 decoded.slab.base, len(decoded.states) * self._cache.size
             )
         except ReadError:
-            # Some of its pages may be there: each object is read alone, and says so if not.
+            # Some of its pages may be there: each object is read alone, with an error line if not.
             return None
 
     def _length(self, decoded: SlabObjects) -> int:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Explained words and named places, as notes beside contents and as JSON fields.
 
-What every command says of them is said the same way. Reads nothing.
+Every command words them the same way. Reads nothing.
 """
 
 from __future__ import annotations

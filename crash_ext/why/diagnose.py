@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a cache's objects are still there: every part of this room asked, the rules applied.
+"""Why a cache's objects are still there: every part of this folder asked, the rules applied.
 
 The order is that of the report: evidence first, what follows from it last. Knows what is
 asked of whom; each part's own file knows how.
@@ -334,7 +334,7 @@ def _conclusion(item: Diagnosis, findings: List[Finding], searched: bool) -> Lis
 
 
 def _live(item: Diagnosis, searched: bool) -> str:
-    """What is said first of a cache that is in use."""
+    """What comes first for a cache that is in use."""
     lost, total = item.case.total, item.allocated
     text = (
         f"The cache is in use: {count(total, 'object')} {'is' if total == 1 else 'are'} allocated"

@@ -3,7 +3,7 @@
 
 In steps, so that several caches share one pass over memory: examine() and compare_with() for
 each cache, find_holders() for all of them together, then walk_lists() and the rules. Knows the
-allocator and the other files of this room; concludes nothing.
+allocator and the other files of this folder; concludes nothing.
 """
 
 from __future__ import annotations

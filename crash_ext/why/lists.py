@@ -3,7 +3,7 @@
 
 A list's head lies in a variable, or in an object of another kind. A list_head ring without
 such a head, or with one in a freed object, can't be found by anybody; nor can an hlist whose
-first pointer lies in freed memory. rings.py says what a list looks like; this says what
+first pointer lies in freed memory. rings.py tells what a list looks like; this tells what
 that means for the objects on it.
 """
 
@@ -31,7 +31,7 @@ HEADLESS = "headless"
 LEAKED = "leaked"
 """An object of a cache that was destroyed has the head: it is lost itself."""
 OPEN = "open"
-"""The list is broken, or its head can't be told."""
+"""The list is broken, or its head is unknown."""
 EITHER = "either"
 """One object and something in use are on it: which of the two has the head, the ring itself
 doesn't tell."""
@@ -219,7 +219,7 @@ class Lists:
         return bool(before) and self._memory.word(before or 0) == at
 
     def _rank(self, address: int, place: Optional[Place]) -> int:
-        """_rank(), with what reach says of the head: one that nothing leads to is lost."""
+        """_rank(), with what reach knows of the head: one that nothing leads to is lost."""
         rank = _rank(place)
         alive = self._alive(address)
         if alive is None or rank == _GONE:

@@ -25,7 +25,7 @@ TaskOf = Callable[[int, Optional[float]], Optional[str]]
 """(PID, seconds or None) -> the name of the task that has had it for so long; None: it is gone."""
 
 _PROBLEMS = 20
-"""So many are told one by one."""
+"""This many get a line each."""
 _FUNCTION_BOUND = 1 << 16
 """Bytes: an address farther behind a symbol is not in that function (a module's, say)."""
 
@@ -257,7 +257,7 @@ def _group(reader: Reader, found: List[_Found], task_of: Optional[TaskOf]) -> Gr
     pids = list(dict.fromkeys(one.track.pid for one in found))
     named = None
     if task_of is not None:
-        # A task has to be older than the oldest object that it is said to have allocated.
+        # A task has to be older than the oldest object that it should have allocated.
         first = {one.track.pid: one.track.seconds for one in reversed(found)}
         named = {pid: task_of(pid, first[pid]) for pid in pids}
     return Group(

@@ -292,7 +292,7 @@ def perhaps_held(case: Case, rest: List[Subject]) -> List[Finding]:
     where = f": {_holder(found.place)}, {found.why}" if found is not None else ""
     sentence = (
         f"{_objects(number, 'is', 'are')} perhaps held: what leads to {_it(number)} may be old"
-        f"{where}. Whether somebody still knows {_it(number)} cannot be told."
+        f"{where}. Whether somebody still knows {_it(number)} is unknown."
     )
     evidence = [_pointer(found, whose)] if found is not None else _way(chosen[0])
     return [Finding("", LIKELY, [s.address for s in chosen], list(evidence), sentence)]

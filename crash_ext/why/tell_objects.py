@@ -14,7 +14,7 @@ from crash_ext.reach.users import Users
 from crash_ext.why.case import Case, Evidence
 
 _SHOWN = 5
-"""Lines of one kind of evidence at the most."""
+"""Most lines of one kind of evidence."""
 
 
 def examined_evidence(case: Case, unknown: int) -> Iterator[Evidence]:

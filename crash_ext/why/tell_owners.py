@@ -16,7 +16,7 @@ from crash_ext.why.owners import Group, OwnerReport
 from crash_ext.why.tell_ages import noted_ages
 
 _GROUPS = 5
-"""Lines of a kind at the most; what isn't shown is counted."""
+"""Most lines of a kind; what isn't shown is counted."""
 _FRAMES = 12
 _PIDS = 3
 

@@ -102,7 +102,7 @@ def with_sheaf(where: str) -> Tuple[Heap, Cache]:
 def test_what_a_lost_sheaf_held_is_said_to_be_taken_for_allocated() -> None:
     heap, cache = with_sheaf("spare")
     set_percpu(heap, cache, "spare", (1 << 64) - 8, "sheaves")
-    assert "taken for allocated" in problems(records(heap, f"{cache.address:x}"))
+    assert "counted as allocated" in problems(records(heap, f"{cache.address:x}"))
 
 
 def test_a_cpu_without_a_main_sheaf_is_said() -> None:
@@ -137,7 +137,7 @@ def test_a_slab_not_searched_for_sheaves_that_wait_for_rcu_is_said(member: str) 
     name = "inuse" if member == "objects" else member
     size = 4 if member == "objects" else heap.layout.word
     heap.image.put(heap.writer.member("slab", home, name), size, 0)
-    assert "taken for allocated" in problems(records(heap, f"{cache.address:x}"))
+    assert "counted as allocated" in problems(records(heap, f"{cache.address:x}"))
 
 
 def test_sheaves_in_a_slab_that_is_unmarked_are_said_to_be_lost_be_they_empty() -> None:
@@ -150,7 +150,7 @@ def test_sheaves_in_a_slab_that_is_unmarked_are_said_to_be_lost_be_they_empty() 
     assert TAKEN in problems(records(heap, f"{cache.address:x}"))
 
 
-TAKEN = "taken for allocated"
+TAKEN = "counted as allocated"
 
 
 @pytest.mark.parametrize(("member", "value"), [("size", 1 << 31), ("objects", 0xDEAD0000)])

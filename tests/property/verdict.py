@@ -229,7 +229,7 @@ def _lost_sheaf(change: Change, now: Told) -> bool:
     Nothing else knew that it is free.
     """
     return change.new == "allocated" and any(
-        row["cache"] in (None, f"{change.cache:x}") and "taken for allocated" in row["text"]
+        row["cache"] in (None, f"{change.cache:x}") and "counted as allocated" in row["text"]
         for row in now.problems
     )
 

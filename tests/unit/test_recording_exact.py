@@ -292,7 +292,7 @@ def test_every_slab_is_found_on_the_list_that_it_is_on(fake: FakeCrash, name: st
 
 @pytest.mark.parametrize("name", [EL7])
 def test_all_caches_of_the_list_are_counted(fake: FakeCrash, name: str) -> None:
-    # Not _records(): what other caches hold isn't in the recording, and that is said.
+    # Not _records(): what other caches hold isn't in the recording, as a line tells.
     records = [json.loads(line) for line in run_line(fake, "slabdup -a -j").splitlines()]
     listed = [(int(r["address"], 16), r["name"]) for r in records if r["type"] == "cache"]
     assert sorted(listed) == sorted(recorded(name).caches)

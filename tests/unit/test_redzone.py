@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Red zones are a second witness: where they contradict the freelists, nothing is claimed."""
+"""Red zones are cross-checked: where they contradict the freelists, nothing is claimed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists that contradict each other or the kernel's counts are said, and no slab is told twice."""
+"""Lists that contradict each other or the kernel's counts are reported; each slab comes once."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class PointerHash:
 
     @property
     def known(self) -> bool:
-        """Whether the dump has the key: without it only raw pointers can be told."""
+        """Whether the dump has the key: without it only raw pointers are known."""
         return self._key is not None
 
     def shown(self, address: int) -> Set[int]:

@@ -59,7 +59,7 @@ class MatchedSlab(NamedTuple):
 
     logged: LoggedSlab
     slab: Optional[SlabObjects]
-    """None: the cache has it no longer, or it can't be told which it is."""
+    """None: the cache has it no longer, or which it is is unknown."""
     gone: bool
     """Its address is known, and is no slab's of the cache any more."""
     objects: List[MatchedObject]
@@ -77,7 +77,7 @@ class MatchedReport(NamedTuple):
 
 
 class LogEvidence(NamedTuple):
-    """What the log says of one cache, beside what memory says. Addresses of objects."""
+    """What the log has of one cache, beside what memory has. Addresses of objects."""
 
     reports: List[MatchedReport]
     """In the log's order."""
@@ -108,7 +108,7 @@ def match_reports(
 ) -> LogEvidence:
     """Compare a cache with the log. decoded_slabs: all of the cache's, or some seem gone.
 
-    children: its memcg children, whose slabs are among these; what the log says under their
+    children: its memcg children, whose slabs are among these; what the log reports under their
     names is of the cache. left: it was left behind, whatever its refcount: a child's stays 1.
     """
     slabs: Dict[int, List[SlabObjects]] = {child.address: [] for child in children}
@@ -422,7 +422,7 @@ def _logged_form(logged: LoggedSlab) -> Optional[_Form]:
 def _without_doubles(found: List[MatchedReport]) -> List[MatchedReport]:
     """Where several reports fit, those that need not be the cache's fit by name only.
 
-    By offsets several aren't told apart. By addresses an older report may name a page that
+    Offsets don't tell several from each other. By addresses an older report may name a page that
     another cache has given back since: then more of its slabs are gone.
     """
     doubtful = {OFFSETS} if sum(matched.how == OFFSETS for matched in found) > 1 else set()

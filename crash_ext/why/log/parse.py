@@ -283,7 +283,7 @@ class _Parser:
         self._number = 0
         """Of the line in the log."""
         self._mixed: List[_Task] = []
-        """More tasks than one have begun to print: whose the frames are can't be told."""
+        """More tasks than one have begun to print: whose the frames are is unknown."""
         self._irq = False
         """The trace has a part of an interrupt before the task's."""
         self._begun = 0
