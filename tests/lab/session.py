@@ -43,10 +43,13 @@ def host_environment(environment: Mapping[str, str] = os.environ) -> Dict[str, s
     return {"PYKDUMPPATH": os.pathsep.join([str(SLABLEAK.parent), *([more] if more else [])])}
 
 
-def run_lines(dump: Dump, version: str, lines: Sequence[str]) -> List[str]:
-    """What each command line prints in that release of crash, the commands loaded; or on DRGN."""
+def run_lines(dump: Dump, version: str, lines: Sequence[str], timeout: float = 300) -> List[str]:
+    """What each command line prints in that release of crash, the commands loaded; or on DRGN.
+
+    timeout: seconds for all of them.
+    """
     if version == DRGN:
-        return run_lines_on_drgn(dump, lines)
+        return run_lines_on_drgn(dump, lines, timeout)
     with tempfile.TemporaryDirectory(prefix="slableak-lines-") as folder:
         files = [Path(folder) / str(number) for number in range(len(lines))]
         said = crash(version).run(
@@ -58,6 +61,7 @@ def run_lines(dump: Dump, version: str, lines: Sequence[str]) -> List[str]:
             ],
             args=[*options_for(dump.kernel, version), *_parts(dump)],
             env=host_environment(),
+            timeout=timeout,
         )
         missing = [line for line, file in zip(lines, files) if not file.exists()]
         assert not missing, f"crash {version} never ran {missing}; it said:\n{said[-3000:]}"

@@ -69,7 +69,7 @@ def test_the_whole_output_is_the_same_as_in_crash(kernel: str, tmp_path: Path) -
     dump = lab.dump(kernel, "leak")
     lines = lines_of(dump, tmp_path)
     pages = [tmp_path / "why.html", tmp_path / "lost.html"]
-    in_crash = run_lines(dump, CRASHES[kernel], lines)
+    in_crash = run_lines(dump, CRASHES[kernel], lines, timeout=1800)
     pages_in_crash = [page.read_text(encoding="utf-8") for page in pages]
     on_drgn = run_lines_on_drgn(dump, lines)
     different = [
