@@ -186,3 +186,10 @@ def test_a_cache_that_is_named_twice_is_shown_once() -> None:
     twice = ("slab_test", f"{scene.cache.address:x}", "\\slab_test")
     assert text(scene.heap, "slabobjs", *twice) == once
     assert once.count("slab_test") == 1
+
+
+def test_a_node_that_is_not_there_is_said() -> None:
+    scene = _scene()
+    said = text(scene.heap, "slabobjs", "-n", "99", "slab_test")
+    assert said.startswith("slabobjs: -n: no node 99: the nodes are 0 to ")
+    assert text(scene.heap, "slabobjs", "-n", "0", "slab_test").startswith("CACHE")
