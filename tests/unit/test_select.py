@@ -193,3 +193,13 @@ def test_a_node_that_is_not_there_is_said() -> None:
     said = text(scene.heap, "slabobjs", "-n", "99", "slab_test")
     assert said.startswith("slabobjs: -n: no node 99: the nodes are 0 to ")
     assert text(scene.heap, "slabobjs", "-n", "0", "slab_test").startswith("CACHE")
+
+
+def test_a_pattern_selects_every_cache_that_it_fits() -> None:
+    scene = _scene()
+    twin = scene.heap.cache("slab_twin", 84)
+    scene.heap.slab(twin, {1})
+    both = text(scene.heap, "slabobjs", "slab_twin", "slab_test")
+    assert text(scene.heap, "slabobjs", "slab_t*") == both
+    assert text(scene.heap, "slabobjs", "'slab_t[ew]*'") == both
+    assert text(scene.heap, "slabobjs", "no*ch").endswith("no*ch: no cache has this name\n")
