@@ -178,3 +178,11 @@ def test_a_slab_that_names_no_cache_is_an_error_that_says_what_it_names() -> Non
     said = text(scene.heap, "slabobjs", f"{scene.slab.object(3):x}")
     assert f"slabobjs: {scene.slab.object(3):x}: cannot read " in said
     assert " bytes at dead0000" in said
+
+
+def test_a_cache_that_is_named_twice_is_shown_once() -> None:
+    scene = _scene()
+    once = text(scene.heap, "slabobjs", "slab_test")
+    twice = ("slab_test", f"{scene.cache.address:x}", "\\slab_test")
+    assert text(scene.heap, "slabobjs", *twice) == once
+    assert once.count("slab_test") == 1
