@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import getopt
 import sys
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.host.settings import is_live, zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
@@ -124,11 +124,20 @@ class Call:
     def selections(self) -> List[Selection]:
         """What the arguments stand for; an error line for those that stand for nothing."""
         chosen: List[Selection] = []
+        whole: Set[int] = set()
         for argument in self.arguments:
             try:
-                chosen.extend(select(self.slub, self.caches(), argument))
+                found = select(self.slub, self.caches(), argument)
             except SelectionError as error:
                 self.error(str(error))
+                continue
+            for selection in found:
+                address = selection.cache.address
+                # A cache that is named twice is shown once.
+                if selection.slab is not None or address not in whole:
+                    chosen.append(selection)
+                if selection.slab is None:
+                    whole.add(address)
         return chosen
 
     def reach(self, places: Places) -> Reach:

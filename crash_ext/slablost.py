@@ -26,7 +26,7 @@ from crash_ext.report.why import paragraph
 from crash_ext.view.groups import Grouping, show_together
 from crash_ext.view.lost import Lost, by_size, chosen_caches, find_lost
 from crash_ext.view.lostpage import Told, lost_lines
-from crash_ext.view.page import write_page
+from crash_ext.view.page import check_page, write_page
 from crash_ext.why.case import Evidence
 from crash_ext.why.owners import owners
 from crash_ext.why.tell_owners import owner_evidence
@@ -39,6 +39,7 @@ def main(call: Call) -> Dict[str, object]:
     """slablost [-jpqR] [-l COUNT] [-b BYTES] [-o FILE] [NAME|ADDRESS]..."""
     if "-q" in call.options and not {"-j", "-o"}.isdisjoint(call.options):
         raise UsageError("-q stands without -j and -o")
+    check_page(call)
     limit, length = call.number("-l"), call.number("-b")
     named = [selection.cache for selection in call.selections()]
     if call.arguments and not named:

@@ -23,6 +23,7 @@ from crash_ext.host.target import host_module
 from crash_ext.places.places import Places
 from crash_ext.reach.references import References
 from crash_ext.report.text import plural
+from crash_ext.slub.caches import node_count
 from crash_ext.view.listing import Listing, Wanted
 from crash_ext.why.log.reports import ObjectReports
 
@@ -48,10 +49,16 @@ def main(call: Call) -> Dict[str, object]:
     except StructError as error:
         call.error(str(error))
         return {"shown": 0}
+    node = call.number("-n")
+    if node is not None:
+        nodes = node_count(call.slub.reader, call.slub.layout)
+        if node >= nodes:
+            call.error(f"-n: no node {node}: the nodes are 0 to {nodes - 1}")
+            return {"shown": 0}
     wanted = Wanted(
         quiet="-q" in call.options,
         free="-f" in call.options,
-        node=call.number("-n"),
+        node=node,
         limit=call.number("-l"),
         bytes=call.number("-b"),
         slots=redzone_on(host_module()),

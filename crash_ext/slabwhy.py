@@ -32,7 +32,7 @@ from crash_ext.report.why import (
     paragraph,
 )
 from crash_ext.slub.model import Cache
-from crash_ext.view.page import lines, write_page
+from crash_ext.view.page import check_page, lines, write_page
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
 from crash_ext.why.rules import RULES
 
@@ -42,6 +42,7 @@ _ALIGN = (LEFT, RIGHT, *[LEFT] * 5)
 
 def main(call: Call) -> Dict[str, object]:
     """slabwhy [-j] [-FpTR] [-L FILE] [-o FILE] [NAME|ADDRESS]..."""
+    check_page(call)
     if call.lists_only:
         call.limits.append("lists only (-p): full slabs that no list holds are not examined")
     if "-F" in call.options:

@@ -12,8 +12,12 @@
 #     python3 merge.py OUT...
 #
 # May be set in the environment:
-#     SLABLEAK   what crash's `extend` is to load; default: slableak.so (make bundle). For
-#                what `make install` installs: "pyextend.so slableak.py".
+#     SLABLEAK   what crash's `extend` is to load; default: the loader and slableak.py that
+#                this script was installed with, else those of its checkout (make), else
+#                the bundle beside it or in its checkout (make bundle), else slableak.so
+#                where crash finds it
+#     HOST       crash or drgn (the program slableak, which needs no crash); default: crash
+#                where there is one
 #     COMMANDS   command lines, one a line; default: slabdup -j, and slabwhy -j, which says
 #                what module left a cache behind
 #     CRASH      the crash to run; CRASH_OPTIONS its options (--no_modules for Linux 7.3)
@@ -32,6 +36,24 @@ slabwhy -j}
 # A JSON string of a line.
 string() { printf '%s' "$1" | sed 's/[\\"]/\\&/g; s/^/"/; s/$/"/' | tr '\t' ' '; }
 
+here=$(cd "$(dirname "$0")" && pwd)
+top=$here/../..
+if [ -z "${SLABLEAK:-}" ]; then
+    SLABLEAK=slableak.so
+    for file in "$top/build/slableak.so" "$here/slableak.so"; do
+        [ ! -f "$file" ] || SLABLEAK=$file
+    done
+    for file in "$top/build/pyextend.so" "$top/pyextend.so"; do
+        [ ! -f "$file" ] || SLABLEAK="$file $here/../slableak.py"
+    done
+fi
+if [ -z "${HOST:-}" ]; then
+    HOST=crash
+    if ! command -v "${CRASH:-crash}" >/dev/null && command -v slableak >/dev/null; then
+        HOST=drgn
+    fi
+fi
+
 lines=
 count=0
 work=$(mktemp -d)
@@ -44,6 +66,7 @@ trap 'exit 1' HUP INT TERM
 while IFS= read -r line; do
     [ -n "$line" ] || continue
     printf '%s >> %s/records\n' "$line" "$work" >>"$work/input"
+    printf '%s\n' "$line" >>"$work/commands"
     lines="$lines${lines:+,}$(string "$line")"
     count=$((count + 1))
 done <<LINES
@@ -57,20 +80,38 @@ printf '{"type":"dump","vmlinux":%s,"vmcore":%s,"commands":[%s]}\n' \
 : >"$work/records"
 : >"$work/sys"
 status=0
-# shellcheck disable=SC2086 # options are words
-timeout "${LIMIT:-3600}" "${CRASH:-crash}" -s ${CRASH_OPTIONS:-} -i "$work/input" \
-    "$vmlinux" "$vmcore" >"$work/said" 2>&1 </dev/null || status=$?
+if [ "$HOST" = drgn ]; then
+    set -- -s "$vmlinux" "$vmcore"
+    then=
+    while IFS= read -r line; do
+        # shellcheck disable=SC2086 # a line is words
+        set -- "$@" $then $line
+        then=--then
+    done <"$work/commands"
+    timeout "${LIMIT:-3600}" slableak "$@" >"$work/records" 2>"$work/said" </dev/null || status=$?
+else
+    # shellcheck disable=SC2086 # options are words
+    timeout "${LIMIT:-3600}" "${CRASH:-crash}" -s ${CRASH_OPTIONS:-} -i "$work/input" \
+        "$vmlinux" "$vmcore" >"$work/said" 2>&1 </dev/null || status=$?
+fi
 
 kernel=$(sed -n 's/^ *RELEASE: *//p' "$work/sys")
+if [ "$HOST" = drgn ] && [ -r "$vmcore" ]; then
+    # VMCOREINFO, which stands near the start of every form of a dump.
+    kernel=$(head -c 1048576 "$vmcore" | tr '\000' '\n' | sed -n 's/^.*OSRELEASE=//p' | head -n 1)
+fi
 # A record that was cut off is no reason to lose the next line.
-cat "$work/records" >>"$out"
+# Nor are commands that nothing has loaded: why that is comes below.
+sed '/^crash: command not found: /d' "$work/records" >>"$out"
 [ -z "$(tail -c 1 "$work/records")" ] || echo >>"$out"
 ends=$(grep -c '^{"type":"end",' "$work/records" || true)
 reason=null
 if [ "$ends" -ne "$count" ]; then
-    # What crash itself has said last is most often why.
-    said=$(grep -v '^[[:space:]]*$' "$work/said" | tail -n 1 | tr -cd ' -~')
-    reason=$(string "${said:-crash said nothing}")
+    # What could not be loaded is the first cause; else what was said last is most often why.
+    said=$(grep -m 1 -E '^extend: |was built for ' "$work/said" ||
+        grep -v '^[[:space:]]*$' "$work/said" | tail -n 1 || true)
+    said=$(printf '%s' "$said" | tr -cd ' -~')
+    reason=$(string "${said:-$HOST said nothing}")
 fi
 printf '{"type":"run","kernel":%s,"status":%s,"reason":%s}\n' \
     "$([ -n "$kernel" ] && string "$kernel" || echo null)" "$status" "$reason" >>"$out"

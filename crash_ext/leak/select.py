@@ -7,6 +7,7 @@ and stands for every cache that has it, with the memcg children of each.
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import List, NamedTuple, Optional
 
 from crash_ext.leak.family import Families
@@ -64,9 +65,22 @@ def _by_name(slub: Slub, caches: List[Cache], name: str) -> List[Selection]:
         elif wanted in slub.aliases(cache):
             found.append(Selection(cache, None, name))
             found += map(Selection, families.children(cache))
+    if not found and any(sign in name for sign in "*?["):
+        found = _by_pattern(caches, name)
     if not found:
         raise SelectionError(f"{name}: no cache has this name")
     return found
+
+
+def _by_pattern(caches: List[Cache], pattern: str) -> List[Selection]:
+    """The caches whose names a shell's pattern fits; crash leaves single quotes around it."""
+    if len(pattern) > 2 and pattern[0] == pattern[-1] == "'":
+        pattern = pattern[1:-1]
+    return [
+        Selection(cache)
+        for cache in caches
+        if fnmatchcase((cache.name or b"").decode("utf-8", "surrogateescape"), pattern)
+    ]
 
 
 def _by_address(slub: Slub, caches: List[Cache], argument: str, address: int) -> Selection:

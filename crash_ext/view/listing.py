@@ -52,11 +52,10 @@ from crash_ext.view.members import Members
 from crash_ext.view.notes import notes, reference_fields, reference_lines, word_fields
 from crash_ext.why.log.reports import ObjectReports, lines_of
 
-"""Makes 1 of ALLOCATED and 0 of every other state."""
 _TEXTS = 64
 """The addresses of this many slabs go out in one write."""
 _TOGETHER = 16
-"""So many slabs' objects are made text at once."""
+"""The objects of this many slabs become text at once."""
 _AHEAD_BYTES = 1 << 23
 """A cache is large, and its summary goes by counters, if its slabs are more than this."""
 

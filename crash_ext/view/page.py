@@ -7,9 +7,10 @@ see first, and how much of it.
 
 from __future__ import annotations
 
+import os
 from typing import Iterable, Iterator, List, Sequence
 
-from crash_ext.command import Call
+from crash_ext.command import Call, UsageError
 from crash_ext.contents.words import (
     ERROR,
     HLIST_HEAD,
@@ -82,6 +83,25 @@ def write_page(call: Call, text: Iterable[str]) -> None:
                 file.write(line + "\n")
     except OSError as error:
         call.error(f"{name}: {error.strerror}")
+        return
+    if not call.json:
+        print(f"written: {visible(name)}")
+
+
+def check_page(call: Call) -> None:
+    """Before a long search: whether the file of -o can be written. Raises UsageError."""
+    name = call.options.get("-o")
+    if name is None:
+        return
+    new = not os.path.exists(name)
+    try:
+        # What is in it stays, until there is something to take its place.
+        with open(name, "a", encoding="utf-8"):
+            pass
+        if new:
+            os.unlink(name)
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from error
 
 
 def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:

@@ -258,9 +258,8 @@ class Containers:
         if self._is_kfree_rcu(path[0].holder):
             freed = self._places.name(path[0].target)
             what = freed.label if freed is not None else "memory"
-            return (
-                f"by an object of {what}, {path[0].target:x}, that waits in kfree_rcu() to be freed"
-            )
+            subject.freed_by = f"{what} {path[0].target:x}, given to kfree_rcu()"
+            return ""
         if self._is_percpu(path[0].holder):
             return f"by dynamic per-CPU memory, {place.text}{way}"
         who = self._owner(path[0].holder, place)

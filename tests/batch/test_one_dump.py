@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,72 @@ def test_what_is_to_be_run_is_written_first(tmp_path: Path) -> None:
         seen,
         {"type": "run", "kernel": None, "status": 0, "reason": 'it"s over'},
     ]
+
+
+@pytest.mark.parametrize(
+    ("there", "loaded"),
+    [
+        (["pyextend.so"], ["pyextend.so", "crash_ext/slableak.py"]),
+        (["build/pyextend.so"], ["build/pyextend.so", "crash_ext/slableak.py"]),
+        (["build/slableak.so"], ["build/slableak.so"]),
+        (["crash_ext/batch/slableak.so"], ["crash_ext/batch/slableak.so"]),
+        (["build/slableak.so", "pyextend.so"], ["pyextend.so", "crash_ext/slableak.py"]),
+        ([], ["slableak.so"]),
+    ],
+)
+def test_it_loads_what_it_lies_beside(there: List[str], loaded: List[str], tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    batch = top / "crash_ext" / "batch"
+    batch.mkdir(parents=True)
+    shutil.copy(ONE_DUMP, batch)
+    for name in (*there, "crash_ext/slableak.py"):
+        (top / name).parent.mkdir(exist_ok=True)
+        (top / name).touch()
+    fake = tmp_path / "crash"
+    fake.write_text(f"""#!/bin/sh
+while [ "$1" != -i ]; do shift; done
+sed -n 's/^extend //p' "$2" >{tmp_path}/extended
+""")
+    fake.chmod(0o755)
+    subprocess.run(
+        ["sh", str(batch / "one-dump.sh"), "k", "c", str(tmp_path / "out")],
+        env=environment(SLABLEAK="", CRASH=str(fake)),
+    )
+    extended = [Path(line) for line in (tmp_path / "extended").read_text().split()]
+    if there:
+        assert [path.resolve() for path in extended] == [top / name for name in loaded]
+    else:
+        assert extended == [Path(loaded[0])]
+
+
+def test_what_could_not_be_loaded_is_the_reason(dumps: List[Dump], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    where = (str(dumps[0].vmlinux), str(dumps[0].vmcore), str(out))
+    assert one_dump(*where, SLABLEAK="nosuch.so").returncode == 1
+    _, last = records(out)
+    assert last["reason"].startswith("extend: nosuch.so: ")
+
+
+def test_without_crash_drgn_does_it(dumps: List[Dump], tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "slableak"
+    program.parent.mkdir()
+    program.write_text(f"""#!{sys.executable}
+import sys
+sys.path.insert(0, {str(TOP)!r})
+from crash_ext.drgnprogram import main
+sys.exit(main())
+""")
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    both = []
+    for name, more in (("crash", {}), ("drgn", {"HOST": "drgn", "PATH": path})):
+        where = (str(dumps[0].vmlinux), str(dumps[0].vmcore), str(tmp_path / name))
+        assert one_dump(*where, **more).returncode == 0
+        both.append(records(tmp_path / name))
+    assert [record for record in both[1] if record["type"] == "finding"]
+    # Each says how it is given a module's debug information.
+    same = [[one for one in told if one.get("topic") != "type"] for told in both]
+    assert same[0] == same[1]
 
 
 def test_usage() -> None:

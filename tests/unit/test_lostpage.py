@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.asked import text
 from tests.unit.test_html import Parsed
 from tests.unit.test_pageuse import Pages
@@ -40,17 +42,33 @@ def test_the_page_has_the_lost_objects_and_no_others(tmp_path: Path) -> None:
     shown = {value for name, value in page.attributes if name == "id"}
     assert shown == {f"o{slab.object(index):x}" for index in (2, 3)}
     assert f"#o{slab.object(3):x}" in {value for _, value in page.attributes}
-    assert said.splitlines()[-1] in page.text
+    assert said.splitlines()[-1] == f"written: {file}"
+    assert said.splitlines()[-2] in page.text
     assert "1 of them are lost with others" in page.text
 
 
-def test_a_file_that_cannot_be_written_is_an_error_and_no_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["slablost", "slabwhy"])
+def test_a_file_that_cannot_be_written_is_said_before_the_search(
+    command: str, tmp_path: Path
+) -> None:
     pages = Pages()
     pages.heap.slab(pages.heap.cache("slab_test", 64), {1})
     whole(pages)
-    said = text(pages.heap, "slablost", "-o", str(tmp_path), "slab_test")
-    assert f"slablost: {tmp_path}: Is a directory" in said
-    assert "allocated object" in said
+    said = text(pages.heap, command, "-o", str(tmp_path), "slab_test")
+    assert said.startswith(f"{command}: {tmp_path}: Is a directory\nUsage:\n")
+    assert "object" not in said
+
+
+def test_what_is_in_the_file_stays_until_the_page_is_there(tmp_path: Path) -> None:
+    pages = Pages()
+    pages.heap.slab(pages.heap.cache("slab_test", 64), {1})
+    whole(pages)
+    file = tmp_path / "lost.html"
+    text(pages.heap, "slablost", "-o", str(file), "nosuch")
+    assert not file.exists(), "nothing was found to write"
+    file.write_text("yesterday's")
+    text(pages.heap, "slablost", "-o", str(file), "nosuch")
+    assert file.read_text() == "yesterday's"
 
 
 def test_addresses_alone_have_no_page(tmp_path: Path) -> None:

@@ -178,3 +178,28 @@ def test_a_slab_that_names_no_cache_is_an_error_that_says_what_it_names() -> Non
     said = text(scene.heap, "slabobjs", f"{scene.slab.object(3):x}")
     assert f"slabobjs: {scene.slab.object(3):x}: cannot read " in said
     assert " bytes at dead0000" in said
+
+
+def test_a_cache_that_is_named_twice_is_shown_once() -> None:
+    scene = _scene()
+    once = text(scene.heap, "slabobjs", "slab_test")
+    twice = ("slab_test", f"{scene.cache.address:x}", "\\slab_test")
+    assert text(scene.heap, "slabobjs", *twice) == once
+    assert once.count("slab_test") == 1
+
+
+def test_a_node_that_is_not_there_is_said() -> None:
+    scene = _scene()
+    said = text(scene.heap, "slabobjs", "-n", "99", "slab_test")
+    assert said.startswith("slabobjs: -n: no node 99: the nodes are 0 to ")
+    assert text(scene.heap, "slabobjs", "-n", "0", "slab_test").startswith("CACHE")
+
+
+def test_a_pattern_selects_every_cache_that_it_fits() -> None:
+    scene = _scene()
+    twin = scene.heap.cache("slab_twin", 84)
+    scene.heap.slab(twin, {1})
+    both = text(scene.heap, "slabobjs", "slab_twin", "slab_test")
+    assert text(scene.heap, "slabobjs", "slab_t*") == both
+    assert text(scene.heap, "slabobjs", "'slab_t[ew]*'") == both
+    assert text(scene.heap, "slabobjs", "no*ch").endswith("no*ch: no cache has this name\n")
