@@ -28,6 +28,8 @@ _GFP = 0x007FFFC0
 """Bits of xa_flags that only a radix tree has: its gfp mask."""
 _CHAIN = 64
 """Notifiers of a chain at most."""
+_POOLS = ("mempool_s", "mempool")
+"""By the DWARF of 7.3 the structure has the shorter name; 6.12 has the longer one."""
 _TAILS = 1024
 """Pages that are had at once, at most."""
 _MOST = 1 << 16
@@ -174,7 +176,9 @@ class Containers:
         """By struct mempool_s: the array of elements that the last pointer lies in."""
         reader, word = self._reader, self._reader.word
         offsets = [
-            reader.offset("mempool_s", name)
+            next(
+                (at for at in (reader.offset(one, name) for one in _POOLS) if at is not None), None
+            )
             for name in ("elements", "min_nr", "curr_nr", "alloc", "free")
         ]
         if len(path) < 2 or None in offsets or path[-1].place is None:

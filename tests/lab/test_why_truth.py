@@ -53,7 +53,6 @@ NAMED = {
     "held:work-keeper": "keeper_worked",
     "held:rcu-keeper": "keeper_called",
     "held:waited-on": "wait queue, mutex or semaphore",
-    "held:mutex-waiter": "wait queue, mutex or semaphore",
 }
 """Kind -> what a finding has to name that says "held"; of plots with three objects."""
 CERTAIN = {"still listed", "called back", "freed late"}
