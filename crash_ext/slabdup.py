@@ -197,8 +197,9 @@ COMMAND = Command(
   With arguments the caches are compared field by field, and a field that
   differs is marked with an asterisk.
 
-      NAME     the name of a cache; all caches of that name are selected.  A
-               name that reads as a hexadecimal number is written \\NAME.
+      NAME     the name of a cache, or a shell pattern (slab_*): all caches
+               of that name are selected.  A name that reads as a hexadecimal
+               number is written \\NAME.
       ADDRESS  the address of a kmem_cache, of a slab's page structure, or in
                an object: the cache it belongs to is selected.
       -a       all caches, those with most memory in slabs first: where did the

@@ -219,9 +219,11 @@ COMMAND = Command(
   cgroups, for DMA, random copies) have their groups in common, for which of
   them a caller gets says little.
 
-      NAME      the name of a cache; all caches of that name are looked at.
+      NAME      the name of a cache, or a shell pattern (slab_*): all caches
+                of that name are examined.  A name that reads as a hexadecimal
+                number is written \\NAME.
       ADDRESS   the address of a kmem_cache, of a slab's page structure, or in
-                an object: the cache it belongs to is looked at.
+                an object: the cache it belongs to is examined.
       -q        addresses only: one of 16 digits a line and nothing else, errors
                 aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;

@@ -108,8 +108,9 @@ COMMAND = Command(
   objects, the list that the slab is on, and each allocated object in brackets,
   with its raw contents as "rd" shows them.
 
-      NAME      the name of a cache; all caches of that name are selected.  A
-                name that reads as a hexadecimal number is written \\NAME.
+      NAME      the name of a cache, or a shell pattern (slab_*): all caches
+                of that name are selected.  A name that reads as a hexadecimal
+                number is written \\NAME.
       ADDRESS   the address of a kmem_cache; or of a slab (its page structure or
                 slab descriptor): that slab alone; or any address inside an
                 object: that object alone, whatever its state, with what the

@@ -218,10 +218,11 @@ COMMAND = Command(
   a statement with the address that it rests on, then the causes with how many
   objects each explains, and last the conclusion.
 
-      NAME     the name of a cache; all caches of that name are looked at.  A
-               name that reads as a hexadecimal number is written \\NAME.
+      NAME     the name of a cache, or a shell pattern (slab_*): all caches
+               of that name are examined.  A name that reads as a hexadecimal
+               number is written \\NAME.
       ADDRESS  the address of a kmem_cache, of a slab's page structure, or in
-               an object: the cache it belongs to is looked at.
+               an object: the cache it belongs to is examined.
       -F       fast: without the search of all memory for pointers to the
                objects.  Causes that rest on it are not found.
       -T       look for structures of the objects' size among all types (takes
@@ -239,7 +240,7 @@ COMMAND = Command(
       -j       JSON lines: one record a line, addresses as hexadecimal strings;
                the last record says whether the output is complete.
       -p       walk the lists only, without the scan over all page structures:
-               full slabs that no list holds are not looked at.
+               full slabs that no list holds are not examined.
       -R       scan the page structures anew (they are scanned once a session).
       -h       this page; --help, too.
       -V       the version; --version, too.
@@ -295,6 +296,7 @@ EXAMPLES
       state       ffff8961022ee000  leftover: on slab_caches, refcount 0, 5 a ..
       log         -                 at 1.455573 s a destroy failed in pid 90  ..
       log         -                 kmem_cache_destroy() was called from buil ..
+      log         -                 on the way: build_leak+0xad/0xf0 [slabtes ..
       log         ffff896102a49280  5 of 5 listed objects still allocated
       owner       -                 to have the allocations noted, boot with  ..
       type        -                 debug information of slabtest isn't loade ..
