@@ -57,7 +57,7 @@ def main(call: Call) -> Dict[str, object]:
     if "-q" in call.options:
         for one in lost:
             for address in sorted([*one.definitely, *one.indirectly])[:limit]:
-                print(hexadecimal(address))
+                print(f"{address:0{2 * call.slub.reader.word}x}")
         return {**_counts(lost, reach.objects)}
     if lost and not call.json:
         print(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN), sep="\n")
@@ -224,8 +224,8 @@ COMMAND = Command(
                 number is written \\NAME.
       ADDRESS   the address of a kmem_cache, of a slab's page structure, or in
                 an object: the cache it belongs to is examined.
-      -q        addresses only: one of 16 digits a line and nothing else, errors
-                aside.
+      -q        addresses only: one a line, with all digits of a pointer, and
+                nothing else, errors aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
       -l COUNT  at most COUNT groups of each cache; with -q, COUNT addresses.

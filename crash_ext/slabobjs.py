@@ -115,8 +115,8 @@ COMMAND = Command(
                 slab descriptor): that slab alone; or any address inside an
                 object: that object alone, whatever its state, with what the
                 kernel log says of it (SLUB's checks, KASAN, KFENCE).
-      -q        addresses only: one of 16 digits a line and nothing else, errors
-                aside.
+      -q        addresses only: one a line, with all digits of a pointer, and
+                nothing else, errors aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
       -e        explain: beside each line of contents, what its words are.

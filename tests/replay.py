@@ -48,5 +48,5 @@ def run_command(fake: FakeCrash, name: str, arguments: Iterable[str]) -> str:
 def addresses(fake: FakeCrash, *arguments: str) -> List[int]:
     """The addresses that `slabobjs -q` lists; any other line is a failure."""
     lines = run_command(fake, "slabobjs", ["-q", *arguments]).splitlines()
-    assert all(len(line) == 16 for line in lines), lines
+    assert all(len(line) == 2 * fake.image.word for line in lines), lines
     return [int(line, 16) for line in lines]

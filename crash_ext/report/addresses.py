@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many addresses at an equal distance, one of 16 digits a line."""
+"""Many addresses at an equal distance, one a line, each with all digits of a pointer."""
 
 from __future__ import annotations
 
 from itertools import compress
 from typing import Dict, List, Sequence
-
-ADDRESS_LINE = 17
-"""Characters of a line."""
 
 _ONES = bytes(value == 1 for value in range(256))
 """Makes 0 of every byte that isn't 1."""
@@ -22,9 +19,10 @@ class AddressLines:
     slab: they are put together from texts made once.
     """
 
-    def __init__(self, size: int) -> None:
-        """size: from one object to the next, bytes."""
+    def __init__(self, size: int, digits: int) -> None:
+        """size: from one object to the next, bytes; digits: of an address."""
         self._size = size
+        self._digits = digits
         self._count = -1
         self._bits = self._width = 0
         self._tables: Dict[int, List[str]] = {}
@@ -50,7 +48,7 @@ class AddressLines:
         if not table:
             # The objects cross a border at which the upper digits change.
             addresses = range(first, first + self._count * self._size, self._size)
-            return "".join([f"{address:016x}\n" for address in compress(addresses, chosen)])
+            return "".join([f"{address:0{self._digits}x}\n" for address in compress(addresses, chosen)])
         begin = f"\n{upper:0{self._width}x}"
         lowers = begin.join(compress(table, chosen))
         return f"{begin[1:]}{lowers}\n" if lowers else ""
@@ -59,7 +57,7 @@ class AddressLines:
         self._count = count
         digits = (count * self._size).bit_length() // 4 + 1
         self._bits = 4 * digits
-        self._width = 16 - digits
+        self._width = self._digits - digits
         self._tables.clear()
 
     def _add_table(self, low: int) -> List[str]:

@@ -21,7 +21,7 @@ from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
 from crash_ext.reach.references import References
 from crash_ext.reader import ReadError
-from crash_ext.report.addresses import ADDRESS_LINE, AddressLines
+from crash_ext.report.addresses import AddressLines
 from crash_ext.report.annotate import annotated
 from crash_ext.report.caches import (
     CACHE_HEAD,
@@ -185,8 +185,10 @@ class Listing:
 
     def _show_quietly(self, problems: List[str]) -> None:
         one, wanted, size = self._selection.slab, self._wanted, self._cache.size
-        native = self._call.slub.reader.native
-        text_of = partial(native.lines, size) if native else AddressLines(size).text
+        native, digits = self._call.slub.reader.native, 2 * self._call.slub.reader.word
+        # The loops in C write 16 digits; 32-bit kernels are few and small.
+        quick = native if digits == 16 else None
+        text_of = partial(quick.lines, size) if quick else AddressLines(size, digits).text
         # All that are allocated: no choice to be made in each of many slabs.
         plain = one is None and wanted.node is None and wanted.limit is None and not wanted.free
         firsts: List[int] = []
@@ -198,7 +200,7 @@ class Listing:
             # First: a Ctrl-C in between shall not show them twice.
             firsts.clear()
             states_of.clear()
-            self._shown += len(text) // ADDRESS_LINE
+            self._shown += len(text) // (digits + 1)
             sys.stdout.write(text)
 
         try:

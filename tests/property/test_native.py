@@ -133,7 +133,7 @@ def test_addresses_are_the_same_however_they_are_written(
 ) -> None:
     chosen = bytes(flags)
     plain = "".join(f"{first + i * size:016x}\n" for i, flag in enumerate(flags) if flag)
-    assert AddressLines(size).text([first], [chosen]) == plain
+    assert AddressLines(size, 16).text([first], [chosen]) == plain
     assert native_module().lines(size, [first], [chosen]) == plain
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Set
 
+import pytest
+
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
-from tests.unit.asked import by_state, of_type, problems, records, slub
+from tests.unit.asked import by_state, of_type, problems, records, slub, text
 
 NAME = "slab_test"
 
@@ -177,6 +179,14 @@ def test_5_10_with_32_bit_words_and_without_numa() -> None:
     scene = _scene("5.10-i386")
     assert "nr_node_ids" not in scene.heap.image.symbols
     _check(scene, PER_CPU)
+
+
+@pytest.mark.parametrize(("name", "digits"), [("5.10-i386", 8), ("5.10", 16)])
+def test_an_address_has_all_digits_of_a_pointer(name: str, digits: int) -> None:
+    scene = _scene(name)
+    listed = text(scene.heap, "slabobjs", "-q", f"{scene.twin.address:x}").splitlines()
+    assert {int(line, 16) for line in listed} == scene.heap.truth()[scene.twin.address].allocated
+    assert {len(line) for line in listed} == {digits}
 
 
 def test_5_15_adds_a_lock_behind_the_per_cpu_slab() -> None:
