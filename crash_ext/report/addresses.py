@@ -48,7 +48,8 @@ class AddressLines:
         if not table:
             # The objects cross a border at which the upper digits change.
             addresses = range(first, first + self._count * self._size, self._size)
-            return "".join([f"{address:0{self._digits}x}\n" for address in compress(addresses, chosen)])
+            form = f"{{:0{self._digits}x}}\n".format
+            return "".join(map(form, compress(addresses, chosen)))
         begin = f"\n{upper:0{self._width}x}"
         lowers = begin.join(compress(table, chosen))
         return f"{begin[1:]}{lowers}\n" if lowers else ""
