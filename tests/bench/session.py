@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shlex
+import subprocess
+import sys
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence
@@ -64,6 +68,8 @@ class Measured(NamedTuple):
     """Of the dump in each of OTHER_FORMS."""
     fresh: Times
     """One sample from each new session: `extend`, and each command's peak memory."""
+    shell: Times
+    """From shell to answer, a process each: "crash" and "drgn", the same command on both."""
     slabs: int
     """With allocated objects: how many a sample of slabs stands for."""
 
@@ -101,7 +107,42 @@ def measure(of: Subject) -> Measured:
         for form in OTHER_FORMS:
             other = of._replace(dump=repacked(lab.dump(KERNEL, "big"), form))
             others[form] = _run(other, folder, _compared(other, folder), "rounds")
-        return Measured(rounds, pure, others, fresh, rounds["slabs"][0]["count"])
+        shell = _from_the_shell(of, folder)
+        return Measured(rounds, pure, others, fresh, shell, rounds["slabs"][0]["count"])
+
+
+def _from_the_shell(of: Subject, folder: Path) -> Times:
+    """`slabobjs -q` as its user types it into a shell, on both hosts.
+
+    RuntimeError if their answers differ, or one has none.
+    """
+    commands, answer = folder / "commands", folder / "answer"
+    begin = [f"extend {lab.build_loader(CRASH)}", f"extend {SLABLEAK}"]
+    lines = [*begin, f"slabobjs -q {of.cache} > {answer}", "quit"]
+    commands.write_text("".join(f"{line}\n" for line in lines))
+    crash = [lab.crash(CRASH).binary, "-s", *lab.options_for(KERNEL, CRASH), "-i", commands]
+    drgn = [sys.executable, "-m", "crash_ext.drgnprogram", "-s", of.dump.vmlinux, of.dump.vmcore]
+    times: Times = defaultdict(list)
+    for _ in range(ROUNDS):
+        answers = []
+        for name, words in (
+            ("crash", [*crash, of.dump.vmlinux, of.dump.vmcore]),
+            ("drgn", [*drgn, "slabobjs", "-q", of.cache]),
+        ):
+            answer.write_text("")
+            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+            with open(folder / "said", "w", encoding="utf-8") as said:
+                subprocess.run(
+                    [str(word) for word in words], stdout=said, stdin=subprocess.DEVNULL,
+                    cwd=_HERE.parents[1], check=True, timeout=_PATIENCE,
+                )  # fmt: skip
+            wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            times[name].append({"wall": wall, "cpu": cpu})
+            answers.append((answer if name == "crash" else folder / "said").read_text())
+        if answers[0] != answers[1] or not answers[0]:
+            raise RuntimeError("from the shell: crash and drgn answer differently")
+    return times
 
 
 def _commands(of: Subject) -> Dict[str, str]:
@@ -164,6 +205,7 @@ def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
             *_timed(folder, "slabdup -a", "slabdup -a"),
             *_timed(folder, "slabdup -aR", "slabdup -a -R"),
             *_searched(of, folder),
+            *_timed(folder, "slablost -R", "slablost -R -q"),
             *_timed(folder, "kmem -S", *(f"kmem -S {address}" for address in slabs)),
             *_timed(folder, "rd object", *(f"rd {address} 8" for address in objects)),
             *_timed(

@@ -113,6 +113,8 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
     dup, dup_all = _series(times["slabdup"]), _series(times["slabdup -a"])
     dup_scan = _series(times["slabdup -aR"])
     memory, search = _series(times["memory"]), _series(times["search"])
+    lost = _series(times["slablost -R"])
+    in_crash, on_drgn = _series(got.shell["crash"]), _series(got.shell["drgn"])
     kmem = _series(times["kmem -S"], per_slab)
     rd_object = _series(times["rd object"], per_object)
     rd_slab = _series(times["rd slab"], per_slab)
@@ -171,6 +173,11 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
         _row("memory-read", "floor: read all memory", memory),
         _row("search", f"who points to {of.objects} objects", search, ratios=search.per(memory),
              of="all memory", most=2.0),
+        _row("lost", "slablost -R: who reaches each object", lost, ratios=lost.per(memory),
+             of="all memory", most=2.5),
+        _row("shell-crash", "slabobjs -q from the shell, in crash", in_crash),
+        _row("shell-drgn", "slabobjs -q from the shell, on drgn", on_drgn,
+             ratios=on_drgn.per(in_crash), of="in crash", most=0.25),
         _row("slabdup", "slabdup", dup, ratios=dup.cpu, of="s", most=1.0, peak=peak["slabdup"]),
         _row("slabdup-a", "slabdup -a", dup_all, ratios=dup_all.cpu, of="s", most=1.0,
              peak=peak["slabdup -a"]),
