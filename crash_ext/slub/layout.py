@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What this kernel's SLUB looks like: one probe of the debug information per session.
 
-Each divergence between kernels is decided here, by asking for members, symbols and
-enumerators, newest first. Reads no memory but VMCOREINFO.
+How kernels differ in caches, nodes, slabs and per-CPU slabs is decided here, by asking for
+members, symbols and enumerators, newest first; sheaves, tracks, KFENCE and deferred frees have
+it beside the code that reads them. Of memory, only VMCOREINFO is read.
 """
 
 from __future__ import annotations
