@@ -169,6 +169,11 @@ test:  ## install what is missing, check, and run all tests
 	@$(MAKE) check
 	'$(VENV_BIN)/python' -m pytest
 
+.PHONY: test-long
+test-long:  ## the tests that take minutes each: every kernel where `make test` tries one
+	@$(MAKE) packages $(BUILD)/venv/.test
+	'$(VENV_BIN)/python' -m pytest -m long
+
 .PHONY: test-matrix
 test-matrix:  ## every kernel, scenario and crash (ONLY="6.1 leak"; README=yes keeps the table)
 	@$(MAKE) packages

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Set, Tuple
 import pytest
 
 from tests import lab
+from tests.lab.often import kernels
 from tests.lab.session import records, run_lines
 
 PROBE = Path(__file__).with_name("btfprobe.py")
@@ -25,7 +26,7 @@ MODULES_WITH_BTF = {"6.12": {"slabtest_obj"}, "7.3": {"slabtest_obj"}}
 
 Headers before 6.12's have no BTF that pahole could build upon.
 """
-kernels = pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12", "7.3"])
+each_kernel = pytest.mark.parametrize("kernel", kernels(["6.1", "7.3"]))
 
 
 @lru_cache(maxsize=None)
@@ -48,7 +49,7 @@ def probed(kernel: str) -> List[Dict[str, Any]]:
         return [json.loads(line) for line in out.read_text().splitlines()]
 
 
-@kernels
+@each_kernel
 def test_btf_names_the_structures_of_a_size_that_crash_does_in_a_tenth_of_the_time(
     kernel: str,
 ) -> None:
@@ -60,7 +61,7 @@ def test_btf_names_the_structures_of_a_size_that_crash_does_in_a_tenth_of_the_ti
     assert btf_seconds * 10 < host_seconds
 
 
-@kernels
+@each_kernel
 def test_btf_has_every_member_that_gdb_shows(kernel: str) -> None:
     compared = 0
     for row in probed(kernel)[1:]:
@@ -81,7 +82,7 @@ def test_btf_has_every_member_that_gdb_shows(kernel: str) -> None:
     assert compared > 500
 
 
-@kernels
+@each_kernel
 def test_slabwhy_proposes_the_module_s_type_or_says_what_is_missing(kernel: str) -> None:
     dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
     address = dump.truth["caches"]["slab_test"]["leftover"]["kmem_cache"]
@@ -94,7 +95,7 @@ def test_slabwhy_proposes_the_module_s_type_or_says_what_is_missing(kernel: str)
         assert lines == ["debug information of slabtest isn't loaded: mod -s slabtest FILE"]
 
 
-@kernels
+@each_kernel
 def test_slabobjs_names_the_words_of_a_dentry_as_crash_does(kernel: str) -> None:
     dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
     (text,) = run_lines(dump, version, ["slabobjs -e -j -l 1 dentry"])
