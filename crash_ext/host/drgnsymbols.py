@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import drgn
 from drgn.helpers.linux.kallsyms import load_module_kallsyms
@@ -25,9 +25,19 @@ class SymbolTable:
         self._names: List[str] = []
         self._sizes: List[int] = []
         self._first = 0
+        self._known: Dict[str, int] = {}
+        """Name -> address of what was asked: drgn searches all of its tables each time."""
 
     def address(self, name: str) -> Optional[int]:
         """The address of a symbol; None where there is none of that name."""
+        found = self._known.get(name)
+        if found is None:
+            found = self._look_up(name)
+            if found is not None:
+                self._known[name] = found
+        return found
+
+    def _look_up(self, name: str) -> Optional[int]:
         try:
             found = int(self._program.symbol(name).address)
             # On arm64 with KASLR drgn leaves these as they were linked: they lie in no section.

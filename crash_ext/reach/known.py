@@ -18,26 +18,38 @@ SYSCTL = "header of a sysctl table of the kernel's own: never taken away"
 _TABLES = ("ctl_table_arg", "ctl_table")
 
 
-def known_reason(places: Places, address: int) -> Optional[str]:
-    """Why an object that nothing leads to is no leak; None for any other."""
-    reader = places.slub.reader
-    root = reader.symbol("sysctl_table_root")
-    root_at = reader.offset("ctl_table_header", "root")
-    if root is None or root_at is None:
-        return None
-    for name in _TABLES:
-        offset = reader.offset("ctl_table_header", name)
-        if offset is None:
-            continue
+class Known:
+    """Tells what is harmless of what nothing leads to."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        reader = self._reader = places.slub.reader
+        self._root = reader.symbol("sysctl_table_root")
+        root_at = reader.offset("ctl_table_header", "root")
+        offsets = [reader.offset("ctl_table_header", name) for name in _TABLES]
+        self._tables_at = [offset for offset in offsets if offset is not None]
+        self._root_at = 0 if root_at is None else root_at
+        self._length = 0
+        if self._root is not None and root_at is not None and self._tables_at:
+            # Else this kernel has no such headers, or we don't know them.
+            self._length = max(root_at, *self._tables_at) + reader.word
+
+    def reason(self, address: int, object_size: int) -> Optional[str]:
+        """Why an object of that size is no leak; None for any other."""
+        if not 0 < self._length <= object_size:
+            return None
         try:
-            table = int.from_bytes(reader.read(address + offset, reader.word), reader.byteorder)
-            own = int.from_bytes(reader.read(address + root_at, reader.word), reader.byteorder)
+            data = self._reader.read(address, self._length)
         except ReadError:
             return None
         # A table of tables (up to v6.5) has a header without a root.
-        if own not in (root, 0):
-            continue
-        place = places.name(table)
-        if place is not None and place.kind == SYMBOL and place.offset == 0:
-            return SYSCTL
-    return None
+        if self._word(data, self._root_at) not in (self._root, 0):
+            return None
+        for offset in self._tables_at:
+            place = self._places.name(self._word(data, offset))
+            if place is not None and place.kind == SYMBOL and place.offset == 0:
+                return SYSCTL
+        return None
+
+    def _word(self, data: bytes, offset: int) -> int:
+        return int.from_bytes(data[offset : offset + self._reader.word], self._reader.byteorder)

@@ -12,7 +12,7 @@ from typing import Dict, Iterable, List, NamedTuple, Set, Tuple
 from crash_ext.leak.family import Families
 from crash_ext.places.places import Places
 from crash_ext.reach.hidden import find_hidden
-from crash_ext.reach.known import known_reason
+from crash_ext.reach.known import Known
 from crash_ext.reach.reach import Reach
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kmalloc import kmalloc_size
@@ -64,8 +64,8 @@ def find_lost(
     slub: Slub, places: Places, reach: Reach, caches: Iterable[Cache], lists_only: bool
 ) -> List[Lost]:
     """What each of the caches has lost; most bytes first, caches without lost objects left out."""
-    unreached, maybe = set(reach.unreached()), set(reach.maybe())
-    found = [_look(slub, places, cache, unreached, maybe, lists_only) for cache in caches]
+    unreached, maybe, known = set(reach.unreached()), set(reach.maybe()), Known(places)
+    found = [_look(slub, known, cache, unreached, maybe, lists_only) for cache in caches]
     # One search of memory, however many caches have lost objects.
     lost = (address for one in found for address in one.lost)
     hidden = {
@@ -80,7 +80,7 @@ def find_lost(
 
 def _look(
     slub: Slub,
-    places: Places,
+    known: Known,
     cache: Cache,
     unreached: Set[int],
     maybe: Set[int],
@@ -100,7 +100,7 @@ def _look(
                 found.possibly[address] = "only memory that may be old leads to it"
             if address not in unreached:
                 continue
-            reason = known_reason(places, address)
+            reason = known.reason(address, cache.object_size)
             if reason is None:
                 found.lost.append(address)
             else:

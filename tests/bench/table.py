@@ -173,7 +173,7 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
         _row("memory-read", "floor: read all memory", memory),
         _row("search", f"who points to {of.objects} objects", search, ratios=search.per(memory),
              of="all memory", most=2.0),
-        _row("lost", "slablost -R: who reaches each object", lost, ratios=lost.per(memory),
+        _row("lost", "slablost -R, each of the objects lost", lost, ratios=lost.per(memory),
              of="all memory", most=2.5),
         _row("shell-crash", "slabobjs -q from the shell, in crash", in_crash),
         _row("shell-drgn", "slabobjs -q from the shell, on drgn", on_drgn,
