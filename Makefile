@@ -26,7 +26,7 @@ HOST_C := $(sort $(wildcard crash_ext/host/*.c))
 HOST_H := $(sort $(wildcard crash_ext/host/*.h))
 # batch/ is never loaded into crash: it runs beside it.
 MODULES = $(shell find crash_ext -name '*.py' -not -path '*/batch/*')
-BATCH = $(shell find crash_ext/batch -name '*.py' -o -name '*.sh' -o -name '*.json')
+BATCH = $(shell find crash_ext/batch -name '*.py' -o -name '*.sh' -o -name '*.json' -o -name '*.md')
 
 .PHONY: all
 all: $(BUILD)/pyextend.so  ## the loader, build/pyextend.so, and its Python environment

@@ -21,7 +21,8 @@ MEMORY_BEARS = {
     "no head": {"no head"},
     "still listed": {"still listed"},
     "held": {"held"},
-    "never written": {"never written"},
+    # Poison (the guest of `whys`) tells; zeroes of __GFP_ZERO could be a wiped object's, too.
+    "never written": {"never written", "all zeroes"},
 }
 """What was planted -> the causes that are true of it."""
 
