@@ -7,13 +7,13 @@ page type for them.
 
 from __future__ import annotations
 
-from typing import Iterator, Optional
+from typing import Optional
 
 from crash_ext.kernel.columns import marked, wanted_values
+from crash_ext.kernel.pagestructs import for_each_chunk
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader
 
-_CHUNK = 1 << 15
 _LARGEST_ORDER = 20
 
 
@@ -33,29 +33,14 @@ def large_kmalloc_bytes(reader: Reader) -> Optional[int]:
     # The order is the lowest byte of the second page's flags.
     order_at += 0 if little else reader.word - 1
     total = 0
-    for data in _structures(reader, size):
-        for number in marked(data, columns, size):
-            at = number * size
-            order = 0
-            if page.value(data, "flags", at) >> head & 1 and at + order_at < len(data):
-                order = min(data[at + order_at], _LARGEST_ORDER)
-            total += reader.page_size << order
-    return total
-
-
-def _structures(reader: Reader, size: int) -> Iterator[bytes]:
-    """The page structures of memory, many at a time; what can't be read is left out."""
     for start, count in reader.page_ranges():
-        for first in range(0, count, _CHUNK):
-            pages = min(_CHUNK, count - first)
-            address = start + first * size
-            data = reader.try_read(address, pages * size)
-            if data is not None:
-                yield data
-                continue
-            # They come or stay away in whole pages.
-            few = max(1, reader.page_size // size)
-            for some in range(0, pages, few):
-                data = reader.try_read(address + some * size, min(few, pages - some) * size)
-                if data is not None:
-                    yield data
+        for _, _, read in for_each_chunk(reader, start, count, size):
+            # What can't be read is left out.
+            data = read or b""
+            for number in marked(data, columns, size):
+                at = number * size
+                order = 0
+                if page.value(data, "flags", at) >> head & 1 and at + order_at < len(data):
+                    order = min(data[at + order_at], _LARGEST_ORDER)
+                total += reader.page_size << order
+    return total

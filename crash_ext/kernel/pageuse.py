@@ -16,6 +16,7 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from crash_ext.kernel.columns import Column, marked, wanted_values
 from crash_ext.kernel.freepages import cpu_free_pages
+from crash_ext.kernel.pagestructs import for_each_chunk
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.kernel.vmcoreinfo import vmcoreinfo_number
 from crash_ext.reader import Reader
@@ -35,7 +36,6 @@ STACK = 5
 DEAD_STACK = 6
 """A stack whose task has ended."""
 
-_CHUNK = 1 << 15
 _LARGEST_ORDER = 20
 _NO_TYPE = 0xFFFFFFFF
 _FIRST_TYPE = 0xF0
@@ -110,18 +110,11 @@ class PageUse:
         return None
 
     def _read(self, span: Span, form: _Form) -> None:
-        for first in range(0, len(span.kinds), _CHUNK):
-            self._read_some(span, form, first, min(_CHUNK, len(span.kinds) - first))
-
-    def _read_some(self, span: Span, form: _Form, first: int, count: int) -> None:
-        """Judge `count` page structures; halves what can't be read, which stays MAYBE."""
-        data = self._reader.try_read(span.page + first * self._size, count * self._size)
-        if data is None:
-            if count > 1:
-                self._read_some(span, form, first, count // 2)
-                self._read_some(span, form, first + count // 2, count - count // 2)
-            return
-        form.judge(data, self._size, span.kinds, first)
+        """Judge a span's page structures; what can't be read stays MAYBE."""
+        count = len(span.kinds)
+        for first, _, data in for_each_chunk(self._reader, span.page, count, self._size):
+            if data is not None:
+                form.judge(data, self._size, span.kinds, first)
 
     def _take_cpu_lists(self) -> None:
         lists = cpu_free_pages(self._reader)

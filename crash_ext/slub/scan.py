@@ -13,14 +13,12 @@ from typing import Callable, Dict, Iterable, List, Tuple
 
 from crash_ext.kernel.absent import Range
 from crash_ext.kernel.columns import Column, marked, wanted_values
-from crash_ext.reader import Reader, ReadError
+from crash_ext.kernel.pagestructs import for_each_chunk
+from crash_ext.reader import Reader
 from crash_ext.slub.layout import Layout
 
 Progress = Callable[[int, int], None]
 """Called with (pages done, pages in all)."""
-
-_CHUNK_PAGES = 1 << 15
-_SMALLEST = 64
 
 
 class PageIndex:
@@ -62,11 +60,14 @@ def scan_pages(
     total = sum(count for _, count in ranges)
     find = _finder(reader, layout)
     done = 0
+    size = layout.page_size
     for start, count in ranges:
-        for first in range(0, count, _CHUNK_PAGES):
-            pages = min(_CHUNK_PAGES, count - first)
-            address = start + first * layout.page_size
-            _scan_chunk(reader, layout, index, find, address, pages)
+        for first, pages, data in for_each_chunk(reader, start, count, size):
+            address = start + first * size
+            if data is None:
+                index.add_hole(address, pages, size)
+            else:
+                _take(index, find(data), address, pages, size)
             done += pages
             progress(done, total)
     _drop(index, skip)
@@ -86,32 +87,14 @@ _Found = Iterable[Tuple[int, int]]
 _Finder = Callable[[bytes], _Found]
 
 
-def _scan_chunk(
-    reader: Reader, layout: Layout, index: PageIndex, find: _Finder, address: int, pages: int
-) -> None:
-    try:
-        data = reader.read(address, pages * layout.page_size)
-    except ReadError:
-        # A hole somewhere in the chunk: halve it, and cut what is small at the end of a page,
-        # the smallest piece that memory comes or stays away in. What lies across that may be a
-        # structure of some odd size.
-        first = pages // 2
-        if pages <= _SMALLEST:
-            rest = reader.page_size - address % reader.page_size
-            first = max(1, rest // layout.page_size)
-        if first >= pages:
-            index.add_hole(address, pages, layout.page_size)
-            return
-        second = address + first * layout.page_size
-        _scan_chunk(reader, layout, index, find, address, first)
-        _scan_chunk(reader, layout, index, find, second, pages - first)
-        return
+def _take(index: PageIndex, found: _Found, address: int, pages: int, size: int) -> None:
+    """Index what a chunk of page structures has. address: of the first; size: of each."""
     index.pages += pages
     slabs = index.slabs
-    for number, owner in find(data):
+    for number, owner in found:
         if owner not in slabs:
             slabs[owner] = array("Q")
-        slabs[owner].append(address + number * layout.page_size)
+        slabs[owner].append(address + number * size)
 
 
 def _finder(reader: Reader, layout: Layout) -> _Finder:

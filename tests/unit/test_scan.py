@@ -64,7 +64,7 @@ def test_pages_of_a_freed_slab_are_no_slab_any_more(name: str) -> None:
 
 @pytest.mark.parametrize("chunk", [1 << 15, 1000, 64, 1])
 def test_the_size_of_a_reading_makes_no_difference(mocker: MockerFixture, chunk: int) -> None:
-    mocker.patch("crash_ext.slub.scan._CHUNK_PAGES", chunk)
+    mocker.patch("crash_ext.kernel.pagestructs.CHUNK", chunk)
     heap = Heap(LAYOUTS["6.1"], seed=11, pages=1024)
     heap.slab(heap.cache("slab_test", 84), {1})
     assert _found(_scan(heap)) == _slabs(heap)
