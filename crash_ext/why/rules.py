@@ -447,13 +447,13 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
     evidence = [Evidence("list", text, chosen[0].address + offset)]
     number = len(chosen)
     changed = _changed_numbers(case, chosen)
-    evidence += changed
+    evidence += _numbers_evidence(case, chosen, changed)
     evidence += _no_pointer(chosen, case)
     sentence = (
         f"{_objects(number, 'was', 'were')} taken off a list and not freed: list_del(),"
         f" hlist_del() or an _rcu form has poisoned the list node at +{offset:#x}, and nothing in"
-        f" use leads to {_it(number)}.{_numbers(changed)} Look at who takes them off the list:"
-        " one of its ways does not free them."
+        f" use leads to {_it(number)}.{_numbers(case, changed)} Look at who takes them off the"
+        " list: one of its ways does not free them."
     )
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
@@ -510,14 +510,14 @@ def off_the_list(case: Case, rest: List[Subject]) -> List[Finding]:
         ]
         sentence = f"{_objects(number, 'is', 'are')} on no list: the list node at +{offset:#x} "
         changed = _changed_numbers(case, chosen)
-        evidence += changed
+        evidence += _numbers_evidence(case, chosen, changed)
         whole = _has_every_trace(case, chosen)
-        later = any(_larger(item) for item in changed)
+        later = _any_larger(changed)
         sentence += (
             "points to itself, where living objects are on a list, and nothing in use leads to"
             f" {_it(number)}."
         )
-        sentence += _numbers(changed)
+        sentence += _numbers(case, changed)
         if later or whole:
             sentence += (
                 " This fits an object that was taken off (list_del_init()) and not freed: look at"
@@ -591,7 +591,20 @@ def _has_every_trace(case: Case, chosen: List[Subject]) -> bool:
     return bool(unlike) and all(s.values.get(at) for s in chosen for at in unlike)
 
 
-def _changed_numbers(case: Case, chosen: List[Subject]) -> List[Evidence]:
+class _Changed(NamedTuple):
+    """A number that is another one than in each living object."""
+
+    offset: int
+    value: int
+    living: int
+
+    def text(self, case: Case) -> str:
+        """In words."""
+        objects = f"all {case.twin_profile.objects} living objects"
+        return f"+{self.offset:#x} is {self.value} where {objects} have {self.living}"
+
+
+def _changed_numbers(case: Case, chosen: List[Subject]) -> List[_Changed]:
     """Small numbers that all living objects have alike, and these have others: states, counts."""
     if case.twin_profile.objects < ENOUGH:
         return []
@@ -601,19 +614,25 @@ def _changed_numbers(case: Case, chosen: List[Subject]) -> List[Evidence]:
         if len(values) == 1:
             (value,) = values
             if 0 < value <= _SMALL and value != living:
-                text = f"+{at:#x} is {value} where all {case.twin_profile.objects} living objects"
-                found.append(Evidence("twin", f"{text} have {living}", chosen[0].address + at))
+                found.append(_Changed(at, value, living))
     return found[:_EXAMPLES]
 
 
-def _numbers(changed: List[Evidence]) -> str:
+def _numbers_evidence(
+    case: Case, chosen: List[Subject], changed: List[_Changed]
+) -> Iterator[Evidence]:
+    for each in changed:
+        yield Evidence("twin", each.text(case), chosen[0].address + each.offset)
+
+
+def _numbers(case: Case, changed: List[_Changed]) -> str:
     """The numbers that differ from living objects', as a sentence, and what they may be."""
     if not changed:
         return ""
-    text = f" {changed[0].text}"
-    for item in changed[1:]:
-        text += f", {' '.join(item.text.split()[:3])} where these have {item.text.split()[-1]}"
-    if any(_larger(item) for item in changed):
+    text = f" {changed[0].text(case)}"
+    for each in changed[1:]:
+        text += f", +{each.offset:#x} is {each.value} where these have {each.living}"
+    if _any_larger(changed):
         text += (
             ": another state; or a count of references, and one was not dropped (look for a get"
             " without its put)"
@@ -621,9 +640,8 @@ def _numbers(changed: List[Evidence]) -> str:
     return text + "."
 
 
-def _larger(changed: Evidence) -> bool:
-    words = changed.text.split()
-    return int(words[2]) > int(words[-1])
+def _any_larger(changed: List[_Changed]) -> bool:
+    return any(each.value > each.living for each in changed)
 
 
 def held_by_freed(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -727,8 +745,8 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
         f" number).{_outside(case, chosen)}"
     )
     changed = _changed_numbers(case, chosen)
-    evidence = [*changed, *_no_pointer(chosen, case)]
-    sentence += _numbers(changed)
+    evidence = [*_numbers_evidence(case, chosen, changed), *_no_pointer(chosen, case)]
+    sentence += _numbers(case, changed)
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
 
