@@ -34,15 +34,16 @@ def read_number(reader: Reader, address: int, size: int) -> int:
     return int.from_bytes(reader.read(address, size), reader.byteorder)
 
 
+def read_symbol(reader: Reader, name: str, size: int) -> Optional[bytes]:
+    """The `size` bytes of the variable NAME; None where it's missing or unreadable."""
+    address = reader.symbol(name)
+    return None if address is None else reader.try_read(address, size)
+
+
 def read_symbol_number(reader: Reader, name: str, size: int) -> Optional[int]:
     """The number that the variable NAME holds; None where it's missing or unreadable."""
-    address = reader.symbol(name)
-    if address is None:
-        return None
-    try:
-        return read_number(reader, address, size)
-    except ReadError:
-        return None
+    data = read_symbol(reader, name, size)
+    return None if data is None else int.from_bytes(data, reader.byteorder)
 
 
 def read_string(reader: Reader, address: int) -> Optional[bytes]:

@@ -92,10 +92,7 @@ def _look(
     for decoded in for_each_decoded_slab(slub, cache, found.problems, lists_only):
         allocated += decoded.count(ALLOCATED)
         before = len(found.lost)
-        for index, state in enumerate(decoded.states):
-            address = decoded.address(index)
-            if state != ALLOCATED:
-                continue
+        for address in decoded.allocated():
             if address in maybe:
                 found.possibly[address] = "only memory that may be old leads to it"
             if address not in unreached:

@@ -55,7 +55,7 @@ def _section(slub: Slub, words: Words, told: Told) -> Section:
         ],
         conclusion=[_sentence(lost)],
         evidence=_evidence(told),
-        slabs=[page_slab(slab, cache.size) for slab in lost.slabs[:SLABS]],
+        slabs=[page_slab(slab) for slab in lost.slabs[:SLABS]],
         slabs_left_out=max(0, len(lost.slabs) - SLABS),
         objects=list(page_objects(slub, words, cache, every[:OBJECTS])),
         objects_left_out=max(0, len(every) - OBJECTS),

@@ -129,18 +129,18 @@ def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
             (each.topic, visible(each.text), f"{each.address:x}" if each.address else "")
             for each in item.evidence
         ],
-        slabs=[page_slab(slab, cache.size) for slab in holding[:SLABS]],
+        slabs=[page_slab(slab) for slab in holding[:SLABS]],
         slabs_left_out=max(0, len(holding) - SLABS),
         objects=list(page_objects(diagnoser.slub, diagnoser.words, cache, chosen)),
         objects_left_out=len(every) - len(chosen),
     )
 
 
-def page_slab(decoded: SlabObjects, size: int) -> Slab:
-    """A slab as a row of cells; size: from one object to the next, bytes."""
+def page_slab(decoded: SlabObjects) -> Slab:
+    """A slab as a row of cells."""
     slab = decoded.slab
     cells = "".join(_CELLS[state] for state in decoded.states)
-    return Slab(slab.address, slab.base, slab.place, cells, decoded.first, size)
+    return Slab(slab.address, slab.base, slab.place, cells, decoded.first, decoded.stride)
 
 
 def page_objects(slub: Slub, words: Words, cache: Cache, chosen: List[int]) -> Iterator[Object]:

@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tempfile
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Dict, List, Set, Tuple
 
 import pytest
 
 from tests import lab
 from tests.lab.often import kernels
+from tests.lab.probe import run_probe
 from tests.lab.session import records, run_lines
 
-PROBE = Path(__file__).with_name("btfprobe.py")
 STRUCTS = (
     "dentry inode task_struct kmem_cache file vm_area_struct sock super_block module btf"
     " list_head timer_list work_struct bio net_device sk_buff signal_struct cred"
@@ -32,21 +29,8 @@ each_kernel = pytest.mark.parametrize("kernel", kernels(["6.1", "7.3"]))
 @lru_cache(maxsize=None)
 def probed(kernel: str) -> List[Dict[str, Any]]:
     """What btfprobe.py finds in a dump of a kernel."""
-    dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
-    with tempfile.TemporaryDirectory(prefix="slableak-btf-") as folder:
-        out = Path(folder) / "out"
-        said = lab.crash(version).run(
-            dump.vmlinux,
-            dump.vmcore,
-            [
-                f"extend {lab.build_loader(version)}",
-                f"extend {PROBE}",
-                f"btfprobe 84 88 {' '.join(STRUCTS)} > {out}",
-            ],
-            args=lab.options_for(kernel, version),
-        )
-        assert out.exists(), said[-3000:]
-        return [json.loads(line) for line in out.read_text().splitlines()]
+    version = lab.crashes_for(kernel)[-1]
+    return run_probe(kernel, version, "btfprobe", f"84 88 {' '.join(STRUCTS)}")
 
 
 @each_kernel

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
@@ -13,29 +10,13 @@ import pytest
 from tests import lab
 from tests.lab.kernels import KERNELS, fetch
 from tests.lab.module import build_module
+from tests.lab.probe import run_probe
 from tests.lab.session import run_lines
-
-PROBE = Path(__file__).with_name("typeprobe.py")
 
 
 def propose(kernel: str, version: str, words: str, before: List[str]) -> Dict[str, Any]:
     """The proposals of each cache. before: crash commands to run first."""
-    dump = lab.dump(kernel, "leak")
-    with tempfile.TemporaryDirectory(prefix="slableak-types-") as folder:
-        out = Path(folder) / "out"
-        said = lab.crash(version).run(
-            dump.vmlinux,
-            dump.vmcore,
-            [
-                *before,
-                f"extend {lab.build_loader(version)}",
-                f"extend {PROBE}",
-                f"typeprobe {words} > {out}",
-            ],
-            args=lab.options_for(kernel, version),
-        )
-        assert out.exists(), said[-3000:]
-        rows = [json.loads(line) for line in out.read_text().splitlines()]
+    rows = run_probe(kernel, version, "typeprobe", words, before)
     return {row["cache"]: row["proposals"] for row in rows}
 
 

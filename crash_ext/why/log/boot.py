@@ -12,9 +12,9 @@ import re
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.kernel.clock import Clock
-from crash_ext.kernel.memory import read_string
+from crash_ext.kernel.memory import read_string, read_symbol
 from crash_ext.kernel.say import count
-from crash_ext.reader import Reader, ReadError
+from crash_ext.reader import Reader
 from crash_ext.why.log.dress import for_each_line
 
 SAME = "same"
@@ -128,11 +128,5 @@ def _release(reader: Reader) -> Set[str]:
 
 def _boot_id(reader: Reader) -> Optional[str]:
     """u8 sysctl_bootid[16] (drivers/char/random.c); None where nobody has asked for it yet."""
-    symbol = reader.symbol("sysctl_bootid")
-    if symbol is None:
-        return None
-    try:
-        data = reader.read(symbol, 16)
-    except ReadError:
-        return None
-    return data.hex() if any(data) else None
+    data = read_symbol(reader, "sysctl_bootid", 16)
+    return data.hex() if data and any(data) else None

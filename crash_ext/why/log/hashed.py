@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, Iterator, Optional, Set, Tuple
 
-from crash_ext.reader import Reader, ReadError
+from crash_ext.kernel.memory import read_symbol
+from crash_ext.reader import Reader
 
 _MASK = (1 << 64) - 1
 _TAG_BYTE = 0xFF << 56
@@ -157,12 +158,8 @@ def _read_tags(reader: Reader) -> range:
 
 def _read_key(reader: Reader) -> Optional[Tuple[int, int]]:
     """siphash_key_t ptr_key; None where it isn't there, or isn't filled yet."""
-    symbol = reader.symbol("ptr_key")
-    if symbol is None:
-        return None
-    try:
-        data = reader.read(symbol, 16)
-    except ReadError:
+    data = read_symbol(reader, "ptr_key", 16)
+    if data is None:
         return None
     key0 = int.from_bytes(data[:8], reader.byteorder)
     key1 = int.from_bytes(data[8:], reader.byteorder)
