@@ -22,9 +22,9 @@ from crash_ext.reach.reach import Reach
 from crash_ext.report.jsonl import VERSION, Encoder, encoder, hexadecimal, name_field
 from crash_ext.report.progress import Progress
 from crash_ext.report.text import plural, printable, visible
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.layout import UnsupportedAllocator
 from crash_ext.slub.model import Cache
+from crash_ext.slub.session import Session
 from crash_ext.version import TOOL_VERSION
 
 Options = Dict[str, str]
@@ -96,8 +96,8 @@ class UsageError(Exception):
 class Call:
     """One run of a command."""
 
-    def __init__(self, command: Command, slub: Slub, options: Options, arguments: List[str]):
-        self.slub = slub
+    def __init__(self, command: Command, session: Session, options: Options, arguments: List[str]):
+        self.session = session
         self.options = options
         self.arguments = arguments
         self.lists_only = "-p" in options
@@ -116,7 +116,7 @@ class Call:
         """Every cache, the unlisted too; what is wrong with the lists is reported once."""
         if self._caches is None:
             problems: List[str] = []
-            self._caches = all_caches(self.slub, problems, self.lists_only)
+            self._caches = all_caches(self.session, problems, self.lists_only)
             for problem in problems:
                 self.error(problem)
         return self._caches
@@ -127,7 +127,7 @@ class Call:
         whole: Set[int] = set()
         for argument in self.arguments:
             try:
-                found = select(self.slub, self.caches(), argument)
+                found = select(self.session, self.caches(), argument)
             except SelectionError as error:
                 self.error(str(error))
                 continue
@@ -142,13 +142,8 @@ class Call:
 
     def reach(self, places: Places) -> Reach:
         """What leads to each object of the kernel: worked out once a session."""
-        for slub, reach in _reaches:
-            if slub is self.slub:
-                return reach
-        found = Reach(self.slub, self.caches(), places, self.slub.progress)
-        if not self.slub.live:
-            _reaches[:] = [(self.slub, found)]
-        return found
+        session = self.session
+        return session.keep(Reach, lambda: Reach(session, self.caches(), places, session.progress))
 
     def number(self, option: str) -> Optional[int]:
         """The value of an option as a decimal number; None where it isn't given.
@@ -212,23 +207,19 @@ class Call:
         self.record("end", complete=not reason, reason=reason or None, **fields)
 
 
-_sessions: List[Tuple[object, Slub]] = []
-"""The host's module and its allocator: one for as long as crash runs."""
+_sessions: List[Tuple[object, Session]] = []
+"""The host's module and its session: one for as long as crash runs."""
 
 
-_reaches: List[Tuple[Slub, Reach]] = []
-"""A session's allocator and what leads to its objects, once that was asked."""
-
-
-def session(crash: object, byteorder: Optional[ByteOrder] = None) -> Slub:
-    """The allocator of this crash session: kept, with its page scan, as long as crash runs."""
-    for module, slub in _sessions:
+def session_of(crash: object, byteorder: Optional[ByteOrder] = None) -> Session:
+    """This crash session's: kept, with its page scan, as long as crash runs."""
+    for module, session in _sessions:
         if module is crash:
-            return slub
-    slub = Slub(Target(crash, byteorder))
-    slub.live = is_live(crash)
-    _sessions[:] = [(crash, slub)]
-    return slub
+            return session
+    session = Session(Target(crash, byteorder))
+    session.live = is_live(crash)
+    _sessions[:] = [(crash, session)]
+    return session
 
 
 COMPLETE, INCOMPLETE, USAGE = 0, 1, 2
@@ -274,20 +265,19 @@ def _run(command: Command, argv: List[str]) -> bool:
         sys.stdout.write(f"{command.name} {TOOL_VERSION}\n")
         return True
     crash = host_module()
-    slub = session(crash)
-    if "-R" in options or slub.live:
+    session = session_of(crash)
+    if "-R" in options or session.live:
         # The page scan of a moment ago is no answer on a running system.
-        slub.forget()
-        _reaches.clear()
-    slub.forget_caches()
+        session.forget()
+    session.forget_caches()
     progress = Progress(command.name, sys.stderr)
-    slub.progress = progress.tell
-    call = Call(command, slub, options, arguments)
+    session.progress = progress.tell
+    call = Call(command, session, options, arguments)
     if zero_excluded_on(crash):
         call.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
     try:
         fields = command.main(call)
-        for problem in slub.take_problems():
+        for problem in session.take_problems():
             call.error(problem)
     except KeyboardInterrupt:
         call.end({}, "interrupted")

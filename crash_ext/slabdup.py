@@ -48,22 +48,22 @@ def _list(call: Call) -> Dict[str, object]:
     caches = call.caches()
     if "-a" in call.options:
         return _list_all(call, caches)
-    groups = list(find_groups(call.slub, caches, call.lists_only))
+    groups = list(find_groups(call.session, caches, call.lists_only))
     members = _members(groups)
     if members and not call.json:
-        page = call.slub.reader.page_size
+        page = call.session.reader.page_size
         print(*table_lines(_HEAD, [_row(member, page) for member in members], _ALIGN), sep="\n")
     _details(call, members)
     return _close(call, groups, len(caches))
 
 
 def _list_all(call: Call, caches: List[Cache]) -> Dict[str, object]:
-    groups = list(every_group(call.slub, caches, call.lists_only))
+    groups = list(every_group(call.session, caches, call.lists_only))
     members = _members(groups)
     members.sort(key=lambda member: (-member.whole_bytes, member.cache.address))
-    usage = usage_of(call.slub, members)
+    usage = usage_of(call.session, members)
     if members and not call.json:
-        print(*usage_table(call.slub, usage, members), sep="\n")
+        print(*usage_table(call.session, usage, members), sep="\n")
     _details(call, members)
     call.record("usage", **usage_fields(usage))
     if not call.json:
@@ -79,7 +79,7 @@ def _members(groups: Sequence[Group]) -> List[Survey]:
 def _close(call: Call, groups: Sequence[Group], caches: int) -> Dict[str, object]:
     sums = total(groups)
     if not call.json:
-        print(_closing(sums, caches, whole=not (call.problems or call.slub.has_problems)))
+        print(_closing(sums, caches, whole=not (call.problems or call.session.has_problems)))
         for text in call.limits:
             print(text)
     return {"caches": caches, **sums._asdict()}
@@ -89,14 +89,14 @@ def _compare(call: Call) -> Dict[str, object]:
     caches = {selection.cache.address: selection.cache for selection in call.selections()}
     families = Families(call.caches())
     surveys = [
-        survey_family(call.slub, cache, families, call.lists_only) for cache in caches.values()
+        survey_family(call.session, cache, families, call.lists_only) for cache in caches.values()
     ]
     if not surveys:
         return {"caches": 0}
     names = [printable(survey.cache.name) for survey in surveys]
     heads = [hexadecimal(survey.cache.address) for survey in surveys]
     lines = [["*" if len(set(names)) > 1 else "", "name", *names]]
-    for row in compare_caches(call.slub, surveys):
+    for row in compare_caches(call.session, surveys):
         lines.append(["*" if row.differs else "", row.field, *map(_shown, row.values)])
         call.record(
             "field", field=row.field, values=dict(zip(heads, row.values)), differs=row.differs
@@ -126,8 +126,8 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
             unknown=survey.unknown,
             bytes=survey.bytes,
             kfence=survey.kfence,
-            reclaimable=reclaimable(call.slub, survey),
-            accounted=accounted(call.slub, survey),
+            reclaimable=reclaimable(call.session, survey),
+            accounted=accounted(call.session, survey),
             root=hexadecimal(cache.root) if cache.root else None,
         )
         if (survey.state.kind != LIVE or survey.children) and not call.json:

@@ -46,18 +46,18 @@ def main(call: Call) -> Dict[str, object]:
         return {"lost": 0, "allocated": 0, "caches": 0, "bytes": 0}
     if call.lists_only:
         call.limits.append("lists only (-p): full slabs that no list holds were not examined")
-    places = Places(call.slub, call.caches, call.lists_only)
+    places = Places(call.session, call.caches, call.lists_only)
     reach = call.reach(places)
     if reach.blind:
         call.error(reach.blind)
         return {"lost": 0, "allocated": reach.objects, "caches": 0, "bytes": 0}
     caches = chosen_caches(call.caches(), named)
-    found = find_lost(call.slub, places, reach, caches, call.lists_only)
+    found = find_lost(call.session, places, reach, caches, call.lists_only)
     lost = [one for one in found if one.number]
     if "-q" in call.options:
         for one in lost:
             for address in sorted([*one.definitely, *one.indirectly])[:limit]:
-                print(f"{address:0{2 * call.slub.reader.word}x}")
+                print(f"{address:0{2 * call.session.reader.word}x}")
         return {**_counts(lost, reach.objects)}
     if lost and not call.json:
         print(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN), sep="\n")
@@ -88,8 +88,8 @@ def main(call: Call) -> Dict[str, object]:
     if not call.json:
         print(*closing, sep="\n")
     if "-o" in call.options:
-        kernel = printable(release(call.slub.reader))
-        write_page(call, lost_lines(call.slub, words, told, kernel, closing))
+        kernel = printable(release(call.session.reader))
+        write_page(call, lost_lines(call.session, words, told, kernel, closing))
     return {**_counts(lost, reach.objects)}
 
 
@@ -144,7 +144,7 @@ def _details(places: Places, together: List[Tuple[Grouping, Lost]]) -> List[Told
     told: List[Told] = []
     said: Set[str] = set()
     for _, one in together:
-        report = owners(call.slub, one.cache, one.slabs, places.tasks.name_of)
+        report = owners(call.session, one.cache, one.slabs, places.tasks.name_of)
         told.append(Told(one, list(owner_evidence(places, report))))
         for item in told[-1].owners:
             if call.json:

@@ -43,7 +43,7 @@ def main(call: Call) -> Dict[str, object]:
         for other in others.split():
             if option in call.options and other in call.options:
                 raise UsageError(f"{option} doesn't go with {other}")
-    words = Words(Places(call.slub, call.caches, call.lists_only))
+    words = Words(Places(call.session, call.caches, call.lists_only))
     try:
         struct = _struct(call.options.get("-t"))
     except StructError as error:
@@ -51,7 +51,7 @@ def main(call: Call) -> Dict[str, object]:
         return {"shown": 0}
     node = call.number("-n")
     if node is not None:
-        nodes = node_count(call.slub.reader, call.slub.layout)
+        nodes = node_count(call.session)
         if node >= nodes:
             call.error(f"-n: no node {node}: the nodes are 0 to {nodes - 1}")
             return {"shown": 0}
@@ -66,7 +66,7 @@ def main(call: Call) -> Dict[str, object]:
         groups=words if "-g" in call.options else None,
         references="-r" in call.options,
         struct=struct,
-        log=ObjectReports(call.slub.reader),
+        log=ObjectReports(call.session.reader),
     )
     listings = [Listing(call, wanted, selection) for selection in call.selections()]
     if wanted.references and listings:
@@ -83,7 +83,7 @@ def main(call: Call) -> Dict[str, object]:
 def _find_references(call: Call, places: Places, listings: List[Listing]) -> None:
     """One pass over memory for all objects that will be shown."""
     ranges = [pair for listing in listings for pair in listing.ranges()]
-    found = References(places, ranges, call.slub.progress)
+    found = References(places, ranges, call.session.progress)
     for listing in listings:
         listing.references = found
     if found.dropped:

@@ -48,7 +48,7 @@ def main(call: Call) -> Dict[str, object]:
     if "-F" in call.options:
         call.limits.append("fast (-F): memory was not searched for pointers")
     diagnoser = Diagnoser(
-        call.slub,
+        call.session,
         call.caches(),
         call.lists_only,
         "-T" in call.options,
@@ -74,7 +74,7 @@ def main(call: Call) -> Dict[str, object]:
     if diagnoser.blind:
         call.error(diagnoser.blind)
     if "-o" in call.options:
-        kernel = printable(release(call.slub.reader))
+        kernel = printable(release(call.session.reader))
         write_page(call, lines(diagnoser, told, kernel, call.limits))
     return {"caches": len(chosen), "findings": findings}
 
@@ -106,7 +106,7 @@ def _leftovers(call: Call) -> Iterator[Cache]:
         # with its root.
         if cache.refcount != 0 and cache.listed:
             continue
-        survey = survey_family(call.slub, cache, families, call.lists_only)
+        survey = survey_family(call.session, cache, families, call.lists_only)
         if survey.state.kind == LEFTOVER:
             yield cache
 
@@ -185,7 +185,7 @@ def _text(call: Call, diagnosis: Diagnosis) -> None:
             counted(diagnosis.allocated, diagnosis.unknown),
             sum(len(decoded.states) for decoded in diagnosis.slabs),
             len(diagnosis.slabs),
-            call.slub.reader.page_size << cache.order,
+            call.session.reader.page_size << cache.order,
             printable(cache.name),
         )
     )

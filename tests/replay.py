@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Iterable, List
 
 from crash_ext import slabdup, slablost, slabobjs, slabwhy
-from crash_ext.command import run, session
+from crash_ext.command import run, session_of
 from crash_ext.slub.layout import UnsupportedAllocator
 from mocks.crash_module import FakeCrash, install
 from mocks.recording import Recording, find, load
@@ -40,7 +40,7 @@ def run_command(fake: FakeCrash, name: str, arguments: Iterable[str]) -> str:
     stream = io.StringIO()
     with install(fake), redirect_stdout(stream), redirect_stderr(stream):
         with suppress(UnsupportedAllocator):
-            session(fake, fake.image.byteorder)
+            session_of(fake, fake.image.byteorder)
         run(COMMANDS[name], list(arguments))
     return stream.getvalue()
 

@@ -57,7 +57,7 @@ class Callbacks:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._reader = places.slub.reader
+        self._reader = places.session.reader
         self._clock = Clock(self._reader)
         self._forms: List[Tuple[str, int, int, int]] = []
         """(kind, offset of the link that is pointed to, of the function, bytes)"""

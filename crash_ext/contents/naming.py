@@ -40,11 +40,11 @@ def find_naming(
     places: Places, cache: Cache, samples: Sequence[Sequence[Word]]
 ) -> Optional[Naming]:
     """By the words of some of its allocated objects; None where nothing, or too much, fits."""
-    types = places.slub.types()
+    types = places.session.types()
     if not types:
         return None
     found = propose_types(
-        places.slub.reader,
+        places.session.reader,
         cache.name,
         cache.object_size,
         [pieces(words) for words in samples],

@@ -110,7 +110,7 @@ class Words:
     """Explains the words of one kernel's objects. Reads nothing before it's asked."""
 
     def __init__(self, places: Places) -> None:
-        reader = places.slub.reader
+        reader = places.session.reader
         self.places = places
         self.word = reader.word
         self.byteorder = reader.byteorder
@@ -134,7 +134,7 @@ class Words:
     @cached_property
     def _jiffies(self) -> int:
         """0 where that can't be read."""
-        return read_symbol_number(self.places.slub.reader, "jiffies", self.word) or 0
+        return read_symbol_number(self.places.session.reader, "jiffies", self.word) or 0
 
     def explain(self, address: int, data: bytes) -> List[Word]:
         """What the words of data are, which lies at an address. Ascending, never overlapping.
@@ -429,7 +429,7 @@ def _small(value: int) -> Optional[int]:
 def _lowest(places: Places) -> int:
     """No address of the kernel is lower, and no small number is an address."""
     starts = [
-        places.slub.reader.phys_to_virt(0) or 0,
+        places.session.reader.phys_to_virt(0) or 0,
         places.image.start,
         places.modules.span[0],
         places.vmalloc.span[0],

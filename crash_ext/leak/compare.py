@@ -9,6 +9,7 @@ from crash_ext.kernel.modules import Modules
 from crash_ext.leak.survey import NodeCount, Survey
 from crash_ext.reader import Reader
 from crash_ext.slub.allocator import Slub
+from crash_ext.slub.session import Session
 
 Value = Union[int, str, bool, None]
 
@@ -25,7 +26,7 @@ class Row(NamedTuple):
         return any(value != self.values[0] for value in self.values)
 
 
-def compare_caches(slub: Slub, surveys: Sequence[Survey]) -> Iterator[Row]:
+def compare_caches(session: Session, surveys: Sequence[Survey]) -> Iterator[Row]:
     """The fields of the caches, a value for each cache; sizes and offsets in bytes."""
 
     def row(field: str, values: Iterator[Value]) -> Row:
@@ -35,15 +36,15 @@ def compare_caches(slub: Slub, surveys: Sequence[Survey]) -> Iterator[Row]:
     yield row("state", (survey.state.kind for survey in surveys))
     yield row("on slab_caches", (cache.listed for cache in caches))
     yield row("refcount", (cache.refcount for cache in caches))
-    if any(slub.aliases(cache) for cache in caches):
-        yield row("aliases", (_names(slub.aliases(cache)) for cache in caches))
+    if any(session.aliases(cache) for cache in caches):
+        yield row("aliases", (_names(session.aliases(cache)) for cache in caches))
     if any(cache.root for cache in caches):
         yield row("memcg child of", (f"{c.root:x}" if c.root else None for c in caches))
     for field in ("object_size", "size", "align", "inuse", "offset"):
         yield row(field, (getattr(cache, field) for cache in caches))
     yield row("red_left_pad", (cache.red_left for cache in caches))
-    yield from _flag_rows(slub, surveys)
-    yield row("ctor", (symbol_text(slub, cache.ctor) for cache in caches))
+    yield from _flag_rows(session, surveys)
+    yield row("ctor", (symbol_text(session, cache.ctor) for cache in caches))
     yield row("order", (cache.order for cache in caches))
     yield row("objects per slab", (cache.objects for cache in caches))
     yield row("slabs", (survey.slabs for survey in surveys))

@@ -8,8 +8,8 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequenc
 from crash_ext.leak.family import Families
 from crash_ext.leak.state import LEFTOVER
 from crash_ext.leak.survey import Survey, survey_family
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
+from crash_ext.slub.session import Session
 from crash_ext.slub.unlisted import find_unlisted
 
 
@@ -34,14 +34,16 @@ class Totals(NamedTuple):
     """Memory of those slabs."""
 
 
-def all_caches(slub: Slub, problems: List[str], lists_only: bool = False) -> List[Cache]:
+def all_caches(session: Session, problems: List[str], lists_only: bool = False) -> List[Cache]:
     """Every cache of the kernel: those on slab_caches, newest first, then the unlisted."""
-    listed = slub.listed_caches()
+    listed = session.listed_caches()
     problems.extend(listed.problems)
-    return listed.caches + find_unlisted(slub, problems, lists_only)
+    return listed.caches + find_unlisted(session, problems, lists_only)
 
 
-def find_groups(slub: Slub, caches: Sequence[Cache], lists_only: bool = False) -> Iterator[Group]:
+def find_groups(
+    session: Session, caches: Sequence[Cache], lists_only: bool = False
+) -> Iterator[Group]:
     """The names that several of the caches have, and the leftovers, in the caches' order.
 
     A cache of its own name that is listed and has references is nobody's leftover, and
@@ -53,20 +55,22 @@ def find_groups(slub: Slub, caches: Sequence[Cache], lists_only: bool = False) -
         several = name is not None and sum(not cache.root for cache in members) > 1
         whole = [each for cache in members for each in families.with_children(cache)]
         if several or any(cache.refcount == 0 or not cache.listed for cache in whole):
-            found = [survey_family(slub, cache, families, lists_only) for cache in members]
+            found = [survey_family(session, cache, families, lists_only) for cache in members]
             yield Group(name, found)
 
 
-def every_group(slub: Slub, caches: Sequence[Cache], lists_only: bool = False) -> Iterator[Group]:
-    """All caches, by name: the slabs of each are read, so slub.progress hears of it."""
+def every_group(
+    session: Session, caches: Sequence[Cache], lists_only: bool = False
+) -> Iterator[Group]:
+    """All caches, by name: the slabs of each are read, so session.progress hears of it."""
     families = Families(caches)
     done = 0
     for name, members in by_name(caches).items():
         surveys: List[Survey] = []
         for cache in members:
-            surveys.append(survey_family(slub, cache, families, lists_only))
+            surveys.append(survey_family(session, cache, families, lists_only))
             done += len(families.with_children(cache))
-            slub.progress(done, len(caches))
+            session.progress(done, len(caches))
         yield Group(name, surveys)
 
 

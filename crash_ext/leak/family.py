@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, List, NamedTuple, Optional
 
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
 from crash_ext.slub.objects import for_each_counted_slab
+from crash_ext.slub.session import Session
 
 
 class Families:
@@ -53,10 +53,12 @@ class ChildCount(NamedTuple):
     unknown: int
 
 
-def count_child(slub: Slub, child: Cache, problems: List[str], lists_only: bool) -> ChildCount:
+def count_child(
+    session: Session, child: Cache, problems: List[str], lists_only: bool
+) -> ChildCount:
     """How much a memcg child holds."""
     slabs = allocated = unknown = 0
-    for found in for_each_counted_slab(slub, child, problems, lists_only):
+    for found in for_each_counted_slab(session, child, problems, lists_only):
         slabs += 1
         allocated += found.allocated
         unknown += found.unknown

@@ -12,11 +12,11 @@ from typing import List, NamedTuple, Optional
 
 from crash_ext.leak.family import Families
 from crash_ext.reader import ReadError
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError
 from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.locate import Located, locate_address, locate_page
 from crash_ext.slub.model import Cache
+from crash_ext.slub.session import Session
 
 
 class SelectionError(Exception):
@@ -33,7 +33,7 @@ class Selection(NamedTuple):
     """The argument, where it is another name of a merged cache."""
 
 
-def select(slub: Slub, caches: List[Cache], argument: str) -> List[Selection]:
+def select(session: Session, caches: List[Cache], argument: str) -> List[Selection]:
     r"""What NAME or ADDRESS stands for. Raises SelectionError.
 
     ADDRESS (hexadecimal, with or without 0x): of a struct kmem_cache, of a slab's struct
@@ -41,11 +41,11 @@ def select(slub: Slub, caches: List[Cache], argument: str) -> List[Selection]:
     \NAME, as in crash's own kmem.
     """
     if argument.startswith("\\"):
-        return _by_name(slub, caches, argument[1:])
+        return _by_name(session, caches, argument[1:])
     address = _hexadecimal(argument)
     if address is None:
-        return _by_name(slub, caches, argument)
-    return [_by_address(slub, caches, argument, address)]
+        return _by_name(session, caches, argument)
+    return [_by_address(session, caches, argument, address)]
 
 
 def _hexadecimal(argument: str) -> Optional[int]:
@@ -55,14 +55,14 @@ def _hexadecimal(argument: str) -> Optional[int]:
     return int(digits, 16)
 
 
-def _by_name(slub: Slub, caches: List[Cache], name: str) -> List[Selection]:
+def _by_name(session: Session, caches: List[Cache], name: str) -> List[Selection]:
     wanted = name.encode("utf-8", "surrogateescape")
     families = Families(caches)
     found: List[Selection] = []
     for cache in caches:
         if cache.name == wanted:
             found += map(Selection, families.with_children(cache))
-        elif wanted in slub.aliases(cache):
+        elif wanted in session.aliases(cache):
             found.append(Selection(cache, None, name))
             found += map(Selection, families.children(cache))
     if not found and any(sign in name for sign in "*?["):
@@ -83,16 +83,16 @@ def _by_pattern(caches: List[Cache], pattern: str) -> List[Selection]:
     ]
 
 
-def _by_address(slub: Slub, caches: List[Cache], argument: str, address: int) -> Selection:
+def _by_address(session: Session, caches: List[Cache], argument: str, address: int) -> Selection:
     for cache in caches:
         if cache.address == address:
             return Selection(cache)
-    if address >> 8 * slub.reader.word:
+    if address >> 8 * session.reader.word:
         raise SelectionError(f"{argument}: wider than an address")
     try:
-        found = locate_page(slub, caches, address)
+        found = locate_page(session, caches, address)
         if found is None:
-            found = locate_address(slub, caches, address)
+            found = locate_address(session, caches, address)
     except (ReadError, CacheError, SlabError) as error:
         raise SelectionError(f"{argument}: {error}") from error
     if found is None:

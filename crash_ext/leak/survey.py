@@ -8,11 +8,11 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from crash_ext.kernel.absent import Absent
 from crash_ext.leak.family import Families
 from crash_ext.leak.state import State, judge
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, Slab
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 
 
 class NodeCount(NamedTuple):
@@ -75,19 +75,21 @@ class Survey(NamedTuple):
         return self.bytes + sum(child.bytes for child in self.children)
 
 
-def survey_family(slub: Slub, cache: Cache, families: Families, lists_only: bool = False) -> Survey:
+def survey_family(
+    session: Session, cache: Cache, families: Families, lists_only: bool = False
+) -> Survey:
     """Count a cache and, where it is a root, its memcg children: every slab is decoded.
 
     lists_only: only slabs that a list holds.
     """
     children = tuple(
-        _survey(slub, child, cache, (), lists_only) for child in families.children(cache)
+        _survey(session, child, cache, (), lists_only) for child in families.children(cache)
     )
-    return _survey(slub, cache, families.root(cache), children, lists_only)
+    return _survey(session, cache, families.root(cache), children, lists_only)
 
 
 def _survey(
-    slub: Slub,
+    session: Session,
     cache: Cache,
     root: Optional[Cache],
     children: Tuple[Survey, ...],
@@ -97,12 +99,12 @@ def _survey(
     counts = {ALLOCATED: 0, FREE: 0, UNKNOWN: 0, RCU_PENDING: 0}
     slabs = 0
     damaged: List[str] = []
-    absent = Absent(slub.reader)
+    absent = Absent(session.reader)
     held = pooled = 0
     nodes: Dict[int, NodeCount] = {}
-    for decoded in for_each_decoded_slab(slub, cache, problems, lists_only):
+    for decoded in for_each_decoded_slab(session, cache, problems, lists_only):
         slab = decoded.slab
-        size = _slab_bytes(slub.reader.page_size, len(decoded.states) * cache.size)
+        size = _slab_bytes(session.reader.page_size, len(decoded.states) * cache.size)
         if decoded.absent and absent.add(slab.base, size, slab.address):
             pass
         elif decoded.problem is not None:
@@ -122,7 +124,7 @@ def _survey(
         cache,
         slabs + sum(child.slabs for child in children),
         counts[ALLOCATED] + sum(child.allocated for child in children),
-        slab_mutex_held(slub.reader),
+        slab_mutex_held(session.reader),
         root,
         children_text(children),
     )

@@ -35,8 +35,8 @@ from crash_ext.places.place import (
 )
 from crash_ext.places.slabnames import Decoded, SlabNames
 from crash_ext.report.text import text_of
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
+from crash_ext.slub.session import Session
 
 
 class Places:
@@ -47,12 +47,12 @@ class Places:
     """
 
     def __init__(
-        self, slub: Slub, caches: Callable[[], List[Cache]], lists_only: bool = False
+        self, session: Session, caches: Callable[[], List[Cache]], lists_only: bool = False
     ) -> None:
-        self.slub = slub
-        self._reader = slub.reader
-        self._slabs = SlabNames(slub, caches, lists_only)
-        self._last = (1 << 8 * slub.reader.word) - 1
+        self.session = session
+        self._reader = session.reader
+        self._slabs = SlabNames(session, caches, lists_only)
+        self._last = (1 << 8 * session.reader.word) - 1
 
     @cached_property
     def image(self) -> KernelImage:
@@ -214,7 +214,7 @@ class Places:
         return Place(UNLOADED, text, address, text_of(last) if last else "")
 
     def _page_struct(self, address: int) -> Optional[Place]:
-        size = self.slub.layout.page_size
+        size = self.session.layout.page_size
         for start, count in self._ranges:
             if start <= address < start + count * size:
                 page = address - (address - start) % size

@@ -12,11 +12,11 @@ from typing import Callable, Dict, List, NamedTuple, Optional
 from crash_ext.places.place import OBJECT, Place, plus
 from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, read_cache
 from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.model import STATE_NAMES, Cache, Slab
 from crash_ext.slub.objects import Decoder
+from crash_ext.slub.session import Session
 from crash_ext.slub.slabs import NO_LIST, for_each_slab
 
 _SLABS = 1 << 17
@@ -57,10 +57,10 @@ class Decoded(NamedTuple):
 class _CacheSlabs:
     """A cache's decoder, and its slabs that aren't just what their pages say."""
 
-    def __init__(self, slub: Slub, cache: Cache, lists_only: bool) -> None:
-        self.decoder = Decoder(slub, cache, [])
+    def __init__(self, session: Session, cache: Cache, lists_only: bool) -> None:
+        self.decoder = Decoder(session, cache, [])
         self.special: Dict[int, Slab] = {}
-        for slab in for_each_slab(slub, cache, [], lists_only):
+        for slab in for_each_slab(session, cache, [], lists_only):
             if slab.cpu is not None or slab.doubt is not None:
                 self.special[slab.address] = slab
 
@@ -71,15 +71,17 @@ class SlabNames:
     caches: gives every cache that is known, listed or not; called at the first question.
     """
 
-    def __init__(self, slub: Slub, caches: Callable[[], List[Cache]], lists_only: bool) -> None:
-        self._slub = slub
+    def __init__(
+        self, session: Session, caches: Callable[[], List[Cache]], lists_only: bool
+    ) -> None:
+        self._session = session
         self._caches = caches
         self._lists_only = lists_only
         self._known: Optional[Dict[int, Optional[Cache]]] = None
         self._slabs: Dict[int, Optional[Decoded]] = {}
         self._frames: Dict[int, Optional[Decoded]] = {}
         self._of_cache: Dict[int, _CacheSlabs] = {}
-        self._page_size = slub.reader.page_size
+        self._page_size = session.reader.page_size
 
     def decoded(self, address: int) -> Optional[Decoded]:
         """The slab that an address of the direct map lies in, None where that's none."""
@@ -99,15 +101,15 @@ class SlabNames:
         return None if decoded is None else decoded.place(address)
 
     def _find(self, address: int) -> Optional[Decoded]:
-        slub = self._slub
-        page = slub.reader.virt_to_page(address)
+        session = self._session
+        page = session.reader.virt_to_page(address)
         if page is None:
             return None
         try:
-            head = slub.descriptors.head(page)
+            head = session.descriptors.head(page)
             if head in self._slabs:
                 return self._slabs[head]
-            if not slub.descriptors.is_slab(slub.reader.read(head, slub.layout.page_size)):
+            if not session.descriptors.is_slab(session.reader.read(head, session.layout.page_size)):
                 return None
             found = self._decode(head)
         except (ReadError, SlabError, CacheError):
@@ -118,22 +120,22 @@ class SlabNames:
         return found
 
     def _decode(self, head: int) -> Optional[Decoded]:
-        slub = self._slub
-        if slub.kfence().holds(head):
+        session = self._session
+        if session.kfence().holds(head):
             return self._in_kfence(head)
-        plain = slub.descriptors.read(head, NO_LIST)
+        plain = session.descriptors.read(head, NO_LIST)
         cache = self._cache(plain.cache)
         if cache is None or not cache.size:
             return None
         slabs = self._of_cache.get(cache.address)
         if slabs is None:
-            slabs = self._of_cache[cache.address] = _CacheSlabs(slub, cache, self._lists_only)
+            slabs = self._of_cache[cache.address] = _CacheSlabs(session, cache, self._lists_only)
         objects = slabs.decoder.decode(slabs.special.get(head, plain))
         red, states = cache.red_left, objects.states
         return Decoded(cache, plain.base, red, cache.size, states, text_of(cache.name))
 
     def _in_kfence(self, head: int) -> Optional[Decoded]:
-        for found in self._slub.kfence().objects:
+        for found in self._session.kfence().objects:
             cache = self._cache(found.cache) if found.page == head else None
             if cache is not None:
                 shift, states = found.address - found.base, bytes([found.state])
@@ -145,9 +147,9 @@ class SlabNames:
         if self._known is None:
             self._known = {cache.address: cache for cache in self._caches()}
         if address not in self._known:
-            slub = self._slub
+            session = self._session
             try:
-                found: Optional[Cache] = read_cache(slub.reader, slub.layout, address, False)
+                found: Optional[Cache] = read_cache(session, address, False)
             except (ReadError, CacheError):
                 found = None
             self._known[address] = found

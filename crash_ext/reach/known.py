@@ -23,7 +23,7 @@ class Known:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        reader = self._reader = places.slub.reader
+        reader = self._reader = places.session.reader
         self._root = reader.symbol("sysctl_table_root")
         root_at = reader.offset("ctl_table_header", "root")
         offsets = [reader.offset("ctl_table_header", name) for name in _TABLES]

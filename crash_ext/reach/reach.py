@@ -32,9 +32,9 @@ from crash_ext.reach.inner import find_inner
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
 from crash_ext.reach.sheaves import may_have_sheaves, stale_entries
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 
 _CHUNK_PAGES = 64
 _TELL_PAGES = 1 << 12
@@ -51,24 +51,24 @@ class Reach:
 
     def __init__(
         self,
-        slub: Slub,
+        session: Session,
         caches: Iterable[Cache],
         places: Places,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        self._slub = slub
-        self._reader = slub.reader
+        self._session = session
+        self._reader = session.reader
         self._places = places
         self.summary = Summary()
-        self.use = PageUse(slub.reader)
+        self.use = PageUse(session.reader)
         self.unknown = 0
         """Objects of damaged slabs: they may hold what they point to."""
         every = list(caches)
         self._kmalloced: List[Tuple[int, int]] = []
         """(address, bytes) of slabs whose objects may be sheaves."""
         targets = self._objects(every)
-        self._marks = Marks(slub.reader, targets)
-        stale = stale_entries(slub, targets, every, self._kmalloced)
+        self._marks = Marks(session.reader, targets)
+        stale = stale_entries(session, targets, every, self._kmalloced)
         self._stale = sorted(stale + self._records_of_kfence())
         self._stale_ends = [end for _, end in self._stale]
         self._stacks: List[LiveStack] = []
@@ -207,15 +207,15 @@ class Reach:
     def _objects(self, caches: Iterable[Cache]) -> Targets:
         """The allocated objects; the pages of their slabs count as slabs'."""
         size = self._reader.page_size
-        pool = self._slub.kfence()
-        guarded = (pool.end_page - pool.first_page) // self._slub.layout.page_size
+        pool = self._session.kfence()
+        guarded = (pool.end_page - pool.first_page) // self._session.layout.page_size
         # Pages of KFENCE's pool are never given back: what lies in them may be free.
         self.use.put_page(pool.first_page, pageuse.SLAB, guarded)
         slabs: List[Tuple[int, int, int, bytes]] = []
         longest = 0
         for cache in caches:
-            sheaves = may_have_sheaves(self._slub, cache)
-            for decoded in for_each_decoded_slab(self._slub, cache, []):
+            sheaves = may_have_sheaves(self._session, cache)
+            for decoded in for_each_decoded_slab(self._session, cache, []):
                 states, slab = decoded.states, decoded.slab
                 length = decoded.length or cache.object_size
                 pages = -(-(decoded.first - slab.base + len(states) * cache.size) // size)
@@ -253,7 +253,7 @@ class Reach:
         """
         at = self._reader.offset("kfence_metadata", "addr")
         found = []
-        for record in self._slub.kfence().objects if at is not None else ():
+        for record in self._session.kfence().objects if at is not None else ():
             address = record.metadata + (at or 0)
             if self._reader.virt_to_page(address) is None:
                 address += self._places.image.shift or 0

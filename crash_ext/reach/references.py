@@ -56,7 +56,7 @@ class References:
         kept = 0
         targets = Targets(ranges)
         for hit in find_pointers(
-            places.slub.reader, targets, self.summary, cap=1 << 30, progress=progress
+            places.session.reader, targets, self.summary, cap=1 << 30, progress=progress
         ):
             if hit.start <= hit.holder < targets.ends[targets.index(hit.start)]:
                 # Lists that are empty, and the like.
@@ -74,7 +74,7 @@ class References:
         found = []
         for holder, value in self._found.get(address, []):
             place = self._places.name(holder)
-            sheaf = is_sheaf(self._places.slub, cache, place)
+            sheaf = is_sheaf(self._places.session, cache, place)
             found.append(Reference(self._places.own_address(holder), value, place, sheaf))
         return found
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Container, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.kernel.memory import read_string, read_symbol_number, read_word, walk_both_ways
-from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.layout import Layout
+from crash_ext.reader import ReadError
+from crash_ext.slub.allocator import Slub
 from crash_ext.slub.memcg import root_cache
 from crash_ext.slub.model import Cache, Node
 
@@ -35,12 +35,13 @@ class CacheList(NamedTuple):
     problems: List[str]
 
 
-def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Cache:
+def read_cache(slub: Slub, address: int, listed: bool) -> Cache:
     """The struct kmem_cache at an address.
 
     Raises ReadError where it can't be read and CacheError where its sizes contradict
     each other (object_size and inuse within size, objects and order a slab's).
     """
+    reader, layout = slub.reader, slub.layout
     struct = layout.cache
     data = reader.read(address, struct.span())
     size = struct.value(data, "size")
@@ -102,43 +103,39 @@ def read_cache(reader: Reader, layout: Layout, address: int, listed: bool) -> Ca
     )
 
 
-def list_caches(reader: Reader, layout: Layout) -> CacheList:
+def list_caches(slub: Slub) -> CacheList:
     """The caches on slab_caches, newest first (kmem_cache_create() adds at the head).
 
     Walked both ways where the list doesn't come home: a kernel of v6.0 to v6.5 frees
     the struct of a cache whose destroy failed and leaves it linked (fixed by Linux
     kernel commit 46a9ea668190).
     """
-    head = reader.symbol("slab_caches")
+    head = slub.reader.symbol("slab_caches")
     if head is None:
         return CacheList([], ["the kernel has no symbol slab_caches"])
-    walk = walk_both_ways(reader, head)
+    walk = walk_both_ways(slub.reader, head)
     problems = [f"slab_caches: {text}" for text in walk.problems]
     caches = []
     for link in walk.addresses:
-        address = link - layout.cache.offset("list")
+        address = link - slub.layout.cache.offset("list")
         try:
-            caches.append(read_cache(reader, layout, address, listed=True))
+            caches.append(read_cache(slub, address, listed=True))
         except (ReadError, CacheError) as error:
             problems.append(f"slab_caches: {address:x}: {error}")
     return CacheList(caches, problems)
 
 
-def node_count(reader: Reader, layout: Layout) -> int:
+def node_count(slub: Slub) -> int:
     """nr_node_ids; 1 where the kernel has no such variable (no CONFIG_NUMA)."""
-    count = read_symbol_number(reader, "nr_node_ids", 4)
-    slots = layout.node_array_size // layout.node_stride
+    count = read_symbol_number(slub.reader, "nr_node_ids", 4)
+    slots = slub.layout.node_array_size // slub.layout.node_stride
     if not count:
         return max(1, min(slots, 1))
     return min(count, slots or _NODES_BOUND, _NODES_BOUND)
 
 
 def for_each_node(
-    reader: Reader,
-    layout: Layout,
-    cache: Cache,
-    problems: List[str],
-    usual: Container[int] = (),
+    slub: Slub, cache: Cache, problems: List[str], usual: Container[int] = ()
 ) -> Iterator[Node]:
     """The cache's struct kmem_cache_node of each node that has one.
 
@@ -146,21 +143,21 @@ def for_each_node(
     are missing. A struct that v6.0 to v6.5 have freed has none: see list_caches().
     """
     try:
-        addresses = _node_pointers(reader, layout, cache.address)
+        addresses = _node_pointers(slub, cache.address)
     except ReadError as error:
         problems.append(f"node pointers: {error}")
         return
     freed = not cache.refcount and not any(addresses)
     for number, address in enumerate(addresses):
         if address:
-            node = _read_node(reader, layout, number, address, problems)
+            node = _read_node(slub, number, address, problems)
             if node is not None:
                 yield node
         elif number in usual and not freed:
             problems.append(f"node {number}: no struct kmem_cache_node, as other caches have")
 
 
-def usual_nodes(reader: Reader, layout: Layout) -> Set[int]:
+def usual_nodes(slub: Slub) -> Set[int]:
     """The nodes for which the allocator's own two caches have a struct kmem_cache_node.
 
     Every cache gets one for each node with memory (init_kmem_cache_nodes() in mm/slub.c, and
@@ -168,31 +165,30 @@ def usual_nodes(reader: Reader, layout: Layout) -> Set[int]:
     """
     found: Set[int] = set()
     for name in ("kmem_cache", "kmem_cache_node"):
-        symbol = reader.symbol(name)
+        symbol = slub.reader.symbol(name)
         if symbol is not None:
             with suppress(ReadError):
-                pointers = _node_pointers(reader, layout, read_word(reader, symbol))
+                pointers = _node_pointers(slub, read_word(slub.reader, symbol))
                 found.update(number for number, pointer in enumerate(pointers) if pointer)
     return found
 
 
-def _node_pointers(reader: Reader, layout: Layout, cache: int) -> List[int]:
+def _node_pointers(slub: Slub, cache: int) -> List[int]:
     """kmem_cache.node[], 0 for a node without. Raises ReadError.
 
     The array in the struct is longer than what is allocated: only nr_node_ids entries are read.
     """
+    reader, layout = slub.reader, slub.layout
     stride, first = layout.node_stride, layout.node_pointer
-    data = reader.read(cache + layout.node_array, node_count(reader, layout) * stride)
+    data = reader.read(cache + layout.node_array, node_count(slub) * stride)
     starts = range(first, len(data), stride)
     return [int.from_bytes(data[at : at + reader.word], reader.byteorder) for at in starts]
 
 
-def _read_node(
-    reader: Reader, layout: Layout, number: int, address: int, problems: List[str]
-) -> Optional[Node]:
-    struct = layout.node
+def _read_node(slub: Slub, number: int, address: int, problems: List[str]) -> Optional[Node]:
+    struct = slub.layout.node
     try:
-        data = reader.read(address, struct.span())
+        data = slub.reader.read(address, struct.span())
     except ReadError as error:
         problems.append(f"node {number}: struct kmem_cache_node: {error}")
         return None

@@ -13,9 +13,9 @@ from typing import Iterator, List, NamedTuple, Optional, Union
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, read_cache
-from crash_ext.slub.descriptor import Descriptors, SlabError
-from crash_ext.slub.layout import Layout
+from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.model import ALLOCATED, RCU_PENDING, UNKNOWN, Slab, SlabObjects
 
 PLACE = "kfence"
@@ -87,15 +87,32 @@ NO_KFENCE = Kfence(0, 0, [])
 _LOST = NO_KFENCE._replace(lost=True)
 
 
-def find_kfence(
-    reader: Reader, layout: Layout, descriptors: Descriptors, problems: List[str]
-) -> Kfence:
+_Entry = Union[bytes, str]
+"""A struct kfence_metadata, or what is wrong with it."""
+
+
+class _Table(NamedTuple):
+    """The metadata of a pool's objects."""
+
+    pool: int
+    """Virtual address of the pool."""
+    address: int
+    """Of the first entry."""
+    struct: Struct
+    size: int
+    """sizeof(struct kfence_metadata)."""
+    entries: List[_Entry]
+    """Up to the last that is in order."""
+
+
+def find_kfence(slub: Slub, problems: List[str]) -> Kfence:
     """The pool of this kernel; NO_KFENCE where there's none or it is switched off.
 
     The pool is (N + 1) * 2 pages long; N isn't in the debug information. It is as many
     as there are metadata whose address lies in the page that is theirs: entry i's is
     the pool's page 2 * (i + 1).
     """
+    reader = slub.reader
     pool = read_symbol_number(reader, "__kfence_pool", reader.word)
     variable = reader.symbol("__kfence_pool")
     if pool is None and variable is not None:
@@ -116,36 +133,30 @@ def find_kfence(
         return _LOST
     # An array up to v6.5, then a pointer to one.
     pointed = read_symbol_number(reader, "kfence_metadata", reader.word)
-    for table in (pointed, symbol):
-        entries = _read_table(reader, struct, size, pool, table or 0)
-        if entries:
-            at = (table or 0) + len(entries) * size
-            problem = _cut_short(reader, layout, descriptors, pool, len(entries), at)
+    for address in (pointed, symbol):
+        table = _read_table(reader, _Table(pool, address or 0, struct, size, []))
+        if table.entries:
+            problem = _cut_short(slub, table)
             if problem is not None:
                 problems.append(problem)
-            objects = list(
-                _objects(reader, descriptors, struct, size, pool, table or 0, entries, problems)
-            )
-            _check_caches(reader, layout, objects, problems)
-            found = _pool(reader, pool, len(entries), objects, problems)
+            objects = list(_objects(slub, table, problems))
+            _check_caches(slub, objects, problems)
+            found = _pool(reader, table, objects, problems)
             return found if problem is None else found._replace(lost=True)
     problems.append(f"KFENCE: no metadata for the pool at {pool:x}")
     return _LOST
 
 
-_Entry = Union[bytes, str]
-"""A struct kfence_metadata, or what is wrong with it."""
-
-
-def _read_table(reader: Reader, struct: Struct, size: int, pool: int, table: int) -> List[_Entry]:
-    """The table's entries, up to the last that is in order."""
+def _read_table(reader: Reader, table: _Table) -> _Table:
+    """The table with its entries."""
+    struct = table.struct
     entries: List[_Entry] = []
     count = 0
     mask = ~(reader.page_size - 1)
     for number in range(_BOUND):
-        base = _page_of(reader, pool, number)
+        base = _page_of(reader, table.pool, number)
         try:
-            data = reader.read(table + number * size, struct.span())
+            data = reader.read(table.address + number * table.size, struct.span())
         except ReadError as error:
             entries.append(str(error))
         else:
@@ -157,27 +168,26 @@ def _read_table(reader: Reader, struct: Struct, size: int, pool: int, table: int
                 entries.append(f"addr is {address:x}, its page is {base:x}")
         if number - count >= _GAP:
             break
-    return entries[:count]
+    return table._replace(entries=entries[:count])
 
 
-def _cut_short(
-    reader: Reader, layout: Layout, descriptors: Descriptors, pool: int, number: int, at: int
-) -> Optional[str]:
-    """What is wrong where the table may go on: its next entry (at `at`) can't be read.
+def _cut_short(slub: Slub, table: _Table) -> Optional[str]:
+    """What is wrong where the table may go on: its next entry can't be read.
 
     Behind the pool's end that says nothing, unless the page that would be the entry's may be
     a slab's: those of the pool are marked as such.
     """
+    reader, number = slub.reader, len(table.entries)
     try:
-        reader.read(at, 1)
+        reader.read(table.address + number * table.size, 1)
         return None
     except ReadError as error:
         unreadable = str(error)
-    page = reader.virt_to_page(_page_of(reader, pool, number))
+    page = reader.virt_to_page(_page_of(reader, table.pool, number))
     if page is None:
         return None
     try:
-        if not descriptors.is_slab(reader.read(page, layout.page_size)):
+        if not slub.descriptors.is_slab(reader.read(page, slub.layout.page_size)):
             return None
     except ReadError:
         pass
@@ -189,24 +199,16 @@ def _page_of(reader: Reader, pool: int, number: int) -> int:
     return pool + 2 * (number + 1) * reader.page_size
 
 
-def _objects(
-    reader: Reader,
-    descriptors: Descriptors,
-    struct: Struct,
-    size: int,
-    pool: int,
-    table: int,
-    entries: List[_Entry],
-    problems: List[str],
-) -> Iterator[KfenceObject]:
+def _objects(slub: Slub, table: _Table, problems: List[str]) -> Iterator[KfenceObject]:
     """The objects that aren't free; entries that tell nothing are problems."""
+    reader, struct = slub.reader, table.struct
     wanted = {"UNUSED": None, "ALLOCATED": ALLOCATED, "RCU_FREEING": RCU_PENDING, "FREED": None}
     states = {reader.enumerator(f"KFENCE_OBJECT_{name}"): wanted[name] for name in wanted}
     damaged: List[str] = []
-    for number, entry in enumerate(entries):
-        base = _page_of(reader, pool, number)
+    for number, entry in enumerate(table.entries):
+        base = _page_of(reader, table.pool, number)
         page = reader.virt_to_page(base)
-        at = table + number * size
+        at = table.address + number * table.size
         what = f"object {number} (metadata {at:x})"
         if isinstance(entry, str) or page is None:
             damaged.append(f"{what}: {entry if isinstance(entry, str) else 'no page'}")
@@ -219,18 +221,18 @@ def _objects(
             continue
         address, cache = struct.pointer(entry, "addr"), struct.pointer(entry, "cache")
         length = min(struct.value(entry, "size"), base + reader.page_size - address)
-        node = descriptors.node_of(page)
+        node = slub.descriptors.node_of(page)
         found = KfenceObject(address, length, cache, state, page, base, node, at)
-        yield _doubted(descriptors, found)
+        yield _doubted(slub, found)
     if damaged:
         more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
         problems.append(f"KFENCE: {damaged[0]}{more}: whose it is, and whether, is unknown")
 
 
-def _doubted(descriptors: Descriptors, found: KfenceObject) -> KfenceObject:
+def _doubted(slub: Slub, found: KfenceObject) -> KfenceObject:
     """The page of an object that isn't free names its cache, in every kernel."""
     try:
-        owner = descriptors.read(found.page, PLACE).cache
+        owner = slub.descriptors.read(found.page, PLACE).cache
     except SlabError as error:
         return found._replace(state=UNKNOWN, problem=f"KFENCE: its page: {error}")
     if owner == found.cache:
@@ -239,13 +241,11 @@ def _doubted(descriptors: Descriptors, found: KfenceObject) -> KfenceObject:
     return found._replace(state=UNKNOWN, problem=text)
 
 
-def _check_caches(
-    reader: Reader, layout: Layout, objects: List[KfenceObject], problems: List[str]
-) -> None:
+def _check_caches(slub: Slub, objects: List[KfenceObject], problems: List[str]) -> None:
     """Say which objects belong to what can't be a cache: no cache will show them."""
     for address in dict.fromkeys(found.cache for found in objects):
         try:
-            read_cache(reader, layout, address, listed=False)
+            read_cache(slub, address, listed=False)
         except (ReadError, CacheError) as error:
             lost = [found for found in objects if found.cache == address]
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
@@ -253,11 +253,11 @@ def _check_caches(
 
 
 def _pool(
-    reader: Reader, pool: int, count: int, objects: List[KfenceObject], problems: List[str]
+    reader: Reader, table: _Table, objects: List[KfenceObject], problems: List[str]
 ) -> Kfence:
-    first = reader.virt_to_page(pool)
+    first = reader.virt_to_page(table.pool)
     stride = reader.struct_size("page")
     if first is None or stride is None:
-        problems.append(f"KFENCE: the pool at {pool:x} is not in the direct map")
+        problems.append(f"KFENCE: the pool at {table.pool:x} is not in the direct map")
         return _LOST
-    return Kfence(first, first + 2 * (count + 1) * stride, objects)
+    return Kfence(first, first + 2 * (len(table.entries) + 1) * stride, objects)

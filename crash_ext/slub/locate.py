@@ -15,6 +15,7 @@ from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import Cache, SlabObjects
 from crash_ext.slub.objects import Decoder
+from crash_ext.slub.session import Session
 from crash_ext.slub.settle import settling
 from crash_ext.slub.slabs import NO_LIST, for_each_slab
 
@@ -30,16 +31,16 @@ class Located(NamedTuple):
     """Of the address from that object's start; negative in its left red zone."""
 
 
-def locate_address(slub: Slub, caches: List[Cache], address: int) -> Optional[Located]:
+def locate_address(session: Session, caches: List[Cache], address: int) -> Optional[Located]:
     """The slab slot that an address of the direct map lies in; None where it's in no slab.
 
     caches: those that are known. The slab's own cache is read where it isn't one of them.
     Raises ReadError, CacheError or SlabError where the page names a cache that can't be one.
     """
-    page = slub.reader.virt_to_page(address)
+    page = session.reader.virt_to_page(address)
     if page is None:
         return None
-    found = locate_page(slub, caches, page)
+    found = locate_page(session, caches, page)
     if found is None:
         return None
     if found.objects.slab.place == PLACE:
@@ -49,49 +50,49 @@ def locate_address(slub: Slub, caches: List[Cache], address: int) -> Optional[Lo
     return found._replace(number=slot if inside else None, offset=rest - found.cache.red_left)
 
 
-def locate_page(slub: Slub, caches: List[Cache], page: int) -> Optional[Located]:
+def locate_page(session: Session, caches: List[Cache], page: int) -> Optional[Located]:
     """The slab that a struct page * (head or tail) or struct slab * belongs to, or None.
 
     Raises as locate_address().
     """
-    if slub.reader.page_to_virt(page) is None:
+    if session.reader.page_to_virt(page) is None:
         return None
     try:
-        head = slub.descriptors.head(page)
-        marked = slub.descriptors.is_slab(slub.reader.read(head, slub.layout.page_size))
+        head = session.descriptors.head(page)
+        marked = session.descriptors.is_slab(session.reader.read(head, session.layout.page_size))
     except ReadError:
         return None
     if not marked:
         return None
-    if slub.kfence().holds(head):
-        return _in_kfence(slub, caches, head)
-    owner = slub.descriptors.read(head, NO_LIST).cache
-    cache = _cache(slub, caches, owner)
-    return Located(cache, _with_place(slub, cache, head), None, 0)
+    if session.kfence().holds(head):
+        return _in_kfence(session, caches, head)
+    owner = session.descriptors.read(head, NO_LIST).cache
+    cache = _cache(session, caches, owner)
+    return Located(cache, _with_place(session, cache, head), None, 0)
 
 
 def _cache(slub: Slub, caches: List[Cache], address: int) -> Cache:
     for known in caches:
         if known.address == address:
             return known
-    return read_cache(slub.reader, slub.layout, address, listed=False)
+    return read_cache(slub, address, listed=False)
 
 
-def _in_kfence(slub: Slub, caches: List[Cache], page: int) -> Located:
-    for found in slub.kfence().objects:
+def _in_kfence(session: Session, caches: List[Cache], page: int) -> Located:
+    for found in session.kfence().objects:
         if found.page == page:
-            return Located(_cache(slub, caches, found.cache), found.as_slab(), None, 0)
+            return Located(_cache(session, caches, found.cache), found.as_slab(), None, 0)
     raise SlabError(f"slab {page:x}: a page of the KFENCE pool without an allocated object")
 
 
-def _with_place(slub: Slub, cache: Cache, address: int) -> SlabObjects:
+def _with_place(session: Session, cache: Cache, address: int) -> SlabObjects:
     """Decode one slab, looked up among all of the cache's.
 
     Its list says what else is free in it, and all others whether it is the cache's at all.
     """
-    decode = settling(slub, cache, Decoder(slub, cache, []).decode, [])
+    decode = settling(session, cache, Decoder(session, cache, []).decode, [])
     for lists_only in (True, False):
-        for slab in for_each_slab(slub, cache, [], lists_only):
+        for slab in for_each_slab(session, cache, [], lists_only):
             if slab.address == address:
                 return decode(slab)
-    return decode(slub.descriptors.read(address, NO_LIST))
+    return decode(session.descriptors.read(address, NO_LIST))

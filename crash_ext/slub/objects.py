@@ -19,6 +19,7 @@ from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObje
 from crash_ext.slub.pending import for_each_pending_sheaf
 from crash_ext.slub.quick import States, usual_states
 from crash_ext.slub.redzone import cross_check
+from crash_ext.slub.session import Session
 from crash_ext.slub.settle import settling
 from crash_ext.slub.sheaves import Freed, for_each_sheaf, read_sheaf
 from crash_ext.slub.slabs import for_each_slab
@@ -29,18 +30,18 @@ _NO_NOTES: Dict[int, str] = {}
 
 
 def for_each_decoded_slab(
-    slub: Slub, cache: Cache, problems: List[str], lists_only: bool = False
+    session: Session, cache: Cache, problems: List[str], lists_only: bool = False
 ) -> Iterator[SlabObjects]:
     """The slabs of a cache with the state of each object.
 
     lists_only: only slabs that a list holds. What is wrong with the cache goes to
     `problems`; what is wrong with a slab is in the slab.
     """
-    decoder = Decoder(slub, cache, problems)
-    decode = settling(slub, cache, decoder.decode, problems)
-    for slab in for_each_slab(slub, cache, problems, lists_only):
+    decoder = Decoder(session, cache, problems)
+    decode = settling(session, cache, decoder.decode, problems)
+    for slab in for_each_slab(session, cache, problems, lists_only):
         yield decode(slab)
-    for found in slub.kfence().of(cache.address):
+    for found in session.kfence().of(cache.address):
         yield decoder.decode_kfence(found)
     if not lists_only:
         decoder.report_strays()
@@ -56,17 +57,17 @@ class SlabCount(NamedTuple):
 
 
 def for_each_counted_slab(
-    slub: Slub, cache: Cache, problems: List[str], lists_only: bool = False
+    session: Session, cache: Cache, problems: List[str], lists_only: bool = False
 ) -> Iterator[SlabCount]:
     """for_each_decoded_slab(), by counters: without the memory of the objects.
 
     The same numbers, unless a slab is damaged in a way that its counters don't show. Those
     that its counters alone can't tell (a CPU allocates from it) are decoded.
     """
-    decoder = Decoder(slub, cache, problems)
-    for slab in for_each_slab(slub, cache, problems, lists_only):
+    decoder = Decoder(session, cache, problems)
+    for slab in for_each_slab(session, cache, problems, lists_only):
         yield decoder.count(slab)
-    for found in slub.kfence().of(cache.address):
+    for found in session.kfence().of(cache.address):
         yield _count(decoder.decode_kfence(found))
     if not lists_only:
         decoder.report_strays()
@@ -81,30 +82,30 @@ def _count(decoded: SlabObjects) -> SlabCount:
 class Decoder:
     """Decodes slabs of one cache; what its CPUs and nodes hold back is looked up once."""
 
-    def __init__(self, slub: Slub, cache: Cache, problems: List[str]) -> None:
-        self._reader = slub.reader
-        self._descriptors = slub.descriptors
+    def __init__(self, session: Session, cache: Cache, problems: List[str]) -> None:
+        self._reader = session.reader
+        self._descriptors = session.descriptors
         self._cache = cache
         self._problems = problems
         forms: List[Optional[KeyForm]] = [None]
         if cache.random is not None:
-            forms = list(key_forms(slub))
-        self._codings = [_coding(slub, cache, form) for form in forms]
-        self._held = _in_sheaves(slub, cache, problems)
+            forms = list(key_forms(session))
+        self._codings = [_coding(session, cache, form) for form in forms]
+        self._held = _in_sheaves(session, cache, problems)
         self._held_order = sorted(self._held)
-        self._deferred = slub.deferred()
+        self._deferred = session.deferred()
         self._holding = bool(self._held or self._deferred)
         self._claimed = 0
-        self._red_zones = bool(cache.flags & slub.layout.flags.mask("RED_ZONE"))
+        self._red_zones = bool(cache.flags & session.layout.flags.mask("RED_ZONE"))
         self._usual: Optional[States] = None
         self._usual_objects, self._usual_bytes = cache.objects, cache.objects * cache.size
-        self._red_left, self._stride, self._read = cache.red_left, cache.size, slub.reader.read
-        inside = cache.red_left + cache.offset + slub.reader.word <= cache.size
+        self._red_left, self._stride, self._read = cache.red_left, cache.size, session.reader.read
+        inside = cache.red_left + cache.offset + session.reader.word <= cache.size
         if len(self._codings) == 1 and inside and not self._red_zones:
             where = Geometry(
                 cache.red_left, cache.size, cache.objects, cache.red_left, cache.offset
             )
-            self._usual = usual_states(where, self._codings[0], slub.reader.native)
+            self._usual = usual_states(where, self._codings[0], session.reader.native)
 
     def decode(self, slab: Slab) -> SlabObjects:
         """The slab with the state of each of its objects. Never raises on bad memory.
@@ -263,27 +264,27 @@ class Decoder:
         return found
 
 
-def key_forms(slub: Slub) -> List[KeyForm]:
+def key_forms(session: Session) -> List[KeyForm]:
     """The forms of hardened free pointers that this kernel's own slabs bear out.
 
     Asked once a session: slabs on partial lists are decoded in every form, and the form
     with more valid chains stands. Both are kept where no slab decides.
     """
-    if slub.key_forms is None:
+    if session.key_forms is None:
         votes = dict.fromkeys(KEY_FORMS, 0)
-        for cache, slab in _samples(slub):
+        for cache, slab in _samples(session):
             where = _geometry(cache, slab)
             try:
-                memory = slub.reader.read(slab.base, slab.objects * cache.size)
+                memory = session.reader.read(slab.base, slab.objects * cache.size)
             except ReadError:
                 continue
             for form in KEY_FORMS:
-                coding = _coding(slub, cache, form)
+                coding = _coding(session, cache, form)
                 if _chains(slab._replace(cpu_freelist=0), where, memory, coding)[2] is None:
                     votes[form] += 1
         most = max(votes.values())
-        slub.key_forms = [form for form in KEY_FORMS if votes[form] == most]
-    return slub.key_forms
+        session.key_forms = [form for form in KEY_FORMS if votes[form] == most]
+    return session.key_forms
 
 
 def check_counters(cache: Cache, slab: Slab, reader: Reader) -> Optional[str]:
@@ -310,13 +311,13 @@ def _fills_pages(cache: Cache, objects: int, page_size: int) -> bool:
     return size // cache.size in (objects, objects + 1)
 
 
-def _samples(slub: Slub) -> Iterator[Tuple[Cache, Slab]]:
+def _samples(session: Session) -> Iterator[Tuple[Cache, Slab]]:
     taken = 0
-    for cache in slub.listed_caches().caches:
+    for cache in session.listed_caches().caches:
         if cache.random is None:
             continue
-        for slab in for_each_slab(slub, cache, [], lists_only=True):
-            if slab.freelist and check_counters(cache, slab, slub.reader) is None:
+        for slab in for_each_slab(session, cache, [], lists_only=True):
+            if slab.freelist and check_counters(cache, slab, session.reader) is None:
                 yield cache, slab
                 taken += 1
                 break
@@ -357,20 +358,17 @@ def _chains(
     return chain, cpu_chain, None
 
 
-def _in_sheaves(slub: Slub, cache: Cache, problems: List[str]) -> Dict[int, Freed]:
+def _in_sheaves(session: Session, cache: Cache, problems: List[str]) -> Dict[int, Freed]:
     """Address -> how it is freed, of the objects in the cache's sheaves."""
-    if slub.layout.sheaves is None or not cache.cpu_sheaves:
+    if session.layout.sheaves is None or not cache.cpu_sheaves:
         return {}
-    reader, layout = slub.reader, slub.layout
     before = len(problems)
-    sheaves = list(for_each_sheaf(reader, layout, cache, problems))
+    sheaves = list(for_each_sheaf(session, cache, problems))
     known: Set[int] = {sheaf.address for sheaf in sheaves}
-    sheaves += for_each_pending_sheaf(
-        reader, layout, slub.descriptors, slub.page_index(), cache, known, problems
-    )
+    sheaves += for_each_pending_sheaf(session, session.page_index(), cache, known, problems)
     held: Dict[int, Freed] = {}
     for sheaf in sheaves:
-        for address, freed in read_sheaf(reader, layout, cache, sheaf, problems).items():
+        for address, freed in read_sheaf(session, cache, sheaf, problems).items():
             if address in held:
                 problems.append(f"{address:x}: in {held[address].note} and in {freed.note}, too")
             held[address] = freed

@@ -12,9 +12,9 @@ from typing import Dict, Iterator, List, Set, Tuple
 
 from crash_ext.kernel.memory import LIST_BOUND, read_word
 from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, for_each_node, read_cache
-from crash_ext.slub.descriptor import Descriptors, SlabError
-from crash_ext.slub.layout import Layout
+from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.model import FREE, RCU_PENDING, Cache
 from crash_ext.slub.scan import PageIndex
 from crash_ext.slub.sheaves import Freed, Sheaf
@@ -27,14 +27,13 @@ Pending = Dict[int, Dict[int, Freed]]
 """Slab's base address -> address inside an object of it -> how that object is freed."""
 
 
-def find_deferred(
-    reader: Reader, layout: Layout, descriptors: Descriptors, problems: List[str]
-) -> Pending:
+def find_deferred(slub: Slub, problems: List[str]) -> Pending:
     """The objects on the per-CPU lists of deferred frees, of all caches.
 
     The list's link lies at kmem_cache.offset in objects of kfree_nolock() (a plain
     pointer, hardened kernels too), and in the rcu_head of those of kvfree_rcu().
     """
+    reader, descriptors = slub.reader, slub.descriptors
     found: Pending = {}
     for cpu, member, head in _heads(reader):
         state = FREE if member == "objects" else RCU_PENDING
@@ -60,37 +59,32 @@ def find_deferred(
 
 
 def for_each_pending_sheaf(
-    reader: Reader,
-    layout: Layout,
-    descriptors: Descriptors,
-    index: PageIndex,
-    cache: Cache,
-    known: Set[int],
-    problems: List[str],
+    slub: Slub, index: PageIndex, cache: Cache, known: Set[int], problems: List[str]
 ) -> Iterator[Sheaf]:
     """Sheaves of a cache that wait for RCU: those on per-CPU lists, then the others.
 
     known: the cache's other sheaves. They tell which caches sheaves are allocated from,
     and only the slabs of those are looked through.
     """
+    reader, layout = slub.reader, slub.layout
     seen = set(known)
     for cpu, member, head in _heads(reader):
         if member == "rcu_sheaves":
             what = f"cpu {cpu} rcu sheaves"
             for address in _for_each_llist_node(reader, head, what, problems):
-                if address not in seen and _owner(reader, layout, address) == cache.address:
+                if address not in seen and _owner(slub, address) == cache.address:
                     seen.add(address)
                     yield Sheaf(address, RCU_PENDING, f"cpu {cpu} rcu sheaf")
     word, order = reader.word, reader.byteorder
     needles = [address.to_bytes(word, order) for address in layout.sheaf_callbacks]
-    for owner in _caches_of(reader, layout, descriptors, known, problems):
+    for owner in _caches_of(slub, known, problems):
         try:
-            source = read_cache(reader, layout, owner, listed=True)
+            source = read_cache(slub, owner, listed=True)
         except (ReadError, CacheError) as error:
             problems.append(f"the cache of sheaves {owner:x}: {error}")
             continue
-        for address in _called_back(reader, layout, descriptors, index, source, needles, problems):
-            if address not in seen and _owner(reader, layout, address) == cache.address:
+        for address in _called_back(slub, index, source, needles, problems):
+            if address not in seen and _owner(slub, address) == cache.address:
                 seen.add(address)
                 yield Sheaf(address, RCU_PENDING, "rcu sheaf")
 
@@ -130,76 +124,65 @@ def _for_each_llist_node(
         yield at
 
 
-def _owner(reader: Reader, layout: Layout, sheaf: int) -> int:
+def _owner(slub: Slub, sheaf: int) -> int:
     """slab_sheaf.cache of a sheaf that holds something, 0 for anything else."""
-    cache, size = _head(reader, layout, sheaf)
+    cache, size = _head(slub, sheaf)
     return cache if size else 0
 
 
-def _head(reader: Reader, layout: Layout, sheaf: int) -> Tuple[int, int]:
+def _head(slub: Slub, sheaf: int) -> Tuple[int, int]:
     """(slab_sheaf.cache, size); zeroes where it can't be read."""
-    struct = layout.sheaf
+    struct = slub.layout.sheaf
     try:
-        head = reader.read(sheaf, struct.span("cache", "size"))
+        head = slub.reader.read(sheaf, struct.span("cache", "size"))
     except ReadError:
         return 0, 0
     return struct.pointer(head, "cache"), struct.value(head, "size")
 
 
-def _caches_of(
-    reader: Reader,
-    layout: Layout,
-    descriptors: Descriptors,
-    sheaves: Set[int],
-    problems: List[str],
-) -> Set[int]:
+def _caches_of(slub: Slub, sheaves: Set[int], problems: List[str]) -> Set[int]:
     """The caches that these sheaves are objects of."""
+    descriptors = slub.descriptors
     caches: Set[int] = set()
     for address in sheaves:
-        page = reader.virt_to_page(address)
+        page = slub.reader.virt_to_page(address)
         try:
             if page is not None:
                 caches.add(descriptors.read(descriptors.head(page), "-").cache)
         except (ReadError, SlabError) as error:
             # The static bootstrap_sheaf lies in no slab, and is no cache's.
-            if _head(reader, layout, address)[0]:
+            if _head(slub, address)[0]:
                 problems.append(f"sheaf {address:x}: {error}")
     return caches
 
 
 def _called_back(
-    reader: Reader,
-    layout: Layout,
-    descriptors: Descriptors,
-    index: PageIndex,
-    source: Cache,
-    needles: List[bytes],
-    problems: List[str],
+    slub: Slub, index: PageIndex, source: Cache, needles: List[bytes], problems: List[str]
 ) -> Iterator[int]:
     """Objects of a cache whose rcu_head is one that call_rcu() has for a sheaf."""
     lost: List[str] = []
     slabs = index.of(source.address)
     for address in slabs:
         try:
-            slab = descriptors.read(address, "-")
+            slab = slub.descriptors.read(address, "-")
             size = min(slab.objects, source.max_objects) * source.size
             if not size:
                 raise SlabError(f"slab {address:x}: 0 objects")
-            memory = reader.read(slab.base, size)
+            memory = slub.reader.read(slab.base, size)
         except (ReadError, SlabError) as error:
             lost.append(str(error))
             continue
         for needle in needles:
             at = memory.find(needle)
             while at >= 0:
-                start = at - layout.sheaf_rcu_func
+                start = at - slub.layout.sheaf_rcu_func
                 if (start - source.red_left) % source.size == 0:
                     yield slab.base + start
                 at = memory.find(needle, at + 1)
     what = f"sheaves waiting for RCU, in cache {source.address:x}"
     if lost:
         problems.append(f"{what}: {lost[0]} ({len(lost)} of {len(slabs)} slabs not searched)")
-    counts = [n.nr_slabs for n in for_each_node(reader, layout, source, problems)]
+    counts = [n.nr_slabs for n in for_each_node(slub, source, problems)]
     if None not in counts:
         counted = sum(count or 0 for count in counts)
         if counted != len(slabs):

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Iterator, List, NamedTuple
 
 from crash_ext.kernel.memory import LIST_BOUND
-from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.descriptor import Descriptors
-from crash_ext.slub.layout import Layout
+from crash_ext.reader import ReadError
+from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
 
 
@@ -27,18 +26,13 @@ class CpuSlabs(NamedTuple):
     """struct slab * of its partial slabs, whose own counters are right."""
 
 
-def for_each_cpu_slabs(
-    reader: Reader,
-    layout: Layout,
-    descriptors: Descriptors,
-    cache: Cache,
-    problems: List[str],
-) -> Iterator[CpuSlabs]:
+def for_each_cpu_slabs(slub: Slub, cache: Cache, problems: List[str]) -> Iterator[CpuSlabs]:
     """What each possible CPU holds of the cache, CPUs that hold nothing left out.
 
     Offline CPUs too: one that died in the middle may not have been flushed. What can't
     be read goes to `problems`.
     """
+    reader, layout = slub.reader, slub.layout
     struct = layout.cpu
     if struct is None:
         return
@@ -59,14 +53,12 @@ def for_each_cpu_slabs(
         freelist = struct.pointer(data, "freelist")
         if freelist and not slab:
             problems.append(f"cpu {cpu}: freelist {freelist:x}, but no slab")
-        partial = _chain(layout, descriptors, chain, cpu, problems)
+        partial = _chain(slub, chain, cpu, problems)
         if slab or partial:
             yield CpuSlabs(cpu, slab, freelist if slab else 0, partial)
 
 
-def _chain(
-    layout: Layout, descriptors: Descriptors, first: int, cpu: int, problems: List[str]
-) -> List[int]:
+def _chain(slub: Slub, first: int, cpu: int, problems: List[str]) -> List[int]:
     slabs: List[int] = []
     seen = set()
     at = first
@@ -76,10 +68,10 @@ def _chain(
             break
         seen.add(at)
         slabs.append(at)
-        if "next" not in layout.slab:
+        if "next" not in slub.layout.slab:
             break
         try:
-            at = descriptors.next_of(at)
+            at = slub.descriptors.next_of(at)
         except ReadError as error:
             problems.append(f"cpu {cpu}: partial slabs: slab {at:x}: {error}")
             break

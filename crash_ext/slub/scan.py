@@ -14,8 +14,7 @@ from typing import Callable, Dict, Iterable, List, Tuple
 from crash_ext.kernel.absent import Range
 from crash_ext.kernel.columns import Column, marked, wanted_values
 from crash_ext.kernel.pagestructs import for_each_chunk
-from crash_ext.reader import Reader
-from crash_ext.slub.layout import Layout
+from crash_ext.slub.allocator import Slub
 
 Progress = Callable[[int, int], None]
 """Called with (pages done, pages in all)."""
@@ -48,21 +47,19 @@ class PageIndex:
         return self.slabs.get(cache, array("Q"))
 
 
-def scan_pages(
-    reader: Reader, layout: Layout, skip: Callable[[int], bool], progress: Progress
-) -> PageIndex:
+def scan_pages(slub: Slub, skip: Callable[[int], bool], progress: Progress) -> PageIndex:
     """Index every slab page of the kernel by the cache that its descriptor names.
 
     skip: says of a struct page * that its descriptor is not to be believed.
     """
     index = PageIndex()
-    ranges = list(reader.page_ranges())
+    ranges = list(slub.reader.page_ranges())
     total = sum(count for _, count in ranges)
-    find = _finder(reader, layout)
+    find = _finder(slub)
     done = 0
-    size = layout.page_size
+    size = slub.layout.page_size
     for start, count in ranges:
-        for first, pages, data in for_each_chunk(reader, start, count, size):
+        for first, pages, data in for_each_chunk(slub.reader, start, count, size):
             address = start + first * size
             if data is None:
                 index.add_hole(address, pages, size)
@@ -97,13 +94,14 @@ def _take(index: PageIndex, found: _Found, address: int, pages: int, size: int) 
         slabs[owner].append(address + number * size)
 
 
-def _finder(reader: Reader, layout: Layout) -> _Finder:
+def _finder(slub: Slub) -> _Finder:
     """A function that finds (index of the page, slab_cache) of the slab pages in a chunk.
 
     It works on whole columns, the same byte of every page structure at once: asking page
     by page takes some ten times as long.
     """
-    columns = _mark_columns(reader, layout)
+    reader, layout = slub.reader, slub.layout
+    columns = _mark_columns(slub)
     order = "<" if reader.byteorder == "little" else ">"
     owner_at = Struct(
         f"{order}{layout.slab.offset('slab_cache')}x{'Q' if reader.word == 8 else 'I'}"
@@ -117,12 +115,13 @@ def _finder(reader: Reader, layout: Layout) -> _Finder:
     return find
 
 
-def _mark_columns(reader: Reader, layout: Layout) -> List[Column]:
+def _mark_columns(slub: Slub) -> List[Column]:
     """The bytes of a page structure that mark it as a slab's."""
+    layout, byteorder = slub.layout, slub.reader.byteorder
     mark = layout.slab_mark
     size = layout.page.size(mark.member)
-    masks = mark.mask.to_bytes(size, reader.byteorder)
-    wanted = mark.value.to_bytes(size, reader.byteorder)
+    masks = mark.mask.to_bytes(size, byteorder)
+    wanted = mark.value.to_bytes(size, byteorder)
     start = layout.page.offset(mark.member)
     return [
         wanted_values(start + at, [byte for byte in range(256) if byte & mask == value])

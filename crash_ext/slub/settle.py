@@ -13,6 +13,7 @@ from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.model import UNKNOWN, Cache, Slab, SlabObjects
+from crash_ext.slub.session import Session
 
 _ATTEMPTS = 4
 CHANGED = "changed while it was read"
@@ -20,19 +21,19 @@ CHANGED = "changed while it was read"
 Decode = Callable[[Slab], SlabObjects]
 
 
-def settling(slub: Slub, cache: Cache, decode: Decode, problems: List[str]) -> Decode:
+def settling(session: Session, cache: Cache, decode: Decode, problems: List[str]) -> Decode:
     """decode(), of a moment at which the slab stood still; in a dump it always does.
 
     What attempts that don't count have added to `problems` is taken out.
     """
-    if not slub.live:
+    if not session.live:
         return decode
 
     def settled(slab: Slab) -> SlabObjects:
         known = len(problems)
         for _ in range(_ATTEMPTS):
             found = decode(slab)
-            now = _again(slub, cache, slab)
+            now = _again(session, cache, slab)
             if now == slab:
                 return found
             del problems[known:]

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from crash_ext.kernel.memory import read_number, read_word, walk_list
-from crash_ext.reader import Reader, ReadError
+from crash_ext.reader import ReadError
+from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import node_count
-from crash_ext.slub.layout import Layout
 from crash_ext.slub.model import FREE, RCU_PENDING, Cache
 
 SHEAF_BOUND = 1 << 12
@@ -37,14 +37,12 @@ class Sheaf(NamedTuple):
     note: str
 
 
-def for_each_sheaf(
-    reader: Reader, layout: Layout, cache: Cache, problems: List[str]
-) -> Iterator[Sheaf]:
+def for_each_sheaf(slub: Slub, cache: Cache, problems: List[str]) -> Iterator[Sheaf]:
     """The sheaves of a cache: each possible CPU's, then the full ones in the barns.
 
     What can't be read goes to `problems`.
     """
-    struct = layout.sheaves
+    reader, struct = slub.reader, slub.layout.sheaves
     if struct is None or not cache.cpu_sheaves:
         return
     for cpu in reader.possible_cpus():
@@ -63,13 +61,12 @@ def for_each_sheaf(
                 problems.append(f"cpu {cpu}: no main sheaf")
             if sheaf:
                 yield Sheaf(sheaf, state, f"cpu {cpu} sheaf")
-    yield from _barns(reader, layout, cache, problems)
+    yield from _barns(slub, cache, problems)
 
 
-def read_sheaf(
-    reader: Reader, layout: Layout, cache: Cache, sheaf: Sheaf, problems: List[str]
-) -> Dict[int, Freed]:
+def read_sheaf(slub: Slub, cache: Cache, sheaf: Sheaf, problems: List[str]) -> Dict[int, Freed]:
     """The objects in a sheaf. What can't be one is a problem and has no objects."""
+    reader, layout = slub.reader, slub.layout
     struct = layout.sheaf
     what = f"{sheaf.note} {sheaf.address:x}"
     try:
@@ -102,9 +99,10 @@ def read_sheaf(
     return {int.from_bytes(data[i : i + word], order): freed for i in range(0, len(data), word)}
 
 
-def _barns(reader: Reader, layout: Layout, cache: Cache, problems: List[str]) -> Iterator[Sheaf]:
+def _barns(slub: Slub, cache: Cache, problems: List[str]) -> Iterator[Sheaf]:
     """A node may have a barn where it has no memory: every slot is looked at."""
-    for number in range(node_count(reader, layout)):
+    reader, layout = slub.reader, slub.layout
+    for number in range(node_count(slub)):
         slot = cache.address + layout.node_array + number * layout.node_stride
         try:
             if layout.barn_beside_node is not None:
@@ -120,7 +118,7 @@ def _barns(reader: Reader, layout: Layout, cache: Cache, problems: List[str]) ->
             continue
         walk = walk_list(reader, barn + layout.barn.offset("sheaves_full"))
         problems.extend(f"node {number}: barn: {text}" for text in walk.problems)
-        counted = _nr_full(reader, layout, barn)
+        counted = _nr_full(slub, barn)
         if not walk.problems and counted not in (None, len(walk.addresses)):
             problems.append(
                 f"node {number}: barn: {len(walk.addresses)} full sheaves, nr_full says {counted}"
@@ -129,10 +127,11 @@ def _barns(reader: Reader, layout: Layout, cache: Cache, problems: List[str]) ->
             yield Sheaf(link - layout.sheaf_link, FREE, f"node {number} barn")
 
 
-def _nr_full(reader: Reader, layout: Layout, barn: int) -> Optional[int]:
+def _nr_full(slub: Slub, barn: int) -> Optional[int]:
     """The barn's own count; None where it can't be read: a witness less, no contradiction."""
-    at = barn + layout.barn.offset("nr_full")
+    barn_struct = slub.layout.barn
+    at = barn + barn_struct.offset("nr_full")
     try:
-        return read_number(reader, at, layout.barn.size("nr_full"))
+        return read_number(slub.reader, at, barn_struct.size("nr_full"))
     except ReadError:
         return None

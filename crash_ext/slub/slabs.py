@@ -18,6 +18,7 @@ from crash_ext.slub.caches import for_each_node
 from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.model import Cache, Node, Slab
 from crash_ext.slub.percpu import for_each_cpu_slabs
+from crash_ext.slub.session import Session
 from crash_ext.slub.settle import CHANGED
 
 NO_LIST = "-"
@@ -49,7 +50,7 @@ class _Claim(NamedTuple):
 
 
 def for_each_slab(
-    slub: Slub, cache: Cache, problems: List[str], lists_only: bool = False
+    session: Session, cache: Cache, problems: List[str], lists_only: bool = False
 ) -> Iterator[Slab]:
     """The slabs of a cache, each once.
 
@@ -59,13 +60,13 @@ def for_each_slab(
     """
     seen: _Seen = {}
     own = cache.address
-    nodes = list(for_each_node(slub.reader, slub.layout, cache, problems, slub.usual_nodes()))
-    read = slub.descriptors.read
-    frozen_by_cpus = slub.layout.cpu is not None and not _debugging(slub, cache)
-    lost = slub.kfence().lost
+    nodes = list(for_each_node(session, cache, problems, session.usual_nodes()))
+    read = session.descriptors.read
+    frozen_by_cpus = session.layout.cpu is not None and not _debugging(session, cache)
+    lost = session.kfence().lost
     # Nothing is asked twice in this loop: it runs for each slab.
     for address, place, node, page, cpu, cpu_freelist, claimed in _claims(
-        slub, cache, nodes, seen, problems, lists_only
+        session, cache, nodes, seen, problems, lists_only
     ):
         if address in seen:
             if place != NO_LIST:
@@ -85,7 +86,7 @@ def for_each_slab(
         if doubt is None and slab.frozen and frozen_by_cpus and cpu is None:
             doubt = _no_cpu(slab)
         if not nodes:
-            doubt = doubt or _of_another(slub, cache, slab)
+            doubt = doubt or _of_another(session, cache, slab)
         if lost and place == NO_LIST and slab.objects == 1:
             # Such is what a page of the pool looks like.
             doubt = doubt or "it may be a page of the KFENCE pool: unknown"
@@ -95,15 +96,15 @@ def for_each_slab(
     if not lists_only:
         known = len(problems)
         _compare_counts(nodes, *_own(seen), problems)
-        if slub.live and problems[known:]:
-            now = list(for_each_node(slub.reader, slub.layout, cache, []))
+        if session.live and problems[known:]:
+            now = list(for_each_node(session, cache, []))
             if now != nodes:
                 problems[known:] = [f"{CHANGED}: {text}" for text in problems[known:]]
-        unreadable = slub.page_index().unreadable
+        unreadable = session.page_index().unreadable
         # Without CONFIG_SLUB_DEBUG no slab is counted, and none of a struct that was freed.
-        counted = bool(nodes) and "nr_slabs" in slub.layout.node
+        counted = bool(nodes) and "nr_slabs" in session.layout.node
         if len(problems) > known or not counted:
-            slub.tell_holes()
+            session.tell_holes()
         if unreadable and not counted:
             problems.append(
                 f"{unreadable} page structures can't be read, and nothing counts the cache's"
@@ -141,7 +142,7 @@ def _no_cpu(slab: Slab) -> Optional[str]:
 
 
 def _claims(
-    slub: Slub,
+    session: Session,
     cache: Cache,
     nodes: List[Node],
     seen: _Seen,
@@ -149,22 +150,22 @@ def _claims(
     lists_only: bool,
 ) -> Iterator[_Claimed]:
     """What the lists claim, and then, with `seen` filled from it, what the pages claim."""
-    for held in for_each_cpu_slabs(slub.reader, slub.layout, slub.descriptors, cache, problems):
+    for held in for_each_cpu_slabs(session, cache, problems):
         if held.slab:
             yield _Claim(held.slab, f"cpu {held.cpu}", cpu=held.cpu, cpu_freelist=held.freelist)
         for address in held.partial:
             yield _Claim(address, f"cpu {held.cpu} partial")
     for node in nodes:
-        yield from _listed(slub, node, "partial", problems)
+        yield from _listed(session, node, "partial", problems)
     for node in nodes:
         # Only caches with SLAB_STORE_USER put slabs there, in every kernel.
-        if "full" in slub.layout.node:
-            yield from _listed(slub, node, "full", problems)
+        if "full" in session.layout.node:
+            yield from _listed(session, node, "full", problems)
     if not lists_only:
-        yield from _on_no_list(slub, cache, nodes, seen)
+        yield from _on_no_list(session, cache, nodes, seen)
 
 
-def _on_no_list(slub: Slub, cache: Cache, nodes: List[Node], seen: _Seen) -> Iterator[_Claim]:
+def _on_no_list(session: Session, cache: Cache, nodes: List[Node], seen: _Seen) -> Iterator[_Claim]:
     """The slabs that only their pages give to the cache.
 
     A kernel of v6.0 to v6.5 frees the struct of a cache whose destroy failed (see
@@ -172,8 +173,10 @@ def _on_no_list(slub: Slub, cache: Cache, nodes: List[Node], seen: _Seen) -> Ite
     cache name the new one, too. Its own counts give that away, but not which of them are
     whose.
     """
-    unlisted = [address for address in slub.page_index().of(cache.address) if address not in seen]
-    doubt = _too_many(slub, cache, nodes, seen, unlisted)
+    unlisted = [
+        address for address in session.page_index().of(cache.address) if address not in seen
+    ]
+    doubt = _too_many(session, cache, nodes, seen, unlisted)
     for address in unlisted:
         yield _Claim(address, NO_LIST, doubt=doubt)
 

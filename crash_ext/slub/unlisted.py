@@ -17,44 +17,47 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, read_cache
 from crash_ext.slub.model import Cache
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 
 
-def find_unlisted(slub: Slub, problems: List[str], lists_only: bool = False) -> List[Cache]:
+def find_unlisted(session: Session, problems: List[str], lists_only: bool = False) -> List[Cache]:
     """The caches that slab_caches doesn't hold, by address.
 
     lists_only: without the page scan; then caches are missed whose struct lies in a full
     slab of the boot cache. What can't be a cache goes to `problems`.
     """
-    listed = {cache.address for cache in slub.listed_caches().caches}
+    listed = {cache.address for cache in session.listed_caches().caches}
     found: Dict[int, Cache] = {}
-    for address in _boot_cache_objects(slub, problems, lists_only):
+    for address in _boot_cache_objects(session, problems, lists_only):
         if address not in listed:
-            _try(slub, address, found, problems, f"{address:x}: an object of the cache kmem_cache")
+            _try(
+                session, address, found, problems, f"{address:x}: an object of the cache kmem_cache"
+            )
     if not lists_only:
-        for address, slabs in sorted(slub.page_index().slabs.items()):
+        for address, slabs in sorted(session.page_index().slabs.items()):
             if address not in listed and address not in found:
                 what = f"{address:x}: named by {len(slabs)} slab pages, {slabs[0]:x} the first"
-                _try(slub, address, found, problems, what)
-    for address in dict.fromkeys(one.cache for one in slub.kfence().objects):
+                _try(session, address, found, problems, what)
+    for address in dict.fromkeys(one.cache for one in session.kfence().objects):
         if address not in listed and address not in found:
             # The pool's reading has reported what is none.
-            _try(slub, address, found, [], "")
+            _try(session, address, found, [], "")
     return [found[address] for address in sorted(found)]
 
 
-def _boot_cache_objects(slub: Slub, problems: List[str], lists_only: bool) -> Iterator[int]:
-    symbol = slub.reader.symbol("kmem_cache")
+def _boot_cache_objects(session: Session, problems: List[str], lists_only: bool) -> Iterator[int]:
+    symbol = session.reader.symbol("kmem_cache")
     if symbol is None:
         problems.append("the kernel has no symbol kmem_cache: caches off the list may be missed")
         return
     try:
-        boot = read_cache(slub.reader, slub.layout, read_word(slub.reader, symbol), listed=True)
+        boot = read_cache(session, read_word(session.reader, symbol), listed=True)
     except (ReadError, CacheError) as error:
         problems.append(f"the boot cache kmem_cache: {error}")
         return
     own: List[str] = []
     seen: Set[int] = set()
-    for decoded in for_each_decoded_slab(slub, boot, own, lists_only):
+    for decoded in for_each_decoded_slab(session, boot, own, lists_only):
         if decoded.problem is not None:
             own.append(f"slab {decoded.slab.address:x}: {decoded.problem}")
         for address in decoded.allocated():
@@ -66,6 +69,6 @@ def _boot_cache_objects(slub: Slub, problems: List[str], lists_only: bool) -> It
 
 def _try(slub: Slub, address: int, found: Dict[int, Cache], problems: List[str], what: str) -> None:
     try:
-        found[address] = read_cache(slub.reader, slub.layout, address, listed=False)
+        found[address] = read_cache(slub, address, listed=False)
     except (ReadError, CacheError) as error:
         problems.append(f"{what}: {error}")

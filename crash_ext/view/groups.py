@@ -63,7 +63,7 @@ def _sort(what: Grouping, slabs: List[SlabObjects], only: Optional[int], sorter:
     call = what.call
     unreadable = 0
     for number, decoded in enumerate(slabs):
-        call.slub.progress(number, len(slabs))
+        call.session.progress(number, len(slabs))
         if decoded.problem is not None:
             text = f"slab {decoded.slab.address:x}: {decoded.problem}: its objects are unknown"
             call.error(text, what.cache)
@@ -122,7 +122,7 @@ def _contents(
 
 def _read(what: Grouping, address: int, length: int) -> Optional[bytes]:
     try:
-        return what.call.slub.reader.read(address, length) if length else b""
+        return what.call.session.reader.read(address, length) if length else b""
     except ReadError:
         return None
 
@@ -152,6 +152,6 @@ def _show(what: Grouping, group: Group, total: int, members: Members) -> None:
     print(f"  {plural(group.objects, 'object')} of {total} ({share:.1f}%), the first:")
     print(object_line(address, STATE_NAMES[ALLOCATED], None))
     if data:
-        reader = call.slub.reader
+        reader = call.session.reader
         text = RdForm(len(data), reader.word, reader.byteorder).text(address, data)
         print(text if words is None else annotated(text, notes(words)))

@@ -135,8 +135,8 @@ class Listing:
         self.references: Optional[References] = None
         """Who points to the objects; None where that isn't asked for."""
         self._members = None if wanted.words is None else Members(wanted.words, selection.cache)
-        self._absent = Absent(call.slub.reader)
-        self._contents = Absent(call.slub.reader)
+        self._absent = Absent(call.session.reader)
+        self._contents = Absent(call.session.reader)
         self._records: Optional[Records] = None
         self._together: List[Tuple[str, SlabObjects, Whole]] = []
         """Slabs that are still to be written, with their heads."""
@@ -185,7 +185,7 @@ class Listing:
 
     def _show_quietly(self, problems: List[str]) -> None:
         one, wanted, size = self._selection.slab, self._wanted, self._cache.size
-        native, digits = self._call.slub.reader.native, 2 * self._call.slub.reader.word
+        native, digits = self._call.session.reader.native, 2 * self._call.session.reader.word
         # The loops in C write 16 digits; 32-bit kernels are few and small.
         quick = native if digits == 16 else None
         text_of = partial(quick.lines, size) if quick else AddressLines(size, digits).text
@@ -282,7 +282,7 @@ class Listing:
         tally = Tally()
         here = 0
         for count in for_each_counted_slab(
-            self._call.slub, self._cache, problems, self._call.lists_only
+            self._call.session, self._cache, problems, self._call.lists_only
         ):
             tally.slabs += 1
             tally.objects += count.objects
@@ -297,16 +297,16 @@ class Listing:
 
     def _decoded(self, problems: List[str]) -> Iterator[SlabObjects]:
         call = self._call
-        return for_each_decoded_slab(call.slub, self._cache, problems, call.lists_only)
+        return for_each_decoded_slab(call.session, self._cache, problems, call.lists_only)
 
     def _everything(self, problems: List[str]) -> List[SlabObjects]:
         """All slabs, decoded, without their memory: it may be more than fits."""
-        slub, found = self._call.slub, []
-        total = 0 if self._call.lists_only else len(slub.page_index().of(self._cache.address))
+        session, found = self._call.session, []
+        total = 0 if self._call.lists_only else len(session.page_index().of(self._cache.address))
         for decoded in self._decoded(problems):
             found.append(decoded.without_memory())
             if total:
-                slub.progress(min(len(found), total), total)
+                session.progress(min(len(found), total), total)
         return found
 
     def _chosen(self, everything: List[SlabObjects]) -> List[SlabObjects]:
@@ -319,11 +319,11 @@ class Listing:
 
     def _summary(self, tally: Tally) -> None:
         cache = self._cache
-        mutex = slab_mutex_held(self._call.slub.reader)
+        mutex = slab_mutex_held(self._call.session.reader)
         families = Families(self._call.caches())
         problems: List[str] = []
         children = [
-            count_child(self._call.slub, child, problems, self._call.lists_only)
+            count_child(self._call.session, child, problems, self._call.lists_only)
             for child in families.children(cache)
         ]
         state = judge(
@@ -333,7 +333,7 @@ class Listing:
             mutex,
             families.root(cache),
         )
-        ssize = self._call.slub.reader.page_size << cache.order
+        ssize = self._call.session.reader.page_size << cache.order
         self._call.cache_record(
             cache,
             state,
@@ -465,7 +465,7 @@ class Listing:
         if len(indices) < 2:
             return None
         try:
-            return self._call.slub.reader.read(
+            return self._call.session.reader.read(
                 decoded.slab.base, len(decoded.states) * self._cache.size
             )
         except ReadError:
@@ -525,7 +525,7 @@ class Listing:
 
     def _records_of(self, length: int) -> Records:
         if self._records is None or self._records.length != length:
-            reader = self._call.slub.reader
+            reader = self._call.session.reader
             native = reader.native
             self._records = Records(
                 *(length, self._cache.size, reader.word, reader.byteorder),
@@ -560,7 +560,7 @@ class Listing:
             data = memory[start : start + length]
         elif length:
             try:
-                data = call.slub.reader.read(address, length)
+                data = call.session.reader.read(address, length)
             except ReadError as error:
                 data = None
                 if not self._contents.add(address, length, decoded.slab.address):
@@ -644,6 +644,6 @@ class Listing:
 
     def _form(self, length: int) -> RdForm:
         if self._rd is None or self._rd.length != length:
-            reader = self._call.slub.reader
+            reader = self._call.session.reader
             self._rd = RdForm(length, reader.word, reader.byteorder)
         return self._rd

@@ -14,10 +14,10 @@ from crash_ext.places.places import Places
 from crash_ext.reach.hidden import find_hidden
 from crash_ext.reach.known import Known
 from crash_ext.reach.reach import Reach
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kmalloc import kmalloc_size
 from crash_ext.slub.model import ALLOCATED, FREE, Cache, SlabObjects
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 
 
 class Lost(NamedTuple):
@@ -61,16 +61,16 @@ class _Found(NamedTuple):
 
 
 def find_lost(
-    slub: Slub, places: Places, reach: Reach, caches: Iterable[Cache], lists_only: bool
+    session: Session, places: Places, reach: Reach, caches: Iterable[Cache], lists_only: bool
 ) -> List[Lost]:
     """What each of the caches has lost; most bytes first, caches without lost objects left out."""
     unreached, maybe, known = set(reach.unreached()), set(reach.maybe()), Known(places)
-    found = [_look(slub, known, cache, unreached, maybe, lists_only) for cache in caches]
+    found = [_look(session, known, cache, unreached, maybe, lists_only) for cache in caches]
     # One search of memory, however many caches have lost objects.
     lost = (address for one in found for address in one.lost)
     hidden = {
         each.address: f"{each.text} at {each.holder:x}"
-        for each in find_hidden(slub, reach, lost)
+        for each in find_hidden(session, reach, lost)
         if not each.round
     }
     inner = reach.inner()
@@ -79,7 +79,7 @@ def find_lost(
 
 
 def _look(
-    slub: Slub,
+    session: Session,
     known: Known,
     cache: Cache,
     unreached: Set[int],
@@ -89,7 +89,7 @@ def _look(
     """Which allocated objects of a cache nothing leads to, or perhaps nothing."""
     found = _Found(cache, 0, [], {}, {}, [], [])
     allocated = 0
-    for decoded in for_each_decoded_slab(slub, cache, found.problems, lists_only):
+    for decoded in for_each_decoded_slab(session, cache, found.problems, lists_only):
         allocated += decoded.count(ALLOCATED)
         before = len(found.lost)
         for address in decoded.allocated():

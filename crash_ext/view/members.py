@@ -46,7 +46,7 @@ class Members:
     def _explained(self, addresses: Iterable[int], length: int) -> Iterator[List[Word]]:
         for address in addresses:
             try:
-                data = self._words.places.slub.reader.read(address, length)
+                data = self._words.places.session.reader.read(address, length)
             except ReadError:
                 continue
             yield self._words.explain(address, data)

@@ -131,7 +131,7 @@ def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
         ],
         slabs=[page_slab(slab) for slab in holding[:SLABS]],
         slabs_left_out=max(0, len(holding) - SLABS),
-        objects=list(page_objects(diagnoser.slub, diagnoser.words, cache, chosen)),
+        objects=list(page_objects(diagnoser.session, diagnoser.words, cache, chosen)),
         objects_left_out=len(every) - len(chosen),
     )
 

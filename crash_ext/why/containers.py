@@ -42,7 +42,7 @@ class Containers:
     def __init__(self, places: Places, callbacks: Callbacks) -> None:
         self._places = places
         self._callbacks = callbacks
-        self._reader = places.slub.reader
+        self._reader = places.session.reader
         self._known: Dict[int, str] = {}
         self._noted: Optional[Set[int]] = None
 

@@ -19,10 +19,10 @@ from crash_ext.places.places import Places
 from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.reach.users import Users, users_of
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import UNKNOWN, Cache, SlabObjects
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 from crash_ext.why.case import Case, Evidence
 from crash_ext.why.gather import (
     allocated,
@@ -87,7 +87,7 @@ class Diagnoser:
 
     def __init__(
         self,
-        slub: Slub,
+        session: Session,
         caches: Sequence[Cache],
         lists_only: bool = False,
         all_types: bool = False,
@@ -98,7 +98,7 @@ class Diagnoser:
 
         reach: gives what leads to each object, when first needed; None: nobody is to ask.
         """
-        self.slub = slub
+        self.session = session
         self._caches = caches
         self._families = Families(caches)
         self._reach = reach
@@ -106,7 +106,7 @@ class Diagnoser:
         self.blind = ""
         """Why memory could not be searched, though it was to be."""
         self._all_types = all_types
-        self.places = Places(slub, lambda: list(caches), lists_only)
+        self.places = Places(session, lambda: list(caches), lists_only)
         self.words = Words(self.places)
         self._read_log(log)
 
@@ -117,7 +117,7 @@ class Diagnoser:
         self._elsewhere: List[Report] = []
         """Reports of other boots."""
         if log is None:
-            own = self.slub.reader.log()
+            own = self.session.reader.log()
             self._log_begins = own is not None and begins_at_boot(own)
             self._reports = parse_reports(own or "")
             self._memory_reports = parse_memory_reports(own or "")
@@ -127,7 +127,7 @@ class Diagnoser:
         self._memory_reports = []
         for part in boots_in(log):
             reports = parse_reports(part)
-            boot = boot_of(self.slub.reader, part)
+            boot = boot_of(self.session.reader, part)
             if boot.verdict == SAME:
                 self._log_begins = begins_at_boot(part)
                 self._memory_reports += parse_memory_reports(part)
@@ -150,9 +150,9 @@ class Diagnoser:
         opened = [self._open(cache, reach) for cache in chosen]
         cases = [item.case for item in opened if item.case.subjects]
         for case in cases:
-            walk_lists(self.slub, self.words, case, _alive(reach))
+            walk_lists(self.session, self.words, case, _alive(reach))
         if reach is not None and cases:
-            find_holders(self.slub, self.places, cases, reach, self.slub.progress)
+            find_holders(self.session, self.places, cases, reach, self.session.progress)
         for item in opened:
             yield self._close(item)
 
@@ -167,7 +167,7 @@ class Diagnoser:
             for cache in self._caches
             if cache.listed and cache.refcount != 0 and not self._families.is_member(cache)
         ]
-        for cache, log in reported_caches(self.slub, in_use, self._reports, []):
+        for cache, log in reported_caches(self.session, in_use, self._reports, []):
             if log.allocated:
                 yield cache
 
@@ -179,10 +179,10 @@ class Diagnoser:
             slabs += self._slabs(child, problems)
         addresses = sorted(allocated(slabs))
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
-        held = slab_mutex_held(self.slub.reader)
+        held = slab_mutex_held(self.session.reader)
         state = judge(cache, len(slabs), len(addresses), held, self._families.root(cache))
         behind = state.kind == LEFTOVER
-        log = match_reports(self.slub, cache, slabs, self._reports, children, behind)
+        log = match_reports(self.session, cache, slabs, self._reports, children, behind)
         if self._lists_only:
             # A slab that wasn't looked for isn't gone.
             log = log._replace(gone=[])
@@ -190,15 +190,15 @@ class Diagnoser:
             # Those that the log has, and else those that nothing leads to, are leaked; the
             # others have users, and are the twins.
             left = log.allocated or _lost_of(reach, addresses)
-            case = examine(self.slub, self.words, cache, left)
+            case = examine(self.session, self.words, cache, left)
             rest = sorted(set(addresses) - set(left))
-            compare_with(self.slub, self.words, case, cache, rest)
+            compare_with(self.session, self.words, case, cache, rest)
             case.live = not log.allocated
         else:
-            case = examine(self.slub, self.words, cache, addresses)
+            case = examine(self.session, self.words, cache, addresses)
             for twin in self._twins(cache):
                 twin_slabs = self._slabs(twin, [])
-                compare_with(self.slub, self.words, case, twin, allocated(twin_slabs))
+                compare_with(self.session, self.words, case, twin, allocated(twin_slabs))
             case.freed_late = log.freed
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
@@ -222,7 +222,7 @@ class Diagnoser:
     def _slabs(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         return [
             decoded.without_memory()
-            for decoded in for_each_decoded_slab(self.slub, cache, problems, self._lists_only)
+            for decoded in for_each_decoded_slab(self.session, cache, problems, self._lists_only)
         ]
 
     def _twins(self, cache: Cache) -> Iterator[Cache]:
@@ -246,23 +246,25 @@ class Diagnoser:
         item.evidence.extend(boot_evidence(self._boots, case.cache, self._elsewhere))
         item.evidence.extend(
             memory_evidence(
-                self.slub.reader,
+                self.session.reader,
                 self._memory_reports,
                 self._families.with_children(case.cache),
                 _all_objects(item.slabs),
             )
         )
         item.evidence.extend(examined_evidence(case, item.unknown))
-        report = owners(self.slub, case.cache, item.slabs, self.places.tasks.name_of)
+        report = owners(self.session, case.cache, item.slabs, self.places.tasks.name_of)
         item.evidence.extend(owner_evidence(self.places, report))
         if item.state.kind == LIVE and report.ages is None:
             every = sorted(allocated(item.slabs))
-            item.evidence.extend(likely_ages(self.slub, case.cache, every))
+            item.evidence.extend(likely_ages(self.session, case.cache, every))
         item.problems.extend(report.problems)
         samples = [pieces(words) for words in case.samples]
         makers = list(makers_of(self.places, report))
         whose = related(self.places, case.cache, case.samples, makers, item.module)
-        item.evidence.extend(type_evidence(self.slub, case.cache, samples, whose, self._all_types))
+        item.evidence.extend(
+            type_evidence(self.session, case.cache, samples, whose, self._all_types)
+        )
         if case.live:
             item.evidence.extend(users_evidence(item.users))
         if not case.live or case.subjects:

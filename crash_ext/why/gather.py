@@ -34,6 +34,7 @@ from crash_ext.reach.reach import Reach
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache, SlabObjects
+from crash_ext.slub.session import Session
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace, best_held
 from crash_ext.why.containers import Containers
 from crash_ext.why.lists import HEADLESS, Alive, Lists, is_gone
@@ -66,27 +67,27 @@ def allocated(slabs: Iterable[SlabObjects]) -> List[int]:
     return [address for decoded in slabs for address in decoded.allocated()]
 
 
-def examine(slub: Slub, explainer: Words, cache: Cache, addresses: List[int]) -> Case:
+def examine(session: Session, explainer: Words, cache: Cache, addresses: List[int]) -> Case:
     """The case of a cache with these allocated objects; of very many, evenly spread ones.
 
     Says how far it is: a word takes some microseconds.
     """
     case = Case(cache)
     case.total = len(addresses)
-    case.red_zones = bool(cache.flags & slub.layout.flags.mask("RED_ZONE"))
+    case.red_zones = bool(cache.flags & session.layout.flags.mask("RED_ZONE"))
     limit = min(EXAMINED, max(_FEWEST, EXAMINED_BYTES // cache.object_size))
     step, number = spread(len(addresses), limit)
-    poisoned = bool(cache.flags & slub.layout.flags.mask("POISON"))
-    for address, data in contents(slub, cache, addresses[::step]):
+    poisoned = bool(cache.flags & session.layout.flags.mask("POISON"))
+    for address, data in contents(session, cache, addresses[::step]):
         subject = Subject(address)
         case.subjects.append(subject)
-        slub.progress(len(case.subjects), number)
+        session.progress(len(case.subjects), number)
         if data is None:
             case.unreadable += 1
             continue
         subject.blank = _blank(data, poisoned)
-        subject.values = _values(slub, data, slub.reader.word)
-        subject.halves = _values(slub, data, _HALF)
+        subject.values = _values(session, data, session.reader.word)
+        subject.halves = _values(session, data, _HALF)
         words = explainer.explain(address, data)
         if len(case.samples) < SAMPLES:
             case.samples.append(words)

@@ -19,6 +19,7 @@ from crash_ext.slub.extension import Extensions, has_profiling
 from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.ownertags import AllocationTag, Memcg, OwnerTags
+from crash_ext.slub.session import Session
 from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks
 
 TaskOf = Callable[[int, Optional[float]], Optional[str]]
@@ -107,14 +108,14 @@ class _Found(NamedTuple):
 
 
 def owners(
-    slub: Slub,
+    session: Session,
     cache: Cache,
     slabs: Iterable[SlabObjects],
     task_of: Optional[TaskOf] = None,
 ) -> OwnerReport:
     """Who allocated the allocated objects of a cache's decoded slabs. Never raises on memory."""
-    tracks = _TracksOf(slub, cache)
-    extensions, tags = Extensions(slub, cache), OwnerTags(slub.reader)
+    tracks = _TracksOf(session, cache)
+    extensions, tags = Extensions(session, cache), OwnerTags(session.reader)
     problems: List[str] = []
     stacks: Dict[Tuple[int, ...], List[_Found]] = {}
     lines: Dict[AllocationTag, List[Tuple[int, int]]] = {}
@@ -149,7 +150,7 @@ def owners(
             memcg = tags.memcg(entry.objcg, problems) if entry and entry.objcg else None
             if memcg is not None:
                 memcgs.setdefault(memcg, []).append((address, length))
-    groups = [_group(slub.reader, found, task_of) for found in stacks.values()]
+    groups = [_group(session.reader, found, task_of) for found in stacks.values()]
     recorded = bool(groups or lines)
     if len(problems) >= _PROBLEMS:
         problems.append(f"tracks of {doubtful} objects contradict themselves or can't be read")
@@ -160,7 +161,7 @@ def owners(
         allocated=allocated,
         tracked=tracked,
         recorded=recorded,
-        advice=advise(slub, cache) if allocated and not recorded else None,
+        advice=advise(session, cache) if allocated and not recorded else None,
         problems=problems,
         ages=ages_of(
             one.track.seconds
@@ -174,11 +175,11 @@ def owners(
 class _TracksOf:
     """Where the tracks of a slab's objects are: behind them, or with KFENCE."""
 
-    def __init__(self, slub: Slub, cache: Cache) -> None:
-        self._reader = slub.reader
+    def __init__(self, session: Session, cache: Cache) -> None:
+        self._reader = session.reader
         self._cache = cache
-        self._tracks = TrackReader(slub, cache)
-        self._kfence = {found.address: found for found in slub.kfence().of(cache.address)}
+        self._tracks = TrackReader(session, cache)
+        self._kfence = {found.address: found for found in session.kfence().of(cache.address)}
 
     def noted(self, slab: SlabObjects) -> bool:
         """Whether its objects may have tracks at all."""

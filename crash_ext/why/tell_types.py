@@ -10,22 +10,22 @@ from typing import Iterator, List
 
 from crash_ext.contents.typehints import Related, type_hints, unknown_modules
 from crash_ext.contents.types import Piece, Proposal, propose_types
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
+from crash_ext.slub.session import Session
 from crash_ext.why.case import Evidence
 
 _REASONS = 5
 
 
 def type_evidence(
-    slub: Slub, cache: Cache, samples: List[List[Piece]], found: Related, search: bool
+    session: Session, cache: Cache, samples: List[List[Piece]], found: Related, search: bool
 ) -> Iterator[Evidence]:
     """Proposals for the cache's objects. search: among all structures of that size.
 
     found: who has to do with the objects. Without a search those structures are proposed that
     have the cache's name, or that one of these knows.
     """
-    types, reader = slub.types(), slub.reader
+    types, reader = session.types(), session.reader
     hints = list(type_hints(types, cache, found))
     size = cache.object_size
     proposals = propose_types(reader, cache.name, size, samples, search, types, hints)

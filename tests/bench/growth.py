@@ -12,7 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import Dict, List, Tuple
 
 from crash_ext import slabobjs
-from crash_ext.command import run, session
+from crash_ext.command import run, session_of
 from mocks.crash_module import FakeCrash, install
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
@@ -39,7 +39,7 @@ def _measure(size: int, rounds: int, out: str) -> List[Dict[str, float]]:
     line = ["-q", f"{cache:x}"]
     records = []
     with install(fake):
-        session(fake, fake.image.byteorder)
+        session_of(fake, fake.image.byteorder)
         for _ in range(rounds):
             gc.collect()
             with open(out, "w") as file, redirect_stdout(file), redirect_stderr(file):

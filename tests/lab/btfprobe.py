@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Tuple
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "..", "..")))
 
-from crash_ext.command import session
+from crash_ext.command import session_of
 from crash_ext.kernel.kerneltypes import KernelTypes, kernel_types, read_kernel_btf
 from crash_ext.reader import Reader
 
@@ -60,12 +60,12 @@ def struct(reader: Reader, types: KernelTypes, name: str) -> Dict[str, Any]:
 
 
 def main(arguments: List[str]) -> None:
-    slub = session(import_module("crash"))
+    session = session_of(import_module("crash"))
     smallest, largest, *names = arguments
-    types = slub.types()
-    print(json.dumps(sizes(slub.reader, int(smallest), int(largest))))
+    types = session.types()
+    print(json.dumps(sizes(session.reader, int(smallest), int(largest))))
     for name in names:
-        print(json.dumps(struct(slub.reader, types, name)))
+        print(json.dumps(struct(session.reader, types, name)))
     sys.stdout.flush()
 
 

@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterator
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "..", "..")))
 
-from crash_ext.command import session
+from crash_ext.command import session_of
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.why.log.hashed import PointerHash
@@ -26,16 +26,16 @@ from crash_ext.why.log.parse import parse_reports
 
 def records() -> Iterator[Dict[str, Any]]:
     """One for the log, and one for each cache that a report names."""
-    slub = session(import_module("crash"))
-    text = slub.reader.log() or ""
+    session = session_of(import_module("crash"))
+    text = session.reader.log() or ""
     reports = parse_reports(text)
-    key = PointerHash(slub.reader).known
+    key = PointerHash(session.reader).known
     yield {"log": len(text), "reports": [report.name for report in reports], "key": key}
-    for cache in all_caches(slub, []):
+    for cache in all_caches(session, []):
         if not any(is_named(cache, report) for report in reports):
             continue
-        decoded = list(for_each_decoded_slab(slub, cache, []))
-        found = match_reports(slub, cache, decoded, reports)
+        decoded = list(for_each_decoded_slab(session, cache, []))
+        found = match_reports(session, cache, decoded, reports)
         hexadecimal = "{:x}".format
         yield {
             "address": hexadecimal(cache.address),

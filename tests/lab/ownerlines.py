@@ -16,12 +16,12 @@ from typing import Any, Dict, List, Optional
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "..", "..")))
 
-from crash_ext.command import session
+from crash_ext.command import session_of
 from crash_ext.reader import Reader
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import read_cache
 from crash_ext.slub.model import STATE_NAMES
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 from crash_ext.slub.tracks import Track, TrackReader
 from crash_ext.why.owners import OwnerReport, owners
 
@@ -44,21 +44,21 @@ def _name(reader: Reader, address: int) -> Optional[str]:
     return None if found is None else f"{found[0]}+{found[1]:#x}"
 
 
-def _kfence_records(slub: Slub) -> List[Record]:
+def _kfence_records(session: Session) -> List[Record]:
     """The groups of what KFENCE has sampled, of all caches."""
     found: List[Record] = []
-    for address in sorted({one.cache for one in slub.kfence().objects}):
-        cache = read_cache(slub.reader, slub.layout, address, listed=False)
-        sampled = [one.as_slab() for one in slub.kfence().of(address)]
-        found += _report_records(slub, owners(slub, cache, sampled))
+    for address in sorted({one.cache for one in session.kfence().objects}):
+        cache = read_cache(session, address, listed=False)
+        sampled = [one.as_slab() for one in session.kfence().of(address)]
+        found += _report_records(session, owners(session, cache, sampled))
     return found
 
 
-def _records(slub: Slub, address: int) -> List[Record]:
-    cache = read_cache(slub.reader, slub.layout, address, listed=False)
+def _records(session: Session, address: int) -> List[Record]:
+    cache = read_cache(session, address, listed=False)
     problems: List[str] = []
-    slabs = list(for_each_decoded_slab(slub, cache, problems))
-    tracks = TrackReader(slub, cache)
+    slabs = list(for_each_decoded_slab(session, cache, problems))
+    tracks = TrackReader(session, cache)
     found: List[Record] = []
     for slab in slabs:
         for index, state in enumerate(slab.states):
@@ -69,15 +69,15 @@ def _records(slub: Slub, address: int) -> List[Record]:
                     "type": "track",
                     "address": f"{at:x}",
                     "state": STATE_NAMES[state],
-                    "alloc": _track(slub.reader, told.alloc),
-                    "free": _track(slub.reader, told.free),
+                    "alloc": _track(session.reader, told.alloc),
+                    "free": _track(session.reader, told.free),
                     "problems": [*problems, *told.problems],
                 }
             )
-    return found + _report_records(slub, owners(slub, cache, slabs))
+    return found + _report_records(session, owners(session, cache, slabs))
 
 
-def _report_records(slub: Slub, report: OwnerReport) -> List[Record]:
+def _report_records(session: Session, report: OwnerReport) -> List[Record]:
     found: List[Record] = []
     for group in report.groups:
         found.append(
@@ -85,7 +85,7 @@ def _report_records(slub: Slub, report: OwnerReport) -> List[Record]:
                 "type": "group",
                 "objects": [f"{one:x}" for one in group.objects],
                 "bytes": group.bytes,
-                "caller": [f"{group.caller:x}", _name(slub.reader, group.caller)],
+                "caller": [f"{group.caller:x}", _name(session.reader, group.caller)],
                 "frames": [f"{frame:x}" for frame in group.frames],
                 "cpu": group.oldest.cpu,
                 "pids": group.pids,
@@ -107,23 +107,23 @@ def _report_records(slub: Slub, report: OwnerReport) -> List[Record]:
     return found
 
 
-def _addresses(slub: Slub, argument: str) -> List[int]:
+def _addresses(session: Session, argument: str) -> List[int]:
     """The caches of a name, or the one at an address (hex)."""
-    named = [cache for cache in slub.listed_caches().caches if cache.name == argument.encode()]
+    named = [cache for cache in session.listed_caches().caches if cache.name == argument.encode()]
     return [cache.address for cache in named] or [int(argument, 16)]
 
 
 if __name__ == "__main__":
     crash = import_module("crash")
     if len(sys.argv) > 1:
-        slub = session(crash)
+        session = session_of(crash)
         for argument in sys.argv[1:]:
             if argument == "kfence":
-                for record in _kfence_records(slub):
+                for record in _kfence_records(session):
                     print(json.dumps(record))
                 continue
-            for address in _addresses(slub, argument):
-                for record in _records(slub, address):
+            for address in _addresses(session, argument):
+                for record in _records(session, address):
                     print(json.dumps(record))
         sys.stdout.flush()
     else:

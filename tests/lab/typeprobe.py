@@ -17,7 +17,7 @@ from typing import Iterator, List
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "..", "..")))
 
-from crash_ext.command import session
+from crash_ext.command import session_of
 from crash_ext.contents.types import LIST, NUMBER, POINTER, TEXT, ZERO, Piece, propose_types
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import select
@@ -67,17 +67,17 @@ def sample(reader: Reader, cache: Cache, decoded_slabs: Iterator[SlabObjects]) -
 
 
 def main(arguments: List[str]) -> None:
-    slub = session(import_module("crash"))
+    session = session_of(import_module("crash"))
     search = "-q" not in arguments
-    caches = all_caches(slub, [])
+    caches = all_caches(session, [])
     for name in arguments:
         if name == "-q":
             continue
-        cache = select(slub, caches, name)[0].cache
-        words = sample(slub.reader, cache, for_each_decoded_slab(slub, cache, []))
+        cache = select(session, caches, name)[0].cache
+        words = sample(session.reader, cache, for_each_decoded_slab(session, cache, []))
         begin = time.monotonic()
         found = propose_types(
-            slub.reader, cache.name, cache.object_size, words, search, slub.types()
+            session.reader, cache.name, cache.object_size, words, search, session.types()
         )
         seconds = round(time.monotonic() - begin, 2)
         fields = ("struct", "size", "score", "reasons", "against")

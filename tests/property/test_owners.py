@@ -21,7 +21,7 @@ from mocks.history import DEPOTS, UPTIME, History
 from mocks.kfence import KfencePool
 from mocks.layouts import LAYOUTS
 from mocks.model import Slab
-from tests.unit.asked import slub
+from tests.unit.asked import session
 
 NAMES = [name for name, layout in LAYOUTS.items() if layout.has("kmem_cache_node", "full")]
 EXTENDED = [name for name in NAMES if LAYOUTS[name].has("slab", "obj_exts")]
@@ -34,7 +34,7 @@ NOISE = st.one_of(
 
 
 def _report(heap: Heap) -> OwnerReport:
-    found = slub(heap)
+    found = session(heap)
     (cache,) = [one for one in found.listed_caches().caches if one.name == b"slab_test"]
     return owners(found, cache, for_each_decoded_slab(found, cache, []))
 

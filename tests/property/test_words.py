@@ -12,7 +12,7 @@ from crash_ext.contents.groups import Groups
 from crash_ext.contents.words import Words
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
-from crash_ext.slub.allocator import Slub
+from crash_ext.slub.session import Session
 from mocks.damage import Plan
 from mocks.heap import Heap
 from mocks.landscape import Landscape
@@ -65,7 +65,7 @@ def test_any_bytes_in_any_memory_are_explained(
             heap.image.write(address, contents)
     for plan in plans:
         plan.apply(heap)
-    kernel = Slub(target(heap))
+    kernel = Session(target(heap))
     words = Words(Places(kernel, lambda: all_caches(kernel, [])))
     groups = Groups(words)
     for address in data.draw(st.lists(st.sampled_from(objects), min_size=1, max_size=4)):

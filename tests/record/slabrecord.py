@@ -30,12 +30,12 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(sys.argv[0]), "../..")))
 
 from crash_ext import slabdup, slabobjs, slabwhy
-from crash_ext.command import run, session
+from crash_ext.command import run, session_of
 from crash_ext.host.target import Target, host_module
 from crash_ext.kernel.vmcoreinfo import vmcoreinfo_number
 from crash_ext.leak.duplicates import all_caches
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import for_each_node
+from crash_ext.slub.session import Session
 from crash_ext.slub.slabs import for_each_slab
 
 _COMMANDS = (slabdup.COMMAND, slabobjs.COMMAND, slabwhy.COMMAND)
@@ -146,10 +146,10 @@ def record(request: Dict[str, Any]) -> Dict[str, Any]:
             assert noted == text, f"{line} prints another text while questions are noted: {noted}"
         for line in request["unprinted"]:
             run_line(_expanded(crash, line))
-        slub = session(noting)
-        vmcoreinfo_number(slub.reader, "")
-        _whole_caches(slub, [int(address, 16) for address in request["caches"]])
-        variables = _variables(slub)
+        session = session_of(noting)
+        vmcoreinfo_number(session.reader, "")
+        _whole_caches(session, [int(address, 16) for address in request["caches"]])
+        variables = _variables(session)
     finally:
         sys.modules["crash"] = real
     return {
@@ -164,9 +164,9 @@ def record(request: Dict[str, Any]) -> Dict[str, Any]:
         "memory": list(_memory(crash, noting.ranges)),
         "variables": variables,
         "page_offset": int(crash.exec_crash_command("ptov 0").split()[2], 16),
-        "page_size": slub.reader.page_size,
-        "word": slub.reader.word,
-        "byteorder": slub.reader.byteorder,
+        "page_size": session.reader.page_size,
+        "word": session.reader.word,
+        "byteorder": session.reader.byteorder,
         "list": crash.exec_crash_command("list kmem_cache.list -s kmem_cache.name -H slab_caches"),
         "log": crash.exec_crash_command("log"),
     }
@@ -191,23 +191,23 @@ def _expanded(crash: Any, line: str) -> str:
     )
 
 
-def _whole_caches(slub: Slub, wanted: List[int]) -> None:
+def _whole_caches(session: Session, wanted: List[int]) -> None:
     """Reads each cache's struct and nodes whole, and all pages of the wanted ones' slabs."""
-    reader, layout = slub.reader, slub.layout
+    reader, layout = session.reader, session.layout
     reach = layout.node_array + layout.node_stride
     node_size = reader.struct_size("kmem_cache_node") or 0
-    for cache in all_caches(slub, []):
+    for cache in all_caches(session, []):
         # Not by sizeof: the array at its end is longer than what is allocated.
         reader.read(cache.address, max(reach, layout.cache.span()))
-        for node in for_each_node(reader, layout, cache, []):
+        for node in for_each_node(session, cache, []):
             reader.read(node.address, node_size)
         if cache.address in wanted:
-            for slab in for_each_slab(slub, cache, []):
+            for slab in for_each_slab(session, cache, []):
                 reader.read(slab.base, reader.page_size << cache.order)
 
 
-def _variables(slub: Slub) -> Dict[str, Any]:
-    reader = slub.reader
+def _variables(session: Session) -> Dict[str, Any]:
+    reader = session.reader
 
     def number(name: str, size: int, index: int = 0) -> int:
         data = reader.read((reader.symbol(name) or 0) + index * size, size)

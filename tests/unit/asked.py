@@ -7,7 +7,7 @@ import json
 from typing import Any, Dict, List, Set
 
 from crash_ext.host.target import Target
-from crash_ext.slub.allocator import Slub
+from crash_ext.slub.session import Session
 from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
 from tests.replay import run_command
@@ -20,8 +20,8 @@ def target(heap: Heap) -> Target:
     return Target(FakeCrash(heap.image), heap.image.byteorder)
 
 
-def slub(heap: Heap) -> Slub:
-    return Slub(target(heap))
+def session(heap: Heap) -> Session:
+    return Session(target(heap))
 
 
 def text(heap: Heap, name: str, *arguments: str) -> str:

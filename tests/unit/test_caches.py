@@ -11,7 +11,7 @@ from crash_ext.slub.caches import CacheError, for_each_node, list_caches, node_c
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache
-from tests.unit.asked import of_type, problems, records, slub, text
+from tests.unit.asked import of_type, problems, records, session, text
 
 every_layout = pytest.mark.parametrize("name", list(LAYOUTS))
 
@@ -26,8 +26,8 @@ def test_the_numbers_are_those_that_the_kernel_computed(name: str) -> None:
     heap = Heap(LAYOUTS[name])
     ctor = heap.function("ctor", module=True)
     cache = heap.cache("slab_test", 84, ctor=ctor, order=1, align=64, refcount=-1)
-    kernel = slub(heap)
-    told = read_cache(kernel.reader, kernel.layout, cache.address, listed=True)
+    kernel = session(heap)
+    told = read_cache(kernel, cache.address, listed=True)
     geometry = cache.geometry
     assert (told.name, told.refcount, told.ctor, told.align) == (b"slab_test", -1, ctor, 64)
     assert (told.object_size, told.size, told.inuse, told.offset) == (
@@ -71,10 +71,10 @@ def test_numbers_that_contradict_each_other_are_no_cache(member: str, value: int
     cache = heap.cache("slab_test", 84)
     heap.cache("newer", 84)
     _put(heap, cache, member, value)
-    kernel = slub(heap)
+    kernel = session(heap)
     with pytest.raises(CacheError, match=f"^{cache.address:x}: no struct kmem_cache: "):
-        read_cache(kernel.reader, kernel.layout, cache.address, listed=True)
-    caches, said = list_caches(kernel.reader, kernel.layout)
+        read_cache(kernel, cache.address, listed=True)
+    caches, said = list_caches(kernel)
     assert [each.name for each in caches[:2]] == [b"newer", b"older"]
     assert [line.startswith(f"slab_caches: {cache.address:x}: ") for line in said] == [True]
 
@@ -109,10 +109,10 @@ def test_each_node_that_has_memory_is_read_and_no_other(name: str) -> None:
     heap = Heap(LAYOUTS[name], nodes=3)
     cache = heap.cache("slab_test", 84, nodes=2)
     heap.slab(cache, {0}, node=0)
-    kernel = slub(heap)
-    told = read_cache(kernel.reader, kernel.layout, cache.address, listed=True)
+    kernel = session(heap)
+    told = read_cache(kernel, cache.address, listed=True)
     said: List[str] = []
-    nodes = list(for_each_node(kernel.reader, kernel.layout, told, said))
+    nodes = list(for_each_node(kernel, told, said))
     assert said == []
     assert {node.number: node.address for node in nodes} == cache.nodes
     counts = [node.nr_slabs for node in nodes]
@@ -123,13 +123,13 @@ def test_each_node_that_has_memory_is_read_and_no_other(name: str) -> None:
 def test_an_absurd_number_of_nodes_is_cut_to_what_the_struct_has(count: int) -> None:
     heap = Heap(LAYOUTS["6.1"])
     heap.image.u32(heap.image.symbols["nr_node_ids"], count)
-    kernel = slub(heap)
-    assert 1 <= node_count(kernel.reader, kernel.layout) <= 64
+    kernel = session(heap)
+    assert 1 <= node_count(kernel) <= 64
 
 
 def test_a_kernel_without_numa_has_one_node() -> None:
-    kernel = slub(Heap(LAYOUTS["5.10-i386"]))
-    assert node_count(kernel.reader, kernel.layout) == 1
+    kernel = session(Heap(LAYOUTS["5.10-i386"]))
+    assert node_count(kernel) == 1
 
 
 def test_a_kernel_without_slab_caches_says_so() -> None:

@@ -11,7 +11,7 @@ from mocks.heap import Heap
 from mocks.kfence import KfencePool
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache
-from tests.unit.asked import by_state, of_type, problems, records, slub, target, text
+from tests.unit.asked import by_state, of_type, problems, records, session, target, text
 
 CASES = [("5.15", False), ("6.5", False), ("6.6-tiny", True), ("6.12", True), ("7.3", True)]
 every_form = pytest.mark.parametrize(("name", "pointer"), CASES)
@@ -86,7 +86,7 @@ def test_pool_pages_are_no_slabs_for_the_page_scan(name: str, pointer: bool) -> 
     heap, cache, pool = _heap(name, pointer=pointer)
     pool.put(0, cache, 84)
     pool.put(1, cache, 84, state="FREED")
-    index = slub(heap).page_index()
+    index = session(heap).page_index()
     assert set(index.of(cache.address)) == heap.truth()[cache.address].slabs
     # Slab pages that name no cache at all are the pool's, too.
     assert 0 not in index.slabs
@@ -94,7 +94,7 @@ def test_pool_pages_are_no_slabs_for_the_page_scan(name: str, pointer: bool) -> 
 
 def test_the_metadata_ends_where_the_pools_objects_end() -> None:
     heap, cache, pool = _heap("6.12", objects=2)
-    kfence = slub(heap).kfence()
+    kfence = session(heap).kfence()
     assert kfence.first_page == heap.image.virt_to_page(pool.base)
     assert kfence.end_page == heap.image.virt_to_page(pool.base + 6 * 4096)
     assert cache.slabs[0].page not in range(kfence.first_page, kfence.end_page)
@@ -136,7 +136,7 @@ def test_a_pool_that_is_switched_off_is_none() -> None:
     heap, cache, pool = _heap("6.12")
     pool.put(0, cache, 84)
     heap.image.pointer(heap.image.symbols["__kfence_pool"], 0)
-    assert slub(heap).kfence().objects == []
+    assert session(heap).kfence().objects == []
 
 
 def test_a_pool_without_readable_metadata_is_a_problem_in_one_line() -> None:
@@ -144,7 +144,7 @@ def test_a_pool_without_readable_metadata_is_a_problem_in_one_line() -> None:
     heap.image.pointer(heap.image.symbols["kfence_metadata"], 0xDEAD0000)
     heap.image.pointer(heap.image.symbols["__kfence_pool"], pool.base + 4096)
     said = [f"KFENCE: no metadata for the pool at {pool.base + 4096:x}"]
-    allocator = slub(heap)
+    allocator = session(heap)
     assert allocator.kfence().objects == []
     found = allocator.take_problems()
     assert found == said
@@ -168,7 +168,7 @@ def test_without_metadata_what_may_be_a_page_of_the_pool_is_unknown() -> None:
 def test_the_node_is_that_of_the_page() -> None:
     heap, cache, pool = _heap("6.12")
     pool.put(0, cache, 84)
-    (found,) = slub(heap).kfence().objects
+    (found,) = session(heap).kfence().objects
     assert target(heap).page_to_virt(found.page) == found.base == pool.page(0)
     assert found.node == 0
 

@@ -8,7 +8,7 @@ from typing import Optional
 import pytest
 
 from crash_ext.slub.kmalloc import kmalloc_size
-from tests.unit.asked import of_type, records, slub, text
+from tests.unit.asked import of_type, records, session, text
 from tests.unit.test_lostpage import whole
 from tests.unit.test_pageuse import Pages
 
@@ -31,7 +31,7 @@ from tests.unit.test_pageuse import Pages
 def test_a_name_tells_the_size_of_a_kmalloc_cache(name: str, size: Optional[str]) -> None:
     pages = Pages()
     made = pages.heap.cache(name, 64)
-    (cache,) = [c for c in slub(pages.heap).listed_caches().caches if c.address == made.address]
+    (cache,) = [c for c in session(pages.heap).listed_caches().caches if c.address == made.address]
     assert kmalloc_size(cache) == size
 
 

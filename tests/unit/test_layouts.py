@@ -15,7 +15,7 @@ import pytest
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
-from tests.unit.asked import by_state, of_type, problems, records, slub, text
+from tests.unit.asked import by_state, of_type, problems, records, session, text
 
 NAME = "slab_test"
 
@@ -120,12 +120,12 @@ def test_4_4_keeps_a_leftover_in_its_place() -> None:
 
 def _names(heap: Heap) -> List[str]:
     """The names on slab_caches, in its order."""
-    caches = slub(heap).listed_caches().caches
+    caches = session(heap).listed_caches().caches
     return [(cache.name or b"?").decode() for cache in caches]
 
 
 def test_4_9_puts_a_red_zone_before_objects() -> None:
-    """Linux kernel commit d86bd1bece6f ("mm/slub: support left redzone") (in v4.6)."""
+    """Linux kernel commit d86bd1bece6f ("mm/session: support left redzone") (in v4.6)."""
     heap = Heap(LAYOUTS["4.9"], seed=49)
     leftover = heap.cache(NAME, 84, red_zone=True, store_user=True)
     slabs = _fill(heap, leftover)
@@ -161,7 +161,7 @@ def test_4_18_moves_the_list_link_in_front() -> None:
 def test_4_19_without_per_cpu_partial_slabs_and_unhardened() -> None:
     """CONFIG_SLUB_CPU_PARTIAL=n and CONFIG_SLAB_FREELIST_HARDENED=n.
 
-    Linux kernel commit a93cf07bc3fb ("mm/slub.c: wrap cpu_slab->partial in
+    Linux kernel commit a93cf07bc3fb ("mm/session.c: wrap cpu_slab->partial in
     CONFIG_SLUB_CPU_PARTIAL") (in v4.13).
     """
     _check(_scene("4.19-plain"), PER_CPU - {"cpu 0 partial"})
@@ -190,21 +190,21 @@ def test_an_address_has_all_digits_of_a_pointer(name: str, digits: int) -> None:
 
 
 def test_5_15_adds_a_lock_behind_the_per_cpu_slab() -> None:
-    """Linux kernel commit bd0e7491a931 ("mm, slub: convert kmem_cpu_slab protection to
+    """Linux kernel commit bd0e7491a931 ("mm, session: convert kmem_cpu_slab protection to
     local_lock") (in v5.15)."""
     _check(_scene("5.15"), PER_CPU)
 
 
 def test_5_17_gives_slabs_a_struct_of_their_own() -> None:
     """Linux kernel commits d122019bf061 ("mm: Split slab into its own type") and bb192ed9aa71
-    ("mm/slub: Convert most struct page to struct slab by spatch") (in v5.17)."""
+    ("mm/session: Convert most struct page to struct slab by spatch") (in v5.17)."""
     scene = _scene("5.17")
     assert "slab_cache" not in scene.heap.image.structs["page"][1]
     _check(scene, PER_CPU)
 
 
 def test_5_19_keeps_tracks_in_the_stack_depot() -> None:
-    """Linux kernel commit 5cf909c553e9 ("mm/slub: use stackdepot to save stack trace in
+    """Linux kernel commit 5cf909c553e9 ("mm/session: use stackdepot to save stack trace in
     objects") (in v5.19): a debug cache's objects lie closer together."""
     scene = _scene("5.19", store_user=True)
     before = Heap(LAYOUTS["5.17"]).cache(NAME, 84, store_user=True)
@@ -296,12 +296,12 @@ def test_6_2_swaps_the_list_link_and_the_cache() -> None:
 
 
 def test_6_5_joins_the_cpu_freelist_and_its_transaction() -> None:
-    """Linux kernel commit 6801be4f2653 ("slub: Replace cmpxchg_double()") (in v6.5)."""
+    """Linux kernel commit 6801be4f2653 ("session: Replace cmpxchg_double()") (in v6.5)."""
     _check_typesafe("6.5")
 
 
 def test_6_6_tiny_has_neither_per_cpu_slabs_nor_counts() -> None:
-    """CONFIG_SLUB_TINY: Linux kernel commit e240e53ae0ab ("mm, slub: add CONFIG_SLUB_TINY")
+    """CONFIG_SLUB_TINY: Linux kernel commit e240e53ae0ab ("mm, session: add CONFIG_SLUB_TINY")
     (in v6.2). No cpu_slab, no nr_slabs, no hardened freelist."""
     scene = _scene("6.6-tiny")
     assert "cpu_slab" not in scene.heap.image.structs["kmem_cache"][1]
@@ -309,7 +309,7 @@ def test_6_6_tiny_has_neither_per_cpu_slabs_nor_counts() -> None:
 
 
 def test_6_9_leaves_per_cpu_partial_slabs_unfrozen() -> None:
-    """Linux kernel commits 8cd3fa428b56 ("slub: Delay freezing of partial slabs") (in v6.8) and
+    """Linux kernel commits 8cd3fa428b56 ("session: Delay freezing of partial slabs") (in v6.8) and
     cc61eb851461 (in v6.9): the flags of a cache are enumerators."""
     _check(_scene("6.9"), PER_CPU)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 from crash_ext.slub.unlisted import find_unlisted
 from crash_ext.why.log.hashed import siphash_1u64
 from crash_ext.why.log.match import (
@@ -31,7 +31,7 @@ from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
 from tests.unit import logs
-from tests.unit.asked import slub
+from tests.unit.asked import session
 
 Hide = Callable[[int], str]
 
@@ -68,7 +68,7 @@ def report(
 
 def evidence(heap: Heap, address: int, log: str) -> LogEvidence:
     """What a log says of the cache at that address."""
-    asked = slub(heap)
+    asked = session(heap)
     caches = asked.listed_caches().caches + find_unlisted(asked, [])
     (cache,) = [cache for cache in caches if cache.address == address]
     decoded = list(for_each_decoded_slab(asked, cache, []))
@@ -287,7 +287,7 @@ def test_a_live_cache_that_was_merged_into_a_leftover_is_found(hide: Hide) -> No
         slab.allocated.add(9)
         slab.chain.remove(9)
     logs.give_key(heap, logs.key_bytes(heap))
-    asked: Slub = slub(heap)
+    asked: Session = session(heap)
     problems: List[str] = []
     caches = asked.listed_caches().caches
     found = list(reported_caches(asked, caches, parse_reports(log), problems))
@@ -317,7 +317,7 @@ def test_a_live_cache_beside_a_leftover_of_its_name_is_not_said_to_be_one() -> N
     left = Left()
     page = left.heap.slab(left.live, {3})
     log = left.log(raw) + report(left.live, [told(page, raw)])
-    asked = slub(left.heap)
+    asked = session(left.heap)
     caches = asked.listed_caches().caches + find_unlisted(asked, [])
     assert match_reports(
         asked,

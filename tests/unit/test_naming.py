@@ -19,7 +19,7 @@ from mocks.btf import BtfBuilder
 from mocks.heap import Heap
 from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
-from tests.unit.asked import of_type, records, slub, text
+from tests.unit.asked import of_type, records, session, text
 from tests.unit.test_kernel_types import Memory
 
 OPS = 0x100
@@ -74,7 +74,9 @@ class Scene:
 
     def cache(self) -> Cache:
         (found,) = [
-            one for one in slub(self.heap).listed_caches().caches if one.name == self.name.encode()
+            one
+            for one in session(self.heap).listed_caches().caches
+            if one.name == self.name.encode()
         ]
         return found
 
@@ -169,7 +171,7 @@ def test_who_allocated_objects_is_a_hint_by_what_it_returns() -> None:
 
 def test_whose_module_it_is_is_told_once_by_the_strongest_tie() -> None:
     scene = Scene("unrelated", own=1)
-    places = Places(slub(scene.heap), list)
+    places = Places(session(scene.heap), list)
     cache = scene.cache()._replace(ctor=scene.ops)
     made = [Function("make0", "one")]
     assert related(places, cache, [], made, "one").owners == {

@@ -8,9 +8,9 @@ from typing import Dict, List, Optional, Tuple
 import pytest
 
 from crash_ext.kernel.tasks import Tasks
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache as Decoded
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 from crash_ext.why.owners import OwnerReport, advise, owners
 from mocks.extensions import Kept, ObjectExtensions
 from mocks.heap import Heap
@@ -19,7 +19,7 @@ from mocks.kfence import KfencePool
 from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
 from mocks.model import Slab
-from tests.unit.asked import slub
+from tests.unit.asked import session
 
 both_forms = pytest.mark.parametrize("name", ["5.10", "6.12"])
 WITH_EXTENSIONS = [
@@ -33,8 +33,8 @@ WITH_TAGS = [name for name in WITH_EXTENSIONS if LAYOUTS[name].has("slab", "obj_
 IN_OBJECT = [name for name in WITH_TAGS if name.startswith("7.")]
 
 
-def _asked(heap: Heap, name: bytes = b"slab_test") -> Tuple[Slub, Decoded]:
-    found = slub(heap)
+def _asked(heap: Heap, name: bytes = b"slab_test") -> Tuple[Session, Decoded]:
+    found = session(heap)
     (cache,) = [one for one in found.listed_caches().caches if one.name == name]
     return found, cache
 

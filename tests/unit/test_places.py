@@ -28,7 +28,7 @@ from mocks.heap import Heap
 from mocks.kfence import KfencePool
 from mocks.landscape import FORMS, REGION, STACK_PAGES, Landscape
 from mocks.layouts import LAYOUTS
-from tests.unit.asked import slub
+from tests.unit.asked import session
 
 SYMBOLS = {
     b"cleanup_module": (0, 0x40),
@@ -39,7 +39,7 @@ SYMBOLS = {
 
 
 def places(heap: Heap) -> Places:
-    kernel = slub(heap)
+    kernel = session(heap)
     return Places(kernel, lambda: all_caches(kernel, []))
 
 
@@ -81,8 +81,8 @@ def test_objects_of_a_cache_off_the_list_have_its_name() -> None:
     cache = heap.cache("slab_test", 84)
     slab = heap.slab(cache, range(cache.objects), where="full-unlisted")
     heap.leave_behind(cache)
-    for caches in (lambda: all_caches(slub(heap), []), list):
-        kernel = slub(heap)
+    for caches in (lambda: all_caches(session(heap), []), list):
+        kernel = session(heap)
         place = Places(kernel, caches).name(slab.object(2))
         assert place is not None
         assert (place.label, place.state) == ("slab_test", ALLOCATED)

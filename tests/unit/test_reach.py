@@ -8,12 +8,12 @@ from crash_ext.places.places import Places
 from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from mocks.kfence import KfencePool
-from tests.unit.asked import slub
+from tests.unit.asked import session
 from tests.unit.test_pageuse import Pages
 
 
 def reach(pages: Pages) -> Reach:
-    kernel = slub(pages.heap)
+    kernel = session(pages.heap)
     caches = all_caches(kernel, [])
     return Reach(kernel, caches, Places(kernel, lambda: caches))
 

@@ -13,10 +13,10 @@ import pytest
 
 from crash_ext.host.target import Target
 from crash_ext.leak.duplicates import all_caches
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED as IN_USE
 from crash_ext.slub.model import Cache
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 from mocks.crash_module import FakeCrash
 from mocks.recording import DIRECTORIES
 from tests.record import ALL, name_of
@@ -222,7 +222,7 @@ def test_what_was_freed_is_shown_as_free(fake: FakeCrash, name: str) -> None:
 
 @pytest.mark.parametrize("name", LAB)
 def test_the_list_is_walked_as_crash_walks_it(fake: FakeCrash, name: str) -> None:
-    caches = all_caches(Slub(Target(fake)), [])
+    caches = all_caches(Session(Target(fake)), [])
     listed = [(c.address, (c.name or b"").decode()) for c in caches if c.listed]
     assert listed == recorded(name).caches
 
@@ -264,18 +264,18 @@ def test_the_recordings_show_every_place_of_a_slab_and_of_a_free_object() -> Non
 # The oldest recording also says which list each slab is on ----------------------------
 
 
-def _slabs(slub: Slub, caches: Tuple[Cache, ...]) -> Iterator[Tuple[int, str, int, int, int]]:
+def _slabs(session: Session, caches: Tuple[Cache, ...]) -> Iterator[Tuple[int, str, int, int, int]]:
     for cache in caches:
-        for decoded in for_each_decoded_slab(slub, cache, []):
+        for decoded in for_each_decoded_slab(session, cache, []):
             slab = decoded.slab
             yield slab.address, slab.place, slab.objects, slab.node or 0, decoded.count(IN_USE)
 
 
 @pytest.mark.parametrize("name", [EL7])
 def test_every_slab_is_found_on_the_list_that_it_is_on(fake: FakeCrash, name: str) -> None:
-    slub = Slub(Target(fake))
-    caches = tuple(c for c in all_caches(slub, []) if f"{c.address:x}" in _allocated(name))
-    found = {row[0]: row[1:] for row in _slabs(slub, caches)}
+    session = Session(Target(fake))
+    caches = tuple(c for c in all_caches(session, []) if f"{c.address:x}" in _allocated(name))
+    found = {row[0]: row[1:] for row in _slabs(session, caches)}
     expected = {}
     for slab in recorded(name).truth["slabs"]:
         place = {"cpu": "cpu {cpu}", "cpu_partial": "cpu {cpu} partial", "none": "-"}.get(

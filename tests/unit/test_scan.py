@@ -8,7 +8,7 @@ from typing import Dict, List, Set, Tuple
 import pytest
 from pytest_mock import MockerFixture
 
-from crash_ext.slub.layout import Layout
+from crash_ext.slub.allocator import Slub
 from crash_ext.slub.scan import PageIndex, scan_pages
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
@@ -19,7 +19,7 @@ every_layout = pytest.mark.parametrize("name", list(LAYOUTS))
 
 def _scan(heap: Heap) -> PageIndex:
     reader = target(heap)
-    return scan_pages(reader, Layout(reader), lambda page: False, lambda done, total: None)
+    return scan_pages(Slub(reader), lambda page: False, lambda done, total: None)
 
 
 def _found(index: PageIndex) -> Dict[int, Set[int]]:
@@ -114,9 +114,7 @@ def test_pages_that_are_not_to_be_believed_are_left_out_with_their_cache() -> No
     reader = target(heap)
     slabs = _slabs(heap)
     owner, unbelieved = next(iter(slabs.items()))
-    index = scan_pages(
-        reader, Layout(reader), lambda page: page in unbelieved, lambda done, total: None
-    )
+    index = scan_pages(Slub(reader), lambda page: page in unbelieved, lambda done, total: None)
     del slabs[owner]
     assert _found(index) == slabs
     assert list(index.of(owner)) == []
@@ -126,7 +124,7 @@ def test_progress_is_told_up_to_the_end() -> None:
     heap = _heap("6.1")
     reader = target(heap)
     told: List[Tuple[int, int]] = []
-    scan_pages(reader, Layout(reader), lambda page: False, lambda *step: told.append(step))
+    scan_pages(Slub(reader), lambda page: False, lambda *step: told.append(step))
     total = sum(end - first for first, end in heap.image.present)
     assert told[-1] == (total, total)
     assert [done for done, _ in told] == sorted(done for done, _ in told)

@@ -15,7 +15,7 @@ from crash_ext.slub.slabs import for_each_slab
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
-from tests.unit.asked import by_state, of_type, problems, records, slub, text
+from tests.unit.asked import by_state, of_type, problems, records, session, text
 
 
 class Scene(NamedTuple):
@@ -35,8 +35,8 @@ def _scene(name: str = "6.1") -> Scene:
 
 def _walk(scene: Scene, *, lists_only: bool = False) -> Tuple[List[Told], List[str]]:
     """The slabs of the scene's cache, and what was wrong."""
-    kernel = slub(scene.heap)
-    found = list_caches(kernel.reader, kernel.layout).caches
+    kernel = session(scene.heap)
+    found = list_caches(kernel).caches
     (cache,) = [each for each in found if each.address == scene.cache.address]
     said: List[str] = []
     return list(for_each_slab(kernel, cache, said, lists_only)), said
@@ -180,8 +180,8 @@ def test_a_doubted_slab_takes_no_memory_from_the_next_one(name: str) -> None:
     large, small = heap.cache("large", 5000), heap.cache("small", 84)
     heap.slab(large, range(large.objects), where="full-unlisted", node=0)
     slab = heap.slab(small, {1, 2}, node=0)
-    kernel = slub(heap)
-    found = list_caches(kernel.reader, kernel.layout).caches
+    kernel = session(heap)
+    found = list_caches(kernel).caches
     (wide,) = [cache for cache in found if cache.address == large.address]
     assert wide.order > small.order
     assert kernel.descriptors.pages(slab.page, 8) == 1 << small.order

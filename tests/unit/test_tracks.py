@@ -9,8 +9,8 @@ import pytest
 
 from crash_ext.kernel.clock import Clock
 from crash_ext.kernel.stackdepot import Depot
-from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache as Decoded
+from crash_ext.slub.session import Session
 from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks
 from mocks.annex import Annex
 from mocks.heap import Heap
@@ -18,7 +18,7 @@ from mocks.history import DEPOTS, HZ, History, StackDepot
 from mocks.history import Clock as MockClock
 from mocks.layouts import LAYOUTS
 from mocks.model import Slab
-from tests.unit.asked import slub, target
+from tests.unit.asked import session, target
 
 WITH_TRACKS = [name for name, layout in LAYOUTS.items() if layout.has("kmem_cache_node", "full")]
 every_layout = pytest.mark.parametrize("name", WITH_TRACKS)
@@ -41,8 +41,8 @@ def _built(
     return heap, slab, History(heap)
 
 
-def _asked(heap: Heap) -> Tuple[Slub, Decoded]:
-    found = slub(heap)
+def _asked(heap: Heap) -> Tuple[Session, Decoded]:
+    found = session(heap)
     (cache,) = [one for one in found.listed_caches().caches if one.name == b"slab_test"]
     return found, cache
 

@@ -34,7 +34,7 @@ from mocks.heap import Heap
 from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
-from tests.unit.asked import slub
+from tests.unit.asked import session
 
 every_kind = pytest.mark.parametrize("layout", ["3.10", "6.1", "6.1-s390x", "5.10-i386", "7.3"])
 """Both sizes of words, both byte orders."""
@@ -65,7 +65,7 @@ class Scene:
         self.heap.writer.ring(nodes[0], nodes[1:])
 
     def words(self) -> Words:
-        kernel = slub(self.heap)
+        kernel = session(self.heap)
         return Words(Places(kernel, lambda: all_caches(kernel, [])))
 
     def explain(self, index: int = 1, size: int = 0) -> Dict[int, Word]:

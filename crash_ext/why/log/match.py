@@ -27,6 +27,7 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kfence import PLACE as KFENCE
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache, SlabObjects
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.session import Session
 from crash_ext.why.log.hashed import PointerHash
 from crash_ext.why.log.parse import LoggedObject, LoggedSlab, Report
 
@@ -166,7 +167,7 @@ def _match_member(
 
 
 def reported_caches(
-    slub: Slub, caches: Iterable[Cache], reports: List[Report], problems: List[str]
+    session: Session, caches: Iterable[Cache], reports: List[Report], problems: List[str]
 ) -> Iterator[Tuple[Cache, LogEvidence]]:
     """Those of the caches whose slabs a report surely lists, leftover or live.
 
@@ -180,10 +181,10 @@ def reported_caches(
         if cache.refcount == 0 or cache.name not in dead:
             own: List[str] = []
             slabs = [
-                decoded.without_memory() for decoded in for_each_decoded_slab(slub, cache, own)
+                decoded.without_memory() for decoded in for_each_decoded_slab(session, cache, own)
             ]
             problems.extend(f"{cache.address:x}: {text}" for text in own)
-            evidence = match_reports(slub, cache, slabs, reports)
+            evidence = match_reports(session, cache, slabs, reports)
             if evidence.proven:
                 yield cache, evidence
 
