@@ -184,7 +184,7 @@ class Callbacks:
     def _module_text(self, address: int) -> Tuple[Optional[int], Optional[int]]:
         """(start, end) of the code of the module that has an address: tables look like code."""
         reader = self._reader
-        region = self._places.modules.region(address)
+        region = self._places.modules.regions.at(address)
         if region is None:
             return None, None
         mem, inside = (reader.offset("module", "mem"), reader.offset("module_memory", "base"))

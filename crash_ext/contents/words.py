@@ -431,8 +431,8 @@ def _lowest(places: Places) -> int:
     starts = [
         places.session.reader.phys_to_virt(0) or 0,
         places.image.start,
-        places.modules.span[0],
-        places.vmalloc.span[0],
+        places.modules.regions.span[0],
+        places.vmalloc.areas.span[0],
     ]
     known = [start for start in starts if start]
     return max(_SMALL, min(known, default=0))

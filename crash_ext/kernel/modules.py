@@ -7,12 +7,12 @@ only its own pseudo symbols of them.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_right
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from crash_ext.kernel.memory import read_string, walk_both_ways
+from crash_ext.kernel.ranges import Ranges
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
 
@@ -51,8 +51,8 @@ class Modules:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self.regions: List[Region] = []
-        """Ascending, of all loaded modules."""
+        self.regions: Ranges[Region] = Ranges()
+        """Of all loaded modules."""
         self.last_unloaded = _last_unloaded(reader)
         self._symbols: Dict[int, List[Symbol]] = {}
         self._inits: Dict[int, bytes] = {}
@@ -61,24 +61,7 @@ class Modules:
             self._forms = _Forms(reader)
         except MissingMember:
             return
-        self.regions = sorted(self._find())
-
-    @property
-    def span(self) -> Tuple[int, int]:
-        """From the first module's start to the last one's end."""
-        return (self.regions[0].start, self.regions[-1].end) if self.regions else (0, 0)
-
-    def region(self, address: int) -> Optional[Region]:
-        """The region that an address lies in."""
-        at = bisect_right(self.regions, (address, sys.maxsize * 2 + 2)) - 1
-        if at < 0 or address >= self.regions[at].end:
-            return None
-        return self.regions[at]
-
-    def any_in(self, start: int, end: int) -> bool:
-        """Whether a region starts in a range of addresses."""
-        at = bisect_right(self.regions, (start,))
-        return at < len(self.regions) and self.regions[at].start < end
+        self.regions = Ranges(self._find())
 
     def symbol(self, region: Region, address: int) -> Optional[Symbol]:
         """The symbol of the region that an address lies in; None between two symbols."""
@@ -94,7 +77,7 @@ class Modules:
 
         Known by the page of its init function, to which struct module still points.
         """
-        if self.region(address) is not None:
+        if self.regions.at(address) is not None:
             return None
         return self._inits.get(address // self._reader.page_size)
 
@@ -119,7 +102,7 @@ class Modules:
         return plain
 
     def _holds(self, module: int, address: int) -> bool:
-        region = self.region(address)
+        region = self.regions.at(address)
         return region is not None and region.module == module
 
     def _find(self) -> Iterator[Region]:

@@ -7,11 +7,11 @@ offset from it are enough.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from itertools import islice
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Tuple
 
 from crash_ext.kernel.memory import read_symbol_number, read_word, walk_both_ways
+from crash_ext.kernel.ranges import Ranges
 from crash_ext.reader import Reader, ReadError
 
 _SLOTS = 64
@@ -35,16 +35,9 @@ class PercpuAreas:
     """The units of all CPUs. Empty on a kernel for one processor."""
 
     def __init__(self, reader: Reader) -> None:
-        self.units: List[Unit] = sorted(islice(_find(reader), _UNITS))
+        self.units = Ranges(islice(_find(reader), _UNITS))
         self.static_end = reader.symbol("__per_cpu_end") or 0
         """Per-CPU pointers below this are to variables of the kernel."""
-
-    def at(self, address: int) -> Optional[Unit]:
-        """The unit that an address lies in."""
-        at = bisect_right(self.units, (address + 1,)) - 1
-        if at < 0 or address >= self.units[at].end:
-            return None
-        return self.units[at]
 
 
 def _find(reader: Reader) -> Iterator[Unit]:

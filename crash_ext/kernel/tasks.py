@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set
 
 from crash_ext.kernel.clock import Clock
 from crash_ext.kernel.memory import read_number, read_word, walk_both_ways, walk_list
+from crash_ext.kernel.ranges import Ranges
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
 from crash_ext.report.text import text_of
@@ -35,11 +35,18 @@ class Task(NamedTuple):
     """When it began, ns since the boot; None where the kernel notes it in another form."""
 
 
+class _Stack(NamedTuple):
+    start: int
+    end: int
+    task: Task
+
+
 class Tasks:
     """All tasks, threads too, by their stacks. Empty where they can't be walked."""
 
     def __init__(self, reader: Reader) -> None:
         self.by_stack: Dict[int, Task] = {}
+        self._stacks: Ranges[_Stack] = Ranges()
         self._by_pid: Optional[Dict[int, Task]] = None
         self._clock = Clock(reader)
         self.stack_size = 0
@@ -51,8 +58,12 @@ class Tasks:
         for task in _walk(reader, forms):
             if task.stack:
                 self.by_stack[task.stack] = task
-        self._order = sorted(self.by_stack)
         self.stack_size = _stack_size(reader, forms, list(self.by_stack.values()))
+        if self.stack_size:
+            self._stacks = Ranges(
+                _Stack(start, start + self.stack_size, task)
+                for start, task in self.by_stack.items()
+            )
 
     def name_of(self, pid: int, ago: Optional[float] = None) -> Optional[str]:
         """The name of the task that has this PID now; None where it is gone.
@@ -73,12 +84,8 @@ class Tasks:
 
     def at(self, address: int) -> Optional[Task]:
         """The task whose stack an address lies in."""
-        if not self.stack_size:
-            return None
-        at = bisect_right(self._order, address) - 1
-        if at < 0 or address >= self._order[at] + self.stack_size:
-            return None
-        return self.by_stack[self._order[at]]
+        stack = self._stacks.at(address)
+        return None if stack is None else stack.task
 
 
 class _Forms:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_right
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from crash_ext.kernel.memory import read_number, read_word, walk_both_ways
+from crash_ext.kernel.ranges import Ranges
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
 
@@ -36,25 +36,12 @@ class Vmalloc:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self.areas: List[Area] = []
-        """Ascending."""
+        self.areas: Ranges[Area] = Ranges()
         self._by_page: Optional[Dict[int, int]] = None
         try:
-            self.areas = sorted(_find(reader))
+            self.areas = Ranges(_find(reader))
         except MissingMember:
             return
-
-    @property
-    def span(self) -> Tuple[int, int]:
-        """From the first area's start to the last one's end."""
-        return (self.areas[0].start, self.areas[-1].end) if self.areas else (0, 0)
-
-    def at(self, address: int) -> Optional[Area]:
-        """The area that an address lies in."""
-        at = bisect_right(self.areas, (address, sys.maxsize * 2 + 2)) - 1
-        if at < 0 or address >= self.areas[at].end:
-            return None
-        return self.areas[at]
 
     def alias(self, page: int) -> Optional[int]:
         """The address in an area at which the page of a struct page * is mapped, too."""
@@ -64,7 +51,7 @@ class Vmalloc:
 
     def pages(self, start: int, end: int) -> List[int]:
         """struct page * of each page that an area maps from one address to another."""
-        area = self.at(start)
+        area = self.areas.at(start)
         if area is None or not area.pages:
             return []
         size, word = self._reader.page_size, self._reader.word

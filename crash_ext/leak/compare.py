@@ -77,7 +77,7 @@ def symbol_text(slub: Slub, address: int) -> Optional[str]:
 def _module_symbol(reader: Reader, address: int) -> Optional[Tuple[str, int]]:
     """As symbol_at(), by the modules' own tables: a host may have been told to leave them."""
     modules = Modules(reader)
-    region = modules.region(address)
+    region = modules.regions.at(address)
     symbol = modules.symbol(region, address) if region is not None else None
     if symbol is None:
         return None

@@ -138,7 +138,7 @@ class Places:
         return Place(SYMBOL, f"{name}{plus(offset)}", address, name, offset=offset)
 
     def _module(self, address: int) -> Optional[Place]:
-        region = self.modules.region(address)
+        region = self.modules.regions.at(address)
         if region is None:
             return None
         module = text_of(region.name)
@@ -169,7 +169,7 @@ class Places:
         return Place(STACK, text, address, who, offset=address - task.stack)
 
     def _percpu(self, address: int) -> Optional[Place]:
-        unit = self.percpu.at(address)
+        unit = self.percpu.units.at(address)
         if unit is None:
             return None
         pointer = unit.pointer + address - unit.start
@@ -184,9 +184,9 @@ class Places:
         return Place(PERCPU, f"per-CPU {label} of {cpu}", address, label)
 
     def _vmalloc(self, address: int) -> Optional[Place]:
-        area = self.vmalloc.at(address)
+        area = self.vmalloc.areas.at(address)
         # Linux v6.10 and later may keep the text of many modules in one area.
-        if area is None or self.modules.any_in(area.start, area.end):
+        if area is None or self.modules.regions.any_start_in(area.start, area.end):
             return self._unloaded(address, area is not None)
         offset = address - area.start
         made, label = "", ""
@@ -202,7 +202,7 @@ class Places:
         if init is not None:
             label = f"freed init code of [{text_of(init)}]"
             return Place(FREED_INIT, label, address, label)
-        start, end = self.modules.span
+        start, end = self.modules.regions.span
         if start and self.image.start >= X86_64_MAP:
             # The area starts 512 MB or 1 GB behind the map of the image, which takes no more.
             start, end = start & -X86_64_MODULES_STEP, X86_64_MODULES_END

@@ -272,7 +272,7 @@ class Reach:
             *((stack.task.stack, pageuse.STACK) for stack in self._stacks),
             *((start, pageuse.DEAD_STACK) for start in dead),
         ):
-            if vmalloc.at(start) is None:
+            if vmalloc.areas.at(start) is None:
                 # The first task's lies in the kernel's image.
                 image = self._places.image
                 shown = start + (image.shift or 0) if image.holds(start) else start

@@ -273,7 +273,7 @@ class Containers:
 
     def _owner(self, holder: int, place: Place) -> str:
         if place.kind == VMALLOC:
-            area = self._places.vmalloc.at(self._places.own_address(holder))
+            area = self._places.vmalloc.areas.at(self._places.own_address(holder))
             starts = [area.start] if area is not None else []
         else:
             starts = self._blocks(holder)
@@ -324,7 +324,7 @@ class Containers:
                 continue
             chunk = self._number(page + at, reader.word)
             first = self._number(chunk + base, reader.word) if chunk else None
-            if first and self._places.vmalloc.at(first) is not None:
+            if first and self._places.vmalloc.areas.at(first) is not None:
                 return True
         return False
 
