@@ -13,6 +13,7 @@ from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.model import UNKNOWN, Cache, Slab, SlabObjects
+from crash_ext.slub.percpu import read_cpu_slab
 from crash_ext.slub.session import Session
 
 _ATTEMPTS = 4
@@ -51,20 +52,10 @@ def _again(slub: Slub, cache: Cache, slab: Slab) -> Optional[Slab]:
     try:
         now = slub.descriptors.read(slab.address, slab.place, slab.node)
         if slab.cpu is not None:
-            held, freelist = _cpu(slub, cache, slab.cpu)
-            if held != slab.address:
+            held = read_cpu_slab(slub, cache, slab.cpu)
+            if held is None or held.slab != slab.address:
                 return None
-            now = now._replace(cpu=slab.cpu, cpu_freelist=freelist)
+            now = now._replace(cpu=slab.cpu, cpu_freelist=held.freelist)
     except (ReadError, SlabError):
         return None
     return now._replace(doubt=slab.doubt) if now.cache == slab.cache else None
-
-
-def _cpu(slub: Slub, cache: Cache, cpu: int) -> List[int]:
-    """[slab, freelist] of a CPU's struct kmem_cache_cpu. Raises ReadError."""
-    struct = slub.layout.cpu
-    address = slub.reader.percpu(cache.cpu_slab or 0, cpu)
-    if struct is None or address is None:
-        return [0, 0]
-    data = slub.reader.read(address, struct.span())
-    return [struct.pointer(data, slub.layout.cpu_page), struct.pointer(data, "freelist")]
