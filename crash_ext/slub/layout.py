@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What this kernel's SLUB looks like: one probe of the debug information per session.
 
-How kernels differ in caches, nodes, slabs and per-CPU slabs is decided here, by asking for
-members, symbols and enumerators, newest first; sheaves, tracks, KFENCE and deferred frees have
-it beside the code that reads them. Of memory, only VMCOREINFO is read.
+How kernels differ in caches, nodes, slabs, per-CPU slabs and sheaves is decided here, by
+asking for members, symbols and enumerators, newest first; tracks, KFENCE and deferred frees
+have it beside the code that reads them. Of memory, only VMCOREINFO is read.
 """
 
 from __future__ import annotations
@@ -34,16 +34,26 @@ class UnsupportedAllocator(Exception):
 class Layout:
     """Offsets and forms of one kernel's SLUB.
 
-    cache        struct kmem_cache (without its node array)
+    flags        the SLAB_* masks
+    cache        struct kmem_cache, without its node array
+    object_size  its member with the size that the cache's user gets
+    node_array   offset of the node array in it; node_array_size: bytes by its type
+    node_stride  bytes from one node's entry to the next; node_pointer: offset of the
+                 struct kmem_cache_node * in an entry
     node         struct kmem_cache_node
-    slab         struct slab, or struct page where the descriptor still lives there
+    slab         struct slab, or struct page where the descriptor still lives there; `next`
+                 chains per-CPU partial slabs, where it is there
     slab_list    member that links a slab into a node's list (list_head)
-    next_slab    offset of the pointer that chains per-CPU partial slabs, or None
+    slab_mark    how the first page of a slab is marked as one
+    page         struct page
+    page_size    sizeof(struct page): the stride of the page structures
+    pg_tail      bit number in page.flags of a tail page, or None
     cpu          struct kmem_cache_cpu, or None (SLUB_TINY, 7.0 and later)
     cpu_page     its member that points to the CPU's slab
-    page_size    sizeof(struct page): the stride of the page structures
-    slab_mark    how the first page of a slab is marked as one
-    flags        the SLAB_* masks
+    sheaves      struct slub_percpu_sheaves, or None (up to 6.17); only with it there are
+    sheaf        struct slab_sheaf; sheaf_rcu_func, sheaf_link: offsets in it
+    barn         struct node_barn; barn_beside_node, barn_in_node: offset of the pointer to
+                 it in a node's entry or in struct kmem_cache_node, None where it isn't
     """
 
     def __init__(self, reader: Reader) -> None:
