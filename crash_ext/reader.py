@@ -129,6 +129,15 @@ class Member(NamedTuple):
         return self.type[:-1].strip() if self.type.endswith("*") else ""
 
 
+class SourceLine(NamedTuple):
+    """A line of the kernel's or a module's source."""
+
+    file: str
+    """As the compiler had it: relative to where it ran, or with a path of that machine."""
+    line: int
+    """From 1."""
+
+
 class Reader(Protocol):
     """A kernel's memory with its symbols and debug information. Read only."""
 
@@ -155,6 +164,12 @@ class Reader(Protocol):
 
     def symbol_at(self, address: int) -> Optional[Tuple[str, int]]:
         """(name, offset) of the symbol that an address lies in or behind, else None."""
+
+    def source_line(self, address: int) -> Optional[SourceLine]:
+        """The source of the code at an address, by debug information that the host has read.
+
+        Of inlined code the inlined function's own line. None where the host can't tell.
+        """
 
     def struct_size(self, struct: str) -> Optional[int]:
         """sizeof(struct NAME) in bytes; NAME without "struct", or "union NAME".

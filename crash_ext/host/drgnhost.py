@@ -18,7 +18,7 @@ from drgn.helpers.linux.sched import cpu_curr
 from crash_ext.host.drgnshow import Shown
 from crash_ext.host.drgnsymbols import SymbolTable
 from crash_ext.host.drgntypes import find_enumerator, find_members, find_type, member_of, size_of
-from crash_ext.reader import Member
+from crash_ext.reader import Member, SourceLine
 
 _HIGHEST = 1 << 64
 
@@ -66,6 +66,19 @@ class DrgnHost:
         if loose:
             return found or (None, None)
         return found[0] if found and not found[1] else None
+
+    def source_line(self, address: int) -> Optional[SourceLine]:
+        """Where the code at an address comes from; None where no debug information tells."""
+        try:
+            # Of several the innermost function's, which is inlined in the next one's.
+            if hasattr(self._program, "source_location"):
+                file, line = self._program.source_location(address)[0][:2]
+            else:
+                # 0.0.33
+                file, line = self._program.stack_trace_from_pcs([address])[0].source()[:2]
+        except (LookupError, ValueError):
+            return None
+        return SourceLine(file, line) if file and line else None
 
     # memory ---------------------------------------------------------------------------
 

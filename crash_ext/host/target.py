@@ -13,10 +13,10 @@ from bisect import bisect_right
 from importlib import import_module
 from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
-from crash_ext.host import typeinfo
+from crash_ext.host import sourcelines, typeinfo
 from crash_ext.host.native import native_loops
 from crash_ext.host.pykdump import PyKdump, is_pykdump, take_sigint
-from crash_ext.reader import Member, Native, ReadError
+from crash_ext.reader import Member, Native, ReadError, SourceLine
 
 _CPUS = 1 << 14
 """No kernel is built for more (CONFIG_NR_CPUS); a damaged nr_cpu_ids may say so."""
@@ -71,6 +71,7 @@ class Target:
         self._offsets: Dict[Tuple[str, str], Optional[int]] = {}
         self._sizes: Dict[Tuple[str, str], Optional[int]] = {}
         self._structs: Dict[str, Optional[int]] = {}
+        self._lines: Dict[int, Optional[SourceLine]] = {}
         self._ranges: Optional[List[Tuple[int, int, int]]] = None
         self.word: int = self._word()
         # crash itself reads only dumps of its own byte order; drgn any.
@@ -109,6 +110,12 @@ class Target:
         # Where a part of a module begins or ends crash puts a symbol of its own making.
         made_up = name is None or name.startswith("_MODULE_")
         return None if made_up else (name, offset)
+
+    def source_line(self, address: int) -> Optional[SourceLine]:
+        """The source of the code at an address; None where the host can't tell."""
+        if address not in self._lines:
+            self._lines[address] = sourcelines.source_line(self._crash, address)
+        return self._lines[address]
 
     def struct_size(self, struct: str) -> Optional[int]:
         """sizeof(struct NAME) in bytes, None for a type that is missing or incomplete."""

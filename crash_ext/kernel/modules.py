@@ -72,6 +72,11 @@ class Modules:
         found = symbols[at]
         return found if address < found.address + (found.size or _UNSIZED) else None
 
+    def symbols_named(self, module: bytes, name: bytes) -> List[Symbol]:
+        """A module's symbols of a name: static functions may share one."""
+        heads = {region.module for region in self.regions if region.name == module}
+        return [each for head in heads for each in self._symbols_of(head) if each.name == name]
+
     def freed_init(self, address: int) -> Optional[bytes]:
         """The loaded module whose init code was at an address, and was freed when it had run.
 

@@ -7,6 +7,7 @@ asked of whom; each part's own file knows how.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 from crash_ext.contents.pieces import pieces
@@ -15,6 +16,7 @@ from crash_ext.contents.words import Words
 from crash_ext.kernel.say import count
 from crash_ext.leak.family import Families
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
+from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
 from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
@@ -242,7 +244,8 @@ class Diagnoser:
         item.evidence.append(
             Evidence("state", f"{item.state.kind}: {item.state.reason}", case.cache.address)
         )
-        item.evidence.extend(log_evidence(item.log, self._log_begins))
+        with_line = partial(logged_caller_text, self.places)
+        item.evidence.extend(log_evidence(item.log, self._log_begins, with_line))
         item.evidence.extend(boot_evidence(self._boots, case.cache, self._elsewhere))
         item.evidence.extend(
             memory_evidence(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Iterator, List, Optional
 
 from crash_ext.kernel.say import duration
+from crash_ext.places.callers import caller_text
 from crash_ext.places.places import Places
 from crash_ext.report.text import text_of
 from crash_ext.why.case import Evidence
@@ -25,10 +26,10 @@ def owner_evidence(places: Places, report: OwnerReport) -> Iterator[Evidence]:
     """What was noted of the objects' allocations, or what to switch on to have it noted."""
     total = report.allocated
     for group in report.groups[:_GROUPS]:
-        text = f"{len(group.objects)} of {total} allocated by {_name(places, group.caller)}"
+        text = f"{len(group.objects)} of {total} allocated by {caller_text(places, group.caller)}"
         yield Evidence("owner", f"{text}{_ages(group)}{_tasks(group)}", group.objects[0])
         if group.frames:
-            stack = " < ".join(_name(places, frame) for frame in group.frames[:_FRAMES])
+            stack = " < ".join(caller_text(places, frame) for frame in group.frames[:_FRAMES])
             more = " < .." if len(group.frames) > _FRAMES else ""
             yield Evidence("owner", f"stack: {stack}{more}", group.objects[0])
     yield from noted_ages(report.ages, total)
@@ -59,18 +60,13 @@ def owner_evidence(places: Places, report: OwnerReport) -> Iterator[Evidence]:
 def owner_sentence(places: Places, report: OwnerReport) -> Optional[str]:
     """For the conclusion: where all of the objects come from, if it is one place."""
     if len(report.groups) == 1 and report.tracked == report.allocated > 1:
-        where = _name(places, report.groups[0].caller)
+        where = caller_text(places, report.groups[0].caller)
         return f"All {report.allocated} were allocated by one stack, in {where}."
     if len(report.tags) == 1 and len(report.tags[0].objects) == report.allocated > 1:
         tag = report.tags[0].tag
         where = f"{text_of(tag.file)}:{tag.line}"
         return f"All {report.allocated} were allocated by one line of source, {where}."
     return None
-
-
-def _name(places: Places, address: int) -> str:
-    place = places.name(address)
-    return place.text if place is not None else f"{address:x}"
 
 
 def _ages(group: Group) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands on drgn, on a dump: many command lines in one process.
 
-    python -m tests.lab.drgnsession VMLINUX VMCORE FOLDER <LINES
+    python -m tests.lab.drgnsession VMCORE FOLDER VMLINUX [MODULE]... <LINES
 
 reads command lines, one a line, and writes the output of each to a file of its own, by number.
 A process of its own, for what the commands know of a dump stays as long as Python runs.
@@ -22,11 +22,14 @@ from .dumps import Dump
 _TOP = Path(__file__).resolve().parents[2]
 
 
-def run_lines_on_drgn(dump: Dump, lines: Sequence[str], timeout: float = 600) -> List[str]:
-    """What each command line prints, errors too, in order."""
+def run_lines_on_drgn(
+    dump: Dump, lines: Sequence[str], timeout: float = 600, files: Sequence[Path] = ()
+) -> List[str]:
+    """What each command line prints, errors too, in order. files: of modules, to be loaded."""
     with tempfile.TemporaryDirectory(prefix="slableak-drgn-") as folder:
+        opened = [str(dump.vmcore), folder, *map(str, (dump.vmlinux, *files))]
         done = subprocess.run(
-            [sys.executable, "-m", __name__, str(dump.vmlinux), str(dump.vmcore), folder],
+            [sys.executable, "-m", __name__, *opened],
             input="".join(f"{line}\n" for line in lines),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -40,11 +43,11 @@ def run_lines_on_drgn(dump: Dump, lines: Sequence[str], timeout: float = 600) ->
         return [file.read_text(encoding="utf-8") for file in files]
 
 
-def _main(vmlinux: str, vmcore: str, folder: Path) -> None:
+def _main(vmcore: str, folder: Path, files: List[str]) -> None:
     from crash_ext.drgncommands import run_words
     from crash_ext.drgnprogram import open_program
 
-    program = open_program(vmcore, [vmlinux])
+    program = open_program(vmcore, files)
     for number, line in enumerate(sys.stdin.read().splitlines()):
         with ExitStack() as stack:
             file = stack.enter_context(open(folder / str(number), "w", encoding="utf-8"))
@@ -55,4 +58,4 @@ def _main(vmlinux: str, vmcore: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    _main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

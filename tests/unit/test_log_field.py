@@ -145,8 +145,7 @@ def test_the_way_to_the_destroy_is_evidence() -> None:
     (report,) = parse_reports((LOGS / f"{BIOSET}.txt").read_text(encoding="utf-8"))
     matched = MatchedReport(report, NAME, [])
     texts = [
-        item.text
-        for item in log_evidence(LogEvidence([matched], [], [], [], [], {}), searched=True)
+        item.text for item in log_evidence(LogEvidence([matched], [], [], [], [], {}), True, str)
     ]
     assert texts[1:] == [
         "kmem_cache_destroy() was called from bio_put_slab+0x60/0xa0",
@@ -155,7 +154,7 @@ def test_the_way_to_the_destroy_is_evidence() -> None:
         "mode is the first module on the way that is no mere wrapper",
     ]
     nobody = matched._replace(report=report._replace(caller=None, trace=[], mixed=True))
-    (_, text) = log_evidence(LogEvidence([nobody], [], [], [], [], {}), searched=True)
+    (_, text) = log_evidence(LogEvidence([nobody], [], [], [], [], {}), True, str)
     assert "mixed with another task's" in text.text
 
 

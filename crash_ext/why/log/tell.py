@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import takewhile
-from typing import Iterable, Iterator, List, Optional, Sequence
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence
 
 from crash_ext.kernel.say import count
 from crash_ext.reader import Reader
@@ -41,10 +41,12 @@ _WAY_SHOWN = 12
 """Frames."""
 
 
-def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
+def log_evidence(
+    found: LogEvidence, searched: bool, with_line: Callable[[str], str]
+) -> Iterator[Evidence]:
     """The reports of this cache, and where they and memory disagree.
 
-    searched: there is a log, and it begins at boot.
+    searched: there is a log, and it begins at boot. with_line: a frame with its source's line.
     """
     if not found.reports and not found.others:
         if searched:
@@ -55,8 +57,9 @@ def log_evidence(found: LogEvidence, searched: bool) -> Iterator[Evidence]:
         yield Evidence("log", _report(matched))
         caller = matched.report.caller
         if caller and caller != told:
-            yield Evidence("log", f"kmem_cache_destroy() was called from {caller}")
-            yield from _way(matched.report)
+            shown = with_line if matched.report.sure else str
+            yield Evidence("log", f"kmem_cache_destroy() was called from {shown(caller)}")
+            yield from _way(matched.report, shown)
             told = caller
         elif matched.report.mixed:
             text = "its call trace is mixed with another task's: who called can't be told"
@@ -140,12 +143,12 @@ def _report(matched: MatchedReport) -> str:
     return f"{text} ({_MATCHED.get(matched.how, 'matched by name alone: it may be of another')})"
 
 
-def _way(report: Report) -> Iterator[Evidence]:
+def _way(report: Report, shown: Callable[[str], str]) -> Iterator[Evidence]:
     """The frames from the destroy up to where the kernel was entered, if they say more."""
     way = list(_up_to_entry(report.trace))
     if len(way) > 1:
         more = ", ..." if len(way) > _WAY_SHOWN else ""
-        yield Evidence("log", f"on the way: {', '.join(way[:_WAY_SHOWN])}{more}")
+        yield Evidence("log", f"on the way: {', '.join(map(shown, way[:_WAY_SHOWN]))}{more}")
     module = calling_module(report)
     first = _MODULE.search(report.caller or "")
     if module and (first is None or first.group(1) != module):
