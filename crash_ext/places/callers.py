@@ -28,13 +28,13 @@ def caller_text(places: Places, address: int) -> str:
     if place.kind not in (SYMBOL, MODULE):
         # Freed code may be anything's by now.
         return place.text
-    return place.text + _line(places.slub.reader, address)
+    return place.text + _line(places.session.reader, address)
 
 
 def logged_caller_text(places: Places, frame: str) -> str:
     """A frame of the log's ("alloc+0x15/0x40 [foo]") with its line, where that code is loaded."""
     address = _address(places, frame)
-    return frame if address is None else frame + _line(places.slub.reader, address)
+    return frame if address is None else frame + _line(places.session.reader, address)
 
 
 def _line(reader: Reader, address: int) -> str:
@@ -62,7 +62,7 @@ def _address(places: Places, frame: str) -> Optional[int]:
             if symbol.size <= size < symbol.size + _PADDING
         ]
         return found[0] + offset if len(found) == 1 else None
-    reader = places.slub.reader
+    reader = places.session.reader
     start = reader.symbol(name)
     if start is None or not places.image.holds(start):
         return None

@@ -14,7 +14,7 @@ from crash_ext.host.target import Target
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.callers import caller_text, logged_caller_text
 from crash_ext.places.places import Places
-from crash_ext.slub.allocator import Slub
+from crash_ext.slub.session import Session
 from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
 from mocks.landscape import Landscape
@@ -50,8 +50,10 @@ def scene_of() -> Scene:
     module = land.module(b"slabtest", SYMBOLS, init=0x4000)
     function, following = map(heap.function, ("kmem_cache_free", "kmem_cache_size"))
     fake = FakeCrash(heap.image)
-    slub = Slub(Target(fake, heap.image.byteorder))
-    return Scene(Places(slub, lambda: all_caches(slub, [])), fake, module, function, following)
+    session = Session(Target(fake, heap.image.byteorder))
+    return Scene(
+        Places(session, lambda: all_caches(session, [])), fake, module, function, following
+    )
 
 
 def told(line: int, file: str) -> str:
