@@ -102,7 +102,8 @@ class Target:
 
     def symbol(self, name: str) -> Optional[int]:
         """The address of a symbol, None where the kernel has none of that name."""
-        return self._crash.sym2addr(name) or None
+        # crash has an error for no name at all, drgn a nameless symbol.
+        return (self._crash.sym2addr(name) or None) if name else None
 
     def symbol_at(self, address: int) -> Optional[Tuple[str, int]]:
         """(name, offset) of the symbol that an address lies in or behind, else None."""
