@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every command has in common: options, help, errors, the session's allocator.
 
-A command's file hands run() its Command. Output goes to sys.stdout and errors to
-sys.stderr, which the host connects with crash's current output. Exceptions that a user
-can cause end here, as one line.
+A command's file hands run() its Command. Exceptions that a user can cause end here, as one
+line on sys.stderr. What a command finds goes to its Output.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ import getopt
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
+from crash_ext.files import check_writable, read_text
 from crash_ext.host.settings import is_live, zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
-from crash_ext.leak.state import State
+from crash_ext.output import Output
 from crash_ext.places.places import Places
 from crash_ext.reach.reach import Reach
-from crash_ext.report.jsonl import VERSION, Encoder, encoder, hexadecimal, name_field
+from crash_ext.report.jsonl import Encoder, encoder
 from crash_ext.report.progress import Progress
-from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.layout import UnsupportedAllocator
 from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
@@ -94,23 +93,15 @@ class UsageError(Exception):
 
 
 class Call:
-    """One run of a command."""
+    """What was typed, and what it is asked of."""
 
-    def __init__(self, command: Command, session: Session, options: Options, arguments: List[str]):
+    def __init__(self, session: Session, options: Options, arguments: List[str], out: Output):
         self.session = session
         self.options = options
         self.arguments = arguments
+        self.out = out
         self.lists_only = "-p" in options
-        self.problems = 0
-        """How many lines error() has said."""
-        self.complete = False
-        """Whether the output is complete, known at the end: -j's last record has it."""
-        self.limits: List[str] = []
-        """What was left out because the user asked for less."""
-        self._name = command.name
         self._caches: Optional[List[Cache]] = None
-        self._encode = _encoder(options)
-        self._begun = False
 
     def caches(self) -> List[Cache]:
         """Every cache, the unlisted too; what is wrong with the lists is reported once."""
@@ -118,7 +109,7 @@ class Call:
             problems: List[str] = []
             self._caches = all_caches(self.session, problems, self.lists_only)
             for problem in problems:
-                self.error(problem)
+                self.out.error(problem)
         return self._caches
 
     def selections(self) -> List[Selection]:
@@ -129,7 +120,7 @@ class Call:
             try:
                 found = select(self.session, self.caches(), argument)
             except SelectionError as error:
-                self.error(str(error))
+                self.out.error(str(error))
                 continue
             for selection in found:
                 address = selection.cache.address
@@ -157,54 +148,29 @@ class Call:
             raise UsageError(f"{option}: not a decimal number: {text}")
         return int(text)
 
-    @property
-    def json(self) -> bool:
-        """Whether the output is JSON lines."""
-        return self._encode is not None
+    def text_file(self, option: str) -> Optional[str]:
+        """What is in the file that an option names; None without the option.
 
-    def record(self, kind: str, **fields: object) -> None:
-        """Write a JSON record; nothing without -j."""
-        if self._encode is None:
-            return
-        if not self._begun:
-            self._begun = True
-            self.record("begin", command=self._name, version=VERSION, tool=TOOL_VERSION)
-        sys.stdout.write(self._encode({"type": kind, **fields}) + "\n")
+        Raises UsageError.
+        """
+        name = self.options.get(option)
+        try:
+            return None if name is None else read_text(name)
+        except OSError as error:
+            raise UsageError(f"{name}: {error.strerror}") from error
 
-    def cache_record(self, cache: Cache, state: State, **fields: object) -> None:
-        """The JSON record of a cache: what every command tells of it, then `fields`."""
-        self.record(
-            "cache",
-            address=hexadecimal(cache.address),
-            name=name_field(cache.name),
-            state=state.kind,
-            reason=state.reason,
-            object_size=cache.object_size,
-            size=cache.size,
-            **fields,
-        )
+    def new_file(self, option: str) -> Optional[str]:
+        """The file that an option names, which can be written; None without the option.
 
-    def error(self, text: str, cache: Optional[Cache] = None) -> None:
-        """Say `command: text`, with -j as a record of type problem; the output goes on."""
-        self.problems += 1
-        if self.json:
-            address = hexadecimal(cache.address) if cache is not None else None
-            self.record("problem", text=text, cache=address)
-            return
-        if cache is not None:
-            text = f"{cache.address:x} {printable(cache.name)}: {text}"
-        sys.stdout.flush()
-        sys.stderr.write(f"{self._name}: {visible(text)}\n")
-
-    def end(self, fields: Dict[str, object], failure: str = "") -> None:
-        """The last JSON record: whether the output is complete, and if not, why."""
-        reasons = [failure] if failure else []
-        reasons += self.limits
-        if self.problems:
-            reasons.append(plural(self.problems, "problem"))
-        reason = ", ".join(reasons)
-        self.complete = not reason
-        self.record("end", complete=not reason, reason=reason or None, **fields)
+        Raises UsageError.
+        """
+        name = self.options.get(option)
+        try:
+            if name is not None:
+                check_writable(name)
+        except OSError as error:
+            raise UsageError(f"{name}: {error.strerror}") from error
+        return name
 
 
 _sessions: List[Tuple[object, Session]] = []
@@ -272,20 +238,21 @@ def _run(command: Command, argv: List[str]) -> bool:
     session.forget_caches()
     progress = Progress(command.name, sys.stderr)
     session.progress = progress.tell
-    call = Call(command, session, options, arguments)
+    out = Output(command.name, _encoder(options), "-q" in options)
+    call = Call(session, options, arguments, out)
     if zero_excluded_on(crash):
-        call.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
+        out.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
     try:
         fields = command.main(call)
         for problem in session.take_problems():
-            call.error(problem)
+            out.error(problem)
     except KeyboardInterrupt:
-        call.end({}, "interrupted")
+        out.end({}, "interrupted")
         raise
     finally:
         progress.clear()
-    call.end(fields)
-    return call.complete
+    out.end(fields)
+    return out.complete
 
 
 def _encoder(options: Options) -> Optional[Encoder]:

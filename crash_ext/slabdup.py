@@ -27,6 +27,7 @@ from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import Cache
+from crash_ext.view.caches import cache_fields
 from crash_ext.view.usage import usage_fields, usage_lines, usage_table
 
 _HEAD = ("CACHE", "OBJSIZE", "ALLOCATED", "TOTAL", "SLABS", "SSIZE", "REFS", "STATE", "NAME")
@@ -38,7 +39,7 @@ def main(call: Call) -> Dict[str, object]:
     if "-a" in call.options and call.arguments:
         raise UsageError("-a takes no NAME or ADDRESS")
     if call.lists_only:
-        call.limits.append("lists only (-p): full slabs that no list holds are not counted")
+        call.out.limits.append("lists only (-p): full slabs that no list holds are not counted")
     if call.arguments:
         return _compare(call)
     return _list(call)
@@ -50,9 +51,9 @@ def _list(call: Call) -> Dict[str, object]:
         return _list_all(call, caches)
     groups = list(find_groups(call.session, caches, call.lists_only))
     members = _members(groups)
-    if members and not call.json:
+    if members:
         page = call.session.reader.page_size
-        print(*table_lines(_HEAD, [_row(member, page) for member in members], _ALIGN), sep="\n")
+        call.out.text(*table_lines(_HEAD, [_row(member, page) for member in members], _ALIGN))
     _details(call, members)
     return _close(call, groups, len(caches))
 
@@ -62,12 +63,11 @@ def _list_all(call: Call, caches: List[Cache]) -> Dict[str, object]:
     members = _members(groups)
     members.sort(key=lambda member: (-member.whole_bytes, member.cache.address))
     usage = usage_of(call.session, members)
-    if members and not call.json:
-        print(*usage_table(call.session, usage, members), sep="\n")
+    if members:
+        call.out.text(*usage_table(call.session, usage, members))
     _details(call, members)
-    call.record("usage", **usage_fields(usage))
-    if not call.json:
-        print(*usage_lines(usage), sep="\n")
+    call.out.record("usage", **usage_fields(usage))
+    call.out.lines(usage_lines(usage))
     return _close(call, groups, len(caches))
 
 
@@ -78,10 +78,9 @@ def _members(groups: Sequence[Group]) -> List[Survey]:
 
 def _close(call: Call, groups: Sequence[Group], caches: int) -> Dict[str, object]:
     sums = total(groups)
-    if not call.json:
-        print(_closing(sums, caches, whole=not (call.problems or call.session.has_problems)))
-        for text in call.limits:
-            print(text)
+    out = call.out
+    out.text(_closing(sums, caches, whole=not (out.problems or call.session.has_problems)))
+    out.lines(out.limits)
     return {"caches": caches, **sums._asdict()}
 
 
@@ -98,13 +97,11 @@ def _compare(call: Call) -> Dict[str, object]:
     lines = [["*" if len(set(names)) > 1 else "", "name", *names]]
     for row in compare_caches(call.session, surveys):
         lines.append(["*" if row.differs else "", row.field, *map(_shown, row.values)])
-        call.record(
+        call.out.record(
             "field", field=row.field, values=dict(zip(heads, row.values)), differs=row.differs
         )
-    if not call.json:
-        print(*table_lines(["", "CACHE", *heads], lines, [LEFT] * (2 + len(heads))), sep="\n")
-        for text in call.limits:
-            print(text)
+    call.out.text(*table_lines(["", "CACHE", *heads], lines, [LEFT] * (2 + len(heads))))
+    call.out.lines(call.out.limits)
     _details(call, surveys)
     return {"caches": len(surveys)}
 
@@ -113,9 +110,9 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
     """What doesn't fit the table: reasons and problems, or the whole as records."""
     for survey in surveys:
         cache = survey.cache
-        call.cache_record(
-            cache,
-            survey.state,
+        call.out.record(
+            "cache",
+            **cache_fields(cache, survey.state),
             order=cache.order,
             refcount=cache.refcount,
             slabs=survey.slabs,
@@ -130,11 +127,11 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
             accounted=accounted(call.session, survey),
             root=hexadecimal(cache.root) if cache.root else None,
         )
-        if (survey.state.kind != LIVE or survey.children) and not call.json:
+        if survey.state.kind != LIVE or survey.children:
             where = f"{cache.address:x} {printable(cache.name)}"
-            print(f"{where}: {survey.state.kind}: {survey.state.reason}")
+            call.out.text(f"{where}: {survey.state.kind}: {survey.state.reason}")
         for problem in survey.problems:
-            call.error(problem, cache)
+            call.out.error(problem, cache)
 
 
 def _shown(value: Value) -> str:

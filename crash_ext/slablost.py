@@ -18,6 +18,7 @@ if __name__ == "__main__":
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.contents.words import Words
 from crash_ext.kernel.vmcoreinfo import release
+from crash_ext.output import Output
 from crash_ext.places.places import Places
 from crash_ext.report.jsonl import hexadecimal, name_field
 from crash_ext.report.table import LEFT, RIGHT, table_lines
@@ -26,7 +27,6 @@ from crash_ext.report.why import paragraph
 from crash_ext.view.groups import Grouping, show_together
 from crash_ext.view.lost import Lost, by_size, chosen_caches, find_lost
 from crash_ext.view.lostpage import Told, lost_lines
-from crash_ext.view.page import check_page, write_page
 from crash_ext.why.case import Evidence
 from crash_ext.why.owners import owners
 from crash_ext.why.tell_owners import owner_evidence
@@ -39,17 +39,17 @@ def main(call: Call) -> Dict[str, object]:
     """slablost [-jpqR] [-l COUNT] [-b BYTES] [-o FILE] [NAME|ADDRESS]..."""
     if "-q" in call.options and not {"-j", "-o"}.isdisjoint(call.options):
         raise UsageError("-q stands without -j and -o")
-    check_page(call)
+    out, page = call.out, call.new_file("-o")
     limit, length = call.number("-l"), call.number("-b")
     named = [selection.cache for selection in call.selections()]
     if call.arguments and not named:
         return {"lost": 0, "allocated": 0, "caches": 0, "bytes": 0}
     if call.lists_only:
-        call.limits.append("lists only (-p): full slabs that no list holds were not examined")
+        out.limits.append("lists only (-p): full slabs that no list holds were not examined")
     places = Places(call.session, call.caches, call.lists_only)
     reach = call.reach(places)
     if reach.blind:
-        call.error(reach.blind)
+        out.error(reach.blind)
         return {"lost": 0, "allocated": reach.objects, "caches": 0, "bytes": 0}
     caches = chosen_caches(call.caches(), named)
     found = find_lost(call.session, places, reach, caches, call.lists_only)
@@ -57,39 +57,38 @@ def main(call: Call) -> Dict[str, object]:
     if "-q" in call.options:
         for one in lost:
             for address in sorted([*one.definitely, *one.indirectly])[:limit]:
-                print(f"{address:0{2 * call.session.reader.word}x}")
+                out.address(f"{address:0{2 * call.session.reader.word}x}")
         return {**_counts(lost, reach.objects)}
-    if lost and not call.json:
-        print(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN), sep="\n")
+    if lost:
+        out.text(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN))
     words = Words(places)
     told: List[Told] = []
     # As records each cache stays by itself: who reads them can add.
-    for together in [[one] for one in found] if call.json else by_size(found):
+    for together in [[one] for one in found] if out.json else by_size(found):
         for one in together:
-            _record(call, one)
+            out.record("lost", **_fields(one))
         kinds = [
-            (Grouping(call, one.cache, words, True, length, limit), one)
+            (Grouping(out, one.cache, words, True, length, limit), one)
             for one in together
             if one.number
         ]
-        told += _details(places, kinds)
+        told += _details(out, places, kinds)
         for one in together:
-            if one.possibly and not call.json:
-                _possibly(one)
+            if one.possibly:
+                out.text(*_possibly(one))
             for problem in one.problems:
-                call.error(problem, one.cache)
+                out.error(problem, one.cache)
     if reach.unknown:
         text = f"{plural(reach.unknown, 'object')} of damaged slabs may hold what looks lost"
-        call.limits.append(text)
+        out.limits.append(text)
     if reach.summary.unreadable:
         text = f"{plural(reach.summary.unreadable, 'page')} in use not in the dump"
-        call.limits.append(text)
-    closing = list(_closing(call, found, reach.objects, reach.summary.bytes))
-    if not call.json:
-        print(*closing, sep="\n")
-    if "-o" in call.options:
+        out.limits.append(text)
+    closing = list(_closing(out, found, reach.objects, reach.summary.bytes))
+    out.text(*closing)
+    if page is not None:
         kernel = printable(release(call.session.reader))
-        write_page(call, lost_lines(call.session, words, told, kernel, closing))
+        out.file(page, lost_lines(call.session, words, told, kernel, closing))
     return {**_counts(lost, reach.objects)}
 
 
@@ -114,76 +113,71 @@ def _row(one: Lost) -> List[str]:
     ]
 
 
-def _record(call: Call, one: Lost) -> None:
-    call.record(
-        "lost",
-        cache=hexadecimal(one.cache.address),
-        name=name_field(one.cache.name),
-        object_size=one.cache.object_size,
-        size=one.cache.size,
-        allocated=one.allocated,
-        bytes=one.bytes,
-        definitely=[hexadecimal(address) for address in one.definitely],
-        indirectly=[hexadecimal(address) for address in one.indirectly],
-        possibly=[hexadecimal(address) for address in sorted(one.possibly)],
-        known=[hexadecimal(address) for address in sorted(one.known)],
-    )
+def _fields(one: Lost) -> Dict[str, object]:
+    return {
+        "cache": hexadecimal(one.cache.address),
+        "name": name_field(one.cache.name),
+        "object_size": one.cache.object_size,
+        "size": one.cache.size,
+        "allocated": one.allocated,
+        "bytes": one.bytes,
+        "definitely": [hexadecimal(address) for address in one.definitely],
+        "indirectly": [hexadecimal(address) for address in one.indirectly],
+        "possibly": [hexadecimal(address) for address in sorted(one.possibly)],
+        "known": [hexadecimal(address) for address in sorted(one.known)],
+    }
 
 
-def _details(places: Places, together: List[Tuple[Grouping, Lost]]) -> List[Told]:
+def _details(out: Output, places: Places, together: List[Tuple[Grouping, Lost]]) -> List[Told]:
     """Show the groups, and who allocated them; gives the latter."""
     if not together:
         return []
-    call = together[0][0].call
-    if not call.json:
-        for _, one in together:
-            _headline(one)
+    for _, one in together:
+        out.text(*_headline(one))
     if len(together) > 1:
-        print(f"  {len(together)} kmalloc caches of one size, told together:")
+        out.text(f"  {len(together)} kmalloc caches of one size, told together:")
     show_together([(what, one.slabs) for what, one in together])
     told: List[Told] = []
     said: Set[str] = set()
     for _, one in together:
-        report = owners(call.session, one.cache, one.slabs, places.tasks.name_of)
+        report = owners(places.session, one.cache, one.slabs, places.tasks.name_of)
         told.append(Told(one, list(owner_evidence(places, report))))
         for item in told[-1].owners:
-            if call.json:
-                _owner_record(call, one, item)
-            elif item.text not in said:
+            out.record("evidence", **_owner_fields(one, item))
+            if item.text not in said:
                 said.add(item.text)
-                print(*paragraph(visible(item.text)), sep="\n")
+                out.text(*paragraph(visible(item.text)))
     return told
 
 
-def _headline(one: Lost) -> None:
+def _headline(one: Lost) -> Iterator[str]:
     parts = [f"{len(one.definitely)} definitely lost"]
     if one.indirectly:
         parts.append(f"{len(one.indirectly)} indirectly (only lost objects lead to them)")
     if one.possibly:
         parts.append(f"{len(one.possibly)} possibly")
-    print(f"{one.cache.address:x} {printable(one.cache.name)}: {', '.join(parts)}")
+    yield f"{one.cache.address:x} {printable(one.cache.name)}: {', '.join(parts)}"
     if one.definitely and one.indirectly:
-        print(f"  nothing points to {one.definitely[0]:x}: look at that one first")
+        yield f"  nothing points to {one.definitely[0]:x}: look at that one first"
 
 
-def _owner_record(call: Call, one: Lost, item: Evidence) -> None:
-    call.record(
-        "evidence",
-        cache=hexadecimal(one.cache.address),
-        topic=item.topic,
-        address=hexadecimal(item.address) if item.address else None,
-        text=item.text,
-    )
+def _owner_fields(one: Lost, item: Evidence) -> Dict[str, object]:
+    return {
+        "cache": hexadecimal(one.cache.address),
+        "topic": item.topic,
+        "address": hexadecimal(item.address) if item.address else None,
+        "text": item.text,
+    }
 
 
-def _possibly(one: Lost) -> None:
+def _possibly(one: Lost) -> Iterator[str]:
     address, why = next(iter(sorted(one.possibly.items())))
     number = plural(len(one.possibly), "object")
-    print(f"{one.cache.address:x} {printable(one.cache.name)}: {number} possibly lost")
-    print(f"  {address:x}: {why}")
+    yield f"{one.cache.address:x} {printable(one.cache.name)}: {number} possibly lost"
+    yield f"  {address:x}: {why}"
 
 
-def _closing(call: Call, found: List[Lost], allocated: int, searched: int) -> Iterator[str]:
+def _closing(out: Output, found: List[Lost], allocated: int, searched: int) -> Iterator[str]:
     """What the whole comes to, a line each."""
     known = sum(len(one.known) for one in found)
     if known:
@@ -191,7 +185,7 @@ def _closing(call: Call, found: List[Lost], allocated: int, searched: int) -> It
         yield f"{plural(known, 'object')} left out: {reason}"
     counts = _counts([one for one in found if one.number], allocated)
     of = plural(allocated, "allocated object")
-    if not allocated and call.problems:
+    if not allocated and out.problems:
         yield "no allocated object could be read"
     elif not counts["lost"]:
         yield f"none of {of} is lost; {searched >> 20} MB searched"
@@ -200,7 +194,7 @@ def _closing(call: Call, found: List[Lost], allocated: int, searched: int) -> It
             f"{counts['lost']} of {of} lost in {plural(counts['caches'], 'cache')},"
             f" {counts['bytes']} bytes; {searched >> 20} MB searched"
         )
-    yield from call.limits
+    yield from out.limits
 
 
 COMMAND = Command(

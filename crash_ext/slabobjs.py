@@ -20,6 +20,7 @@ from crash_ext.contents.words import Words
 from crash_ext.host.settings import redzone_on
 from crash_ext.host.structs import StructError, StructForm, take_quoted
 from crash_ext.host.target import host_module
+from crash_ext.leak.family import Families
 from crash_ext.places.places import Places
 from crash_ext.reach.references import References
 from crash_ext.report.text import plural
@@ -47,16 +48,17 @@ def main(call: Call) -> Dict[str, object]:
     try:
         struct = _struct(call.options.get("-t"))
     except StructError as error:
-        call.error(str(error))
+        call.out.error(str(error))
         return {"shown": 0}
     node = call.number("-n")
     if node is not None:
         nodes = node_count(call.session)
         if node >= nodes:
-            call.error(f"-n: no node {node}: the nodes are 0 to {nodes - 1}")
+            call.out.error(f"-n: no node {node}: the nodes are 0 to {nodes - 1}")
             return {"shown": 0}
     wanted = Wanted(
         quiet="-q" in call.options,
+        lists_only=call.lists_only,
         free="-f" in call.options,
         node=node,
         limit=call.number("-l"),
@@ -68,15 +70,16 @@ def main(call: Call) -> Dict[str, object]:
         struct=struct,
         log=ObjectReports(call.session.reader),
     )
-    listings = [Listing(call, wanted, selection) for selection in call.selections()]
+    selections, families = call.selections(), Families(call.caches())
+    listings = [
+        Listing(call.session, call.out, families, wanted, selection) for selection in selections
+    ]
     if wanted.references and listings:
         _find_references(call, words.places, listings)
     shown = sum(listing.show() for listing in listings)
     if call.lists_only:
-        call.limits.append("lists only (-p): full slabs that no list holds are not shown")
-    if not wanted.quiet and not call.json:
-        for text in call.limits:
-            print(text)
+        call.out.limits.append("lists only (-p): full slabs that no list holds are not shown")
+    call.out.lines(call.out.limits)
     return {"shown": shown}
 
 
@@ -88,7 +91,7 @@ def _find_references(call: Call, places: Places, listings: List[Listing]) -> Non
         listing.references = found
     if found.dropped:
         text = f"{plural(found.dropped, 'more pointer')} counted but not kept (limit reached)"
-        call.limits.append(text)
+        call.out.limits.append(text)
 
 
 def _struct(expression: Optional[str]) -> Optional[StructForm]:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, Iterator, List
 
 if __name__ == "__main__":
     # A host runs this file by its path: __file__ is stale on PyKdump, argv[0] isn't.
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
-from crash_ext.command import Call, Command, UsageError, run
+from crash_ext.command import Call, Command, run
 from crash_ext.kernel.vmcoreinfo import release
 from crash_ext.leak.family import Families
 from crash_ext.leak.state import LEFTOVER
 from crash_ext.leak.survey import survey_family
+from crash_ext.output import Output
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
 from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.table import LEFT, RIGHT, table_lines
@@ -32,7 +33,8 @@ from crash_ext.report.why import (
     paragraph,
 )
 from crash_ext.slub.model import Cache
-from crash_ext.view.page import check_page, lines, write_page
+from crash_ext.view.caches import cache_fields
+from crash_ext.view.page import lines
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
 from crash_ext.why.rules import RULES
 
@@ -42,53 +44,42 @@ _ALIGN = (LEFT, RIGHT, *[LEFT] * 5)
 
 def main(call: Call) -> Dict[str, object]:
     """slabwhy [-j] [-FpTR] [-L FILE] [-o FILE] [NAME|ADDRESS]..."""
-    check_page(call)
+    out = call.out
+    page = call.new_file("-o")
     if call.lists_only:
-        call.limits.append("lists only (-p): full slabs that no list holds are not examined")
+        out.limits.append("lists only (-p): full slabs that no list holds are not examined")
     if "-F" in call.options:
-        call.limits.append("fast (-F): memory was not searched for pointers")
+        out.limits.append("fast (-F): memory was not searched for pointers")
     diagnoser = Diagnoser(
         call.session,
         call.caches(),
         call.lists_only,
         "-T" in call.options,
         None if "-F" in call.options else call.reach,
-        _log(call),
+        call.text_file("-L"),
     )
     chosen = _chosen(call, diagnoser)
-    if not chosen and not call.arguments and not call.json:
-        print(f"none of {plural(len(call.caches()), 'cache')} is a leftover")
+    if not chosen and not call.arguments:
+        out.text(f"none of {plural(len(call.caches()), 'cache')} is a leftover")
     findings = 0
     told = []
     diagnoses = diagnoser.diagnose(chosen)
-    if len(chosen) > 1 and not call.json:
+    if len(chosen) > 1 and not out.json:
         # All are known before the first is told: they shared the search.
         kept = list(diagnoses)
-        _summary(kept)
+        out.text(*_summary(kept))
         diagnoses = iter(kept)
     for diagnosis in diagnoses:
         findings += len(diagnosis.findings)
         _show(call, diagnosis)
-        if "-o" in call.options:
+        if page is not None:
             told.append(diagnosis)
     if diagnoser.blind:
-        call.error(diagnoser.blind)
-    if "-o" in call.options:
+        out.error(diagnoser.blind)
+    if page is not None:
         kernel = printable(release(call.session.reader))
-        write_page(call, lines(diagnoser, told, kernel, call.limits))
+        out.file(page, lines(diagnoser, told, kernel, out.limits))
     return {"caches": len(chosen), "findings": findings}
-
-
-def _log(call: Call) -> Optional[str]:
-    """The log from a file (-L); None for the dump's own. Raises UsageError."""
-    name = call.options.get("-L")
-    if name is None:
-        return None
-    try:
-        with open(name, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}") from error
 
 
 def _chosen(call: Call, diagnoser: Diagnoser) -> List[Cache]:
@@ -114,23 +105,21 @@ def _leftovers(call: Call) -> Iterator[Cache]:
 def _show(call: Call, diagnosis: Diagnosis) -> None:
     case = diagnosis.case
     cache = case.cache
-    call.cache_record(
-        cache,
-        diagnosis.state,
+    call.out.record(
+        "cache",
+        **cache_fields(cache, diagnosis.state),
         slabs=len(diagnosis.slabs),
         objects=sum(len(decoded.states) for decoded in diagnosis.slabs),
         allocated=diagnosis.allocated,
         unknown=diagnosis.unknown,
     )
-    if call.json:
-        _records(call, diagnosis)
-    else:
-        _text(call, diagnosis)
+    _records(call.out, diagnosis)
+    call.out.lines(_text(diagnosis, call.session.reader.page_size))
     for problem in diagnosis.problems:
-        call.error(problem, cache)
+        call.out.error(problem, cache)
 
 
-def _summary(diagnoses: List[Diagnosis]) -> None:
+def _summary(diagnoses: List[Diagnosis]) -> List[str]:
     """One line a cache, before the details."""
     rows: List[List[str]] = []
     for item in diagnoses:
@@ -149,16 +138,16 @@ def _summary(diagnoses: List[Diagnosis]) -> None:
                 printable(item.case.cache.name),
             ]
         )
-    print(*table_lines(_SUMMARY, rows, _ALIGN), "", sep="\n")
+    return [*table_lines(_SUMMARY, rows, _ALIGN), ""]
 
 
-def _records(call: Call, diagnosis: Diagnosis) -> None:
+def _records(out: Output, diagnosis: Diagnosis) -> None:
     address = hexadecimal(diagnosis.case.cache.address)
     for item in diagnosis.evidence:
         where = hexadecimal(item.address) if item.address else None
-        call.record("evidence", cache=address, topic=item.topic, address=where, text=item.text)
+        out.record("evidence", cache=address, topic=item.topic, address=where, text=item.text)
     for finding in diagnosis.findings:
-        call.record(
+        out.record(
             "finding",
             cache=address,
             cause=finding.cause,
@@ -166,7 +155,7 @@ def _records(call: Call, diagnosis: Diagnosis) -> None:
             objects=[hexadecimal(found) for found in finding.objects],
             text=finding.sentence,
         )
-    call.record(
+    out.record(
         "conclusion",
         cache=address,
         module=diagnosis.module,
@@ -174,32 +163,29 @@ def _records(call: Call, diagnosis: Diagnosis) -> None:
     )
 
 
-def _text(call: Call, diagnosis: Diagnosis) -> None:
-    case = diagnosis.case
-    cache = case.cache
-    print(CACHE_HEAD)
-    print(
-        cache_line(
-            cache.address,
-            cache.object_size,
-            counted(diagnosis.allocated, diagnosis.unknown),
-            sum(len(decoded.states) for decoded in diagnosis.slabs),
-            len(diagnosis.slabs),
-            call.session.reader.page_size << cache.order,
-            printable(cache.name),
-        )
+def _text(diagnosis: Diagnosis, page_size: int) -> Iterator[str]:
+    cache = diagnosis.case.cache
+    yield CACHE_HEAD
+    yield cache_line(
+        cache.address,
+        cache.object_size,
+        counted(diagnosis.allocated, diagnosis.unknown),
+        sum(len(decoded.states) for decoded in diagnosis.slabs),
+        len(diagnosis.slabs),
+        page_size << cache.order,
+        printable(cache.name),
     )
-    print(EVIDENCE_HEAD)
+    yield EVIDENCE_HEAD
     for item in diagnosis.evidence:
-        print(evidence_line(item.topic, item.address, visible(item.text)))
+        yield evidence_line(item.topic, item.address, visible(item.text))
     if diagnosis.findings:
-        print(CAUSE_HEAD)
+        yield CAUSE_HEAD
     for finding in diagnosis.findings:
         example = finding.objects[0] if finding.objects else None
-        print(cause_line(finding.cause, len(finding.objects), finding.strength, example))
-    print("  CONCLUSION")
+        yield cause_line(finding.cause, len(finding.objects), finding.strength, example)
+    yield "  CONCLUSION"
     for text in diagnosis.conclusion:
-        print(*paragraph(visible(text)), sep="\n")
+        yield from paragraph(visible(text))
 
 
 _CAUSES = "".join(f"      {rule.cause:<16}  {rule.help}.\n" for rule in RULES)

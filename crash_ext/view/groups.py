@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import compress
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from crash_ext.command import Call
 from crash_ext.contents.groups import Group, Groups
 from crash_ext.contents.words import Words
+from crash_ext.output import Output
 from crash_ext.reader import ReadError
 from crash_ext.report.annotate import annotated
 from crash_ext.report.caches import object_line
@@ -26,7 +26,7 @@ from crash_ext.view.notes import notes, word_fields
 class Grouping(NamedTuple):
     """What is to be grouped, and how it is shown."""
 
-    call: Call
+    out: Output
     cache: Cache
     words: Words
     annotate: bool
@@ -60,40 +60,39 @@ def show_together(parts: Sequence[Tuple[Grouping, List[SlabObjects]]]) -> None:
 
 def _sort(what: Grouping, slabs: List[SlabObjects], only: Optional[int], sorter: Groups) -> None:
     """Sort a cache's objects into groups."""
-    call = what.call
     unreadable = 0
     for number, decoded in enumerate(slabs):
-        call.session.progress(number, len(slabs))
+        what.words.places.session.progress(number, len(slabs))
         if decoded.problem is not None:
             text = f"slab {decoded.slab.address:x}: {decoded.problem}: its objects are unknown"
-            call.error(text, what.cache)
+            what.out.error(text, what.cache)
         for address, data in _contents(what, decoded, only):
             if data is None:
                 unreadable += 1
             else:
                 sorter.add(address, data)
     if unreadable:
-        call.error(f"{plural(unreadable, 'object')} can't be read: in no group", what.cache)
+        what.out.error(f"{plural(unreadable, 'object')} can't be read: in no group", what.cache)
 
 
 def _tell(what: Grouping, sorter: Groups) -> int:
     """Write the groups; how many objects are in them."""
-    call = what.call
+    out = what.out
     groups = sorter.groups()
     shown = groups[: what.limit]
     members = Members(what.words, what.cache)
     if what.annotate and shown:
         line = members.learn((group.example for group in shown), what.cache.object_size)
-        if line and not call.json:
-            print(line)
+        if line:
+            out.text(line)
     for group in shown:
         _show(what, group, sorter.total, members)
     if sorter.other:
-        call.error(f"too many patterns: {plural(sorter.other, 'object')} in no group", what.cache)
+        out.error(f"too many patterns: {plural(sorter.other, 'object')} in no group", what.cache)
     if len(shown) < len(groups):
         where = f"{what.cache.address:x} {printable(what.cache.name)}"
         left = len(groups) - len(shown)
-        call.limits.append(f"{where}: {plural(left, 'group')} left out (-l)")
+        out.limits.append(f"{where}: {plural(left, 'group')} left out (-l)")
     return sum(group.objects for group in shown)
 
 
@@ -122,19 +121,19 @@ def _contents(
 
 def _read(what: Grouping, address: int, length: int) -> Optional[bytes]:
     try:
-        return what.call.session.reader.read(address, length) if length else b""
+        return what.words.places.session.reader.read(address, length) if length else b""
     except ReadError:
         return None
 
 
 def _show(what: Grouping, group: Group, total: int, members: Members) -> None:
     """One group: how many there are, and the one that came first with its contents."""
-    call, address = what.call, group.example
+    out, address = what.out, group.example
     share = 100 * group.objects / total
     # It could be read a moment ago; of a live kernel that's no promise.
     data = _read(what, address, group.length) or b""
     words = members.named(what.words.explain(address, data)) if what.annotate else None
-    call.record(
+    out.record(
         "group",
         cache=hexadecimal(what.cache.address),
         objects=group.objects,
@@ -147,11 +146,11 @@ def _show(what: Grouping, group: Group, total: int, members: Members) -> None:
         ],
         **({} if words is None else {"words": word_fields(words), **members.fields()}),
     )
-    if call.json:
-        return
-    print(f"  {plural(group.objects, 'object')} of {total} ({share:.1f}%), the first:")
-    print(object_line(address, STATE_NAMES[ALLOCATED], None))
+    out.text(
+        f"  {plural(group.objects, 'object')} of {total} ({share:.1f}%), the first:",
+        object_line(address, STATE_NAMES[ALLOCATED], None),
+    )
     if data:
-        reader = call.session.reader
+        reader = what.words.places.session.reader
         text = RdForm(len(data), reader.word, reader.byteorder).text(address, data)
-        print(text if words is None else annotated(text, notes(words)))
+        out.text(text if words is None else annotated(text, notes(words)))

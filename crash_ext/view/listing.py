@@ -12,13 +12,13 @@ from functools import partial
 from itertools import chain, compress
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from crash_ext.command import Call
 from crash_ext.contents.words import Word, Words
 from crash_ext.host.structs import StructError, StructForm
 from crash_ext.kernel.absent import Absent
 from crash_ext.leak.family import Families, count_child
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
+from crash_ext.output import Output
 from crash_ext.reach.references import References
 from crash_ext.reader import ReadError
 from crash_ext.report.addresses import AddressLines
@@ -47,6 +47,8 @@ from crash_ext.slub.model import (
 )
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.objects import for_each_counted_slab, for_each_decoded_slab
+from crash_ext.slub.session import Session
+from crash_ext.view.caches import cache_fields
 from crash_ext.view.groups import Grouping, show_groups
 from crash_ext.view.members import Members
 from crash_ext.view.notes import notes, reference_fields, reference_lines, word_fields
@@ -64,6 +66,8 @@ class Wanted(NamedTuple):
     """What of a cache is to be shown."""
 
     quiet: bool
+    lists_only: bool
+    """Only slabs that lists hold (-p)."""
     free: bool
     node: Optional[int]
     limit: Optional[int]
@@ -124,8 +128,17 @@ def _merge(problems: List[str], more: List[str]) -> None:
 class Listing:
     """One selection, listed."""
 
-    def __init__(self, call: Call, wanted: Wanted, selection: Selection) -> None:
-        self._call = call
+    def __init__(
+        self,
+        session: Session,
+        out: Output,
+        families: Families,
+        wanted: Wanted,
+        selection: Selection,
+    ) -> None:
+        self._session = session
+        self._out = out
+        self._families = families
         self._wanted = wanted
         self._selection = selection
         self._cache: Cache = selection.cache
@@ -135,8 +148,8 @@ class Listing:
         self.references: Optional[References] = None
         """Who points to the objects; None where that isn't asked for."""
         self._members = None if wanted.words is None else Members(wanted.words, selection.cache)
-        self._absent = Absent(call.session.reader)
-        self._contents = Absent(call.session.reader)
+        self._absent = Absent(session.reader)
+        self._contents = Absent(session.reader)
         self._records: Optional[Records] = None
         self._together: List[Tuple[str, SlabObjects, Whole]] = []
         """Slabs that are still to be written, with their heads."""
@@ -146,7 +159,7 @@ class Listing:
         problems: List[str] = []
         if self._wanted.quiet:
             self._show_quietly(problems)
-        elif self._call.json or self._wanted.groups or self._wanted.references:
+        elif self._out.json or self._wanted.groups or self._wanted.references:
             # A record can't be corrected: nothing is printed before all is known.
             everything = self._everything(problems)
             self._summary(Tally.of(everything))
@@ -163,7 +176,7 @@ class Listing:
         problems += self._absent.lines("their objects are unknown")
         problems += self._contents.lines("contents of objects are missing")
         for problem in problems:
-            self._call.error(problem, self._cache)
+            self._out.error(problem, self._cache)
         if self._left_out:
             self._limit(f"{plural(self._left_out, 'object')} left out (-l)")
         return self._shown
@@ -172,7 +185,7 @@ class Listing:
         struct, size = self._wanted.struct, self._cache.object_size
         if struct is not None and struct.end is not None and struct.end > size:
             text = f"{struct.what} ends at byte {struct.end}, an object at {size}"
-            self._call.error(f"{text}: what lies behind it is not the object's", self._cache)
+            self._out.error(f"{text}: what lies behind it is not the object's", self._cache)
 
     def ranges(self) -> Iterator[Tuple[int, int]]:
         """(address, bytes) of each object that show() will show."""
@@ -185,7 +198,7 @@ class Listing:
 
     def _show_quietly(self, problems: List[str]) -> None:
         one, wanted, size = self._selection.slab, self._wanted, self._cache.size
-        native, digits = self._call.session.reader.native, 2 * self._call.session.reader.word
+        native, digits = self._session.reader.native, 2 * self._session.reader.word
         # The loops in C write 16 digits; 32-bit kernels are few and small.
         quick = native if digits == 16 else None
         text_of = partial(quick.lines, size) if quick else AddressLines(size, digits).text
@@ -209,7 +222,7 @@ class Listing:
                 if problem is not None and not self._is_absent(decoded):
                     write()
                     what = f"slab {decoded.slab.address:x}: {problem}"
-                    self._call.error(what, self._cache)
+                    self._out.error(what, self._cache)
                 if plain:
                     firsts.append(first)
                     states_of.append(states)
@@ -266,7 +279,7 @@ class Listing:
                 return
         if not found.agrees_with(counted_):
             self._write_together()
-            self._call.error(
+            self._out.error(
                 f"by what was decoded it has {counted(found.allocated, found.unknown)} allocated"
                 f" objects of {found.objects} in {plural(found.slabs, 'slab')}; the line above is"
                 " by the slabs' counters",
@@ -282,7 +295,7 @@ class Listing:
         tally = Tally()
         here = 0
         for count in for_each_counted_slab(
-            self._call.session, self._cache, problems, self._call.lists_only
+            self._session, self._cache, problems, self._wanted.lists_only
         ):
             tally.slabs += 1
             tally.objects += count.objects
@@ -293,16 +306,15 @@ class Listing:
         return tally, here
 
     def _limit(self, text: str) -> None:
-        self._call.limits.append(f"{self._cache.address:x} {printable(self._cache.name)}: {text}")
+        self._out.limits.append(f"{self._cache.address:x} {printable(self._cache.name)}: {text}")
 
     def _decoded(self, problems: List[str]) -> Iterator[SlabObjects]:
-        call = self._call
-        return for_each_decoded_slab(call.session, self._cache, problems, call.lists_only)
+        return for_each_decoded_slab(self._session, self._cache, problems, self._wanted.lists_only)
 
     def _everything(self, problems: List[str]) -> List[SlabObjects]:
         """All slabs, decoded, without their memory: it may be more than fits."""
-        session, found = self._call.session, []
-        total = 0 if self._call.lists_only else len(session.page_index().of(self._cache.address))
+        session, found = self._session, []
+        total = 0 if self._wanted.lists_only else len(session.page_index().of(self._cache.address))
         for decoded in self._decoded(problems):
             found.append(decoded.without_memory())
             if total:
@@ -319,24 +331,23 @@ class Listing:
 
     def _summary(self, tally: Tally) -> None:
         cache = self._cache
-        mutex = slab_mutex_held(self._call.session.reader)
-        families = Families(self._call.caches())
+        mutex = slab_mutex_held(self._session.reader)
         problems: List[str] = []
         children = [
-            count_child(self._call.session, child, problems, self._call.lists_only)
-            for child in families.children(cache)
+            count_child(self._session, child, problems, self._wanted.lists_only)
+            for child in self._families.children(cache)
         ]
         state = judge(
             cache,
             tally.slabs + sum(child.slabs for child in children),
             tally.allocated + sum(child.allocated for child in children),
             mutex,
-            families.root(cache),
+            self._families.root(cache),
         )
-        ssize = self._call.session.reader.page_size << cache.order
-        self._call.cache_record(
-            cache,
-            state,
+        ssize = self._session.reader.page_size << cache.order
+        self._out.record(
+            "cache",
+            **cache_fields(cache, state),
             alias=self._selection.alias or None,
             slabs=tally.slabs,
             objects=tally.objects,
@@ -345,13 +356,12 @@ class Listing:
             root=hexadecimal(cache.root) if cache.root else None,
         )
         for problem in problems:
-            self._call.error(problem, cache)
-        if self._call.json:
-            return
+            self._out.error(problem, cache)
         if self._selection.alias:
-            print(f"{visible(self._selection.alias)} is merged into {printable(cache.name)}:")
-        print(CACHE_HEAD)
-        print(
+            alias = visible(self._selection.alias)
+            self._out.text(f"{alias} is merged into {printable(cache.name)}:")
+        self._out.text(
+            CACHE_HEAD,
             cache_line(
                 cache.address,
                 cache.object_size,
@@ -360,10 +370,10 @@ class Listing:
                 tally.slabs,
                 ssize,
                 printable(cache.name),
-            )
+            ),
         )
         for child in children:
-            print(
+            self._out.text(
                 f"  memcg child {child.cache.address:x} {printable(child.cache.name)}:"
                 f" {counted(child.allocated, child.unknown)} allocated in"
                 f" {plural(child.slabs, 'slab')}"
@@ -390,10 +400,10 @@ class Listing:
         damaged = decoded.problem is not None
         absent = self._is_absent(decoded)
         bare = not indices and not self._selection.slab
-        if bare and (not damaged or (absent and not self._call.json)):
+        if bare and (not damaged or (absent and not self._out.json)):
             return
         slab = decoded.slab
-        self._call.record(
+        self._out.record(
             "slab",
             cache=hexadecimal(self._cache.address),
             address=hexadecimal(slab.address),
@@ -416,11 +426,11 @@ class Listing:
             return
         self._write_together()
         self._learn_members(decoded)
-        if not self._call.json:
+        if not self._out.json:
             sys.stdout.write(self._slab_head(decoded))
         if damaged and not absent:
             text = f"slab {slab.address:x}: {decoded.problem}: its objects are unknown"
-            self._call.error(text, self._cache)
+            self._out.error(text, self._cache)
         if not indices:
             return
         if self._alone or self._one or memory is None or line_by_line:
@@ -436,8 +446,8 @@ class Listing:
             return
         here = list(decoded.allocated())
         line = self._members.learn(here, self._cache.object_size)
-        if line and not self._call.json:
-            print(line)
+        if line:
+            self._out.text(line)
 
     def _slab_head(self, decoded: SlabObjects) -> str:
         slab, damaged = decoded.slab, decoded.problem is not None
@@ -465,7 +475,7 @@ class Listing:
         if len(indices) < 2:
             return None
         try:
-            return self._call.session.reader.read(
+            return self._session.reader.read(
                 decoded.slab.base, len(decoded.states) * self._cache.size
             )
         except ReadError:
@@ -514,7 +524,7 @@ class Listing:
     def _alone(self) -> bool:
         """Whether each object is a matter of its own, told by _object()."""
         wanted = self._wanted
-        told = self._call.json or wanted.words is not None or wanted.references
+        told = self._out.json or wanted.words is not None or wanted.references
         return told or wanted.struct is not None
 
     @property
@@ -525,7 +535,7 @@ class Listing:
 
     def _records_of(self, length: int) -> Records:
         if self._records is None or self._records.length != length:
-            reader = self._call.session.reader
+            reader = self._session.reader
             native = reader.native
             self._records = Records(
                 *(length, self._cache.size, reader.word, reader.byteorder),
@@ -551,7 +561,7 @@ class Listing:
     ) -> None:
         """One object, its contents out of the slab's memory or read by themselves."""
         self._shown += 1
-        call, cache = self._call, self._cache
+        out, cache = self._out, self._cache
         address = decoded.address(index)
         data: Optional[bytes] = b""
         unreadable = ""
@@ -560,7 +570,7 @@ class Listing:
             data = memory[start : start + length]
         elif length:
             try:
-                data = call.session.reader.read(address, length)
+                data = self._session.reader.read(address, length)
             except ReadError as error:
                 data = None
                 if not self._contents.add(address, length, decoded.slab.address):
@@ -573,7 +583,7 @@ class Listing:
             except StructError as error:
                 struct, unreadable = "", str(error)
         told = self._told(address)
-        call.record(
+        out.record(
             "object",
             cache=hexadecimal(cache.address),
             slab=hexadecimal(decoded.slab.address),
@@ -589,7 +599,7 @@ class Listing:
             **({} if struct is None else {"struct": struct or None}),
             **({"log": told} if told else {}),
         )
-        if not call.json:
+        if not out.json:
             print(self._head(decoded, index))
             if struct:
                 print(struct)
@@ -601,7 +611,7 @@ class Listing:
             for text in told:
                 print(f"   log: {text}")
         if unreadable:
-            call.error(f"object {address:x}: {unreadable}", cache)
+            out.error(f"object {address:x}: {unreadable}", cache)
 
     @property
     def _one(self) -> bool:
@@ -639,11 +649,11 @@ class Listing:
     def _groups(self, slabs: List[SlabObjects], words: Words) -> None:
         wanted, slab = self._wanted, self._selection.slab
         notes_too = wanted.words is not None
-        what = Grouping(self._call, self._cache, words, notes_too, wanted.bytes, wanted.limit)
+        what = Grouping(self._out, self._cache, words, notes_too, wanted.bytes, wanted.limit)
         self._shown += show_groups(what, slabs, slab.number if slab else None)
 
     def _form(self, length: int) -> RdForm:
         if self._rd is None or self._rd.length != length:
-            reader = self._call.session.reader
+            reader = self._session.reader
             self._rd = RdForm(length, reader.word, reader.byteorder)
         return self._rd

@@ -7,10 +7,8 @@ see first, and how much of it.
 
 from __future__ import annotations
 
-import os
 from typing import Iterable, Iterator, List, Sequence
 
-from crash_ext.command import Call, UsageError
 from crash_ext.contents.words import (
     ERROR,
     HLIST_HEAD,
@@ -72,36 +70,6 @@ def lines(
     )
     sections = (_section(diagnoser, item) for item in diagnoses)
     yield from page("Why slab objects are still allocated", lead, sections, foot)
-
-
-def write_page(call: Call, text: Iterable[str]) -> None:
-    """Write the lines to the file of -o. One that can't be written is an error, and no more."""
-    name = call.options["-o"]
-    try:
-        with open(name, "w", encoding="utf-8") as file:
-            for line in text:
-                file.write(line + "\n")
-    except OSError as error:
-        call.error(f"{name}: {error.strerror}")
-        return
-    if not call.json:
-        print(f"written: {visible(name)}")
-
-
-def check_page(call: Call) -> None:
-    """Before a long search: whether the file of -o can be written. Raises UsageError."""
-    name = call.options.get("-o")
-    if name is None:
-        return
-    new = not os.path.exists(name)
-    try:
-        # What is in it stays, until there is something to take its place.
-        with open(name, "a", encoding="utf-8"):
-            pass
-        if new:
-            os.unlink(name)
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}") from error
 
 
 def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:

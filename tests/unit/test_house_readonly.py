@@ -26,7 +26,7 @@ RUNS_PROGRAMS = {"system", "popen", "Popen", "spawn", "fork"}
 """Of whatever module."""
 ALIASES = "host/pykdump.py"
 """The file that gives a command of ours its name there: the one use of `alias`."""
-OPENS_FILES = {"slabwhy.py", "view/page.py", "drgnprogram.py", "batch/merge.py"}
+OPENS_FILES = {"files.py", "drgnprogram.py", "batch/merge.py"}
 """A file that the user has named: its path is never out of a dump."""
 FORMATTED = re.compile(
     r"\b(?:(?:error)\(\w+,|fprintf\(\w+,|printf\(|snprintf\([^,]+,[^,]+,|PyErr_Format\(\w+,)"
