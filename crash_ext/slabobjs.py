@@ -25,7 +25,8 @@ from crash_ext.places.places import Places
 from crash_ext.reach.references import References
 from crash_ext.report.text import plural
 from crash_ext.slub.caches import node_count
-from crash_ext.view.listing import Listing, Wanted
+from crash_ext.view.choice import Wanted
+from crash_ext.view.listing import Listing
 from crash_ext.why.log.reports import ObjectReports
 
 _APART = {"-e": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -e -b"}
@@ -74,24 +75,24 @@ def main(call: Call) -> Dict[str, object]:
     listings = [
         Listing(call.session, call.out, families, wanted, selection) for selection in selections
     ]
+    references: Optional[References] = None
     if wanted.references and listings:
-        _find_references(call, words.places, listings)
-    shown = sum(listing.show() for listing in listings)
+        references = _find_references(call, words.places, listings)
+    shown = sum(listing.show(references) for listing in listings)
     if call.lists_only:
         call.out.limits.append("lists only (-p): full slabs that no list holds are not shown")
     call.out.lines(call.out.limits)
     return {"shown": shown}
 
 
-def _find_references(call: Call, places: Places, listings: List[Listing]) -> None:
+def _find_references(call: Call, places: Places, listings: List[Listing]) -> References:
     """One pass over memory for all objects that will be shown."""
     ranges = [pair for listing in listings for pair in listing.ranges()]
     found = References(places, ranges, call.session.progress)
-    for listing in listings:
-        listing.references = found
     if found.dropped:
         text = f"{plural(found.dropped, 'more pointer')} counted but not kept (limit reached)"
         call.out.limits.append(text)
+    return found
 
 
 def _struct(expression: Optional[str]) -> Optional[StructForm]:

@@ -25,7 +25,7 @@ LARGE, SMALL = 1, 1 << 40
 
 def _as(ahead: int, heap: Heap, *line: str) -> str:
     """slabobjs where more than so many bytes make a cache large."""
-    with mock.patch("crash_ext.view.listing._AHEAD_BYTES", ahead):
+    with mock.patch("crash_ext.view.slabs._LARGE", ahead):
         return text(heap, "slabobjs", *line)
 
 

@@ -39,7 +39,7 @@ def _as(native: Optional[Native], shortcuts: bool) -> Iterator[None]:
         stack.enter_context(patch("crash_ext.host.target.native_loops", return_value=native))
         if not shortcuts:
             stack.enter_context(patch("crash_ext.slub.objects.usual_states", return_value=None))
-            stack.enter_context(patch("crash_ext.view.listing.Records.texts", _no_texts))
+            stack.enter_context(patch("crash_ext.view.text.Records.texts", _no_texts))
         yield
 
 
@@ -55,7 +55,7 @@ def test_the_commands_say_the_same_with_and_without_help(
     lines = [("slabobjs", "-q", *names), ("slabobjs", *names), ("slabdup", "-a")]
     lines.append(("slabobjs", "-l", "2", "-n", "0", "-b", "21", *names))
     said = []
-    with mock.patch("crash_ext.view.listing._AHEAD_BYTES", large):
+    with mock.patch("crash_ext.view.slabs._LARGE", large):
         for native, shortcuts in ((None, False), (None, True), (native_module(), True)):
             with _as(native, shortcuts):
                 said.append([text(heap, *line) for line in lines])

@@ -102,8 +102,8 @@ def test_an_interrupt_keeps_what_is_printed_and_says_that_it_is_not_all(
 ) -> None:
     """Several slabs have more than one allocated object; Ctrl-C comes in the second of them."""
     whole = run_line(fake, "slabobjs slab_test")
-    mocker.patch("crash_ext.view.listing._TOGETHER", 1)
-    mocker.patch("crash_ext.view.listing.Records.texts", side_effect=[["x\n"], KeyboardInterrupt])
+    mocker.patch("crash_ext.view.text._TOGETHER", 1)
+    mocker.patch("crash_ext.view.text.Records.texts", side_effect=[["x\n"], KeyboardInterrupt])
     text = run_line(fake, "slabobjs slab_test")
     assert text.count("\nx\n") == 1
     assert whole.startswith(text.split("x")[0])
@@ -113,8 +113,8 @@ def test_an_interrupt_keeps_what_is_printed_and_says_that_it_is_not_all(
 def test_an_interrupt_ends_json_with_a_record_that_says_so(
     fake: FakeCrash, mocker: MockerFixture
 ) -> None:
-    mocker.patch("crash_ext.view.listing.object_line", side_effect=KeyboardInterrupt)
-    mocker.patch("crash_ext.view.listing.hexadecimal", side_effect=KeyboardInterrupt)
+    mocker.patch("crash_ext.view.text.object_line", side_effect=KeyboardInterrupt)
+    mocker.patch("crash_ext.view.records.hexadecimal", side_effect=KeyboardInterrupt)
     lines = run_line(fake, "slabobjs -j slab_test").splitlines()
     end = json.loads(lines[-2])
     assert (end["type"], end["complete"], end["reason"]) == ("end", False, "interrupted")

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What slabobjs shows of a cache before its slabs: the summary line of `kmem -s`."""
+
+from __future__ import annotations
+
+from typing import List
+
+from crash_ext.leak.family import Families, count_child
+from crash_ext.leak.select import Selection
+from crash_ext.leak.state import judge
+from crash_ext.output import Output
+from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
+from crash_ext.report.jsonl import hexadecimal
+from crash_ext.report.text import plural, printable, visible
+from crash_ext.slub.mutex import slab_mutex_held
+from crash_ext.slub.session import Session
+from crash_ext.view.caches import cache_fields
+from crash_ext.view.tally import Tally
+
+
+def show_summary(
+    session: Session,
+    out: Output,
+    selection: Selection,
+    families: Families,
+    tally: Tally,
+    lists_only: bool,
+) -> None:
+    """Write the cache's line, or its record; memcg children are judged with it."""
+    cache = selection.cache
+    problems: List[str] = []
+    children = [
+        count_child(session, child, problems, lists_only) for child in families.children(cache)
+    ]
+    state = judge(
+        cache,
+        tally.slabs + sum(child.slabs for child in children),
+        tally.allocated + sum(child.allocated for child in children),
+        slab_mutex_held(session.reader),
+        families.root(cache),
+    )
+    out.record(
+        "cache",
+        **cache_fields(cache, state),
+        alias=selection.alias or None,
+        slabs=tally.slabs,
+        objects=tally.objects,
+        allocated=tally.allocated,
+        unknown=tally.unknown,
+        root=hexadecimal(cache.root) if cache.root else None,
+    )
+    for problem in problems:
+        out.error(problem, cache)
+    if selection.alias:
+        out.text(f"{visible(selection.alias)} is merged into {printable(cache.name)}:")
+    out.text(
+        CACHE_HEAD,
+        cache_line(
+            cache.address,
+            cache.object_size,
+            counted(tally.allocated, tally.unknown),
+            tally.objects,
+            tally.slabs,
+            session.reader.page_size << cache.order,
+            printable(cache.name),
+        ),
+    )
+    for child in children:
+        out.text(
+            f"  memcg child {child.cache.address:x} {printable(child.cache.name)}:"
+            f" {counted(child.allocated, child.unknown)} allocated in"
+            f" {plural(child.slabs, 'slab')}"
+        )
