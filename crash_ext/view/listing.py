@@ -16,7 +16,7 @@ from crash_ext.command import Call
 from crash_ext.contents.words import Word, Words
 from crash_ext.host.structs import StructError, StructForm
 from crash_ext.kernel.absent import Absent
-from crash_ext.leak.family import Families, count_child
+from crash_ext.leak.family import Families, cgroup_text, count_child
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
 from crash_ext.reach.references import References
@@ -332,6 +332,7 @@ class Listing:
             tally.allocated + sum(child.allocated for child in children),
             mutex,
             families.root(cache),
+            cgroup=cgroup_text(self._call.session.reader, cache),
         )
         ssize = self._call.session.reader.page_size << cache.order
         self._call.cache_record(
@@ -363,10 +364,11 @@ class Listing:
             )
         )
         for child in children:
+            cgroup = cgroup_text(self._call.session.reader, child.cache)
             print(
                 f"  memcg child {child.cache.address:x} {printable(child.cache.name)}:"
                 f" {counted(child.allocated, child.unknown)} allocated in"
-                f" {plural(child.slabs, 'slab')}"
+                f" {plural(child.slabs, 'slab')}{cgroup}"
             )
 
     def _chosen_of(self, decoded: SlabObjects) -> bytes:
