@@ -24,7 +24,7 @@ _TOOLS = [
 ]  # fmt: skip
 """What building a kernel takes (Documentation/process/changes.rst), and ccache."""
 
-_JOBS = 2 * (os.cpu_count() or 1)
+_JOBS = os.cpu_count() or 1
 _SECONDS = 7200.0
 """For which a build may run: it takes 5 minutes of one CPU."""
 
