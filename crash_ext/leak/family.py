@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, List, NamedTuple, Optional
 
+from crash_ext.reader import Reader
+from crash_ext.report.text import printable
+from crash_ext.slub.memcg import memcg_of_child
 from crash_ext.slub.model import Cache
 from crash_ext.slub.objects import for_each_counted_slab
 from crash_ext.slub.session import Session
@@ -51,6 +54,12 @@ class ChildCount(NamedTuple):
     slabs: int
     allocated: int
     unknown: int
+
+
+def cgroup_text(reader: Reader, cache: Cache) -> str:
+    """ ", cgroup /docker/web" of a memcg child; nothing where that can't be read any more."""
+    memcg = memcg_of_child(reader, cache.address) if cache.root else None
+    return "" if memcg is None or memcg.path is None else f", cgroup {printable(memcg.path)}"
 
 
 def count_child(

@@ -37,12 +37,13 @@ def judge(
     mutex_held: Optional[bool],
     root: Optional[Cache] = None,
     in_children: str = "",
+    cgroup: str = "",
 ) -> State:
     """The state of a cache that still holds these numbers of slabs and allocated objects.
 
     Those of its memcg children count. mutex_held: slab_mutex is taken; None where that can't
     be told. root: of a memcg child, where it is known. in_children: how many of the objects
-    lie in which children, in words.
+    lie in which children, in words; cgroup: whose a memcg child is (family.cgroup_text).
 
     kmem_cache_destroy() drops the last reference before it shuts the cache down, and a
     shutdown that finds objects leaves it at 0. Up to v6.11 the cache then stays on the
@@ -54,13 +55,13 @@ def judge(
     if in_children:
         held += f" ({in_children})"
     if root is not None and root.listed and root.refcount == 0 and cache.listed:
-        of = f"memcg child of {root.address:x}, which has refcount 0: {held}"
+        of = f"memcg child of {root.address:x}, which has refcount 0: {held}{cgroup}"
         if allocated or mutex_held is False:
             return State(LEFTOVER, of)
         return State(UNKNOWN, f"{of}: being destroyed, or emptied since it failed")
     if cache.listed and cache.refcount != 0:
         also = f", {held}" if in_children else ""
-        return State(LIVE, f"on slab_caches, refcount {cache.refcount}{also}")
+        return State(LIVE, f"on slab_caches, refcount {cache.refcount}{also}{cgroup}")
     if cache.listed:
         if allocated:
             return State(LEFTOVER, f"on slab_caches, refcount 0, {held}")

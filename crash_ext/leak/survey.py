@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from crash_ext.kernel.absent import Absent
-from crash_ext.leak.family import Families
+from crash_ext.leak.family import Families, cgroup_text
 from crash_ext.leak.state import State, judge
 from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, Slab
@@ -127,6 +127,7 @@ def _survey(
         slab_mutex_held(session.reader),
         root,
         children_text(children),
+        cgroup_text(session.reader, cache),
     )
     return Survey(
         cache=cache,

@@ -255,10 +255,10 @@ class Decoder:
         base = where.first - where.shift
         for address, freed in self._deferred.get(base, {}).items():
             index, rest = divmod(address - where.first, where.size)
-            if not 0 <= index < where.objects or (freed.state == FREE and rest != where.link):
-                self._problems.append(
-                    f"{freed.note}: {address:x} is no free pointer of an object of the cache"
-                )
+            right = 0 if freed.start else where.link
+            if not 0 <= index < where.objects or (freed.state == FREE and rest != right):
+                what = "object" if freed.start else "free pointer of an object"
+                self._problems.append(f"{freed.note}: {address:x} is no {what} of the cache")
             else:
                 found[index] = freed
         return found

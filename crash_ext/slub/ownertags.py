@@ -6,14 +6,13 @@ Each is read once and kept. A record that can't be one (a name that isn't text) 
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Set
+from typing import Dict, List, NamedTuple, Optional
 
-from crash_ext.kernel.memory import read_number, read_string, read_word
+from crash_ext.kernel.memory import read_string, read_word
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
+from crash_ext.slub.memcg import Memcg, NoMemcg, find_offset, memcg_of_child, read_memcg
 
-_DEPTH = 64
-"""Names in a cgroup's path: more are no path."""
 _LINES = 1 << 24
 
 
@@ -29,17 +28,6 @@ class AllocationTag(NamedTuple):
     """None for the kernel itself."""
 
 
-class Memcg(NamedTuple):
-    """The memory cgroup that an object is charged to."""
-
-    address: int
-    """struct mem_cgroup *"""
-    number: Optional[int]
-    """mem_cgroup.id: the kernel's private number for it."""
-    path: Optional[bytes]
-    """Of its cgroup, from the hierarchy's root; None where it can't be read."""
-
-
 class OwnerTags:
     """Reads such records of one kernel."""
 
@@ -47,6 +35,7 @@ class OwnerTags:
         self._reader = reader
         self._tags: Dict[int, Optional[AllocationTag]] = {}
         self._memcgs: Dict[int, Optional[Memcg]] = {}
+        self._payers: Dict[int, Optional[Memcg]] = {}
 
     def tag(self, address: int, problems: List[str]) -> Optional[AllocationTag]:
         """The struct codetag at an address; None, and a problem once, where it can't be one."""
@@ -59,6 +48,12 @@ class OwnerTags:
         if objcg not in self._memcgs:
             self._memcgs[objcg] = self._read_memcg(objcg, problems)
         return self._memcgs[objcg]
+
+    def memcg_of_cache(self, cache: int) -> Optional[Memcg]:
+        """The memcg that all objects of a cache are charged to: that of a memcg child."""
+        if cache not in self._payers:
+            self._payers[cache] = memcg_of_child(self._reader, cache)
+        return self._payers[cache]
 
     def _read_tag(self, address: int, problems: List[str]) -> Optional[AllocationTag]:
         reader = self._reader
@@ -83,66 +78,11 @@ class OwnerTags:
     def _read_memcg(self, objcg: int, problems: List[str]) -> Optional[Memcg]:
         reader = self._reader
         try:
-            address = read_word(reader, objcg + self._offset("obj_cgroup", "memcg"))
-            if not address:
-                return None
-            css = address + self._offset("mem_cgroup", "css")
-            cgroup = read_word(reader, css + self._offset("cgroup_subsys_state", "cgroup"))
-            subsystem = read_word(reader, css + self._offset("cgroup_subsys_state", "ss"))
-        except (MissingMember, ReadError) as error:
+            address = read_word(reader, objcg + find_offset(reader, "obj_cgroup", "memcg"))
+            return read_memcg(reader, address) if address else None
+        except (MissingMember, ReadError, NoMemcg) as error:
             problems.append(f"obj_cgroup {objcg:x}: {error}")
             return None
-        if subsystem != reader.symbol("memory_cgrp_subsys"):
-            problems.append(f"obj_cgroup {objcg:x}: {address:x} is no struct mem_cgroup")
-            return None
-        return Memcg(address, self._number(address), self._path(cgroup))
-
-    def _number(self, memcg: int) -> Optional[int]:
-        reader = self._reader
-        # The 7.3 tree calls it struct mem_cgroup_private_id (mm/memcontrol-v1.h, by its DWARF).
-        for struct in ("mem_cgroup_private_id", "mem_cgroup_id"):
-            inner = reader.offset(struct, "id")
-            if inner is None:
-                continue
-            try:
-                at = memcg + self._offset("mem_cgroup", "id") + inner
-                return read_number(reader, at, reader.size(struct, "id") or 4)
-            except (MissingMember, ReadError):
-                return None
-        return None
-
-    def _path(self, cgroup: int) -> Optional[bytes]:
-        """The names of the cgroup's kernfs nodes, joined as in /proc/PID/cgroup."""
-        reader = self._reader
-        names: List[bytes] = []
-        seen: Set[int] = set()
-        try:
-            # __parent by the DWARF of 7.3; parent up to 6.12.
-            parent_at = reader.offset("kernfs_node", "__parent")
-            if parent_at is None:
-                parent_at = self._offset("kernfs_node", "parent")
-            name_at = self._offset("kernfs_node", "name")
-            node = read_word(reader, cgroup + self._offset("cgroup", "kn"))
-            while True:
-                if not node or node in seen or len(seen) >= _DEPTH:
-                    return None
-                seen.add(node)
-                parent = read_word(reader, node + parent_at)
-                if not parent:
-                    return b"/" + b"/".join(reversed(names))
-                name = read_string(reader, read_word(reader, node + name_at))
-                if not name:
-                    return None
-                names.append(name)
-                node = parent
-        except (MissingMember, ReadError):
-            return None
-
-    def _offset(self, struct: str, member: str) -> int:
-        offset = self._reader.offset(struct, member)
-        if offset is None:
-            raise MissingMember(f"struct {struct} has no member {member}")
-        return offset
 
 
 def _is_name(text: Optional[bytes]) -> bool:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Freed objects that are on their way (v6.18 and later) and hang on no freelist yet.
+"""Freed objects that are on their way and hang on no freelist yet.
 
-Objects that kfree_nolock() and kvfree_rcu() have put off, and sheaves full of freed
-objects that wait for an RCU grace period. The kernel's per-CPU lists name some; a sheaf
-that only call_rcu() knows is found among the objects of the cache that sheaves come from.
+Those in KASAN's quarantine; from v6.18 on objects that kfree_nolock() and kvfree_rcu() have
+put off, and sheaves full of freed objects that wait for an RCU grace period. The kernel's
+lists name some; a sheaf that only call_rcu() knows is found among the objects of the cache
+that sheaves come from.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, for_each_node, read_cache
 from crash_ext.slub.descriptor import SlabError
-from crash_ext.slub.model import FREE, RCU_PENDING, Cache
+from crash_ext.slub.model import FREE, RCU_PENDING, Cache, Slab
+from crash_ext.slub.quarantine import for_each_queue, meta_offset
 from crash_ext.slub.scan import PageIndex
 from crash_ext.slub.sheaves import Freed, Sheaf
 
@@ -23,17 +25,19 @@ from crash_ext.slub.sheaves import Freed, Sheaf
 # kfree_nolock().") (in v6.18): (per-CPU variable, its struct), newest first.
 _HEADS = (("deferred_percpu_work", "deferred_percpu_work"), ("defer_free_objects", "defer_free"))
 
+_REST = "the objects in the rest of it are counted as allocated"
+
 Pending = Dict[int, Dict[int, Freed]]
 """Slab's base address -> address inside an object of it -> how that object is freed."""
 
 
 def find_deferred(slub: Slub, problems: List[str]) -> Pending:
-    """The objects on the per-CPU lists of deferred frees, of all caches.
+    """The objects on the per-CPU lists of deferred frees and in KASAN's quarantine, of all caches.
 
     The list's link lies at kmem_cache.offset in objects of kfree_nolock() (a plain
     pointer, hardened kernels too), and in the rcu_head of those of kvfree_rcu().
     """
-    reader, descriptors = slub.reader, slub.descriptors
+    reader = slub.reader
     found: Pending = {}
     for cpu, member, head in _heads(reader):
         state = FREE if member == "objects" else RCU_PENDING
@@ -41,21 +45,35 @@ def find_deferred(slub: Slub, problems: List[str]) -> Pending:
             continue
         known = len(problems)
         for node in _for_each_llist_node(reader, head, f"cpu {cpu} deferred", problems):
-            page = reader.virt_to_page(node)
             try:
-                if page is None:
-                    raise SlabError("not in the direct map")
-                slab = descriptors.read(descriptors.head(page), "-")
+                slab = _slab_of(slub, node)
             except (ReadError, SlabError) as error:
                 problems.append(f"cpu {cpu}: deferred free {node:x}: {error}")
                 continue
             found.setdefault(slab.base, {})[node] = Freed(state, f"cpu {cpu} deferred")
         if len(problems) > known:
-            problems.append(
-                f"cpu {cpu} deferred: list {head:x}: the objects in the rest of it are counted as"
-                " allocated"
-            )
+            problems.append(f"cpu {cpu} deferred: list {head:x}: {_REST}")
+    _add_quarantined(slub, found, problems)
     return found
+
+
+def _add_quarantined(slub: Slub, found: Pending, problems: List[str]) -> None:
+    reader = slub.reader
+    offsets: Dict[int, int] = {}
+    for queue in for_each_queue(reader):
+        known = len(problems)
+        for node in _for_each_llist_node(reader, queue.address, queue.note, problems):
+            try:
+                slab = _slab_of(slub, node)
+                if slab.cache not in offsets:
+                    offsets[slab.cache] = meta_offset(reader, slab.cache)
+            except (ReadError, SlabError) as error:
+                problems.append(f"{queue.note}: {node:x}: {error}")
+                continue
+            freed = Freed(FREE, queue.note, start=True)
+            found.setdefault(slab.base, {})[node - offsets[slab.cache]] = freed
+        if len(problems) > known:
+            problems.append(f"{queue.note}: list {queue.address:x}: {_REST}")
 
 
 def for_each_pending_sheaf(
@@ -87,6 +105,14 @@ def for_each_pending_sheaf(
             if address not in seen and _owner(slub, address) == cache.address:
                 seen.add(address)
                 yield Sheaf(address, RCU_PENDING, "rcu sheaf")
+
+
+def _slab_of(slub: Slub, address: int) -> Slab:
+    """The slab that an address lies in. Raises ReadError, SlabError."""
+    page = slub.reader.virt_to_page(address)
+    if page is None:
+        raise SlabError("not in the direct map")
+    return slub.descriptors.read(slub.descriptors.head(page), "-")
 
 
 def _heads(reader: Reader) -> Iterator[Tuple[int, str, int]]:

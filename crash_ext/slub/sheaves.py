@@ -27,6 +27,8 @@ class Freed(NamedTuple):
     """FREE or RCU_PENDING."""
     note: str
     """What holds it."""
+    start: bool = False
+    """Its address is the object's own, not its free pointer's."""
 
 
 class Sheaf(NamedTuple):

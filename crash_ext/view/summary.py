@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import List
 
-from crash_ext.leak.family import Families, count_child
+from crash_ext.leak.family import Families, cgroup_text, count_child
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
 from crash_ext.output import Output
@@ -38,6 +38,7 @@ def show_summary(
         tally.allocated + sum(child.allocated for child in children),
         slab_mutex_held(session.reader),
         families.root(cache),
+        cgroup=cgroup_text(session.reader, cache),
     )
     out.record(
         "cache",
@@ -66,8 +67,9 @@ def show_summary(
         ),
     )
     for child in children:
+        cgroup = cgroup_text(session.reader, child.cache)
         out.text(
             f"  memcg child {child.cache.address:x} {printable(child.cache.name)}:"
             f" {counted(child.allocated, child.unknown)} allocated in"
-            f" {plural(child.slabs, 'slab')}"
+            f" {plural(child.slabs, 'slab')}{cgroup}"
         )

@@ -14,7 +14,7 @@ from crash_ext.contents.pieces import pieces
 from crash_ext.contents.typehints import related
 from crash_ext.contents.words import Words
 from crash_ext.kernel.say import count
-from crash_ext.leak.family import Families
+from crash_ext.leak.family import Families, cgroup_text
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
 from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
@@ -182,7 +182,14 @@ class Diagnoser:
         addresses = sorted(allocated(slabs))
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
         held = slab_mutex_held(self.session.reader)
-        state = judge(cache, len(slabs), len(addresses), held, self._families.root(cache))
+        state = judge(
+            cache,
+            len(slabs),
+            len(addresses),
+            held,
+            self._families.root(cache),
+            cgroup=cgroup_text(self.session.reader, cache),
+        )
         behind = state.kind == LEFTOVER
         log = match_reports(self.session, cache, slabs, self._reports, children, behind)
         if self._lists_only:

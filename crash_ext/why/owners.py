@@ -17,8 +17,9 @@ from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.extension import Extensions, has_profiling
 from crash_ext.slub.kfence import PLACE
+from crash_ext.slub.memcg import Memcg
 from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
-from crash_ext.slub.ownertags import AllocationTag, Memcg, OwnerTags
+from crash_ext.slub.ownertags import AllocationTag, OwnerTags
 from crash_ext.slub.session import Session
 from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks
 
@@ -125,6 +126,10 @@ def owners(
         if not slab.count(ALLOCATED):
             continue
         length = cache.object_size if slab.length is None else slab.length
+        payer = tags.memcg_of_cache(slab.slab.cache)
+        if payer is not None:
+            found = [(address, length) for address in slab.allocated()]
+            memcgs.setdefault(payer, []).extend(found)
         entries = extensions.of(slab.slab, len(slab.states), problems)
         if not entries and not tracks.noted(slab):
             allocated += slab.count(ALLOCATED)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kernels of the lab: a table, and how one is fetched.
 
+Those of our own configuration (configs.py) are found in it, too, but it doesn't list them.
 Versions move on: the table names releases, the newest version is found through the
 meta-packages. Package names: linux-image-cloud-amd64 and friends (Debian).
 """
@@ -11,12 +12,13 @@ import os
 import re
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Tuple
+from typing import Dict, Optional, Tuple
 
 from . import cache
 from .archive import MAX_AGE, Archive, Unavailable, discard, unpack
+from .configs import CONFIGS, Config, build_kernel, tools
 from .tree import Tree, unpacked
 
 FLAVOUR = "cloud-amd64"
@@ -32,16 +34,27 @@ class Kernel:
         1.7.2 loses live slab pages of 6.12; on 7.3 each release loses some, so that
         there only pages of zeros (-d 1) are left out.
     crashes: which crash opens its dumps, and with which options.
+    config: its own, of configs.py; None: Debian's.
     """
 
     name: str
     release: str
     makedumpfile: Tuple[str, int]
     crashes: Tuple[Tuple[str, Tuple[str, ...]], ...]
+    config: Optional[Config] = field(default=None, repr=False)
 
 
-KERNELS = {
-    kernel.name: kernel
+class _Kernels(Dict[str, Kernel]):
+    """Debian's kernels by name: what a test of every kernel goes through."""
+
+    def __missing__(self, name: str) -> Kernel:
+        """A kernel of our own configuration: on the hosts of the one it is made from."""
+        config = CONFIGS[name]
+        return replace(self[config.kernel], name=name, config=config)
+
+
+KERNELS = _Kernels(
+    (kernel.name, kernel)
     for kernel in (
         Kernel(
             "5.10",
@@ -58,7 +71,7 @@ KERNELS = {
             (("8.0.6", ("--no_modules", "--no_kmem_cache")), ("9.0.2", ("--no_modules",))),
         ),
     )
-}
+)
 
 
 @dataclass(frozen=True)
@@ -67,12 +80,14 @@ class Files:
 
     version: the package's; uname: as `uname -r` says.
     vmlinux: with debug information; image: to boot; fw_cfg: the kernel's module that
-        tells QEMU where vmcoreinfo is (drivers/firmware/qemu_fw_cfg.c).
+        tells QEMU where vmcoreinfo is (drivers/firmware/qemu_fw_cfg.c); headers: what
+        modules are compiled against, a folder of headers()' tree.
     """
 
     version: str
     uname: str
     folder: Path
+    headers: Path
 
     @property
     def vmlinux(self) -> Path:
@@ -122,7 +137,8 @@ def _fetch_version(archive: Archive, version: str) -> Files:
         _plain(next(work.rglob("qemu_fw_cfg.ko*"))).rename(folder / "qemu_fw_cfg.ko")
         discard(work)
 
-    return Files(version, uname, cache.once("kernels", version, build))
+    folder = cache.once("kernels", version, build)
+    return Files(version, uname, folder, Path(f"/usr/src/linux-headers-{uname}"))
 
 
 def fetch(kernel: Kernel) -> Files:
@@ -130,8 +146,13 @@ def fetch(kernel: Kernel) -> Files:
 
     An archive's index may list packages that are gone (an old release whose support
     has moved elsewhere): then the version before it. Raises Unavailable with all
-    reasons if there is none, or none any more under the kernel's release.
+    reasons if there is none, or none any more under the kernel's release. One of our own
+    configuration is built.
     """
+    if kernel.config:
+        version, folder = build_kernel(kernel.release, kernel.config)
+        uname = (folder / "build/include/config/kernel.release").read_text().strip()
+        return Files(version, uname, folder, folder / "build")
     archive = Archive(kernel.release)
     listed = archive.versions(f"linux-image-{FLAVOUR}")
     reasons = []
@@ -154,6 +175,8 @@ def fetch(kernel: Kernel) -> Files:
 
 def headers(kernel: Kernel, files: Files) -> Tree:
     """The kernel's headers with the compiler they ask for, in a tree."""
+    if kernel.config:
+        return tools(kernel.release)
     package = f"linux-headers-{files.uname}={files.version}"
     return unpacked(
         Archive(kernel.release), f"headers-{files.version}", [package, "binutils", "make"]

@@ -23,7 +23,7 @@ def build_module(kernel: Kernel, files: Files) -> Path:
     def build(folder: Path) -> None:
         for path in SOURCE.iterdir():
             shutil.copy(path, folder)
-        make = ["make", "-C", f"/usr/src/linux-headers-{files.uname}", f"M={folder}", "modules"]
+        make = ["make", "-C", str(files.headers), f"M={folder}", "modules"]
         done = headers(kernel, files).run(make)
         if not (folder / "slabtest.ko").exists():
             raise RuntimeError(f"slabtest does not compile for {files.version}:\n{done.stdout}")

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import json
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import pytest
 
 from mocks.crash_module import FakeCrash
+from mocks.extensions import ObjectExtensions
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache
@@ -172,3 +173,67 @@ def test_a_report_that_names_the_child_lists_the_child_s_slabs(name: str) -> Non
     assert any("(its slabs are this cache's)" in text for text in texts), texts
     assert any("1 of 1 listed object" in text for text in texts), texts
     assert [row["address"] for row in of_type(rows, "cache")] == [f"{root.address:x}"]
+
+
+def _charged(name: str, path: bytes = b"/docker/web") -> Tuple[Heap, Cache, Cache, int]:
+    """A leftover root, its busy child, and the struct mem_cgroup * that the child is for."""
+    heap = Heap(LAYOUTS[name], seed=9)
+    root = heap.cache("slab_acct", 192)
+    heap.slab(root, {0})
+    child = heap.cache("slab_acct(7:web)", 192, root=root)
+    heap.slab(child, {1, 2})
+    heap.leave_behind(root)
+    built = ObjectExtensions(heap, profiling=False)
+    memcg = built.memcg_of(built.memcg(path, 7))
+    params = heap.writer.member("kmem_cache", child.address, "memcg_params")
+    heap.image.pointer(heap.writer.member("memcg_cache_params", params, "memcg"), memcg)
+    return heap, root, child, memcg
+
+
+# 3.10, where a child points to its record, has cgroups without kernfs.
+with_kernfs = pytest.mark.parametrize(
+    "name", [name for name in WITH_CHILDREN if LAYOUTS[name].memcg != "pointer"]
+)
+
+
+@with_kernfs
+def test_a_child_s_cgroup_is_named_by_every_command(name: str) -> None:
+    heap, root, child, _ = _charged(name)
+    said = text(heap, "slabobjs", "-b", "0", f"{root.address:x}")
+    assert f"memcg child {child.address:x} slab_acct(7:web): 2 allocated in 1 slab" in said
+    assert ", cgroup /docker/web\n" in said
+    (row,) = [r for r in of_type(records(heap, "slabdup"), "cache") if r["root"]]
+    assert row["reason"].endswith("2 allocated objects in 1 slab, cgroup /docker/web")
+    assert "2 of 2 charged to /docker/web" in text(heap, "slabwhy", f"{child.address:x}")
+    assert "2 of 3 charged to /docker/web" in text(heap, "slabwhy", f"{root.address:x}")
+
+
+@with_kernfs
+def test_a_child_in_use_has_its_cgroup_beside_its_state(name: str) -> None:
+    heap, _, child, _ = _charged(name)
+    heap.image.put(*_refcount(heap, child.root), 1)
+    (row,) = of_type(records(heap, "slabobjs", "-b", "0", f"{child.address:x}"), "cache")
+    assert row["reason"] == "on slab_caches, refcount 1, cgroup /docker/web"
+
+
+def _refcount(heap: Heap, cache: Optional[Cache]) -> Tuple[int, int]:
+    assert cache is not None
+    return heap.writer.member("kmem_cache", cache.address, "refcount"), 4
+
+
+@pytest.mark.parametrize("lost", ["memcg", "another", "name"])
+def test_a_cgroup_that_cannot_be_read_is_not_named(lost: str) -> None:
+    heap, root, child, memcg = _charged("4.18")
+    offsets = heap.image.structs
+    if lost == "memcg":
+        params = heap.writer.member("kmem_cache", child.address, "memcg_params")
+        heap.image.pointer(heap.writer.member("memcg_cache_params", params, "memcg"), 0xDEAD0000)
+    elif lost == "another":
+        heap.image.pointer(memcg + offsets["cgroup_subsys_state"][1]["ss"][0], root.address)
+    else:
+        cgroup = heap.image.get(memcg + offsets["cgroup_subsys_state"][1]["cgroup"][0], 8)
+        node = heap.image.get(cgroup + offsets["cgroup"][1]["kn"][0], 8)
+        heap.image.pointer(node + offsets["kernfs_node"][1]["name"][0], 0)
+    rows = records(heap, "slabobjs", "-b", "0", f"{root.address:x}")
+    assert problems(rows) == []
+    assert "cgroup" not in text(heap, "slabobjs", "-b", "0", f"{root.address:x}")
