@@ -270,21 +270,19 @@ def _run(command: Command, argv: List[str]) -> bool:
         # The page scan of a moment ago is no answer on a running system.
         session.forget()
     session.forget_caches()
-    progress = Progress(command.name, sys.stderr)
-    session.progress = progress.tell
-    call = Call(command, session, options, arguments)
-    if zero_excluded_on(crash):
-        call.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
-    try:
-        fields = command.main(call)
-        for problem in session.take_problems():
-            call.error(problem)
-    except KeyboardInterrupt:
-        call.end({}, "interrupted")
-        raise
-    finally:
-        progress.clear()
-    call.end(fields)
+    with Progress(command.name) as progress:
+        session.progress = progress.tell
+        call = Call(command, session, options, arguments)
+        if zero_excluded_on(crash):
+            call.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
+        try:
+            fields = command.main(call)
+            for problem in session.take_problems():
+                call.error(problem)
+        except KeyboardInterrupt:
+            call.end({}, "interrupted")
+            raise
+        call.end(fields)
     return call.complete
 
 
