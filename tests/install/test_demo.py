@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import sys
 
-from tests.install.machine import TOP, environment, without_network
+from tests.install.machine import TOP, environment
 
 
 def demo(where: pathlib.Path, **programs: str) -> subprocess.CompletedProcess[str]:
