@@ -43,13 +43,15 @@ help:  ## this list
 # make, gcc, git and some Python are taken for granted, libc's headers aren't.
 HOST_PACKAGES = crash libc6-dev
 LAB_PACKAGES = $(shell sed 's/\#.*//' tests/lab/packages.txt)
+# The page is looked at in a browser.
+TEST_PACKAGES = chromium
 # Debian's Python comes in pieces; another Python is whole.
 PYTHON_PACKAGES = $(if $(filter /usr/bin/%,$(shell \
 	.ci/python choose '$(PYTHON)' '$(origin PYTHON)')),python3-dev python3-venv)
 
 .PHONY: packages
 packages:  ## install the Debian packages that all of this needs
-	@.ci/packages $(HOST_PACKAGES) $(PYTHON_PACKAGES) $(LAB_PACKAGES)
+	@.ci/packages $(HOST_PACKAGES) $(PYTHON_PACKAGES) $(LAB_PACKAGES) $(TEST_PACKAGES)
 
 # --- Python --------------------------------------------------------------------------------
 
@@ -143,7 +145,7 @@ run: $(BUILD)/pyextend.so  ## crash on VMLINUX= and VMCORE= (neither: the live s
 
 .PHONY: demo
 demo:  ## install what is missing, then find a leak in a dump of a real kernel 6.1
-	@$(MAKE) packages
+	@$(MAKE) packages TEST_PACKAGES=
 	@$(MAKE) all
 	@'$(VENV_BIN)/python' -m tests.lab.demo '$(CRASH)' '$(BUILD)/pyextend.so'
 

@@ -236,22 +236,20 @@ def _run(command: Command, argv: List[str]) -> bool:
         # The page scan of a moment ago is no answer on a running system.
         session.forget()
     session.forget_caches()
-    progress = Progress(command.name, sys.stderr)
-    session.progress = progress.tell
-    out = Output(command.name, _encoder(options), "-q" in options)
-    call = Call(session, options, arguments, out)
-    if zero_excluded_on(crash):
-        out.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
-    try:
-        fields = command.main(call)
-        for problem in session.take_problems():
-            out.error(problem)
-    except KeyboardInterrupt:
-        out.end({}, "interrupted")
-        raise
-    finally:
-        progress.clear()
-    out.end(fields)
+    with Progress(command.name) as progress:
+        session.progress = progress.tell
+        out = Output(command.name, _encoder(options), "-q" in options)
+        call = Call(session, options, arguments, out)
+        if zero_excluded_on(crash):
+            out.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
+        try:
+            fields = command.main(call)
+            for problem in session.take_problems():
+                out.error(problem)
+        except KeyboardInterrupt:
+            out.end({}, "interrupted")
+            raise
+        out.end(fields)
     return out.complete
 
 

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import List, NamedTuple, Optional
 
 from crash_ext.leak.family import Families
+from crash_ext.leak.nearest import nearest
 from crash_ext.reader import ReadError
 from crash_ext.slub.caches import CacheError
 from crash_ext.slub.descriptor import SlabError
@@ -56,6 +57,9 @@ def _hexadecimal(argument: str) -> Optional[int]:
 
 
 def _by_name(session: Session, caches: List[Cache], name: str) -> List[Selection]:
+    # crash takes double quotes off, and leaves these.
+    if len(name) > 2 and name[0] == name[-1] == "'":
+        name = name[1:-1]
     wanted = name.encode("utf-8", "surrogateescape")
     families = Families(caches)
     found: List[Selection] = []
@@ -68,14 +72,18 @@ def _by_name(session: Session, caches: List[Cache], name: str) -> List[Selection
     if not found and any(sign in name for sign in "*?["):
         found = _by_pattern(caches, name)
     if not found:
-        raise SelectionError(f"{name}: no cache has this name")
+        raise SelectionError(f"{name}: no cache has this name{_proposal(session, caches, name)}")
     return found
 
 
+def _proposal(session: Session, caches: List[Cache], name: str) -> str:
+    names = [each for cache in caches for each in (cache.name, *session.aliases(cache)) if each]
+    near = nearest(name, (each.decode("utf-8", "surrogateescape") for each in names))
+    return f": did you mean {' or '.join(near)}?" if near else ""
+
+
 def _by_pattern(caches: List[Cache], pattern: str) -> List[Selection]:
-    """The caches whose names a shell's pattern fits; crash leaves single quotes around it."""
-    if len(pattern) > 2 and pattern[0] == pattern[-1] == "'":
-        pattern = pattern[1:-1]
+    """The caches whose names a shell's pattern fits."""
     return [
         Selection(cache)
         for cache in caches

@@ -59,6 +59,7 @@ class Reach:
         self._session = session
         self._reader = session.reader
         self._places = places
+        self._progress = progress
         self.summary = Summary()
         self.use = PageUse(session.reader)
         self.unknown = 0
@@ -77,7 +78,7 @@ class Reach:
         self._lost_edges: Optional[List[Tuple[int, int]]] = None
         self._find_stacks()
         self._registers: Dict[int, Place] = {}
-        self._scan(progress)
+        self._scan()
         self._marks.spread()
         if self._take_registers():
             self._marks.spread()
@@ -212,10 +213,13 @@ class Reach:
         # Pages of KFENCE's pool are never given back: what lies in them may be free.
         self.use.put_page(pool.first_page, pageuse.SLAB, guarded)
         slabs: List[Tuple[int, int, int, bytes]] = []
-        longest = 0
+        longest = done = 0
+        total = sum(map(len, self._session.page_index().slabs.values()))
         for cache in caches:
             sheaves = may_have_sheaves(self._session, cache)
             for decoded in for_each_decoded_slab(self._session, cache, []):
+                done += 1
+                self._progress(min(done, total), total)
                 states, slab = decoded.states, decoded.slab
                 length = decoded.length or cache.object_size
                 pages = -(-(decoded.first - slab.base + len(states) * cache.size) // size)
@@ -304,7 +308,7 @@ class Reach:
             return self._stacks[at]
         return None
 
-    def _scan(self, progress: Callable[[int, int], None]) -> None:
+    def _scan(self) -> None:
         marks, reader = self._marks, self._reader
         if not marks.targets.starts:
             return
@@ -339,8 +343,8 @@ class Reach:
                 done += pages
                 if done - told >= _TELL_PAGES:
                     told = done
-                    progress(done, total)
-        progress(total, total)
+                    self._progress(done, total)
+        self._progress(total, total)
 
     def _runs(self, kind: int) -> Iterator[Tuple[int, int]]:
         """(address, pages) of each run of pages of a kind, cut to a few pages."""

@@ -65,7 +65,11 @@ def find_lost(
 ) -> List[Lost]:
     """What each of the caches has lost; most bytes first, caches without lost objects left out."""
     unreached, maybe, known = set(reach.unreached()), set(reach.maybe()), Known(places)
-    found = [_look(session, known, cache, unreached, maybe, lists_only) for cache in caches]
+    every = list(caches)
+    found = []
+    for number, cache in enumerate(every):
+        session.progress(number, len(every))
+        found.append(_look(session, known, cache, unreached, maybe, lists_only))
     # One search of memory, however many caches have lost objects.
     lost = (address for one in found for address in one.lost)
     hidden = {

@@ -24,7 +24,7 @@ class Fake:
         self.log = where / "log"
         self.log.touch()
         # bash and what the scripts use of the system, but no apt and no dpkg of its own.
-        for name in ("bash", "cat", "dirname", "mkdir", "sh"):
+        for name in ("bash", "cat", "dirname", "grep", "mkdir", "sh"):
             (self.bin / name).symlink_to(str(shutil.which(name)))
 
     def program(self, name: str, script: str) -> None:
@@ -100,10 +100,12 @@ def test_who_is_not_root_is_told_what_to_do(fake: Fake) -> None:
 
 def test_failing_apt_stops_it(fake: Fake) -> None:
     debian(fake, "")
-    fake.program("apt-get", "echo E: no such host; exit 100")
+    fake.program("apt-get", "echo Err:1 crash; echo E: no such host; echo E: more; exit 100")
     done = run(fake, "packages", "crash")
     assert done.returncode == 100
-    assert "E: no such host\npackages: apt-get update: exit status 100\n" in done.stdout
+    assert done.stdout == (
+        "packages: installing crash\npackages: apt-get update: exit status 100: no such host\n"
+    )
 
 
 def test_elsewhere_than_on_debian_it_names_the_packages_and_goes_on(fake: Fake) -> None:

@@ -53,7 +53,7 @@ def fixture_lost_page(tmp_path_factory: pytest.TempPathFactory) -> str:
 def looked_at(page: str, width: int, folder: Path) -> Tuple[int, int, int, int]:
     """(width that it needs, cells, links that lead nowhere, links) in a browser's window."""
     browser = shutil.which("chromium")
-    assert browser, "chromium is one of tests/lab/packages.txt"
+    assert browser, "`make packages` installs chromium"
     outer = folder / "frame.html"
     quoted = "`" + re.sub(r"([\\`$])", r"\\\1", page).replace("</script", "<\\/script") + "`"
     outer.write_text(_FRAME.format(width=width, page=quoted), encoding="utf-8")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Iterable, List, Sequence
 
 from . import cache
-from .archive import Archive, discard, unpack
+from .archive import Archive, Unavailable, discard, unpack
 
 ESSENTIAL = ["bash", "coreutils", "dash", "diffutils", "findutils", "grep", "mawk", "sed"]
 """Nothing depends on what Debian calls essential, so a closure lacks it."""
@@ -24,13 +24,27 @@ ESSENTIAL = ["bash", "coreutils", "dash", "diffutils", "findutils", "grep", "maw
 _ENTER = """
 set -e
 root=$1; shift
-mount -t proc proc "$root/proc"
+mount --rbind /proc "$root/proc"
 mount --rbind /dev "$root/dev"
 while [ "$1" != -- ]; do mkdir -p "$root$1"; mount --bind "$1" "$root$1"; shift; done
 shift
 here=$PWD
 exec chroot "$root" /bin/sh -c 'cd "$1" 2>/dev/null || cd /; shift; exec "$@"' sh "$here" "$@"
 """
+
+
+def _unshare() -> List[str]:
+    """A mount namespace of its own for the command line that follows."""
+    return ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+
+
+def check() -> None:
+    """Raises Unavailable where no program of a tree can be run."""
+    command = [*_unshare(), "mount", "--rbind", "/proc", "/proc"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        why = done.stderr.strip().split("\n")[0]
+        raise Unavailable(f"needs root, or user namespaces that may mount: {why}")
 
 
 class Tree:
@@ -45,9 +59,8 @@ class Tree:
         binds: folders of the outside to be seen inside; the lab's cache always is.
         """
         folders = {cache.root(), *(Path(b).resolve() for b in binds)}
-        as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
         return [
-            "unshare", "--mount", *as_root, "sh", "-c", _ENTER, "sh", str(self.root),
+            *_unshare(), "sh", "-c", _ENTER, "sh", str(self.root),
             *(str(f) for f in sorted(folders)), "--", *command,
         ]  # fmt: skip
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict
 
+from .builds import ROOT
+
 KIT_COMMANDS = (
     "hello answers counter edited raises mute traced untraced exits lines odd streams nested"
-    " failures paths unloader dirty loop command_loop type_loop"
+    " failures paths unloader dirty loop command_loop type_loop long"
 ).split()
 
 KIT = f"""
@@ -66,6 +68,21 @@ print(attempt("struct list_head"), end="")
 print(attempt("rd -z"), end="")
 """
 
+LONG = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from crash_ext.report.progress import Progress
+with Progress("long") as progress:
+    for part in range(30):
+        progress.tell(part, 30)
+        time.sleep(0.05)
+    print("result")
+    for part in range(30):
+        progress.tell(part, 30)
+        time.sleep(0.02)
+    print("end")
+"""
+
 TEXTS: Dict[str, str] = {
     "kit.py": KIT,
     "hello.py": HELLO,
@@ -93,6 +110,7 @@ TEXTS: Dict[str, str] = {
     "dirty.py": (
         "import sys\nprint('left' in globals(), sys.stdout is None)\nleft = 1\nsys.stdout = None\n"
     ),
+    "long.py": LONG,
     "loop.py": (
         "print('started')\n"
         "try:\n    while True:\n        sum(range(10))\n"

@@ -141,6 +141,7 @@ STORY = [
     ("exits", "exits"),
     ("odd", "odd"),
     ("streams", "streams"),
+    ("long", "long"),
     ("streams to file", "streams > streams.out"),
     ("more to file", "exits >> streams.out"),
     ("raises to file", "raises > raises.out"),

@@ -75,6 +75,10 @@ def test_output_is_utf_8_and_what_cannot_be_is_escaped(said: Said) -> None:
     assert said["odd"] == "hé \\ud800\n"
 
 
+def test_progress_is_silent_without_a_terminal(said: Said) -> None:
+    assert said["long"] == "result\nend\n"
+
+
 def test_both_streams_keep_their_order_and_input_is_empty(said: Said) -> None:
     assert said["streams"] == "out\nerr\nout again\nFalse utf-8 ''\n"
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import List, Tuple
@@ -11,6 +12,7 @@ import pytest
 
 from tests.lab.session import SLABLEAK
 
+from .story import Place
 from .terminal import CTRL_C, PROMPT, Terminal
 
 
@@ -56,6 +58,35 @@ def test_a_pager_that_is_left_early_ends_the_program_silently(terminal: Terminal
     assert "head" in terminal.type("set scroll on")
     assert terminal.type("lines 300000") == "line 0\nline 1\n"
     assert terminal.type("streams") == "out\nerr\n"
+
+
+CLEARED = "\r          \r"
+"""What `long` leaves behind before it prints."""
+
+
+def test_progress_shows_on_a_terminal_and_is_cleared_before_the_result(terminal: Terminal) -> None:
+    terminal.type("set scroll off")
+    shown = terminal.type("long")
+    before, result, after = shown.partition(f"{CLEARED}result\n")
+    assert result, shown
+    assert re.fullmatch(r"(\rlong: \d+%)+", before)
+    assert re.fullmatch(r"(\rlong: \d+%)+", after.removesuffix(f"{CLEARED}end\n"))
+
+
+@pytest.mark.parametrize("rest", ["", " | cat"])
+def test_progress_shows_behind_a_pager_and_a_pipe_until_the_first_output(
+    terminal: Terminal, rest: str
+) -> None:
+    """The pager has the screen from then on."""
+    terminal.type(f"set scroll {'off' if rest else 'on'}")
+    shown = terminal.type(f"long{rest}")
+    assert re.fullmatch(rf"(\rlong: \d+%)+{CLEARED}result\nend\n", shown), shown
+
+
+def test_progress_is_on_the_terminal_and_not_in_the_file(terminal: Terminal, place: Place) -> None:
+    shown = terminal.type("long > long.out")
+    assert re.fullmatch(rf"((\rlong: \d+%)+{CLEARED}){{2}}", shown), shown
+    assert (place.work / "long.out").read_text() == "result\nend\n"
 
 
 @pytest.fixture(scope="module")

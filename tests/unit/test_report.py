@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from typing import List, Tuple
@@ -17,7 +16,6 @@ from crash_ext.report import table
 from crash_ext.report.caches import cache_line, object_line, slab_line
 from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import encoder, name_field
-from crash_ext.report.progress import Progress
 from crash_ext.report.table import LEFT, RIGHT, plain_lines, table_lines
 from crash_ext.report.text import plural, printable
 from mocks.image import ByteOrder
@@ -126,23 +124,3 @@ def test_only_an_allocated_object_stands_in_brackets() -> None:
 
 def test_one_is_singular() -> None:
     assert [plural(n, "slab") for n in (0, 1, 2)] == ["0 slabs", "1 slab", "2 slabs"]
-
-
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_is_for_terminals_and_for_work_that_takes_long(mocker: MockerFixture) -> None:
-    clock = mocker.patch("crash_ext.report.progress.time.monotonic", return_value=100.0)
-    terminal, file = _Terminal(), io.StringIO()
-    bars = [Progress("slabdup", terminal), Progress("slabdup", file)]
-    for bar in bars:
-        bar.tell(1, 4)
-    assert terminal.getvalue() == ""
-    clock.return_value = 101.5
-    for bar in bars:
-        bar.tell(2, 4)
-        bar.clear()
-    assert terminal.getvalue() == "\rslabdup: 50%\r            \r"
-    assert file.getvalue() == ""

@@ -6,7 +6,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from crash_ext.leak.nearest import distance
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
@@ -203,3 +206,52 @@ def test_a_pattern_selects_every_cache_that_it_fits() -> None:
     assert text(scene.heap, "slabobjs", "slab_t*") == both
     assert text(scene.heap, "slabobjs", "'slab_t[ew]*'") == both
     assert text(scene.heap, "slabobjs", "no*ch").endswith("no*ch: no cache has this name\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("slab_tset", "slab_test"),
+        ("slabtest", "slab_test"),
+        ("Slab_Test", "slab_test"),
+        ("slab_testt", "slab_test"),
+        ("dentyr", "dentry"),
+        ("ext4_inode", "ext4_inode_cache"),
+        ("kmalloc-65", "kmalloc-64"),
+    ],
+)
+def test_a_name_with_a_mistake_is_answered_with_the_one_that_was_meant(
+    typed: str, meant: str
+) -> None:
+    scene = _scene()
+    for name in ("dentry", "ext4_inode_cache", "kmalloc-64", "kmalloc-1k"):
+        scene.heap.cache(name, 64)
+    said = text(scene.heap, "slabobjs", typed)
+    assert said == f"slabobjs: {typed}: no cache has this name: did you mean {meant}?\n"
+
+
+def test_of_names_that_are_equally_near_three_are_proposed() -> None:
+    scene = _scene()
+    for number in (1, 2, 3, 4):
+        scene.heap.cache(f"biovec-{number}", 64)
+    said = text(scene.heap, "slabobjs", "biovec-9")
+    assert said.endswith("did you mean biovec-1 or biovec-2 or biovec-3?\n")
+
+
+def test_single_quotes_that_crash_leaves_are_no_part_of_a_name() -> None:
+    scene = _scene()
+    rows = of_type(records(scene.heap, "slabobjs", "'slab_test'"), "cache")
+    assert [row["address"] for row in rows] == [f"{scene.cache.address:x}"]
+
+
+@given(st.text("abc", max_size=6), st.text("abc", max_size=6))
+def test_mistakes_are_counted_the_same_both_ways_and_none_is_for_the_same_name(
+    one: str, other: str
+) -> None:
+    assert distance(one, other, 6) == distance(other, one, 6)
+    assert (distance(one, other, 6) == 0) is (one == other)
+    assert distance(one, f"x{one}", 1) == 1
+
+
+def test_two_letters_in_the_wrong_order_are_one_mistake() -> None:
+    assert [distance("dentry", word, 6) for word in ("dentyr", "edntry", "dnetyr")] == [1, 1, 2]
