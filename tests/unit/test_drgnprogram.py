@@ -10,6 +10,7 @@ import pytest
 
 from crash_ext import command as common
 from crash_ext.commands import COMMANDS
+from crash_ext.drgncommands import ShellCommand, offer
 from crash_ext.drgnprogram import main
 from crash_ext.version import TOOL_VERSION
 
@@ -21,6 +22,21 @@ def _voice_of_crash_afterwards() -> Iterator[None]:
     before = list(common._voice)
     yield
     common._voice[:] = before
+
+
+def test_the_plugin_for_drgns_shell_leaves_the_programs_own_words_alone(
+    capsys: Captured,
+) -> None:
+    """drgn calls plugins for each program that is opened: slableak's, too, once it's installed."""
+    main(["slabdup", "-h"])
+    own = capsys.readouterr().out
+    offer()
+    common.run(COMMANDS["slabdup"], ["-h"])
+    assert capsys.readouterr().out == own
+    common.run(COMMANDS["slabdup"], ["-x"])
+    assert capsys.readouterr().err.endswith('Enter "slableak slabdup -h" for details.\n')
+    shown = ShellCommand(COMMANDS["slabdup"]).format_help()
+    assert ">>> %slabdup" in shown
 
 
 @pytest.mark.parametrize(
