@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Iterator, List
 
@@ -37,6 +38,16 @@ def test_the_plugin_for_drgns_shell_leaves_the_programs_own_words_alone(
     assert capsys.readouterr().err.endswith('Enter "slableak slabdup -h" for details.\n')
     shown = ShellCommand(COMMANDS["slabdup"]).format_help()
     assert ">>> %slabdup" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_help_page_speaks_of_no_crash_where_there_is_none(name: str, capsys: Captured) -> None:
+    """Nor of its commands and settings: the pages are the same on every host but the prompt."""
+    assert main([name, "-h"]) == 0
+    page = capsys.readouterr().out
+    told = re.findall(r'crash|\bkmem\b|mod -s|epython|gdb|"rd\b|"struct"|set \w+ o(?:n|ff)', page)
+    assert told == []
+    assert f"$ slableak VMCORE {name}" in page
 
 
 @pytest.mark.parametrize(
