@@ -64,7 +64,6 @@ def offer() -> None:
     """drgn's shell gets the commands."""
     from drgn.commands import DEFAULT_COMMAND_NAMESPACE
 
-    common.speak(_SHELL)
     for command in COMMANDS.values():
         DEFAULT_COMMAND_NAMESPACE.register(command.name, ShellCommand(command))
 
@@ -85,6 +84,7 @@ class ShellCommand:
 
     def format_help(self, *, indent: str = "") -> str:
         """The help page."""
+        common.speak(_SHELL)
         page = common.help_page(self._command)
         return "".join(f"{indent}{line}".rstrip() + "\n" for line in page.splitlines()).rstrip()
 
@@ -105,4 +105,6 @@ class ShellCommand:
     def run(self, program: drgn.Program, name: str, words: Sequence[str], **rest: Any) -> None:
         """Runs it; what it couldn't do it has said."""
         del name, rest
+        # Only now: drgn offers plugins their place whoever has opened the program.
+        common.speak(_SHELL)
         run_on(program, self._command, list(words))

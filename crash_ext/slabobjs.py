@@ -108,9 +108,9 @@ COMMAND = Command(
     main=main,
     text="""\
   This command lists the allocated objects of slab caches.  For each cache it
-  shows the summary line of "kmem -s", and then each slab that holds allocated
-  objects, the list that the slab is on, and each allocated object in brackets,
-  with its raw contents as "rd" shows them.
+  shows a summary line, and then each slab that holds allocated objects, the
+  list that the slab is on, and each allocated object in brackets, with its raw
+  contents: address, two words, and their characters.
 
       NAME      the name of a cache, or a shell pattern (slab_*): all caches
                 of that name are selected.  A name that reads as a hexadecimal
@@ -136,9 +136,9 @@ COMMAND = Command(
       -l COUNT  at most COUNT objects of each cache, or groups of them; a line
                 tells how many were left out.
       -b BYTES  dump BYTES bytes of each object; default: the object size.
-      -t TYPE   each object as this structure, as "struct" shows it, instead of
-                its raw contents.  TYPE is as for "struct": the name, or
-                NAME.member,member for some members; "struct NAME" in quotes.
+      -t TYPE   each object as this structure, instead of its raw contents.
+                TYPE is the structure's name, or NAME.member,member for some
+                members of it; "struct NAME" or "union NAME" in quotes.
       -p        walk the lists only, without the scan over all page structures:
                 full slabs that no list holds are not shown.
       -R        scan the page structures anew (they are scanned once a session).
@@ -153,8 +153,8 @@ COMMAND = Command(
   store their users), or "-": on no list, as full slabs of other caches are.
 
   An object's address is the pointer that kmem_cache_alloc() returned.  In a
-  cache with red zones "kmem" shows the start of the left red zone, unless "set
-  redzone off"; with that setting on, this address is shown beside the object.
+  cache with red zones, where the left one begins is shown beside the object:
+  other tools may give that as its address.
 
   From Linux 6.18 on, free objects may lie in sheaves of a CPU or a node, or
   wait for an RCU grace period.  They count as free; -f shows where they are.
@@ -252,8 +252,7 @@ EXAMPLES
       [ffff896102a41600]  ffff896102a41620 is at +0x20
     ffff896102a41600:  000000144a41434b 7365745f62616c73   KCAJ....slab_tes
 
-  Only the addresses, for other commands, as in "rd < addresses".  This command
-  takes such a file, too, and runs once for each of its lines:
+  Only the addresses, for other commands:
 
     crash> slabobjs -q ffff8961022ee000 > addresses""",
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Iterator, List
 
@@ -10,6 +11,7 @@ import pytest
 
 from crash_ext import command as common
 from crash_ext.commands import COMMANDS
+from crash_ext.drgncommands import ShellCommand, offer
 from crash_ext.drgnprogram import main
 from crash_ext.version import TOOL_VERSION
 
@@ -21,6 +23,31 @@ def _voice_of_crash_afterwards() -> Iterator[None]:
     before = list(common._voice)
     yield
     common._voice[:] = before
+
+
+def test_the_plugin_for_drgns_shell_leaves_the_programs_own_words_alone(
+    capsys: Captured,
+) -> None:
+    """drgn calls plugins for each program that is opened: slableak's, too, once it's installed."""
+    main(["slabdup", "-h"])
+    own = capsys.readouterr().out
+    offer()
+    common.run(COMMANDS["slabdup"], ["-h"])
+    assert capsys.readouterr().out == own
+    common.run(COMMANDS["slabdup"], ["-x"])
+    assert capsys.readouterr().err.endswith('Enter "slableak slabdup -h" for details.\n')
+    shown = ShellCommand(COMMANDS["slabdup"]).format_help()
+    assert ">>> %slabdup" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_help_page_speaks_of_no_crash_where_there_is_none(name: str, capsys: Captured) -> None:
+    """Nor of its commands and settings: the pages are the same on every host but the prompt."""
+    assert main([name, "-h"]) == 0
+    page = capsys.readouterr().out
+    told = re.findall(r'crash|\bkmem\b|mod -s|epython|gdb|"rd\b|"struct"|set \w+ o(?:n|ff)', page)
+    assert told == []
+    assert f"$ slableak VMCORE {name}" in page
 
 
 @pytest.mark.parametrize(
