@@ -17,9 +17,6 @@ if __name__ == "__main__":
 
 from crash_ext.command import Call, Command, run
 from crash_ext.kernel.vmcoreinfo import release
-from crash_ext.leak.family import Families
-from crash_ext.leak.state import LEFTOVER
-from crash_ext.leak.survey import survey_family
 from crash_ext.output import Output
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
 from crash_ext.report.jsonl import hexadecimal
@@ -87,19 +84,7 @@ def _chosen(call: Call, diagnoser: Diagnoser) -> List[Cache]:
     if call.arguments:
         named = {selection.cache.address: selection.cache for selection in call.selections()}
         return list(named.values())
-    return [*_leftovers(call), *diagnoser.reported()]
-
-
-def _leftovers(call: Call) -> Iterator[Cache]:
-    families = Families(call.caches())
-    for cache in call.caches():
-        # Counting a cache takes time, and these can't be leftovers. A memcg child is looked at
-        # with its root.
-        if cache.refcount != 0 and cache.listed:
-            continue
-        survey = survey_family(call.session, cache, families, call.lists_only)
-        if survey.state.kind == LEFTOVER:
-            yield cache
+    return [*diagnoser.leftovers(), *diagnoser.reported()]
 
 
 def _show(call: Call, diagnosis: Diagnosis) -> None:

@@ -2,7 +2,8 @@
 """Which object of which cache is an address in? For many addresses.
 
 slub/locate.py answers the same for one: it walks the cache's slabs each time. Here they
-are walked once a cache, and a slab is decoded once.
+are walked once a cache, and a slab is decoded once; neither where a command has decoded the
+cache before.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from crash_ext.places.place import OBJECT, Place, plus
 from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
 from crash_ext.slub.caches import CacheError, read_cache
+from crash_ext.slub.decoded import decoded_before
 from crash_ext.slub.descriptor import SlabError
 from crash_ext.slub.model import STATE_NAMES, Cache, Slab
 from crash_ext.slub.objects import Decoder
@@ -55,14 +57,29 @@ class Decoded(NamedTuple):
 
 
 class _CacheSlabs:
-    """A cache's decoder, and its slabs that aren't just what their pages say."""
+    """The states of the objects in a cache's slabs."""
 
     def __init__(self, session: Session, cache: Cache, lists_only: bool) -> None:
-        self.decoder = Decoder(session, cache, [])
-        self.special: Dict[int, Slab] = {}
-        for slab in for_each_slab(session, cache, [], lists_only):
-            if slab.cpu is not None or slab.doubt is not None:
-                self.special[slab.address] = slab
+        self._of = (session, cache, lists_only)
+        before = decoded_before(session, cache, lists_only)
+        self._states = {decoded.slab.address: decoded.states for decoded in before}
+        self._decoder: Optional[Decoder] = None
+        self._special: Dict[int, Slab] = {}
+        """Slabs that aren't just what their pages say."""
+
+    def states(self, plain: Slab) -> bytes:
+        """plain: the slab by what its page says."""
+        known = self._states.get(plain.address)
+        return self._decode(plain) if known is None else known
+
+    def _decode(self, plain: Slab) -> bytes:
+        if self._decoder is None:
+            session, cache, lists_only = self._of
+            self._decoder = Decoder(session, cache, [])
+            for slab in for_each_slab(session, cache, [], lists_only):
+                if slab.cpu is not None or slab.doubt is not None:
+                    self._special[slab.address] = slab
+        return self._decoder.decode(self._special.get(plain.address, plain)).states
 
 
 class SlabNames:
@@ -130,8 +147,7 @@ class SlabNames:
         slabs = self._of_cache.get(cache.address)
         if slabs is None:
             slabs = self._of_cache[cache.address] = _CacheSlabs(session, cache, self._lists_only)
-        objects = slabs.decoder.decode(slabs.special.get(head, plain))
-        red, states = cache.red_left, objects.states
+        red, states = cache.red_left, slabs.states(plain)
         return Decoded(cache, plain.base, red, cache.size, states, text_of(cache.name))
 
     def _in_kfence(self, head: int) -> Optional[Decoded]:

@@ -32,8 +32,8 @@ from crash_ext.reach.inner import find_inner
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
 from crash_ext.reach.sheaves import may_have_sheaves, stale_entries
+from crash_ext.slub.decoded import for_each_slab_decoded_once
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache
-from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.slub.session import Session
 
 _CHUNK_PAGES = 64
@@ -217,7 +217,7 @@ class Reach:
         total = sum(map(len, self._session.page_index().slabs.values()))
         for cache in caches:
             sheaves = may_have_sheaves(self._session, cache)
-            for decoded in for_each_decoded_slab(self._session, cache, []):
+            for decoded in for_each_slab_decoded_once(self._session, cache, []):
                 done += 1
                 self._progress(min(done, total), total)
                 states, slab = decoded.states, decoded.slab

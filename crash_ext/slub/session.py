@@ -54,6 +54,7 @@ class Session(Slub):
         self._btf: Optional[KernelBtf] = None
         self._types: Optional[KernelTypes] = None
         self._kept: Dict[object, object] = {}
+        self._kept_for_command: Dict[object, object] = {}
 
     def listed_caches(self) -> CacheList:
         """The caches of slab_caches, walked once until forget_caches()."""
@@ -113,12 +114,11 @@ class Session(Slub):
 
         On a running kernel each question gets a new one.
         """
-        if self.live:
-            return make()
-        found = self._kept.get(kind)
-        if not isinstance(found, kind):
-            found = self._kept[kind] = make()
-        return found
+        return make() if self.live else _the_one(self._kept, kind, make)
+
+    def keep_for_command(self, kind: Type[Kept], make: Callable[[], Kept]) -> Kept:
+        """The one `kind` until forget_caches()."""
+        return _the_one(self._kept_for_command, kind, make)
 
     def take_problems(self) -> List[str]:
         """What was wrong with records that belong to no one cache; told once."""
@@ -139,9 +139,17 @@ class Session(Slub):
         self._nodes = None
         self._types = None
         self._holes_told = False
+        self._kept_for_command.clear()
 
     def forget(self) -> None:
         """Scan the pages anew, too, and keep nothing of what was found by them."""
         self.forget_caches()
         self._index = None
         self._kept.clear()
+
+
+def _the_one(kept: Dict[object, object], kind: Type[Kept], make: Callable[[], Kept]) -> Kept:
+    found = kept.get(kind)
+    if not isinstance(found, kind):
+        found = kept[kind] = make()
+    return found

@@ -15,8 +15,8 @@ from crash_ext.kernel.memory import read_word
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, read_cache
+from crash_ext.slub.decoded import for_each_slab_decoded_once
 from crash_ext.slub.model import Cache
-from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.slub.session import Session
 
 
@@ -57,7 +57,7 @@ def _boot_cache_objects(session: Session, problems: List[str], lists_only: bool)
         return
     own: List[str] = []
     seen: Set[int] = set()
-    for decoded in for_each_decoded_slab(session, boot, own, lists_only):
+    for decoded in for_each_slab_decoded_once(session, boot, own, lists_only):
         if decoded.problem is not None:
             own.append(f"slab {decoded.slab.address:x}: {decoded.problem}")
         for address in decoded.allocated():

@@ -14,9 +14,9 @@ from crash_ext.places.places import Places
 from crash_ext.reach.hidden import find_hidden
 from crash_ext.reach.known import Known
 from crash_ext.reach.reach import Reach
+from crash_ext.slub.decoded import for_each_slab_decoded_once
 from crash_ext.slub.kmalloc import kmalloc_size
 from crash_ext.slub.model import ALLOCATED, FREE, Cache, SlabObjects
-from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.slub.session import Session
 
 
@@ -93,7 +93,7 @@ def _look(
     """Which allocated objects of a cache nothing leads to, or perhaps nothing."""
     found = _Found(cache, 0, [], {}, {}, [], [])
     allocated = 0
-    for decoded in for_each_decoded_slab(session, cache, found.problems, lists_only):
+    for decoded in for_each_slab_decoded_once(session, cache, found.problems, lists_only):
         allocated += decoded.count(ALLOCATED)
         before = len(found.lost)
         for address in decoded.allocated():
@@ -107,7 +107,7 @@ def _look(
             else:
                 found.known[address] = reason
         if len(found.lost) > before:
-            found.slabs.append(decoded.without_memory())
+            found.slabs.append(decoded)
     return found._replace(allocated=allocated)
 
 

@@ -21,9 +21,9 @@ from crash_ext.places.places import Places
 from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.reach.users import Users, users_of
-from crash_ext.slub.model import UNKNOWN, Cache, SlabObjects
+from crash_ext.slub.decoded import for_each_slab_decoded_once
+from crash_ext.slub.model import ALLOCATED, UNKNOWN, Cache, SlabObjects
 from crash_ext.slub.mutex import slab_mutex_held
-from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.slub.session import Session
 from crash_ext.why.case import Case, Evidence
 from crash_ext.why.gather import (
@@ -67,20 +67,30 @@ class Diagnosis(NamedTuple):
     """Without their memory."""
     allocated: int
     """Allocated objects of the cache."""
-    users: List[Users]
-    """Of a live cache: who has its objects."""
-    log: LogEvidence
-    """What the kernel log says of it."""
+    unknown: int
+    """Objects of damaged slabs."""
     module: Optional[str]
     """That called the failed kmem_cache_destroy(), as far as the log tells."""
     destroyed_by: str
     """The function that called it, in words, with its module; "" where the log doesn't tell."""
-    unknown: int
-    """Objects of damaged slabs."""
     evidence: List[Evidence]
     findings: List[Finding]
     conclusion: List[str]
     """Paragraphs."""
+    problems: List[str]
+
+
+class _Opened(NamedTuple):
+    """A cache before memory is searched: what its slabs and the kernel log say of it."""
+
+    case: Case
+    state: State
+    slabs: List[SlabObjects]
+    allocated: int
+    unknown: int
+    users: List[Users]
+    """Of a live cache: who has its objects."""
+    log: LogEvidence
     problems: List[str]
 
 
@@ -158,6 +168,15 @@ class Diagnoser:
         for item in opened:
             yield self._close(item)
 
+    def leftovers(self) -> Iterator[Cache]:
+        """What failed destroys have left behind. A memcg child is seen with its root."""
+        for cache in self._caches:
+            # These can't be, and decoding a cache takes time.
+            if cache.refcount != 0 and cache.listed:
+                continue
+            if self._state(cache, self._family(cache, [])).kind == LEFTOVER:
+                yield cache
+
     def reported(self) -> Iterator[Cache]:
         """Caches in use that a report of a failed destroy surely is of.
 
@@ -173,23 +192,13 @@ class Diagnoser:
             if log.allocated:
                 yield cache
 
-    def _open(self, cache: Cache, reach: Optional[Reach]) -> Diagnosis:
+    def _open(self, cache: Cache, reach: Optional[Reach]) -> _Opened:
         problems: List[str] = []
         children = self._families.children(cache)
-        slabs = self._slabs(cache, problems)
-        for child in children:
-            slabs += self._slabs(child, problems)
+        slabs = self._family(cache, problems)
         addresses = sorted(allocated(slabs))
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
-        held = slab_mutex_held(self.session.reader)
-        state = judge(
-            cache,
-            len(slabs),
-            len(addresses),
-            held,
-            self._families.root(cache),
-            cgroup=cgroup_text(self.session.reader, cache),
-        )
+        state = self._state(cache, slabs)
         behind = state.kind == LEFTOVER
         log = match_reports(self.session, cache, slabs, self._reports, children, behind)
         if self._lists_only:
@@ -212,27 +221,32 @@ class Diagnoser:
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
             case.emptied = state.kind == LEFTOVER and not case.total and not unknown
-        return Diagnosis(
+        return _Opened(
             case=case,
             state=state,
             slabs=slabs,
             allocated=len(addresses),
+            unknown=unknown,
             users=[] if reach is None or state.kind != LIVE else users_of(reach, addresses),
             log=log,
-            module=module_of(log),
-            destroyed_by=destroyed_by(log) if state.kind != LIVE else "",
-            unknown=unknown,
-            evidence=[],
-            findings=[],
-            conclusion=[],
             problems=problems,
         )
 
+    def _state(self, cache: Cache, slabs: List[SlabObjects]) -> State:
+        """slabs: those of its memcg children, too."""
+        number = sum(decoded.count(ALLOCATED) for decoded in slabs)
+        held = slab_mutex_held(self.session.reader)
+        root, cgroup = self._families.root(cache), cgroup_text(self.session.reader, cache)
+        return judge(cache, len(slabs), number, held, root, cgroup=cgroup)
+
+    def _family(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
+        """The slabs of a cache and of its memcg children."""
+        members = self._families.with_children(cache)
+        return [decoded for member in members for decoded in self._slabs(member, problems)]
+
     def _slabs(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
-        return [
-            decoded.without_memory()
-            for decoded in for_each_decoded_slab(self.session, cache, problems, self._lists_only)
-        ]
+        found = for_each_slab_decoded_once(self.session, cache, problems, self._lists_only)
+        return list(found)
 
     def _twins(self, cache: Cache) -> Iterator[Cache]:
         """Living caches of the same name and object size: only these can be compared with."""
@@ -246,15 +260,14 @@ class Diagnoser:
             ):
                 yield other
 
-    def _close(self, item: Diagnosis) -> Diagnosis:
+    def _close(self, item: _Opened) -> Diagnosis:
         case = item.case
-        item.evidence.append(
-            Evidence("state", f"{item.state.kind}: {item.state.reason}", case.cache.address)
-        )
+        state = f"{item.state.kind}: {item.state.reason}"
+        evidence = [Evidence("state", state, case.cache.address)]
         with_line = partial(logged_caller_text, self.places)
-        item.evidence.extend(log_evidence(item.log, self._log_begins, with_line))
-        item.evidence.extend(boot_evidence(self._boots, case.cache, self._elsewhere))
-        item.evidence.extend(
+        evidence.extend(log_evidence(item.log, self._log_begins, with_line))
+        evidence.extend(boot_evidence(self._boots, case.cache, self._elsewhere))
+        evidence.extend(
             memory_evidence(
                 self.session.reader,
                 self._memory_reports,
@@ -262,31 +275,42 @@ class Diagnoser:
                 _all_objects(item.slabs),
             )
         )
-        item.evidence.extend(examined_evidence(case, item.unknown))
+        evidence.extend(examined_evidence(case, item.unknown))
         report = owners(self.session, case.cache, item.slabs, self.places.tasks.name_of)
-        item.evidence.extend(owner_evidence(self.places, report))
+        evidence.extend(owner_evidence(self.places, report))
         if item.state.kind == LIVE and report.ages is None:
             every = sorted(allocated(item.slabs))
-            item.evidence.extend(likely_ages(self.session, case.cache, every))
-        item.problems.extend(report.problems)
+            evidence.extend(likely_ages(self.session, case.cache, every))
         samples = [pieces(words) for words in case.samples]
+        module = module_of(item.log)
         makers = list(makers_of(self.places, report))
-        whose = related(self.places, case.cache, case.samples, makers, item.module)
-        item.evidence.extend(
-            type_evidence(self.session, case.cache, samples, whose, self._all_types)
-        )
+        whose = related(self.places, case.cache, case.samples, makers, module)
+        evidence.extend(type_evidence(self.session, case.cache, samples, whose, self._all_types))
         if case.live:
-            item.evidence.extend(users_evidence(item.users))
+            evidence.extend(users_evidence(item.users))
         if not case.live or case.subjects:
-            item.evidence.extend(twins_evidence(case))
+            evidence.extend(twins_evidence(case))
         findings = conclude(case)
         for finding in findings:
-            item.evidence.extend(finding.evidence)
-        conclusion = _conclusion(item, findings, self._reach is not None and not self.blind)
+            evidence.extend(finding.evidence)
+        searched = self._reach is not None and not self.blind
+        conclusion = _conclusion(item, module, findings, searched)
         sentence = owner_sentence(self.places, report)
         if sentence:
             conclusion.append(sentence)
-        return item._replace(findings=findings, conclusion=conclusion)
+        return Diagnosis(
+            case=case,
+            state=item.state,
+            slabs=item.slabs,
+            allocated=item.allocated,
+            unknown=item.unknown,
+            module=module,
+            destroyed_by=destroyed_by(item.log) if item.state.kind != LIVE else "",
+            evidence=evidence,
+            findings=findings,
+            conclusion=conclusion,
+            problems=item.problems + report.problems,
+        )
 
 
 def _all_objects(slabs: List[SlabObjects]) -> Iterator[int]:
@@ -308,7 +332,9 @@ def _lost_of(reach: Optional[Reach], addresses: List[int]) -> List[int]:
     return [address for address in addresses if reach.level(address) == UNREACHED]
 
 
-def _conclusion(item: Diagnosis, findings: List[Finding], searched: bool) -> List[str]:
+def _conclusion(
+    item: _Opened, module: Optional[str], findings: List[Finding], searched: bool
+) -> List[str]:
     case = item.case
     paragraphs = [
         ("Likely: " if finding.strength == LIKELY else "") + finding.sentence
@@ -324,7 +350,7 @@ def _conclusion(item: Diagnosis, findings: List[Finding], searched: bool) -> Lis
             f" {'is' if case.total == 1 else 'are'} still there: the cache was merged into.",
         )
     caller = next((m.report.caller for m in item.log.reports if m.report.caller), None)
-    if item.module is not None and caller and item.state.kind != LIVE:
+    if module is not None and caller and item.state.kind != LIVE:
         paragraphs.append(f"The destroy that failed was called from {caller}.")
     rest = len(unexplained(case, findings))
     if rest:
@@ -345,7 +371,7 @@ def _conclusion(item: Diagnosis, findings: List[Finding], searched: bool) -> Lis
     return paragraphs
 
 
-def _live(item: Diagnosis, searched: bool) -> str:
+def _live(item: _Opened, searched: bool) -> str:
     """What comes first for a cache that is in use."""
     lost, total = item.case.total, item.allocated
     text = (

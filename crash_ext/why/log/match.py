@@ -24,9 +24,9 @@ from typing import (
 
 from crash_ext.reader import Reader
 from crash_ext.slub.allocator import Slub
+from crash_ext.slub.decoded import for_each_slab_decoded_once
 from crash_ext.slub.kfence import PLACE as KFENCE
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache, SlabObjects
-from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.slub.session import Session
 from crash_ext.why.log.hashed import PointerHash
 from crash_ext.why.log.parse import LoggedObject, LoggedSlab, Report
@@ -180,9 +180,7 @@ def reported_caches(
     for cache in named:
         if cache.refcount == 0 or cache.name not in dead:
             own: List[str] = []
-            slabs = [
-                decoded.without_memory() for decoded in for_each_decoded_slab(session, cache, own)
-            ]
+            slabs = list(for_each_slab_decoded_once(session, cache, own))
             problems.extend(f"{cache.address:x}: {text}" for text in own)
             evidence = match_reports(session, cache, slabs, reports)
             if evidence.proven:
