@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Golden tests: a file's name is the command line, its content what that prints.
+"""Golden tests: a file's name is the command line, its content what that prints and writes.
 
 One folder a recording, or a scene of scenes.py. `python -m tests.golden` (make golden)
 writes them all anew; add a command line by making an empty file of its name.
@@ -7,12 +7,14 @@ writes them all anew; add a command line by making an empty file of its name.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Iterator, Tuple
 
 from mocks.crash_module import FakeCrash
-from tests.golden.scenes import SCENES
-from tests.replay import recorded
+from tests.golden.scenes import FILES, SCENES
+from tests.replay import recorded, run_line
 
 HERE = Path(__file__).resolve().parent
 
@@ -29,3 +31,25 @@ def kernel(folder: str) -> FakeCrash:
     """The crash session that a folder's command lines are typed in."""
     build = SCENES.get(folder)
     return build() if build is not None else FakeCrash(recorded(folder).image)
+
+
+def printed(folder: str, line: str) -> str:
+    """What a command line prints, and behind it each file that it writes.
+
+    It is typed in a directory of its own, which has the files of scenes.FILES that it names.
+    """
+    fake, before = kernel(folder), Path.cwd()
+    given = {name: text() for name, text in FILES.items() if name in line.split()}
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        for name, text in given.items():
+            (place / name).write_text(text, encoding="utf-8")
+        os.chdir(place)
+        try:
+            said = run_line(fake, line)
+        finally:
+            os.chdir(before)
+        written = sorted(file for file in place.iterdir() if file.name not in given)
+        return said + "".join(
+            f"==> {file.name} <==\n{file.read_text(encoding='utf-8')}" for file in written
+        )

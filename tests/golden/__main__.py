@@ -6,13 +6,12 @@ from __future__ import annotations
 import sys
 
 from mocks.image import NotRecorded
-from tests.golden import for_each_golden, kernel
-from tests.replay import run_line
+from tests.golden import for_each_golden, printed
 
 FAILED = 0
 for folder, file in for_each_golden():
     try:
-        text = run_line(kernel(folder), file.name)
+        text = printed(folder, file.name)
     except NotRecorded as error:
         # The others are written all the same: a recording is often the last to follow.
         print(f"{folder}/{file.name}: {error}", file=sys.stderr)

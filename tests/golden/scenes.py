@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Sequence
 
-from mocks.crash_module import FakeCrash
+from mocks.crash_module import CrashError, FakeCrash
 from mocks.history import History
 from mocks.landscape import Landscape
 from mocks.model import Cache, Slab
@@ -451,6 +451,49 @@ def owned() -> FakeCrash:
     return scene.done()
 
 
+def asked() -> FakeCrash:
+    """One object of each fate, and a host that knows their structure: for every option."""
+    scene = Scene((1, 2, 3))
+    first, second, third = scene.leaked
+    scene.point(scene.variables["last_conn"], first)
+    scene.conn(second, serial=7, since=8, state=3)
+    scene.empty(second)
+    scene.conn(third, owner=False, state=1)
+    fake = scene.done()
+    members = {name: (at, 16 if name == "list" else 8) for name, at in CONN.items()}
+    fake.image.structs["conn"] = (SIZE, members)
+    fake.commands["struct"] = _struct_conn
+    return fake
+
+
+def _struct_conn(line: str) -> str:
+    """crash's `struct` of a struct conn, or of one member; no other structure is known."""
+    _, what, *rest = line.split()
+    name, _, member = what.partition(".")
+    if name != "conn":
+        raise CrashError(f"struct: invalid data structure reference: {name}\n")
+    if not rest:
+        return f"struct conn {{\n}}\nSIZE: {SIZE}\n"
+    if member:
+        return f"  {member} = 0x1,\n"
+    return f"struct conn {{\n  serial = 0x{rest[0]}\n}}\n\n"
+
+
+def log_in_a_file() -> FakeCrash:
+    """The dump's log has the boot's first lines only; dmesg.txt has the report, too."""
+    scene = Scene()
+    scene.image.log = "\n".join(_boot_and_report(scene).splitlines()[:3]) + "\n"
+    return scene.done()
+
+
+def _boot_and_report(scene: Scene) -> str:
+    report = _report(scene.slab, scene.left)
+    return f"[    0.000000] {logs.BOOT}\n[    0.100000] conn: one\n[    0.200000] two\n{report}"
+
+
+FILES: Dict[str, Callable[[], str]] = {"dmesg.txt": lambda: _boot_and_report(Scene())}
+"""What a line can name: file -> what is in it."""
+
 SCENES: Dict[str, Callable[[], FakeCrash]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -485,6 +528,8 @@ SCENES: Dict[str, Callable[[], FakeCrash]] = {
         emptied,
         unknown,
         owned,
+        asked,
+        log_in_a_file,
     )
 }
 """Folder -> what builds its kernel."""
