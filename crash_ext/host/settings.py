@@ -24,15 +24,21 @@ def is_live(crash: Any) -> bool:
 
     False where `sys` doesn't tell. A dump that was made of a running system is a dump.
     """
+    source = memory_source(crash)
+    return source.split()[:1] in _LIVE_SOURCES or "(remote live system)" in source
+
+
+def memory_source(crash: Any) -> str:
+    """The dump as crash names it, with its remarks ("vmcore  [PARTIAL DUMP]"); "" if unknown."""
     try:
         answer: str = crash.exec_crash_command("sys")
     except crash.error:
-        return False
+        return ""
     for line in answer.splitlines():
         label, _, source = line.strip().partition(": ")
         if label == "DUMPFILE":
-            return source.split()[:1] in _LIVE_SOURCES or "(remote live system)" in source
-    return False
+            return source.strip()
+    return ""
 
 
 def _is_on(crash: Any, setting: str) -> bool:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which machine's memory this is, and of which moment: what the kernel itself keeps of it.
+
+Knows nothing of files: the dump's own name is the host's to tell.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Optional
+
+from crash_ext.kernel.memory import read_number
+from crash_ext.kernel.structs import MissingMember, Struct
+from crash_ext.reader import Reader, ReadError
+
+
+def host_name(reader: Reader) -> Optional[bytes]:
+    """As `uname -n` in the first namespace; None where it isn't to be had."""
+    names = reader.symbol("init_uts_ns")
+    try:
+        namespace = Struct(reader, "uts_namespace", ("name",))
+        names_in = Struct(reader, "new_utsname", ("nodename",))
+        if names is None:
+            return None
+        at = names + namespace.offset("name") + names_in.offset("nodename")
+        name, ended, _ = reader.read(at, names_in.size("nodename")).partition(b"\0")
+    except (MissingMember, ReadError):
+        return None
+    return name if ended and name else None
+
+
+def moment(reader: Reader) -> Optional[str]:
+    """The kernel's date as ISO 8601 in UTC, to the second; None where it isn't to be had."""
+    try:
+        address = _timekeeper(reader)
+        if address is None:
+            return None
+        keeper = Struct(reader, "timekeeper", ("xtime_sec",))
+        at = address + keeper.offset("xtime_sec")
+        seconds = read_number(reader, at, keeper.size("xtime_sec"))
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)) if seconds else None
+    except (MissingMember, ReadError, ValueError, OverflowError, OSError):
+        return None
+
+
+def _timekeeper(reader: Reader) -> Optional[int]:
+    """Address of the struct timekeeper of the wall clock, or of its copy of the last tick."""
+    # An array of tk_data since auxiliary clocks are there; read in 7.3.
+    for name in ("timekeeper_data", "tk_core"):
+        address = reader.symbol(name)
+        offset = reader.offset("tk_data", "timekeeper")
+        if address is not None and offset is not None:
+            return address + offset
+    # Linux kernel commit 20c7b582e88b ("timekeeping: Move shadow_timekeeper into tk_core")
+    # (in v6.13). Before it, tk_core's type has no name.
+    return reader.symbol("shadow_timekeeper")
