@@ -32,6 +32,8 @@ class Plot(NamedTuple):
     """An insertion writes a state, a number, a time, a pointer and a reference."""
     twin: bool
     cache: str
+    caller: str
+    """The function that has called kmem_cache_destroy()."""
     leaked: Tuple[str, ...]
     """Their addresses."""
     histories: Tuple[int, ...]
@@ -53,10 +55,10 @@ def for_each_plot(dump: Dump) -> Iterator[Plot]:
             rows.append(words[2:])
         elif words[:2] == ["T", "leaked"]:
             leaked.setdefault(words[2], []).append((words[3], int(words[4])))
-    for name, kind, objects, traces, twin, cache, _ in rows:
+    for name, kind, objects, traces, twin, cache, caller in rows:
         found = leaked[name]
         yield Plot(
-            *(name, kind, int(objects), traces == "traces", twin == "twin", cache),
+            *(name, kind, int(objects), traces == "traces", twin == "twin", cache, caller),
             tuple(address for address, _ in found),
             tuple(history for _, history in found),
         )

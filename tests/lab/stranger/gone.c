@@ -61,7 +61,7 @@ static void plant_gone_never(struct plot *p, struct thing **objs)
 
 const struct kind gone_kinds[] = {
 	{ "gone-list", plant_gone_list },
-	{ "gone-pointer", plant_gone_pointer },
+	{ "gone-pointer", plant_gone_pointer, .living = living_kept },
 	{ "gone-table", plant_gone_table },
 	{ "gone-head", plant_gone_head },
 	{ "gone-delinit", plant_gone_delinit },

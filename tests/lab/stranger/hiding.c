@@ -93,13 +93,13 @@ static void plant_low_half(struct plot *p, struct thing **objs)
 }
 
 const struct kind hiding_kinds[] = {
-	{ "physical", plant_physical },
-	{ "page-offset", plant_page_offset },
-	{ "tagged", plant_tagged },
-	{ "xored", plant_xored },
-	{ "pfn", plant_pfn },
-	{ "index", plant_index },
-	{ "scatterlist", plant_scatterlist },
-	{ "low-half", plant_low_half },
+	{ "physical", plant_physical, .living = living_kept },
+	{ "page-offset", plant_page_offset, .living = living_kept },
+	{ "tagged", plant_tagged, .living = living_kept },
+	{ "xored", plant_xored, .living = living_kept },
+	{ "pfn", plant_pfn, .living = living_kept },
+	{ "index", plant_index, .living = living_kept },
+	{ "scatterlist", plant_scatterlist, .living = living_kept },
+	{ "low-half", plant_low_half, .living = living_kept },
 	{ }
 };

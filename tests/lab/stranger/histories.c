@@ -210,13 +210,12 @@ static void plant_lost_chain(struct plot *p, struct thing **objs)
 	}
 }
 
-static void plant_lost_tree(struct plot *p, struct thing **objs)
+static void into_tree(struct plot *p, struct thing **objs, int n, struct rb_root *root)
 {
-	struct rb_root root = RB_ROOT;
 	int i;
 
-	for (i = 0; i < p->n; i++) {
-		struct rb_node **at = &root.rb_node, *parent = NULL;
+	for (i = 0; i < n; i++) {
+		struct rb_node **at = &root->rb_node, *parent = NULL;
 
 		while (*at) {
 			parent = *at;
@@ -225,9 +224,23 @@ static void plant_lost_tree(struct plot *p, struct thing **objs)
 		}
 		objs[i]->len = (i * 29) % 97;
 		rb_link_node(&objs[i]->u.rb, parent, at);
-		rb_insert_color(&objs[i]->u.rb, &root);
+		rb_insert_color(&objs[i]->u.rb, root);
 		entered(p, objs[i]);
 	}
+}
+
+static void plant_lost_tree(struct plot *p, struct thing **objs)
+{
+	struct rb_root root = RB_ROOT;
+
+	into_tree(p, objs, p->n, &root);
+}
+
+static struct rb_root living_root = RB_ROOT;
+
+static void living_tree(struct plot *p, struct thing **objs, int n)
+{
+	into_tree(p, objs, n, &living_root);
 }
 
 /* Each has children on a list of its own (they are domains), and is itself lost. */
@@ -349,6 +362,18 @@ static void plant_idr_destroyed(struct plot *p, struct thing **objs)
 	idr_destroy(&old_idr);
 }
 
+static DEFINE_IDR(new_idr);
+
+static void living_idr(struct plot *p, struct thing **objs, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		entered(p, objs[i]);
+		idr_alloc(&new_idr, objs[i], 0, 0, GFP_KERNEL);
+	}
+}
+
 const struct kind history_kinds[] = {
 	{ "deleted", plant_deleted },
 	{ "deleted-rcu", plant_deleted_rcu },
@@ -363,11 +388,11 @@ const struct kind history_kinds[] = {
 	{ "ctor", plant_never, .ctor = construct },
 	{ "two-states", plant_two_states },
 	{ "two-histories", plant_two_histories },
-	{ "parent-freed", plant_parent_freed },
+	{ "parent-freed", plant_parent_freed, .living = living_kept },
 	{ "parent-reused", plant_parent_reused },
 	{ "ring", plant_ring },
 	{ "lost-chain", plant_lost_chain },
-	{ "lost-tree", plant_lost_tree },
+	{ "lost-tree", plant_lost_tree, .living = living_tree },
 	{ "kids", plant_kids },
 	{ "mutex", plant_mutex, .living = living_pointed },
 	{ "overwritten", plant_overwritten },
@@ -375,6 +400,6 @@ const struct kind history_kinds[] = {
 	{ "stack-head", plant_stack_head },
 	{ "late", plant_late, after_late },
 	{ "xa-destroyed", plant_xa_destroyed },
-	{ "idr-destroyed", plant_idr_destroyed },
+	{ "idr-destroyed", plant_idr_destroyed, .living = living_idr },
 	{ }
 };

@@ -109,5 +109,6 @@ struct thing *fresh(struct plot *p, struct kmem_cache *cache);
 void entered(struct plot *p, struct thing *t);
 struct domain *new_domain(struct plot *p);
 void living_on_list(struct plot *p, struct thing **objs, int n);
+void living_kept(struct plot *p, struct thing **objs, int n);
 
 #endif
