@@ -85,7 +85,7 @@ def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
         ("slabs", str(len(item.slabs))),
         ("object size", f"{cache.object_size} bytes"),
         *(
-            (finding.cause, f"{len(finding.objects)} ({finding.strength})")
+            (finding.cause, f"{finding.number} ({finding.strength})")
             for finding in item.findings
         ),
     ]

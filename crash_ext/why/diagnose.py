@@ -312,7 +312,7 @@ def _conclusion(item: Diagnosis, findings: List[Finding], searched: bool) -> Lis
     case = item.case
     paragraphs = [
         ("Likely: " if finding.strength == LIKELY else "") + finding.sentence
-        for finding in sorted(findings, key=lambda found: -len(found.objects))
+        for finding in sorted(findings, key=lambda found: -found.number)
     ]
     if case.live:
         paragraphs.insert(0, _live(item, searched))

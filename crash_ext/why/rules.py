@@ -54,6 +54,13 @@ class Finding(NamedTuple):
     evidence: List[Evidence]
     sentence: str
     """Of the conclusion; it begins with how many objects."""
+    gone: int = 0
+    """Objects beside these: of slabs that were freed, so that no object is there now."""
+
+    @property
+    def number(self) -> int:
+        """All of its objects."""
+        return len(self.objects) + self.gone
 
 
 class Rule(NamedTuple):
@@ -113,7 +120,7 @@ def freed_late(case: Case, rest: List[Subject]) -> List[Finding]:
         " was not waited for before kmem_cache_destroy()."
     )
     strength = CERTAIN if number else LIKELY
-    return [Finding("", strength, late, evidence, sentence)]
+    return [Finding("", strength, late, evidence, sentence, case.gone)]
 
 
 # --- held ---

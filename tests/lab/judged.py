@@ -32,6 +32,8 @@ class Row(NamedTuple):
     right: FrozenSet[str]
     weak: FrozenSet[str] = frozenset()
     names: Tuple[str, ...] = ()
+    lie: str = ""
+    """A pattern that a finding of the object may not match."""
 
 
 def _row(right: str, weak: str = "", *names: str) -> Row:
@@ -122,6 +124,19 @@ _TABLE: Dict[str, Row] = {
     "physical": _row("held by handle", "lost", "thing_dma"),
     "page-offset": _row("held by handle", "lost", "thing_frags|kmalloc"),
     "tagged": _held("thing_tagged"),
+    "misc": _held("misc"),
+    "kwork": _held("thing_worker|work_thing"),
+    "satellite": _row("lost", "lost with others"),
+    "pair": _row(_LOST),
+    "by-lost": _row("lost with others", "lost"),
+    "list-lost": _row("lost with others, no head", "lost"),
+    "head-reused": _row("no head", _LOST)._replace(lie="whose head lies in"),
+    "deleted-hashed": _held("hashed"),
+    "grace-parent": _row("until grace, held", "perhaps held", "free_parent|grace"),
+    "list-percpu": _held("thing_lists|per-CPU|cpu 1"),
+    "list-vmalloc": _held("far_heads|vmalloc"),
+    "list-page": _held("page_heads"),
+    "waited": _row("held", "perhaps held", "wait", "st_sitter"),
     "xored": _row("", "lost"),
     "pfn": _row("held by handle", "lost"),
     "scatterlist": _row("held by handle", "lost", "thing_sg|kmalloc"),
@@ -145,6 +160,12 @@ def row(plot: Plot, history: int) -> Row:
         return _NEVER if history == 2 else _TAKEN
     if plot.kind == "two-histories":
         return _NEVER if history == 2 else _called("note_thing", "timer")
+    if plot.kind == "family":
+        return _row("held" if history == 1 else _HELD, "perhaps held", "ancestor")
+    if plot.kind == "family-lost":
+        return _row("lost", "off the list, lost with others") if history == 1 else _row(_LOST)
+    if plot.kind == "some-left":
+        return _NEVER if history == 2 else _held("registry")
     if plot.kind == "index":
         return _held("thing_base") if history == 1 else _row("", "lost")
     return _TABLE[plot.kind]
@@ -166,12 +187,17 @@ def judge(plot: Plot, records: Sequence[Record]) -> Verdict:
     for address, history in zip(plot.leaked, plot.histories):
         asked = row(plot, history)
         ours = [f for f in findings if address in f["objects"]]
+        if not ours and plot.kind == "late" and any(f["gone"] for f in findings):
+            # The object's slab is gone, too: only a number is left of it.
+            ours = [f for f in findings if f["gone"]]
         if not ours:
             grades.append((SILENT, "no finding"))
         for finding in ours:
             cause, missing = finding["cause"], [n for n in asked.names if not re.search(n, said)]
             if cause not in asked.right | asked.weak:
                 grades.append((FALSE, f"{cause} ({finding['strength']})"))
+            elif asked.lie and re.search(asked.lie, finding["text"]):
+                grades.append((FALSE, f"{cause}: {asked.lie}"))
             elif finding["strength"] == "certain" and cause not in _CERTAIN:
                 grades.append((FALSE, f"{cause} certain"))
             elif cause in asked.weak:

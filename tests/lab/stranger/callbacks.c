@@ -152,7 +152,7 @@ static void free_thing_rcu(struct rcu_head *head)
 	pr_info("free %px\n", head);
 }
 
-static void plant_bare(struct plot *p, struct thing **objs)
+void plant_bare(struct plot *p, struct thing **objs)
 {
 	int i;
 
@@ -179,7 +179,7 @@ static int reader(void *unused)
 	return 0;
 }
 
-static void stop_grace_periods(void)
+void stop_grace_periods(void)
 {
 	static struct task_struct *task;
 

@@ -410,7 +410,7 @@ static struct file *thing_file;
 static void plant_file(struct plot *p, struct thing **objs)
 {
 	entered(p, objs[0]);
-	thing_file = anon_inode_getfile("st_thing", &thing_fops, objs[0], O_RDWR);
+	WRITE_ONCE(thing_file, anon_inode_getfile("st_thing", &thing_fops, objs[0], O_RDWR));
 }
 
 static int idle_thread(void *data)

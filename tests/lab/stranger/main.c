@@ -70,8 +70,18 @@ static struct plot second[] = {
 	P("physical", 3, 1, 1, IN_INIT), P("page-offset", 3, 0, 0, IN_INIT), P("tagged", 3, 1, 1, IN_INIT),
 	P("xored", 3, 1, 1, IN_INIT), P("pfn", 3, 0, 0, IN_INIT), P("index", 3, 1, 1, IN_INIT),
 	P("scatterlist", 3, 0, 0, IN_INIT), P("low-half", 3, 0, 0, IN_INIT),
+	P("misc", 1, 0, 0, IN_INIT), P("kwork", 3, 1, 1, IN_INIT),
+	P("satellite", 3, 0, 0, IN_INIT), P("satellite", 40, 1, 1, IN_INIT),
+	P("pair", 40, 1, 1, IN_INIT), P("by-lost", 3, 1, 1, IN_INIT), P("list-lost", 3, 1, 1, IN_INIT),
+	P("list-lost", 40, 0, 0, IN_INIT), P("head-reused", 3, 1, 1, IN_INIT),
+	P("head-reused", 40, 0, 0, IN_INIT), P("deleted-hashed", 3, 1, 1, IN_INIT),
+	P("family", 40, 1, 1, IN_INIT), P("family", 3, 0, 0, IN_INIT), P("family-lost", 3, 1, 1, IN_INIT),
+	P("list-percpu", 3, 1, 1, IN_INIT), P("list-vmalloc", 3, 0, 0, IN_INIT),
+	P("list-page", 3, 1, 1, IN_INIT), P("some-left", 40, 1, 1, IN_INIT),
+	P("waited", 3, 0, 0, IN_INIT), P("waited", 1, 1, 1, IN_INIT),
 	P("srcu", 3, 1, 1, IN_INIT), P("rcu", 3, 1, 1, IN_INIT), P("rcu", 1, 0, 0, IN_INIT),
 	P("kfree-rcu", 3, 0, 0, IN_INIT), P("kfree-rcu", 40, 1, 1, IN_INIT),
+	P("grace-parent", 3, 0, 0, IN_INIT),
 };
 
 static struct plot *plots;
@@ -80,7 +90,7 @@ static int plotted;
 static const struct kind *kind_of(const struct plot *p)
 {
 	const struct kind *const all[] = { callback_kinds, holder_kinds, history_kinds,
-					   hiding_kinds, gone_kinds };
+					   hiding_kinds, gone_kinds, more_kinds };
 	const struct kind *k;
 	int i;
 

@@ -97,10 +97,10 @@ struct kind {
 	bool own;	/* plant() allocates the objects, too */
 };
 
-#define PLOTS 128
+#define PLOTS 192
 
 extern const struct kind callback_kinds[], holder_kinds[], history_kinds[], hiding_kinds[],
-	gone_kinds[];
+	gone_kinds[], more_kinds[];
 extern struct list_head registry[PLOTS];	/* lists of leaked things, by plot */
 extern struct list_head residents[PLOTS];	/* lists of the living */
 extern struct kmem_cache *domains;
@@ -108,6 +108,8 @@ extern struct kmem_cache *domains;
 struct thing *fresh(struct plot *p, struct kmem_cache *cache);
 void entered(struct plot *p, struct thing *t);
 struct domain *new_domain(struct plot *p);
+void plant_bare(struct plot *p, struct thing **objs);
+void stop_grace_periods(void);
 void living_on_list(struct plot *p, struct thing **objs, int n);
 void living_kept(struct plot *p, struct thing **objs, int n);
 
