@@ -198,7 +198,10 @@ class Containers:
     # --- a kset ---
 
     def _kset(self, subject: Subject) -> str:
-        """The kset that a kobject of the object is in: it says so, and has the list's head."""
+        """The kset that a kobject of the object is in: it says so, and its list has it.
+
+        On that list may be kobjects in objects of many kinds.
+        """
         reader, word = self._reader, self._reader.word
         offsets = [
             reader.offset(struct, name)
@@ -210,9 +213,9 @@ class Containers:
         if None in offsets:
             return ""
         entry, owner, members, own, name = (each or 0 for each in offsets)
-        for offset, ring in subject.memberships.items():
+        for offset in subject.memberships:
             kset = subject.values.get(offset - entry + owner)
-            if kset and kset + members == ring.at:
+            if kset and self._is_on(kset + members, subject.address + offset):
                 at = self._number(kset + own + name, word)
                 try:
                     text = text_of(read_string(reader, at or 0) or b"")
@@ -222,6 +225,18 @@ class Containers:
                     f"in the kset {text or format(kset, 'x')}, as a kobject at +{offset - entry:#x}"
                 )
         return ""
+
+    def _is_on(self, head: int, node: int) -> bool:
+        """Whether a node is on the list of that head."""
+        at, word = head, self._reader.word
+        for _ in range(_MOST):
+            following = self._number(at, word)
+            if following == node:
+                return True
+            if not following or following == head or self._number(following + word, word) != at:
+                return False
+            at = following
+        return False
 
     # --- what will be called back, and has the object ---
 

@@ -174,6 +174,7 @@ def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
     lists = Lists(
         *(explainer.memory, slub.reader.word, name, known.keys(), peers, alive),
         waits=lambda node: _waits(explainer, node),
+        lowest=explainer.lowest,
     )
     for kinds, walk in (((LIST_LINKED, LIST_BROKEN), lists.rings), ((HLIST_LINKED,), lists.chains)):
         by_offset: Dict[int, List[int]] = {}
@@ -190,11 +191,21 @@ def _find_bereft(explainer: Words, case: Case) -> None:
     """Nodes that were alone on a list whose head is gone: next and prev are one address.
 
     Such a pair is common enough elsewhere. It counts where living objects are on a list
-    there, or where the address is in memory that was given back.
+    there, or where the address is in memory that was given back. Of a hlist next is NULL, and
+    only living objects tell.
     """
     word = explainer.word
     usual = USUAL * case.twin_profile.objects if case.twin_profile.objects >= ENOUGH else None
+    hashed = [
+        at
+        for at in case.twin_profile.offsets()
+        if usual is not None and case.twin_profile.count_kind(at, HLIST_LINKED) >= usual
+    ]
     for subject in case.subjects:
+        for at in hashed:
+            head = subject.values.get(at + word, 0)
+            if at not in subject.lists and subject.values.get(at) == 0 and head > explainer.lowest:
+                subject.lists[at] = HLIST_LINKED
         for at, value in subject.values.items():
             if value != subject.values.get(at + word) or value < explainer.lowest:
                 continue

@@ -36,7 +36,7 @@ from crash_ext.places.place import (
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.slub.model import FREE
 from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Held, Subject, best_held
-from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, WAITED, Membership
+from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
 
 CERTAIN = "certain"
 """Memory allows no other history that we know of."""
@@ -185,6 +185,9 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         shown = members[0][1]
         lists = "a list whose head is" if len(heads) == 1 else f"{len(heads)} lists with heads"
         whose = head or "memory in use"
+        led = _led_to(members[0][0], shown) if len(heads) == 1 else ""
+        if led:
+            whose += f", to which {led} leads,"
         sentence = (
             f"{_objects(number, 'is', 'are')} still on {lists} in use: {whose} has"
             f" {'it' if len(heads) == 1 else 'them'}. The list was not emptied before"
@@ -198,12 +201,22 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         each = {found.text: subject.address for subject, found in reversed(members)}
         texts = list(dict.fromkeys(found.text for _, found in members))
         evidence = [Evidence("list", text, each[text]) for text in texts[:_EXAMPLES]]
-        if shown.at and members[0][0].container:
+        if led or (shown.at and members[0][0].container):
             evidence += _way(members[0][0])
         addresses = [subject.address for subject, _ in members]
         strength = CERTAIN if sure else LIKELY
         findings.append(Finding("", strength, addresses, evidence, sentence))
     return findings
+
+
+def _led_to(subject: Subject, ring: Membership) -> str:
+    """What leads to the object that has a list's head, where the way to the list shows it."""
+    first = subject.path[0].place if subject.path else None
+    if first is None or not any(
+        0 <= step.holder - ring.at <= _PREV for step in subject.path[1:]
+    ):
+        return ""
+    return _root(first).rstrip(",")
 
 
 def _own(case: Case, offset: int) -> bool:
@@ -405,9 +418,9 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
             gone,
             HEADLESS,
             LIKELY,
-            "on a list whose head is gone: the memory that had it was freed or overwritten, and"
-            " nothing in use leads to the list. Who freed the head should have emptied the list"
-            " first.",
+            "on a list whose head is gone: the memory that had it was freed or overwritten, or"
+            " its module was unloaded, and nothing in use leads to the list. Who gave up the"
+            " head should have emptied the list first.",
         ),
         *_on_rings(
             bare,
@@ -700,6 +713,7 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
             if not evidence and on is not None:
                 evidence.append(Evidence("list", on.text, subject.address))
+        evidence += _open_lists(chosen)
         number = len(chosen)
         first = next((s.leader for s in chosen if s.leader), 0)
         top = _top_of_tree(chosen)
@@ -753,8 +767,20 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     )
     changed = _changed_numbers(case, chosen)
     evidence = [*_numbers_evidence(case, chosen, changed), *_no_pointer(chosen, case)]
+    evidence += _open_lists(chosen)
     sentence += _numbers(case, changed)
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+def _open_lists(chosen: List[Subject]) -> Iterator[Evidence]:
+    """Lists that they are on and whose head can't be named."""
+    texts: Dict[str, int] = {}
+    for subject in chosen:
+        for offset, ring in subject.memberships.items():
+            if ring.verdict == OPEN:
+                texts.setdefault(ring.text, subject.address + offset)
+    for text, address in list(texts.items())[:_EXAMPLES]:
+        yield Evidence("list", text, address)
 
 
 def _outside(case: Case, chosen: List[Subject]) -> str:
@@ -829,8 +855,10 @@ RULES: Tuple[Rule, ...] = (
 """In order: who holds them, then what they look like."""
 
 _EXAMPLES = 3
+_PREV = 8
+"""Bytes: a list_head's prev lies so far behind its next at the most."""
 _OFFSET = re.compile(r"\+0x[0-9a-f]+")
-_MANY = 8
+_MANY = 5
 """Living objects at least, for a word that none of them lacks to mean much."""
 _SMALL = 255
 """A state is a small number."""
