@@ -13,7 +13,7 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.kernel.memory import read_string
-from crash_ext.places.place import MODULE, OBJECT, PAGE, SYMBOL, VMALLOC, Place
+from crash_ext.places.place import MODULE, OBJECT, PAGE, PAGE_STRUCT, SYMBOL, VMALLOC, Place
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from crash_ext.reader import ReadError
@@ -271,6 +271,8 @@ class Containers:
         """Pages and areas: by who has their address."""
         path = subject.path
         place = path[0].place
+        if place is not None and place.kind == PAGE_STRUCT:
+            return self._page_struct(path, place)
         if place is None or place.kind not in (PAGE, VMALLOC):
             return ""
         way = "" if len(path) == 1 else f" and {_text(path[-1].place)}"
@@ -278,13 +280,21 @@ class Containers:
             freed = self._places.name(path[0].target)
             what = freed.label if freed is not None else "memory"
             subject.freed_by = f"{what} {path[0].target:x}, given to kfree_rcu()"
+            subject.kfree_rcu = path[0].target == subject.address
             return ""
         if self._is_percpu(path[0].holder):
             return f"by dynamic per-CPU memory, {place.text}{way}"
         who = self._owner(path[0].holder, place)
         if not who:
             return ""
+        subject.keeper = who
         return f"by way of {place.text}{way}: {who} has that memory"
+
+    def _page_struct(self, path: List[Step], place: Place) -> str:
+        """What a page structure says of its page, mostly page->private: who has that page?"""
+        way = "" if len(path) == 1 else f" and {_text(path[-1].place)}"
+        who = "" if place.object is None else self._owner(place.object, place)
+        return f"by {place.text}{way}" + (f": {who} has that page" if who else "")
 
     def _owner(self, holder: int, place: Place) -> str:
         if place.kind == VMALLOC:

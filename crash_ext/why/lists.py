@@ -16,6 +16,7 @@ from crash_ext.places.place import (
     FREED_INIT,
     MODULE,
     OBJECT,
+    PERCPU,
     STACK,
     SYMBOL,
     UNLOADED,
@@ -160,11 +161,19 @@ class Lists:
         strangers = single or strangers
         at, head = min(strangers.values(), key=lambda stranger: self._rank(*stranger))
         rank = self._rank(at, head)
+        if len(strangers) > 1 and rank in (_VARIABLE, _OBJECT):
+            # A kset has kobjects of many kinds, and is an object like them; of variables some
+            # may be entries, too. The head of its own is named like the variable.
+            heads = [
+                found
+                for found in strangers.values()
+                if _rank(found[1]) == _VARIABLE and found[1] is not None and not found[1].offset
+            ]
+            if len(heads) != 1:
+                text = f"{count} list_heads in a ring, one of several has the head"
+                return Membership(OPEN, count, members, at, text)
+            at, head = heads[0]
         verdict = _VERDICTS[rank]
-        if rank == _OBJECT and len(strangers) > 1:
-            # A kset has kobjects of many kinds, and is an object like them.
-            text = f"{count} list_heads in a ring, of several kinds of objects, one has the head"
-            return Membership(OPEN, count, members, at, text)
         if verdict == HEADED and count == 2:
             text = f"one other list_head beside it, {at:x}: {_text(head)}"
             return Membership(EITHER, count, members, at, text, _label(head))
@@ -316,4 +325,6 @@ def _label(place: Optional[Place]) -> str:
         return f"an object of {place.label}"
     if place.kind == VMALLOC:
         return place.text.partition("+")[0]
+    if place.kind == PERCPU:
+        return place.text
     return place.label if place.label and place.kind != STACK else place.text

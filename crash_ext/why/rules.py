@@ -119,6 +119,8 @@ def freed_late(case: Case, rest: List[Subject]) -> List[Finding]:
         " Something that frees them (a work item, a timer, an RCU callback, a last reference)"
         " was not waited for before kmem_cache_destroy()."
     )
+    if case.emptied and number:
+        sentence += " So were others, if it has more slabs than those: a destroy frees empty ones."
     strength = CERTAIN if number else LIKELY
     return [Finding("", strength, late, evidence, sentence, case.gone)]
 
@@ -188,6 +190,8 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         led = _led_to(members[0][0], shown) if len(heads) == 1 else ""
         if led:
             whose += f", to which {led} leads,"
+        elif members[0][0].keeper:
+            whose += f", memory of {members[0][0].keeper},"
         sentence = (
             f"{_objects(number, 'is', 'are')} still on {lists} in use: {whose} has"
             f" {'it' if len(heads) == 1 else 'them'}. The list was not emptied before"
@@ -329,7 +333,34 @@ def _first_held(subjects: Iterable[Subject], worth: str) -> Tuple[int, Optional[
 
 def until_grace(case: Case, rest: List[Subject]) -> List[Finding]:
     """Only objects that wait for an RCU grace period lead to them."""
-    chosen = [s for s in rest if s.freed_by or any(held.worth == PENDING for held in s.held)]
+    given = [s for s in rest if s.kfree_rcu]
+    chosen = [
+        s
+        for s in rest
+        if not s.kfree_rcu and (s.freed_by or any(held.worth == PENDING for held in s.held))
+    ]
+    return [*_given_to_kfree_rcu(given), *_by_pending(chosen)]
+
+
+def _given_to_kfree_rcu(given: List[Subject]) -> List[Finding]:
+    if not given:
+        return []
+    number = len(given)
+    sentence = (
+        f"{_objects(number, 'waits', 'wait')} for an RCU grace period: kfree_rcu() has"
+        f" {_it(number)}, and frees {_it(number)} at its end. That was not waited for"
+        " (kvfree_rcu_barrier(), or rcu_barrier() in older kernels) before kmem_cache_destroy()."
+    )
+    evidence = _way(given[0]) if len(given[0].path) > 1 else _root_of(given[0])
+    return [Finding("", LIKELY, [s.address for s in given], list(evidence), sentence)]
+
+
+def _root_of(subject: Subject) -> Iterator[Evidence]:
+    for step in subject.path[:1]:
+        yield Evidence("held", f"noted by kfree_rcu() in {_holder(step.place)}", step.holder)
+
+
+def _by_pending(chosen: List[Subject]) -> List[Finding]:
     if not chosen:
         return []
     first = chosen[0]
@@ -352,7 +383,8 @@ def by_handle(case: Case, rest: List[Subject]) -> List[Finding]:
         return []
     number = len(chosen)
     sentence = (
-        f"{_objects(number, 'is', 'are')} perhaps held without a pointer: {chosen[0].hidden},"
+        f"{_objects(number, 'is', 'are')} perhaps held without a pointer: of"
+        f" {chosen[0].address:x} {chosen[0].hidden},"
         " memory that is in use. A device, a page table or an I/O request may still have"
         f" {_it(number)}; or a number is like it by chance."
     )
@@ -460,8 +492,10 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
         if LIST_DELETED in s.lists.values()
         and (s.address in outer or not any(held.worth == LOST for held in s.held))
     ]
+    explained = {subject.address for subject in chosen}
+    again = _taken_off_again(case, [s for s in rest if s.address not in explained])
     if not chosen:
-        return []
+        return again
     offset = next(at for at, kind in chosen[0].lists.items() if kind == LIST_DELETED)
     text = f"+{offset:#x} list node: poisoned by list_del() in {_of(chosen, case)}"
     evidence = [Evidence("list", text, chosen[0].address + offset)]
@@ -475,7 +509,43 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
         f" use leads to {_it(number)}.{_numbers(case, changed)} Look at who takes them off the"
         " list: one of its ways does not free them."
     )
-    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence), *again]
+
+
+def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Empty list node, but all that an insertion writes, and more that only comes after it.
+
+    That the words are written at the insertion, and not before, show objects of the same
+    leftover that lack them; else a number has to be larger than all living objects have it.
+    """
+    findings = []
+    for offset, unlinked in _unlinked(case, rest).items():
+        whole = [s for s in unlinked if _has_every_trace(case, [s]) and not _missing(case, s)]
+        lack = [s for s in case.subjects if s.lists.get(offset) == LIST_EMPTY]
+        lack = [s for s in lack if _tells(case, _missing(case, s))]
+        chosen = [s for s in whole if lack or _any_larger(_changed_numbers(case, [s]))]
+        if not chosen:
+            continue
+        number = len(chosen)
+        changed = _changed_numbers(case, chosen)
+        sentence = (
+            f"{_objects(number, 'was', 'were')} taken off a list and not freed: the list node at"
+            f" +{offset:#x} points to itself, as list_del_init() leaves it, and"
+            f" {_it(number, True)} {'has' if number == 1 else 'have'} what living objects have"
+        )
+        if lack:
+            words = sorted(set.intersection(*(_missing(case, s) for s in lack)))
+            named = ", ".join(f"+{at:#x}" for at in words[:_EXAMPLES])
+            sentence += f" and {count(len(lack), 'leaked object')} never got ({named})"
+        sentence += (
+            f". Nothing in use leads to {_it(number)}.{_numbers(case, changed)} Look at who takes"
+            " objects off the list: one of its ways does not free them."
+        )
+        text = f"+{offset:#x} list_head: points to itself in {_of(chosen, case)}"
+        evidence = [Evidence("list", text, chosen[0].address + offset)]
+        evidence += [*_numbers_evidence(case, chosen, changed), *_no_pointer(chosen, case)]
+        findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
+    return findings
 
 
 def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -840,7 +910,7 @@ RULES: Tuple[Rule, ...] = (
     ),
     Rule("all zeroes", (LIKELY,), "nothing but zeroes: never written, or cleared", all_zeroes),
     Rule("no head", (LIKELY,), "on a list without a head, or whose head is gone", no_head),
-    Rule("taken off", (LIKELY,), "list_del() has poisoned their node", taken_off),
+    Rule("taken off", (LIKELY,), "list_del() or list_del_init() took them off", taken_off),
     Rule(
         "never linked",
         (LIKELY,),

@@ -187,9 +187,9 @@ def judge(plot: Plot, records: Sequence[Record]) -> Verdict:
     for address, history in zip(plot.leaked, plot.histories):
         asked = row(plot, history)
         ours = [f for f in findings if address in f["objects"]]
-        if not ours and plot.kind == "late" and any(f["gone"] for f in findings):
-            # The object's slab is gone, too: only a number is left of it.
-            ours = [f for f in findings if f["gone"]]
+        if not ours and plot.kind == "late":
+            # Of what was free at the dump the log lists some: the first slab, a partial one.
+            ours = findings
         if not ours:
             grades.append((SILENT, "no finding"))
         for finding in ours:

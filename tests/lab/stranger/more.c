@@ -146,12 +146,12 @@ static void make_family(struct plot *p, struct thing **objs)
 	}
 }
 
-static struct thing *ancestor;
+static struct thing *ancestor[PLOTS];
 
 static void plant_family(struct plot *p, struct thing **objs)
 {
 	make_family(p, objs);
-	WRITE_ONCE(ancestor, objs[0]);
+	WRITE_ONCE(ancestor[p->ix], objs[0]);
 }
 
 static void free_parent(struct rcu_head *head)
