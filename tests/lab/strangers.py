@@ -17,8 +17,16 @@ from .guest import Setup
 from .plants import make_dump
 
 SOURCE = Path(__file__).with_name("stranger")
-SETUP = Setup(("first", "second"), memory=512, arguments="log_buf_len=8M loglevel=1", seeded=True)
-"""first is unloaded again: its exit destroys caches that have leaks."""
+SCENARIOS = {
+    "stranger": Setup(
+        ("first", "second"), memory=512, arguments="log_buf_len=8M loglevel=1", seeded=True
+    ),
+    "alive": Setup(("alive",)),
+    "panic": Setup(("panic",), arguments="panic_on_warn=1 panic=0 printk.time=0 console=ttyS1"),
+}
+"""stranger: all kinds; first is unloaded again: its exit destroys caches that have leaks.
+alive: caches in use, some of whose objects are lost. panic: a destroy is still running: the
+account comes by the console, from a notifier that never returns."""
 
 
 class Plot(NamedTuple):
@@ -40,9 +48,9 @@ class Plot(NamedTuple):
     """Which of the kind's histories each has; 0 where there is one."""
 
 
-def estranged(kernel: str) -> Dump:
+def estranged(kernel: str, scenario: str = "stranger") -> Dump:
     """The dump; made if the cache doesn't have it. Raises Unavailable, GuestFailed."""
-    return make_dump(kernel, "stranger", SETUP, SOURCE, "stranger")
+    return make_dump(kernel, scenario, SCENARIOS[scenario], SOURCE, "stranger")
 
 
 def for_each_plot(dump: Dump) -> Iterator[Plot]:

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /* The plots, how each goes, and the account of them in /proc/slabtest. */
 #include <linux/delay.h>
+#include <linux/version.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+#include <linux/panic_notifier.h>
+#endif
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 #include "stranger.h"
@@ -83,6 +87,16 @@ static struct plot second[] = {
 	P("kfree-rcu", 3, 0, 0, IN_INIT), P("kfree-rcu", 40, 1, 1, IN_INIT),
 	P("grace-parent", 3, 0, 0, IN_INIT),
 };
+
+/* In use: the living are of the same cache as what is planted. */
+static struct plot alive[] = {
+	P("never", 40, 1, 1, NOT_AT_ALL), P("deleted", 3, 1, 0, NOT_AT_ALL),
+	P("by-object", 3, 1, 1, NOT_AT_ALL), P("timer", 3, 1, 1, NOT_AT_ALL),
+	P("none", 0, 1, 1, NOT_AT_ALL),
+};
+
+/* The destroy warns, and the kernel panics of it. */
+static struct plot panicking[] = { P("holes", 40, 0, 1, IN_INIT) };
 
 static struct plot *plots;
 static int plotted;
@@ -221,6 +235,7 @@ static void destroy(struct plot *p)
 		end_plot(p->left, &error);
 		break;
 	case IN_EXIT:
+	case NOT_AT_ALL:
 		break;
 	}
 }
@@ -232,7 +247,7 @@ static void make_twin(struct plot *p)
 	struct thing **objs;
 	int i, n = p->n < 5 ? 7 : p->n + 5;
 
-	p->live = new_cache(p);
+	p->live = p->how == NOT_AT_ALL ? p->left : new_cache(p);
 	if (k->own)
 		return;
 	objs = kcalloc(n, sizeof(*objs), GFP_KERNEL);
@@ -270,7 +285,14 @@ static noinline void make_plot(struct plot *p)
 		make_twin(p);
 }
 
-static const char *const callers[] = { "end_plot", "reap_cache", "setup_fails", "destroy_all" };
+static const char *const callers[] = { "end_plot", "reap_cache", "setup_fails", "destroy_all", "-" };
+
+#define tell(file, ...) do { \
+	if (file) \
+		seq_printf(file, __VA_ARGS__); \
+	else \
+		pr_emerg(__VA_ARGS__); \
+} while (0)
 
 static int account(struct seq_file *file, void *unused)
 {
@@ -279,19 +301,32 @@ static int account(struct seq_file *file, void *unused)
 	for (i = 0; i < plotted; i++) {
 		struct plot *p = plots + i;
 
-		seq_printf(file, "T cache st_%d_%s leftover %llx %zu 0 0 0\n", p->ix, p->kind,
+		tell(file, "T cache st_%d_%s leftover %llx %zu 0 0 0\n", p->ix, p->kind,
 			   (u64)(unsigned long)p->left, sizeof(struct thing));
-		seq_printf(file, "T plot st_%d_%s %s %d %s %s %llx %s\n", p->ix, p->kind, p->kind,
+		tell(file, "T plot st_%d_%s %s %d %s %s %llx %s\n", p->ix, p->kind, p->kind,
 			   p->n, p->traces ? "traces" : "bare", p->twin ? "twin" : "alone",
 			   (u64)(unsigned long)p->left, callers[p->how]);
 		for (j = 0; j < p->n; j++)
-			seq_printf(file, "T leaked st_%d_%s %llx %lld\n", p->ix, p->kind,
+			tell(file, "T leaked st_%d_%s %llx %lld\n", p->ix, p->kind,
 				   ~p->hidden[j], p->told[j]);
 		lines++;
 	}
-	seq_printf(file, "T end %d 0\n", lines);
+	tell(file, "T end %d 0\n", lines);
 	return 0;
 }
+
+/* As the guest's init would, had the kernel gone on; the dump is made while this waits. */
+static int tell_of_panic(struct notifier_block *nb, unsigned long event, void *data)
+{
+	account(NULL, NULL);
+	pr_emerg("===log\n");
+	pr_emerg("===done\n");
+	for (;;)
+		mdelay(100);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block panic_block = { .notifier_call = tell_of_panic, .priority = INT_MAX };
 
 static noinline void destroy_all(struct plot *some, int n)
 {
@@ -317,6 +352,15 @@ static int __init stranger_init(void)
 	reaper = alloc_workqueue("st_reaper", 0, 0);
 	plots = again ? second : first;
 	plotted = again ? ARRAY_SIZE(second) : ARRAY_SIZE(first);
+	if (!strcmp(scenario, "alive")) {
+		plots = alive;
+		plotted = ARRAY_SIZE(alive);
+	}
+	if (!strcmp(scenario, "panic")) {
+		atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
+		plots = panicking;
+		plotted = ARRAY_SIZE(panicking);
+	}
 	for (i = 0; i < plotted; i++)
 		plots[i].ix = again ? i + ARRAY_SIZE(first) : i;
 	home = new_domain(plots);

@@ -32,7 +32,7 @@
 #include <linux/workqueue.h>
 
 enum { NEW = 1, LIVE, DYING };
-enum how { IN_INIT, IN_WORK, IN_ERROR, IN_EXIT };
+enum how { IN_INIT, IN_WORK, IN_ERROR, IN_EXIT, NOT_AT_ALL };
 
 struct domain {
 	struct list_head things;
