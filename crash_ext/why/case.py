@@ -72,6 +72,8 @@ class Subject:
         """What leads to it: reach/model.py's REACHED, MAYBE or UNREACHED; None: not asked."""
         self.path: List[Step] = []
         """The pointers that lead to it from memory in use, of some objects only."""
+        self.root: Optional[Place] = None
+        """What the way to it begins in; of very many objects, of one that is held alike."""
         self.container: str = ""
         """What kind of thing holds it, and where its root is: "in an XArray at ..."."""
         self.keeper = ""

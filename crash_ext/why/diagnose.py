@@ -8,7 +8,7 @@ asked of whom; each part's own file knows how.
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from crash_ext.contents.pieces import pieces
 from crash_ext.contents.typehints import related
@@ -35,7 +35,13 @@ from crash_ext.why.gather import (
 )
 from crash_ext.why.lists import Alive
 from crash_ext.why.log.boot import OTHER, SAME, Boot, boot_of, boots_in
-from crash_ext.why.log.match import LogEvidence, match_reports, reported_caches
+from crash_ext.why.log.match import (
+    NOT_LISTED_LOST,
+    NOT_LISTED_SLAB,
+    LogEvidence,
+    match_reports,
+    reported_caches,
+)
 from crash_ext.why.log.parse import Report, begins_at_boot, parse_reports
 from crash_ext.why.log.reports import parse_memory_reports
 from crash_ext.why.log.tell import (
@@ -48,6 +54,7 @@ from crash_ext.why.log.tell import (
 from crash_ext.why.makers import makers_of
 from crash_ext.why.owners import owners
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
+from crash_ext.why.running import UNFINISHED, who_destroys
 from crash_ext.why.tell_ages import likely_ages
 from crash_ext.why.tell_objects import (
     examined_evidence,
@@ -75,6 +82,8 @@ class Diagnosis(NamedTuple):
     """That called the failed kmem_cache_destroy(), as far as the log tells."""
     destroyed_by: str
     """The function that called it, in words, with its module; "" where the log doesn't tell."""
+    running: str
+    """The task that is still destroying it; "" for none."""
     unknown: int
     """Objects of damaged slabs."""
     evidence: List[Evidence]
@@ -190,8 +199,13 @@ class Diagnoser:
             self._families.root(cache),
             cgroup=cgroup_text(self.session.reader, cache),
         )
+        destroyer = who_destroys(self.places, cache)
+        if destroyer:
+            state = state._replace(reason=f"being destroyed by {destroyer}: {state.reason}")
         behind = state.kind == LEFTOVER
         log = match_reports(self.session, cache, slabs, self._reports, children, behind)
+        if destroyer:
+            log = log._replace(unlisted=_unfinished(log.unlisted))
         if self._lists_only:
             # A slab that wasn't looked for isn't gone.
             log = log._replace(gone=[])
@@ -221,6 +235,7 @@ class Diagnoser:
             log=log,
             module=module_of(log),
             destroyed_by=destroyed_by(log) if state.kind != LIVE else "",
+            running=destroyer,
             unknown=unknown,
             evidence=[],
             findings=[],
@@ -289,6 +304,15 @@ class Diagnoser:
         return item._replace(findings=findings, conclusion=conclusion)
 
 
+def _unfinished(unlisted: Dict[str, List[int]]) -> Dict[str, List[int]]:
+    """Why the log lacks objects, where it only has the beginning of the report."""
+    told: Dict[str, List[int]] = {}
+    for reason, addresses in unlisted.items():
+        late = reason in (NOT_LISTED_LOST, NOT_LISTED_SLAB)
+        told.setdefault(UNFINISHED if late else reason, []).extend(addresses)
+    return told
+
+
 def _all_objects(slabs: List[SlabObjects]) -> Iterator[int]:
     """The addresses of the slabs' objects, whatever their state."""
     for decoded in slabs:
@@ -324,7 +348,10 @@ def _conclusion(item: Diagnosis, findings: List[Finding], searched: bool) -> Lis
             f" {'is' if case.total == 1 else 'are'} still there: the cache was merged into.",
         )
     caller = next((m.report.caller for m in item.log.reports if m.report.caller), None)
-    if item.module is not None and caller and item.state.kind != LIVE:
+    if item.running:
+        by = f", called from {caller}" if caller else ""
+        paragraphs.append(f"Its destroy is still running, in {item.running}{by}.")
+    elif item.module is not None and caller and item.state.kind != LIVE:
         paragraphs.append(f"The destroy that failed was called from {caller}.")
     rest = len(unexplained(case, findings))
     if rest:

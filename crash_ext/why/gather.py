@@ -56,7 +56,7 @@ _LISTS = (LIST_EMPTY, LIST_LINKED, LIST_BROKEN, LIST_DELETED, HLIST_LINKED)
 _HALF = 4
 _SMALL = 255
 """A state or a count of references is a small number."""
-_NAMED = 200
+_NAMED = 1000
 """Objects of a case whose ways are followed one by one; of more, some of each kind."""
 _POISON_FREE = 0x6B
 _POISON_END = 0xA5
@@ -328,19 +328,31 @@ def _callback(
 
 
 def _show_paths(reach: Reach, cases: List[Case], containers: Containers) -> None:
-    """The ways to some objects, and what they lead through: to the first of each kind."""
+    """The ways to some objects, and what they lead through: to the first of each kind.
+
+    What holds the first ones of a kind holds the others, if it is the same for all of those.
+    """
     for case in cases:
-        shown: Dict[str, int] = {}
+        shown: Dict[str, List[Subject]] = {}
+        others: Dict[str, List[Subject]] = {}
         few = len(case.subjects) <= _NAMED
         for subject in case.subjects:
             if not subject.level:
                 continue
             kind = ",".join(sorted({holder_label(held) for held in subject.held}))
             kind += " ".join(ring.text for ring in subject.memberships.values())
-            shown[kind] = shown.get(kind, 0) + 1
-            if few or shown[kind] <= SAMPLES:
+            if few or len(shown.get(kind, ())) < SAMPLES:
                 subject.path = reach.path(subject.address)
+                subject.root = subject.path[0].place if subject.path else None
                 subject.container = containers.name(case, subject, best_held(subject))
+                shown.setdefault(kind, []).append(subject)
+            else:
+                others.setdefault(kind, []).append(subject)
+        for kind, alike in others.items():
+            first, *more = shown[kind]
+            if all((s.container, s.root) == (first.container, first.root) for s in more):
+                for subject in alike:
+                    subject.container, subject.root = first.container, first.root
 
 
 def holder_label(held: Held) -> str:

@@ -951,7 +951,7 @@ def _dead_pointers(subjects: Iterable[Subject]) -> bool:
 
 def _holder_kind(case: Case, subject: Subject) -> str:
     """The same for objects that one thing holds."""
-    root = subject.path[0].place if subject.path else None
+    root = subject.root
     ring = _ring_of(subject)
     best = best_held(subject)
     if ring is not None:
