@@ -140,7 +140,7 @@ _TABLE: Dict[str, Row] = {
     "xored": _row("", "lost"),
     "pfn": _row("held by handle", "lost"),
     "scatterlist": _row("held by handle", "lost", "thing_sg|kmalloc"),
-    "low-half": _row("", "lost"),
+    "low-half": _row("held by handle", "lost"),
 }
 _UNTOLD = _row("off the list, lost")  # linking writes nothing else, or nobody lives to compare
 _TAKEN, _NEVER = _row("taken off", "off the list, lost"), _row("never linked", "off the list, lost")
