@@ -38,6 +38,9 @@ from crash_ext.report.text import text_of
 from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
 
+_BESIDE = 4
+"""Pages on both sides of one that shows page structures: they are mapped in large pieces."""
+
 
 class Places:
     """Names addresses of one kernel.
@@ -112,13 +115,24 @@ class Places:
         """The address in the array of page structures of what a page of the direct map shows.
 
         None where that is something else, or can't be told: by a page structure in it that is
-        on a list, for the next one there points back to it.
+        on a list, for the next one there points back to it; or by those in pages beside it.
         """
-        if page in self._shown:
-            return self._shown[page]
+        if page not in self._shown:
+            size, own = self._reader.page_size, None
+            for away in sorted(range(-_BESIDE, _BESIDE + 1), key=abs):
+                beside = self._by_lists(page + away * size)
+                if beside is not None:
+                    own = beside - away * size
+                    break
+            data = self._reader.try_read(page, size)
+            same = own is not None and self._reader.try_read(own, size) == data
+            self._shown[page] = own if same else None
+        return self._shown[page]
+
+    def _by_lists(self, page: int) -> Optional[int]:
+        """The same, by the page's own structures alone."""
         reader, link = self._reader, self._reader.offset("page", "lru")
         data = None if link is None else reader.try_read(page, reader.page_size)
-        self._shown[page] = None
         if data is None or link is None or not self._ranges:
             return None
         word, order, size = reader.word, reader.byteorder, self.session.layout.page_size
@@ -130,9 +144,8 @@ class Places:
             back = reader.try_read(following + word, word)
             own = int.from_bytes(back or b"", order) - link - at
             if own % reader.page_size == 0 and reader.try_read(own, len(data)) == data:
-                self._shown[page] = own
-                break
-        return self._shown[page]
+                return own
+        return None
 
     def own_address(self, address: int) -> int:
         """The address under which what lies there is known, for one of the direct map.

@@ -64,7 +64,7 @@ def for_each_plot(dump: Dump) -> Iterator[Plot]:
         elif words[:2] == ["T", "leaked"]:
             leaked.setdefault(words[2], []).append((words[3], int(words[4])))
     for name, kind, objects, traces, twin, cache, caller in rows:
-        found = leaked[name]
+        found = leaked.get(name, [])
         yield Plot(
             *(name, kind, int(objects), traces == "traces", twin == "twin", cache, caller),
             tuple(address for address, _ in found),
