@@ -123,7 +123,9 @@ class Callbacks:
         for start in range(holder - at, holder - at - size, -reader.word):
             user = self._read(start + owner)
             cookie = self._read(user + own) if user else None
-            if cookie and any(reader.percpu(cookie, cpu) == start for cpu in reader.possible_cpus()):
+            if cookie and any(
+                reader.percpu(cookie, cpu) == start for cpu in reader.possible_cpus()
+            ):
                 return True
         return False
 

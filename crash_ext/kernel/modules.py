@@ -167,7 +167,9 @@ class _Forms:
         if reader.offset("module", "kallsyms") is not None:
             self.kallsyms = Struct(reader, "mod_kallsyms", names)
             names = ("kallsyms",)
-        self.module = Struct(reader, "module", ("list", "name", *where), (*names, "init", "percpu", "percpu_size"))
+        self.module = Struct(
+            reader, "module", ("list", "name", *where), (*names, "init", "percpu", "percpu_size")
+        )
         self.tables = names
         elf = "elf64_sym" if reader.word == 8 else "elf32_sym"
         self.symbol_size = reader.struct_size(elf) or 0

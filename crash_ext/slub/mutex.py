@@ -8,7 +8,6 @@ from typing import Optional
 from crash_ext.kernel.memory import read_number
 from crash_ext.reader import Reader, ReadError
 
-
 _FLAGS = 7
 """Low bits of mutex.owner (kernel/locking/mutex.h, MUTEX_FLAGS)."""
 

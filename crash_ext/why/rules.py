@@ -216,9 +216,7 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
 def _led_to(subject: Subject, ring: Membership) -> str:
     """What leads to the object that has a list's head, where the way to the list shows it."""
     first = subject.path[0].place if subject.path else None
-    if first is None or not any(
-        0 <= step.holder - ring.at <= _PREV for step in subject.path[1:]
-    ):
+    if first is None or not any(0 <= step.holder - ring.at <= _PREV for step in subject.path[1:]):
         return ""
     return _root(first).rstrip(",")
 

@@ -91,6 +91,7 @@ _TABLE: Dict[str, Row] = {
     "static": _held("current_thing"),
     "static-array": _held("all_things"),
     "list": _held("registry"),
+    "holes": _held("registry"),
     "list-object": _held("thing_domains"),
     "proc": _held("proc_dir_entry|st_thing|proc"),
     "file": _held("thing_file"),

@@ -80,7 +80,9 @@ def build_modules(source: Path, prefix: str, kernel: Kernel, files: Files) -> Pa
         make = ["make", "-C", str(files.headers), f"M={folder}", "modules"]
         done = headers(kernel, files).run(make)
         if done.returncode or not list(folder.glob("*.ko")):
-            raise RuntimeError(f"{source.name} does not compile for {files.version}:\n{done.stdout}")
+            raise RuntimeError(
+                f"{source.name} does not compile for {files.version}:\n{done.stdout}"
+            )
 
     sources = cache.digest(*sorted(p for p in source.iterdir() if p.is_file()))
     return cache.once("modules", f"{prefix}-{files.version}-{sources}", build)

@@ -120,10 +120,12 @@ def test_an_rcu_head_has_its_function_or_the_offset_that_kfree_rcu_puts() -> Non
     scene = Scene()
     scene.put(AT, 0, scene.code + FLUSH)
     found = scene.at(AT)
-    assert found is not None and (found.kind, found.function) == (RCU, "conn_flush [bar]")
+    assert found is not None
+    assert (found.kind, found.function) == (RCU, "conn_flush [bar]")
     scene.put(AT, 0, AT)
     found = scene.at(AT)
-    assert found is not None and (found.kind, found.function) == (RCU, "kfree")
+    assert found is not None
+    assert (found.kind, found.function) == (RCU, "kfree")
     scene.put(AT, 0, AT + 8)
     assert scene.at(AT) is None
 
@@ -132,6 +134,7 @@ def test_an_entry_of_a_wait_queue_has_its_function() -> None:
     scene = Scene()
     scene.put(AT, 0, 0, scene.code + EXPIRE, scene.outside, scene.outside)
     found = scene.at(AT + 24)
-    assert found is not None and (found.kind, found.offset) == (WAIT, AT)
+    assert found is not None
+    assert (found.kind, found.offset) == (WAIT, AT)
     scene.put(AT + 24, scene.object + AT + 24, scene.object + AT + 24)
     assert scene.at(AT + 24) is None

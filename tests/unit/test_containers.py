@@ -53,9 +53,7 @@ class Scene:
         for number, value in enumerate(values):
             self.image.pointer(address + 8 * number, value)
 
-    def name(
-        self, number: int = 0, held: Optional[int] = None, ring: Optional[int] = None
-    ) -> str:
+    def name(self, number: int = 0, held: Optional[int] = None, ring: Optional[int] = None) -> str:
         """held: where the pointer to it lies; ring: the offset of a list_head that is on a list."""
         kernel = slub(self.pages.heap)
         caches = all_caches(kernel, [])
@@ -64,7 +62,9 @@ class Scene:
         subject = Subject(self.objects[number])
         subject.path = reach.path(subject.address)
         data = self.image.read(subject.address, 128)
-        subject.values = {at: int.from_bytes(data[at : at + 8], "little") for at in range(0, 128, 8)}
+        subject.values = {
+            at: int.from_bytes(data[at : at + 8], "little") for at in range(0, 128, 8)
+        }
         if ring is not None:
             subject.memberships[ring] = Membership(OPEN, 2, [], 0, "")
         case = Case(CACHE)
