@@ -18,7 +18,7 @@ UNFINISHED = "the destroy is still running: its report is not finished"
 
 def who_destroys(places: Places, cache: Cache) -> str:
     """The task that is destroying the cache, as "pid 95 insmod"; "" for nobody."""
-    reader = places.slub.reader
+    reader = places.session.reader
     owner = slab_mutex_owner(reader)
     if cache.refcount or not owner:
         return ""

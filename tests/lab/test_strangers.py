@@ -35,11 +35,9 @@ def test_leaks_of_a_stranger_are_explained_and_none_falsely(kernel: str) -> None
     found = verdicts(kernel)
     assert [verdict for verdict in found if verdict.grade == FALSE] == []
     grades = Counter(verdict.grade for verdict in found)
-    assert grades[RIGHT] >= 0.82 * len(found) and not grades[SILENT], [
-        (verdict.plot.name, verdict.grade, verdict.why)
-        for verdict in found
-        if verdict.grade != RIGHT
-    ]
+    weak = [(each.plot.name, each.grade, each.why) for each in found if each.grade != RIGHT]
+    assert grades[SILENT] == 0, weak
+    assert grades[RIGHT] >= 0.82 * len(found), weak
 
 
 @pytest.mark.parametrize("kernel", kernels({"6.1"}))

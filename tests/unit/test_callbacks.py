@@ -20,7 +20,7 @@ from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from mocks.landscape import Landscape
 from mocks.structs import parse
-from tests.unit.asked import slub
+from tests.unit.asked import session
 from tests.unit.test_pageuse import Pages
 
 FORMS = {
@@ -57,7 +57,7 @@ class Scene:
             self.image.pointer(self.object + offset + 8 * number, value)
 
     def at(self, offset: int) -> Optional[Callback]:
-        kernel = slub(self.pages.heap)
+        kernel = session(self.pages.heap)
         callbacks = Callbacks(Places(kernel, lambda: all_caches(kernel, [])))
         return callbacks.at(self.object, self.image.read(self.object, 128), offset)
 

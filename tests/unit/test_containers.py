@@ -16,7 +16,7 @@ from crash_ext.why.containers import Containers
 from crash_ext.why.lists import OPEN, Membership
 from mocks.landscape import Landscape
 from mocks.structs import parse
-from tests.unit.asked import slub
+from tests.unit.asked import session
 from tests.unit.plain import CACHE
 from tests.unit.test_pageuse import Pages
 
@@ -55,7 +55,7 @@ class Scene:
 
     def name(self, number: int = 0, held: Optional[int] = None, ring: Optional[int] = None) -> str:
         """held: where the pointer to it lies; ring: the offset of a list_head that is on a list."""
-        kernel = slub(self.pages.heap)
+        kernel = session(self.pages.heap)
         caches = all_caches(kernel, [])
         places = Places(kernel, lambda: caches)
         reach = Reach(kernel, caches, places)
