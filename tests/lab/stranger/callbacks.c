@@ -219,7 +219,7 @@ const struct kind callback_kinds[] = {
 	{ "notifier", plant_notifier },
 	{ "notifier-blocking", plant_blocking },
 	{ "srcu", plant_bare, after_srcu },
-	{ "rcu", plant_bare, after_rcu },
-	{ "kfree-rcu", plant_bare, after_kfree_rcu },
+	{ "rcu", plant_bare, after_rcu, .last = true },
+	{ "kfree-rcu", plant_bare, after_kfree_rcu, .last = true },
 	{ }
 };

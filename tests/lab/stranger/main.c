@@ -278,7 +278,7 @@ static noinline void make_plot(struct plot *p)
 	for (i = 0; i < p->n; i++)
 		p->hidden[i] = ~(u64)(unsigned long)objs[i];
 	destroy(p);
-	if (k->after)
+	if (k->after && !k->last)
 		k->after(p, objs);
 	kfree_sensitive(objs);
 	if (p->twin && p->how != IN_EXIT)
@@ -293,6 +293,17 @@ static const char *const callers[] = { "end_plot", "reap_cache", "setup_fails", 
 	else \
 		pr_emerg(__VA_ARGS__); \
 } while (0)
+
+static noinline void finish_plot(struct plot *p)
+{
+	struct thing **objs = kcalloc(p->n, sizeof(*objs), GFP_KERNEL);
+	int i;
+
+	for (i = 0; i < p->n; i++)
+		objs[i] = (struct thing *)(unsigned long)~p->hidden[i];
+	kind_of(p)->after(p, objs);
+	kfree_sensitive(objs);
+}
 
 static int account(struct seq_file *file, void *unused)
 {
@@ -372,6 +383,9 @@ static int __init stranger_init(void)
 			if (first[i].twin)
 				make_twin(first + i);
 		}
+	for (i = 0; i < plotted; i++)
+		if (kind_of(plots + i)->last)
+			finish_plot(plots + i);
 	proc_create_single("slabtest", 0444, NULL, account);
 	return 0;
 }

@@ -272,7 +272,7 @@ const struct kind more_kinds[] = {
 	{ "deleted-hashed", plant_deleted_hashed },
 	{ "family", plant_family },
 	{ "family-lost", make_family },
-	{ "grace-parent", plant_bare, plant_grace },
+	{ "grace-parent", plant_bare, plant_grace, .last = true },
 	{ "list-percpu", plant_list_percpu },
 	{ "list-vmalloc", plant_list_vmalloc },
 	{ "list-page", plant_list_page },

@@ -95,6 +95,7 @@ struct kind {
 	void (*living)(struct plot *p, struct thing **objs, int n);
 	void (*ctor)(void *object);
 	bool own;	/* plant() allocates the objects, too */
+	bool last;	/* after() stops grace periods: a later destroy would wait for ever */
 };
 
 #define PLOTS 192
