@@ -26,6 +26,8 @@ _NODES = {"radix_tree_node": "", "maple_node": "a maple tree"}
 _IS_IDR = 4
 _GFP = 0x007FFFC0
 """Bits of xa_flags that only a radix tree has: its gfp mask."""
+_DEAD = 1
+"""lib/klist.c, KNODE_DEAD: the low bit of klist_node.n_klist."""
 _CHAIN = 64
 """Notifiers of a chain at most."""
 _POOLS = ("mempool_s", "mempool")
@@ -34,6 +36,9 @@ _TAILS = 1024
 """Pages that are had at once, at most."""
 _MOST = 1 << 16
 """Elements of a mempool at most."""
+
+
+IN_KLIST = "in a klist"
 
 
 class Containers:
@@ -51,7 +56,7 @@ class Containers:
         path = subject.path
         if not path:
             return ""
-        chain = self._kset(subject) or self._notifiers(subject, held)
+        chain = self._kset(subject) or self._klist(subject) or self._notifiers(subject, held)
         if chain:
             return chain
         tree = self._tree(path)
@@ -224,6 +229,19 @@ class Containers:
                 return (
                     f"in the kset {text or format(kset, 'x')}, as a kobject at +{offset - entry:#x}"
                 )
+        return ""
+
+    def _klist(self, subject: Subject) -> str:
+        """The struct klist that a klist_node of the object is in: it says so, and has the head."""
+        reader = self._reader
+        owner, link = reader.offset("klist_node", "n_klist"), reader.offset("klist_node", "n_node")
+        members = reader.offset("klist", "k_list")
+        if owner is None or link is None or members is None:
+            return ""
+        for offset, ring in subject.memberships.items():
+            klist = subject.values.get(offset - link + owner, 0) & ~_DEAD
+            if klist and klist + members == ring.at:
+                return f"{IN_KLIST} at {_text(self._places.name(klist))}"
         return ""
 
     def _is_on(self, head: int, node: int) -> bool:

@@ -36,6 +36,7 @@ from crash_ext.places.place import (
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.slub.model import FREE
 from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Held, Subject, best_held
+from crash_ext.why.containers import IN_KLIST
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
 
 CERTAIN = "certain"
@@ -174,9 +175,10 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
             usual = _usually_linked(case, offset)
             if subject.container.startswith("in the kset"):
                 continue
+            klist = subject.container.startswith(IN_KLIST)
             if found.verdict == HEADED or (found.verdict == EITHER and not _own(case, offset)):
                 lone = subject.lists.get(offset) == HLIST_LINKED and found.nodes == 1
-                lone = lone or found.verdict == EITHER
+                lone = (lone or found.verdict == EITHER) and not klist
                 sure = case.searched is not None and (usual or not lone)
                 groups.setdefault((sure, found.head), []).append((subject, found))
                 break
@@ -185,7 +187,8 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         number = len(members)
         heads = dict.fromkeys(found.at for _, found in members)
         shown = members[0][1]
-        lists = "a list whose head is" if len(heads) == 1 else f"{len(heads)} lists with heads"
+        kind = "klist" if members[0][0].container.startswith(IN_KLIST) else "list"
+        lists = f"a {kind} whose head is" if len(heads) == 1 else f"{len(heads)} {kind}s with heads"
         whose = head or "memory in use"
         led = _led_to(members[0][0], shown) if len(heads) == 1 else ""
         if led:

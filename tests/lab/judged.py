@@ -78,7 +78,7 @@ _TABLE: Dict[str, Row] = {
     "rb": _held("thing_trees"),
     "rb-kmalloc": _held("thing_index"),
     "llist": _held("thing_llists"),
-    "klist": _held("thing_klists"),
+    "klist": _held("thing_klists", "klist whose head"),
     "rhash": _held("thing_rhash"),
     "mempool": _held("mempool"),
     "private": _held("thing_pages|private", "private"),

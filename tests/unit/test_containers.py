@@ -25,6 +25,8 @@ FORMS = {
     "mempool_s": "lock:4 min_nr:4 curr_nr:4 elements:p pool_data:p alloc:p free:p",
     "kobject": "name:p entry:2p parent:p kset:p",
     "kset": "list:2p lock:8 kobj:48",
+    "klist_node": "n_klist:p n_node:2p n_ref:4",
+    "klist": "k_lock:8 k_list:2p get:p put:p",
 }
 ALLOC, FREES, CALL = 0x40, 0x80, 0xC0
 
@@ -53,8 +55,16 @@ class Scene:
         for number, value in enumerate(values):
             self.image.pointer(address + 8 * number, value)
 
-    def name(self, number: int = 0, held: Optional[int] = None, ring: Optional[int] = None) -> str:
-        """held: where the pointer to it lies; ring: the offset of a list_head that is on a list."""
+    def name(
+        self,
+        number: int = 0,
+        held: Optional[int] = None,
+        ring: Optional[int] = None,
+        head: int = 0,
+    ) -> str:
+        """held: where the pointer to it lies; ring: the offset of a list_head that is on a list
+        of that head.
+        """
         kernel = session(self.pages.heap)
         caches = all_caches(kernel, [])
         places = Places(kernel, lambda: caches)
@@ -66,7 +76,7 @@ class Scene:
             at: int.from_bytes(data[at : at + 8], "little") for at in range(0, 128, 8)
         }
         if ring is not None:
-            subject.memberships[ring] = Membership(OPEN, 2, [], 0, "")
+            subject.memberships[ring] = Membership(OPEN, 2, [], head, "")
         case = Case(CACHE)
         case.subjects = [subject]
         pointer = None
@@ -168,3 +178,14 @@ def test_a_kset_on_whose_list_it_is_not_has_it_not() -> None:
     scene = Scene()
     kset(scene, False)
     assert "kset" not in scene.name(0, ring=0x48)
+
+
+@pytest.mark.parametrize("flag", [0, 1])
+def test_a_node_of_a_klist_says_so_and_that_has_the_head(flag: int) -> None:
+    scene = Scene()
+    klist = scene.pages.start + 0x200
+    scene.put(scene.root, scene.objects[0])
+    scene.put(scene.objects[0] + 0x40, klist + flag)
+    named = scene.name(0, ring=0x48, head=klist + 8)
+    assert named == f"in a klist at page {scene.pages.start:x}, of no slab"
+    assert scene.name(0, ring=0x48, head=klist + 16) == ""
