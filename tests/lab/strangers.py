@@ -22,11 +22,11 @@ SCENARIOS = {
         ("first", "second"), memory=512, arguments="log_buf_len=8M loglevel=1", seeded=True
     ),
     "alive": Setup(("alive",)),
-    "panic": Setup(("panic",), arguments="panic_on_warn=1 panic=0 printk.time=0 console=ttyS1"),
+    "panic": Setup(("panic",), arguments="panic_on_warn=1 panic=0"),
 }
 """stranger: all kinds; first is unloaded again: its exit destroys caches that have leaks.
 alive: caches in use, some of whose objects are lost. panic: a destroy is still running: the
-account comes by the console, from a notifier that never returns."""
+account comes from a panic notifier that never returns."""
 
 
 class Plot(NamedTuple):
