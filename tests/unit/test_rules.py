@@ -416,6 +416,27 @@ def test_a_leftover_without_objects_was_probably_emptied_late_even_if_the_log_is
     assert (finding.cause, finding.objects, finding.strength) == ("freed late", [], LIKELY)
 
 
+def test_objects_whose_slabs_are_gone_are_counted_with_those_that_are_free() -> None:
+    made = case()
+    made.emptied, made.freed_late, made.gone = True, [7, 8], 5
+    assert only(made).number == 7
+    assert only(made).sentence.startswith("7 objects were freed late")
+    assert "a destroy frees empty ones" in only(made).sentence
+
+
+def test_what_kfree_rcu_has_itself_is_no_pointer_of_another_object() -> None:
+    own, other = subject(1, level=REACHED), subject(2, level=REACHED)
+    own.freed_by = other.freed_by = "slab_test 1, given to kfree_rcu()"
+    own.kfree_rcu = True
+    found = conclude(case(own, other))
+    assert [(each.cause, each.objects) for each in found] == [
+        ("until grace", [1]),
+        ("until grace", [2]),
+    ]
+    assert "kfree_rcu() has it, and frees it" in found[0].sentence
+    assert "freed but waits for its RCU grace period" in found[1].sentence
+
+
 # --- all rules ---
 
 
