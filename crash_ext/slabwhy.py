@@ -71,6 +71,7 @@ def main(call: Call) -> Dict[str, object]:
         _show(call, diagnosis)
         if page is not None:
             told.append(diagnosis)
+    out.lines(out.limits)
     if diagnoser.blind:
         out.error(diagnoser.blind)
     if page is not None:
@@ -108,7 +109,7 @@ def _summary(diagnoses: List[Diagnosis]) -> List[str]:
     """One line a cache, before the details."""
     rows: List[List[str]] = []
     for item in diagnoses:
-        main = max(item.findings, key=lambda found: len(found.objects), default=None)
+        main = max(item.findings, key=lambda found: found.number, default=None)
         more = len(item.findings) - 1
         cause = "" if main is None else main.cause + (f" +{more}" if more else "")
         strength = "" if main is None else main.strength
@@ -138,6 +139,7 @@ def _records(out: Output, diagnosis: Diagnosis) -> None:
             cause=finding.cause,
             strength=finding.strength,
             objects=[hexadecimal(found) for found in finding.objects],
+            gone=finding.gone,
             text=finding.sentence,
         )
     out.record(
@@ -167,7 +169,7 @@ def _text(diagnosis: Diagnosis, page_size: int) -> Iterator[str]:
         yield CAUSE_HEAD
     for finding in diagnosis.findings:
         example = finding.objects[0] if finding.objects else None
-        yield cause_line(finding.cause, len(finding.objects), finding.strength, example)
+        yield cause_line(finding.cause, finding.number, finding.strength, example)
     yield "  CONCLUSION"
     for text in diagnosis.conclusion:
         yield from paragraph(visible(text))

@@ -100,6 +100,8 @@ class Callbacks:
             return False
         if step.place.label.startswith(_RCU_LISTS):
             return True
+        if step.place.kind == PERCPU and self._is_srcu(self._places.own_address(step.holder)):
+            return True
         # Not every host names a CPU's own variables.
         reader = self._reader
         start, size = reader.symbol("rcu_data"), reader.struct_size("rcu_data")
@@ -107,6 +109,25 @@ class Callbacks:
             return False
         areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
         return any(area is not None and area <= step.holder < area + size for area in areas)
+
+    def _is_srcu(self, holder: int) -> bool:
+        """Whether a per-CPU address lies in the list of callbacks of a struct srcu_data.
+
+        One of a module, or of another user, has no name: but its srcu_struct has its address.
+        """
+        reader = self._reader
+        at, size = reader.offset("srcu_data", "srcu_cblist"), reader.struct_size("rcu_segcblist")
+        owner, own = reader.offset("srcu_data", "ssp"), reader.offset("srcu_struct", "sda")
+        if at is None or owner is None or own is None or not size:
+            return False
+        for start in range(holder - at, holder - at - size, -reader.word):
+            user = self._read(start + owner)
+            cookie = self._read(user + own) if user else None
+            if cookie and any(
+                reader.percpu(cookie, cpu) == start for cpu in reader.possible_cpus()
+            ):
+                return True
+        return False
 
     def _queue(self, data: bytes, base: int) -> str:
         """The workqueue that a pending work_struct is in, by pool_workqueue.wq."""

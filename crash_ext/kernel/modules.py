@@ -53,6 +53,8 @@ class Modules:
         self._reader = reader
         self.regions: Ranges[Region] = Ranges()
         """Of all loaded modules."""
+        self.percpu: Ranges[Region] = Ranges()
+        """The per-CPU pointers to their variables of that sort."""
         self.last_unloaded = _last_unloaded(reader)
         self._symbols: Dict[int, List[Symbol]] = {}
         self._inits: Dict[int, bytes] = {}
@@ -61,7 +63,9 @@ class Modules:
             self._forms = _Forms(reader)
         except MissingMember:
             return
-        self.regions = Ranges(self._find())
+        percpu: List[Region] = []
+        self.regions = Ranges(self._find(percpu))
+        self.percpu = Ranges(percpu)
 
     def symbol(self, region: Region, address: int) -> Optional[Symbol]:
         """The symbol of the region that an address lies in; None between two symbols."""
@@ -107,10 +111,11 @@ class Modules:
         return plain
 
     def _holds(self, module: int, address: int) -> bool:
-        region = self.regions.at(address)
+        region = self.regions.at(address) or self.percpu.at(address)
         return region is not None and region.module == module
 
-    def _find(self) -> Iterator[Region]:
+    def _find(self, percpu: List[Region]) -> Iterator[Region]:
+        """percpu: takes what the modules have of per-CPU pointers."""
         head = self._reader.symbol("modules")
         if head is None:
             return
@@ -126,6 +131,11 @@ class Modules:
             if "init" in self._forms.module:
                 init = self._forms.module.pointer(data, "init")
                 self._inits[init // self._reader.page_size] = name
+            if "percpu" in self._forms.module and "percpu_size" in self._forms.module:
+                first = self._forms.module.pointer(data, "percpu")
+                end = first + self._forms.module.value(data, "percpu_size")
+                if first < end:
+                    percpu.append(Region(first, end, module, name))
             for start, size in self._forms.regions(data):
                 if start and 0 < size < _LARGEST:
                     yield Region(start, start + size, module, name)
@@ -157,7 +167,9 @@ class _Forms:
         if reader.offset("module", "kallsyms") is not None:
             self.kallsyms = Struct(reader, "mod_kallsyms", names)
             names = ("kallsyms",)
-        self.module = Struct(reader, "module", ("list", "name", *where), (*names, "init"))
+        self.module = Struct(
+            reader, "module", ("list", "name", *where), (*names, "init", "percpu", "percpu_size")
+        )
         self.tables = names
         elf = "elf64_sym" if reader.word == 8 else "elf32_sym"
         self.symbol_size = reader.struct_size(elf) or 0

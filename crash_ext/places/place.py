@@ -44,7 +44,7 @@ class Place(NamedTuple):
     cache: Optional[Cache] = None
     """Of an OBJECT."""
     object: Optional[int] = None
-    """Start of an OBJECT; None behind the last object of its slab."""
+    """Start of an OBJECT, None behind the last object of its slab; of a PAGE_STRUCT the page."""
     offset: int = 0
     """From the start of what it lies in; negative in an object's left red zone."""
     state: Optional[int] = None

@@ -8,7 +8,7 @@ lives. Never raises on bad memory: what can't be read can't be named.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 from crash_ext.kernel.image import (
     X86_64_MAP,
@@ -38,6 +38,9 @@ from crash_ext.report.text import text_of
 from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
 
+_BESIDE = 4
+"""Pages on both sides of one that shows page structures: they are mapped in large pieces."""
+
 
 class Places:
     """Names addresses of one kernel.
@@ -53,6 +56,8 @@ class Places:
         self._reader = session.reader
         self._slabs = SlabNames(session, caches, lists_only)
         self._last = (1 << 8 * session.reader.word) - 1
+        self._shown: Dict[int, Optional[int]] = {}
+        """Page of the direct map -> the page structures that it shows."""
 
     @cached_property
     def image(self) -> KernelImage:
@@ -98,8 +103,49 @@ class Places:
             found = self._own(alias)
             if found is not None:
                 return found._replace(address=address)
+        own = self._page_structs_at(address - address % self._reader.page_size)
+        if own is not None:
+            found = self._page_struct(own + address % self._reader.page_size)
+            if found is not None:
+                return found._replace(address=address)
         text = f"page {address - address % self._reader.page_size:x}, of no slab"
         return Place(PAGE, text, address, "")
+
+    def _page_structs_at(self, page: int) -> Optional[int]:
+        """The address in the array of page structures of what a page of the direct map shows.
+
+        None where that is something else, or can't be told: by a page structure in it that is
+        on a list, for the next one there points back to it; or by those in pages beside it.
+        """
+        if page not in self._shown:
+            size, own = self._reader.page_size, None
+            for away in sorted(range(-_BESIDE, _BESIDE + 1), key=abs):
+                beside = self._by_lists(page + away * size)
+                if beside is not None:
+                    own = beside - away * size
+                    break
+            data = self._reader.try_read(page, size)
+            same = own is not None and self._reader.try_read(own, size) == data
+            self._shown[page] = own if same else None
+        return self._shown[page]
+
+    def _by_lists(self, page: int) -> Optional[int]:
+        """The same, by the page's own structures alone."""
+        reader, link = self._reader, self._reader.offset("page", "lru")
+        data = None if link is None else reader.try_read(page, reader.page_size)
+        if data is None or link is None or not self._ranges:
+            return None
+        word, order, size = reader.word, reader.byteorder, self.session.layout.page_size
+        lowest, highest = self._ranges[0][0], max(first + n * size for first, n in self._ranges)
+        for at in range(0, len(data) - size + 1, size):
+            following = int.from_bytes(data[at + link : at + link + word], order)
+            if not lowest <= following < highest:
+                continue
+            back = reader.try_read(following + word, word)
+            own = int.from_bytes(back or b"", order) - link - at
+            if own % reader.page_size == 0 and reader.try_read(own, len(data)) == data:
+                return own
+        return None
 
     def own_address(self, address: int) -> int:
         """The address under which what lies there is known, for one of the direct map.
@@ -181,6 +227,13 @@ class Places:
                 label = found[0]
                 text = f"per-CPU {label}{plus(found[1])} of {cpu}"
                 return Place(PERCPU, text, address, label, offset=found[1])
+        region = self.modules.percpu.at(pointer)
+        symbol = None if region is None else self.modules.symbol(region, pointer)
+        if region is not None and symbol is not None:
+            label = f"{text_of(symbol.name)} [{text_of(region.name)}]"
+            offset = pointer - symbol.address
+            text = f"per-CPU {text_of(symbol.name)}{plus(offset)} [{text_of(region.name)}] of {cpu}"
+            return Place(PERCPU, text, address, label, offset=offset)
         return Place(PERCPU, f"per-CPU {label} of {cpu}", address, label)
 
     def _vmalloc(self, address: int) -> Optional[Place]:
@@ -223,7 +276,9 @@ class Places:
                     return None
                 offset = address - page
                 text = f"struct page of {base:x}{plus(offset)}"
-                return Place(PAGE_STRUCT, text, address, "", offset=offset)
+                if offset == self._reader.offset("page", "private"):
+                    text = f"private of the struct page of {base:x}"
+                return Place(PAGE_STRUCT, text, address, "", object=base, offset=offset)
         return None
 
     @cached_property

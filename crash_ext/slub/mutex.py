@@ -8,6 +8,23 @@ from typing import Optional
 from crash_ext.kernel.memory import read_number
 from crash_ext.reader import Reader, ReadError
 
+_FLAGS = 7
+"""Low bits of mutex.owner (kernel/locking/mutex.h, MUTEX_FLAGS)."""
+
+
+def slab_mutex_owner(reader: Reader) -> Optional[int]:
+    """The struct task_struct * that holds slab_mutex; 0: nobody; None: the kernel does not show.
+
+    Linux kernel commit 3ca0ff571b09 ("locking/mutex: Rework mutex::owner") (in v4.10).
+    """
+    mutex, offset = reader.symbol("slab_mutex"), reader.offset("mutex", "owner")
+    if mutex is None or offset is None or reader.offset("mutex", "count") is not None:
+        return None
+    try:
+        return read_number(reader, mutex + offset, reader.word) & ~_FLAGS
+    except ReadError:
+        return None
+
 
 def slab_mutex_held(reader: Reader) -> Optional[bool]:
     """Whether somebody holds slab_mutex; None where the kernel doesn't show it.

@@ -84,10 +84,7 @@ def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
         ("allocated objects", str(item.allocated)),
         ("slabs", str(len(item.slabs))),
         ("object size", f"{cache.object_size} bytes"),
-        *(
-            (finding.cause, f"{len(finding.objects)} ({finding.strength})")
-            for finding in item.findings
-        ),
+        *((finding.cause, f"{finding.number} ({finding.strength})") for finding in item.findings),
     ]
     return Section(
         title=f"{printable(cache.name)} {cache.address:x}",

@@ -72,8 +72,14 @@ class Subject:
         """What leads to it: reach/model.py's REACHED, MAYBE or UNREACHED; None: not asked."""
         self.path: List[Step] = []
         """The pointers that lead to it from memory in use, of some objects only."""
+        self.root: Optional[Place] = None
+        """What the way to it begins in; of very many objects, of one that is held alike."""
         self.container: str = ""
         """What kind of thing holds it, and where its root is: "in an XArray at ..."."""
+        self.keeper = ""
+        """Who has the memory that the way begins in, where that memory has no name."""
+        self.kfree_rcu = False
+        """kfree_rcu() itself has it."""
         self.freed_by = ""
         """What leads to it and is freed at the end of a grace period, in words."""
         self.trees: List[int] = []

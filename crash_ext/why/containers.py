@@ -13,7 +13,7 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.kernel.memory import read_string
-from crash_ext.places.place import MODULE, OBJECT, PAGE, SYMBOL, VMALLOC, Place
+from crash_ext.places.place import MODULE, OBJECT, PAGE, PAGE_STRUCT, SYMBOL, VMALLOC, Place
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from crash_ext.reader import ReadError
@@ -26,6 +26,8 @@ _NODES = {"radix_tree_node": "", "maple_node": "a maple tree"}
 _IS_IDR = 4
 _GFP = 0x007FFFC0
 """Bits of xa_flags that only a radix tree has: its gfp mask."""
+_DEAD = 1
+"""lib/klist.c, KNODE_DEAD: the low bit of klist_node.n_klist."""
 _CHAIN = 64
 """Notifiers of a chain at most."""
 _POOLS = ("mempool_s", "mempool")
@@ -34,6 +36,9 @@ _TAILS = 1024
 """Pages that are had at once, at most."""
 _MOST = 1 << 16
 """Elements of a mempool at most."""
+
+
+IN_KLIST = "in a klist"
 
 
 class Containers:
@@ -51,7 +56,7 @@ class Containers:
         path = subject.path
         if not path:
             return ""
-        chain = self._kset(subject) or self._notifiers(subject, held)
+        chain = self._kset(subject) or self._klist(subject) or self._notifiers(subject, held)
         if chain:
             return chain
         tree = self._tree(path)
@@ -198,7 +203,10 @@ class Containers:
     # --- a kset ---
 
     def _kset(self, subject: Subject) -> str:
-        """The kset that a kobject of the object is in: it says so, and has the list's head."""
+        """The kset that a kobject of the object is in: it says so, and its list has it.
+
+        On that list may be kobjects in objects of many kinds.
+        """
         reader, word = self._reader, self._reader.word
         offsets = [
             reader.offset(struct, name)
@@ -210,9 +218,9 @@ class Containers:
         if None in offsets:
             return ""
         entry, owner, members, own, name = (each or 0 for each in offsets)
-        for offset, ring in subject.memberships.items():
+        for offset in subject.memberships:
             kset = subject.values.get(offset - entry + owner)
-            if kset and kset + members == ring.at:
+            if kset and self._is_on(kset + members, subject.address + offset):
                 at = self._number(kset + own + name, word)
                 try:
                     text = text_of(read_string(reader, at or 0) or b"")
@@ -222,6 +230,31 @@ class Containers:
                     f"in the kset {text or format(kset, 'x')}, as a kobject at +{offset - entry:#x}"
                 )
         return ""
+
+    def _klist(self, subject: Subject) -> str:
+        """The struct klist that a klist_node of the object is in: it says so, and has the head."""
+        reader = self._reader
+        owner, link = reader.offset("klist_node", "n_klist"), reader.offset("klist_node", "n_node")
+        members = reader.offset("klist", "k_list")
+        if owner is None or link is None or members is None:
+            return ""
+        for offset, ring in subject.memberships.items():
+            klist = subject.values.get(offset - link + owner, 0) & ~_DEAD
+            if klist and klist + members == ring.at:
+                return f"{IN_KLIST} at {_text(self._places.name(klist))}"
+        return ""
+
+    def _is_on(self, head: int, node: int) -> bool:
+        """Whether a node is on the list of that head."""
+        at, word = head, self._reader.word
+        for _ in range(_MOST):
+            following = self._number(at, word)
+            if following == node:
+                return True
+            if not following or following == head or self._number(following + word, word) != at:
+                return False
+            at = following
+        return False
 
     # --- what will be called back, and has the object ---
 
@@ -256,6 +289,8 @@ class Containers:
         """Pages and areas: by who has their address."""
         path = subject.path
         place = path[0].place
+        if place is not None and place.kind == PAGE_STRUCT:
+            return self._page_struct(path, place)
         if place is None or place.kind not in (PAGE, VMALLOC):
             return ""
         way = "" if len(path) == 1 else f" and {_text(path[-1].place)}"
@@ -263,13 +298,21 @@ class Containers:
             freed = self._places.name(path[0].target)
             what = freed.label if freed is not None else "memory"
             subject.freed_by = f"{what} {path[0].target:x}, given to kfree_rcu()"
+            subject.kfree_rcu = path[0].target == subject.address
             return ""
         if self._is_percpu(path[0].holder):
             return f"by dynamic per-CPU memory, {place.text}{way}"
         who = self._owner(path[0].holder, place)
         if not who:
             return ""
+        subject.keeper = who
         return f"by way of {place.text}{way}: {who} has that memory"
+
+    def _page_struct(self, path: List[Step], place: Place) -> str:
+        """What a page structure says of its page, mostly page->private: who has that page?"""
+        way = "" if len(path) == 1 else f" and {_text(path[-1].place)}"
+        who = "" if place.object is None else self._owner(place.object, place)
+        return f"by {place.text}{way}" + (f": {who} has that page" if who else "")
 
     def _owner(self, holder: int, place: Place) -> str:
         if place.kind == VMALLOC:

@@ -8,7 +8,7 @@ asked of whom; each part's own file knows how.
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from crash_ext.contents.pieces import pieces
 from crash_ext.contents.typehints import related
@@ -35,7 +35,13 @@ from crash_ext.why.gather import (
 )
 from crash_ext.why.lists import Alive
 from crash_ext.why.log.boot import OTHER, SAME, Boot, boot_of, boots_in
-from crash_ext.why.log.match import LogEvidence, match_reports, reported_caches
+from crash_ext.why.log.match import (
+    NOT_LISTED_LOST,
+    NOT_LISTED_SLAB,
+    LogEvidence,
+    match_reports,
+    reported_caches,
+)
 from crash_ext.why.log.parse import Report, begins_at_boot, parse_reports
 from crash_ext.why.log.reports import parse_memory_reports
 from crash_ext.why.log.tell import (
@@ -48,6 +54,7 @@ from crash_ext.why.log.tell import (
 from crash_ext.why.makers import makers_of
 from crash_ext.why.owners import owners
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
+from crash_ext.why.running import UNFINISHED, who_destroys
 from crash_ext.why.tell_ages import likely_ages
 from crash_ext.why.tell_objects import (
     examined_evidence,
@@ -91,6 +98,8 @@ class _Opened(NamedTuple):
     users: List[Users]
     """Of a live cache: who has its objects."""
     log: LogEvidence
+    running: str
+    """The task that is still destroying it; "" for none."""
     problems: List[str]
 
 
@@ -199,8 +208,13 @@ class Diagnoser:
         addresses = sorted(allocated(slabs))
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
         state = self._state(cache, slabs)
+        destroyer = who_destroys(self.places, cache)
+        if destroyer:
+            state = state._replace(reason=f"being destroyed by {destroyer}: {state.reason}")
         behind = state.kind == LEFTOVER
         log = match_reports(self.session, cache, slabs, self._reports, children, behind)
+        if destroyer:
+            log = log._replace(unlisted=_unfinished(log.unlisted))
         if self._lists_only:
             # A slab that wasn't looked for isn't gone.
             log = log._replace(gone=[])
@@ -229,6 +243,7 @@ class Diagnoser:
             unknown=unknown,
             users=[] if reach is None or state.kind != LIVE else users_of(reach, addresses),
             log=log,
+            running=destroyer,
             problems=problems,
         )
 
@@ -313,6 +328,15 @@ class Diagnoser:
         )
 
 
+def _unfinished(unlisted: Dict[str, List[int]]) -> Dict[str, List[int]]:
+    """Why the log lacks objects, where it only has the beginning of the report."""
+    told: Dict[str, List[int]] = {}
+    for reason, addresses in unlisted.items():
+        late = reason in (NOT_LISTED_LOST, NOT_LISTED_SLAB)
+        told.setdefault(UNFINISHED if late else reason, []).extend(addresses)
+    return told
+
+
 def _all_objects(slabs: List[SlabObjects]) -> Iterator[int]:
     """The addresses of the slabs' objects, whatever their state."""
     for decoded in slabs:
@@ -338,7 +362,7 @@ def _conclusion(
     case = item.case
     paragraphs = [
         ("Likely: " if finding.strength == LIKELY else "") + finding.sentence
-        for finding in sorted(findings, key=lambda found: -len(found.objects))
+        for finding in sorted(findings, key=lambda found: -found.number)
     ]
     if case.live:
         paragraphs.insert(0, _live(item, searched))
@@ -350,7 +374,10 @@ def _conclusion(
             f" {'is' if case.total == 1 else 'are'} still there: the cache was merged into.",
         )
     caller = next((m.report.caller for m in item.log.reports if m.report.caller), None)
-    if module is not None and caller and item.state.kind != LIVE:
+    if item.running:
+        by = f", called from {caller}" if caller else ""
+        paragraphs.append(f"Its destroy is still running, in {item.running}{by}.")
+    elif module is not None and caller and item.state.kind != LIVE:
         paragraphs.append(f"The destroy that failed was called from {caller}.")
     rest = len(unexplained(case, findings))
     if rest:

@@ -56,7 +56,7 @@ _LISTS = (LIST_EMPTY, LIST_LINKED, LIST_BROKEN, LIST_DELETED, HLIST_LINKED)
 _HALF = 4
 _SMALL = 255
 """A state or a count of references is a small number."""
-_NAMED = 200
+_NAMED = 1000
 """Objects of a case whose ways are followed one by one; of more, some of each kind."""
 _POISON_FREE = 0x6B
 _POISON_END = 0xA5
@@ -174,6 +174,7 @@ def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
     lists = Lists(
         *(explainer.memory, slub.reader.word, name, known.keys(), peers, alive),
         waits=lambda node: _waits(explainer, node),
+        lowest=explainer.lowest,
     )
     for kinds, walk in (((LIST_LINKED, LIST_BROKEN), lists.rings), ((HLIST_LINKED,), lists.chains)):
         by_offset: Dict[int, List[int]] = {}
@@ -190,11 +191,21 @@ def _find_bereft(explainer: Words, case: Case) -> None:
     """Nodes that were alone on a list whose head is gone: next and prev are one address.
 
     Such a pair is common enough elsewhere. It counts where living objects are on a list
-    there, or where the address is in memory that was given back.
+    there, or where the address is in memory that was given back. Of a hlist next is NULL, and
+    only living objects tell.
     """
     word = explainer.word
     usual = USUAL * case.twin_profile.objects if case.twin_profile.objects >= ENOUGH else None
+    hashed = [
+        at
+        for at in case.twin_profile.offsets()
+        if usual is not None and case.twin_profile.count_kind(at, HLIST_LINKED) >= usual
+    ]
     for subject in case.subjects:
+        for at in hashed:
+            head = subject.values.get(at + word, 0)
+            if at not in subject.lists and subject.values.get(at) == 0 and head > explainer.lowest:
+                subject.lists[at] = HLIST_LINKED
         for at, value in subject.values.items():
             if value != subject.values.get(at + word) or value < explainer.lowest:
                 continue
@@ -317,19 +328,31 @@ def _callback(
 
 
 def _show_paths(reach: Reach, cases: List[Case], containers: Containers) -> None:
-    """The ways to some objects, and what they lead through: to the first of each kind."""
+    """The ways to some objects, and what they lead through: to the first of each kind.
+
+    What holds the first ones of a kind holds the others, if it is the same for all of those.
+    """
     for case in cases:
-        shown: Dict[str, int] = {}
+        shown: Dict[str, List[Subject]] = {}
+        others: Dict[str, List[Subject]] = {}
         few = len(case.subjects) <= _NAMED
         for subject in case.subjects:
             if not subject.level:
                 continue
             kind = ",".join(sorted({holder_label(held) for held in subject.held}))
             kind += " ".join(ring.text for ring in subject.memberships.values())
-            shown[kind] = shown.get(kind, 0) + 1
-            if few or shown[kind] <= SAMPLES:
+            if few or len(shown.get(kind, ())) < SAMPLES:
                 subject.path = reach.path(subject.address)
+                subject.root = subject.path[0].place if subject.path else None
                 subject.container = containers.name(case, subject, best_held(subject))
+                shown.setdefault(kind, []).append(subject)
+            else:
+                others.setdefault(kind, []).append(subject)
+        for kind, alike in others.items():
+            first, *more = shown[kind]
+            if all((s.container, s.root) == (first.container, first.root) for s in more):
+                for subject in alike:
+                    subject.container, subject.root = first.container, first.root
 
 
 def holder_label(held: Held) -> str:

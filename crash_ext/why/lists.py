@@ -16,6 +16,7 @@ from crash_ext.places.place import (
     FREED_INIT,
     MODULE,
     OBJECT,
+    PERCPU,
     STACK,
     SYMBOL,
     UNLOADED,
@@ -70,7 +71,7 @@ class Lists:
     """Finds the lists of one cache's objects.
 
     objects: addresses of those that are asked for. peers: the caches whose objects are on
-    lists by the same member, and so head none.
+    lists by the same member, and so head none. lowest: the kernel's lowest address.
     """
 
     def __init__(
@@ -82,8 +83,10 @@ class Lists:
         peers: Collection[int],
         alive: Alive = lambda address: None,
         waits: Waits = lambda address: False,
+        lowest: int = 1,
     ) -> None:
         self._waits = waits
+        self._lowest = lowest
         self._memory = memory
         self._word = word
         self._name = name
@@ -105,7 +108,12 @@ class Lists:
 
     def chains(self, offset: int, starts: Collection[int]) -> Dict[int, Membership]:
         """Object -> the hlist that its struct hlist_node at `offset` is on."""
-        return {start: self._chain(start + offset, offset) for start in starts}
+        found: Dict[int, Membership] = {}
+        for start in starts:
+            found[start] = self._chain(start + offset, offset)
+            # Without a head the first node doesn't look like one.
+            found.update(dict.fromkeys(found[start].members, found[start]))
+        return found
 
     def _ring(self, start: int, offset: int) -> Membership:
         nodes: List[int] = []
@@ -152,7 +160,20 @@ class Lists:
         single = {kind: found for kind, found in strangers.items() if often[kind] == 1}
         strangers = single or strangers
         at, head = min(strangers.values(), key=lambda stranger: self._rank(*stranger))
-        verdict = _VERDICTS[self._rank(at, head)]
+        rank = self._rank(at, head)
+        if len(strangers) > 1 and rank in (_VARIABLE, _OBJECT):
+            # A kset has kobjects of many kinds, and is an object like them; of variables some
+            # may be entries, too. The head of its own is named like the variable.
+            heads = [
+                found
+                for found in strangers.values()
+                if _rank(found[1]) == _VARIABLE and found[1] is not None and not found[1].offset
+            ]
+            if len(heads) != 1:
+                text = f"{count} list_heads in a ring, one of several has the head"
+                return Membership(OPEN, count, members, at, text)
+            at, head = heads[0]
+        verdict = _VERDICTS[rank]
         if verdict == HEADED and count == 2:
             text = f"one other list_head beside it, {at:x}: {_text(head)}"
             return Membership(EITHER, count, members, at, text, _label(head))
@@ -187,8 +208,9 @@ class Lists:
         places = [self._name(end) for end in ends]
         gone = all(_rank(place) == _GONE for place in places)
         text = f"broken at {ends[0]:x}, which doesn't point back: {_text(places[0])}"
-        if len(ends) == 2 and ends[0] == ends[1] and _rank(places[0]) != _VARIABLE:
-            # Both ways lead to where the head was. A variable may have been set anew.
+        if len(ends) == 2 and ends[0] == ends[1]:
+            # Both ways lead to where the head was: a variable was set anew, or is of a module
+            # that was loaded into the memory of another.
             gone = True
             text = f"the head was at {ends[0]:x}, which is none any more: {_text(places[0])}"
         verdict = HEADLESS if gone else OPEN
@@ -200,8 +222,10 @@ class Lists:
         seen = {start}
         while len(seen) < _NODES:
             pprev = self._memory.word(at + self._word)
-            if not pprev or self._memory.word(pprev) != at or pprev in seen:
+            if not pprev or pprev in seen:
                 break
+            if self._memory.word(pprev) != at:
+                return self._first_without_head(at, pprev, count, [start - offset, at - offset])
             place = self._name(pprev)
             own = pprev - offset in self._objects or self._is_peer(place, offset)
             if not own and not self._is_node(pprev):
@@ -212,6 +236,21 @@ class Lists:
             at, count = pprev, count + 1
         text = f"hlist without a first pointer, broken at {at:x}"
         return Membership(OPEN, count, [start - offset], at, text)
+
+    def _first_without_head(
+        self, at: int, pprev: int, count: int, members: List[int]
+    ) -> Membership:
+        """An hlist whose first node leads to where no pointer to it is any more."""
+        if members[-1] not in self._objects or not self._in_kernel(pprev):
+            text = f"hlist without a first pointer, broken at {at:x}"
+            return Membership(OPEN, count, members[:1], at, text)
+        place = self._name(pprev)
+        text = f"the hlist's head was at {pprev:x}, which is none any more: {_text(place)}"
+        return Membership(HEADLESS, count, members, pprev, text)
+
+    def _in_kernel(self, address: int) -> bool:
+        """Whether it may be a pointer to a hlist_head or hlist_node, and no poison."""
+        return address % self._word == 0 and self._lowest <= address
 
     def _is_node(self, at: int) -> bool:
         """Whether an hlist_node is there and no head: a neighbour of another kind."""
@@ -286,4 +325,6 @@ def _label(place: Optional[Place]) -> str:
         return f"an object of {place.label}"
     if place.kind == VMALLOC:
         return place.text.partition("+")[0]
+    if place.kind == PERCPU:
+        return place.text
     return place.label if place.label and place.kind != STACK else place.text

@@ -36,7 +36,8 @@ from crash_ext.places.place import (
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.slub.model import FREE
 from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Held, Subject, best_held
-from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, WAITED, Membership
+from crash_ext.why.containers import IN_KLIST
+from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
 
 CERTAIN = "certain"
 """Memory allows no other history that we know of."""
@@ -54,6 +55,13 @@ class Finding(NamedTuple):
     evidence: List[Evidence]
     sentence: str
     """Of the conclusion; it begins with how many objects."""
+    gone: int = 0
+    """Objects beside these: of slabs that were freed, so that no object is there now."""
+
+    @property
+    def number(self) -> int:
+        """All of its objects."""
+        return len(self.objects) + self.gone
 
 
 class Rule(NamedTuple):
@@ -112,8 +120,10 @@ def freed_late(case: Case, rest: List[Subject]) -> List[Finding]:
         " Something that frees them (a work item, a timer, an RCU callback, a last reference)"
         " was not waited for before kmem_cache_destroy()."
     )
+    if case.emptied and number:
+        sentence += " So were others, if it has more slabs than those: a destroy frees empty ones."
     strength = CERTAIN if number else LIKELY
-    return [Finding("", strength, late, evidence, sentence)]
+    return [Finding("", strength, late, evidence, sentence, case.gone)]
 
 
 # --- held ---
@@ -165,9 +175,10 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
             usual = _usually_linked(case, offset)
             if subject.container.startswith("in the kset"):
                 continue
+            klist = subject.container.startswith(IN_KLIST)
             if found.verdict == HEADED or (found.verdict == EITHER and not _own(case, offset)):
                 lone = subject.lists.get(offset) == HLIST_LINKED and found.nodes == 1
-                lone = lone or found.verdict == EITHER
+                lone = (lone or found.verdict == EITHER) and not klist
                 sure = case.searched is not None and (usual or not lone)
                 groups.setdefault((sure, found.head), []).append((subject, found))
                 break
@@ -176,8 +187,14 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         number = len(members)
         heads = dict.fromkeys(found.at for _, found in members)
         shown = members[0][1]
-        lists = "a list whose head is" if len(heads) == 1 else f"{len(heads)} lists with heads"
+        kind = "klist" if members[0][0].container.startswith(IN_KLIST) else "list"
+        lists = f"a {kind} whose head is" if len(heads) == 1 else f"{len(heads)} {kind}s with heads"
         whose = head or "memory in use"
+        led = _led_to(members[0][0], shown) if len(heads) == 1 else ""
+        if led:
+            whose += f", to which {led} leads,"
+        elif members[0][0].keeper:
+            whose += f", memory of {members[0][0].keeper},"
         sentence = (
             f"{_objects(number, 'is', 'are')} still on {lists} in use: {whose} has"
             f" {'it' if len(heads) == 1 else 'them'}. The list was not emptied before"
@@ -191,12 +208,20 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         each = {found.text: subject.address for subject, found in reversed(members)}
         texts = list(dict.fromkeys(found.text for _, found in members))
         evidence = [Evidence("list", text, each[text]) for text in texts[:_EXAMPLES]]
-        if shown.at and members[0][0].container:
+        if led or (shown.at and members[0][0].container):
             evidence += _way(members[0][0])
         addresses = [subject.address for subject, _ in members]
         strength = CERTAIN if sure else LIKELY
         findings.append(Finding("", strength, addresses, evidence, sentence))
     return findings
+
+
+def _led_to(subject: Subject, ring: Membership) -> str:
+    """What leads to the object that has a list's head, where the way to the list shows it."""
+    first = subject.path[0].place if subject.path else None
+    if first is None or not any(0 <= step.holder - ring.at <= _PREV for step in subject.path[1:]):
+        return ""
+    return _root(first).rstrip(",")
 
 
 def _own(case: Case, offset: int) -> bool:
@@ -309,7 +334,34 @@ def _first_held(subjects: Iterable[Subject], worth: str) -> Tuple[int, Optional[
 
 def until_grace(case: Case, rest: List[Subject]) -> List[Finding]:
     """Only objects that wait for an RCU grace period lead to them."""
-    chosen = [s for s in rest if s.freed_by or any(held.worth == PENDING for held in s.held)]
+    given = [s for s in rest if s.kfree_rcu]
+    chosen = [
+        s
+        for s in rest
+        if not s.kfree_rcu and (s.freed_by or any(held.worth == PENDING for held in s.held))
+    ]
+    return [*_given_to_kfree_rcu(given), *_by_pending(chosen)]
+
+
+def _given_to_kfree_rcu(given: List[Subject]) -> List[Finding]:
+    if not given:
+        return []
+    number = len(given)
+    sentence = (
+        f"{_objects(number, 'waits', 'wait')} for an RCU grace period: kfree_rcu() has"
+        f" {_it(number)}, and frees {_it(number)} at its end. That was not waited for"
+        " (kvfree_rcu_barrier(), or rcu_barrier() in older kernels) before kmem_cache_destroy()."
+    )
+    evidence = _way(given[0]) if len(given[0].path) > 1 else _root_of(given[0])
+    return [Finding("", LIKELY, [s.address for s in given], list(evidence), sentence)]
+
+
+def _root_of(subject: Subject) -> Iterator[Evidence]:
+    for step in subject.path[:1]:
+        yield Evidence("held", f"noted by kfree_rcu() in {_holder(step.place)}", step.holder)
+
+
+def _by_pending(chosen: List[Subject]) -> List[Finding]:
     if not chosen:
         return []
     first = chosen[0]
@@ -332,7 +384,8 @@ def by_handle(case: Case, rest: List[Subject]) -> List[Finding]:
         return []
     number = len(chosen)
     sentence = (
-        f"{_objects(number, 'is', 'are')} perhaps held without a pointer: {chosen[0].hidden},"
+        f"{_objects(number, 'is', 'are')} perhaps held without a pointer: of"
+        f" {chosen[0].address:x} {chosen[0].hidden},"
         " memory that is in use. A device, a page table or an I/O request may still have"
         f" {_it(number)}; or a number is like it by chance."
     )
@@ -398,9 +451,9 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
             gone,
             HEADLESS,
             LIKELY,
-            "on a list whose head is gone: the memory that had it was freed or overwritten, and"
-            " nothing in use leads to the list. Who freed the head should have emptied the list"
-            " first.",
+            "on a list whose head is gone: the memory that had it was freed or overwritten, or"
+            " its module was unloaded, and nothing in use leads to the list. Who gave up the"
+            " head should have emptied the list first.",
         ),
         *_on_rings(
             bare,
@@ -440,8 +493,10 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
         if LIST_DELETED in s.lists.values()
         and (s.address in outer or not any(held.worth == LOST for held in s.held))
     ]
+    explained = {subject.address for subject in chosen}
+    again = _taken_off_again(case, [s for s in rest if s.address not in explained])
     if not chosen:
-        return []
+        return again
     offset = next(at for at, kind in chosen[0].lists.items() if kind == LIST_DELETED)
     text = f"+{offset:#x} list node: poisoned by list_del() in {_of(chosen, case)}"
     evidence = [Evidence("list", text, chosen[0].address + offset)]
@@ -455,7 +510,43 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
         f" use leads to {_it(number)}.{_numbers(case, changed)} Look at who takes them off the"
         " list: one of its ways does not free them."
     )
-    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence), *again]
+
+
+def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Empty list node, but all that an insertion writes, and more that only comes after it.
+
+    That the words are written at the insertion, and not before, show objects of the same
+    leftover that lack them; else a number has to be larger than all living objects have it.
+    """
+    findings = []
+    for offset, unlinked in _unlinked(case, rest).items():
+        whole = [s for s in unlinked if _has_every_trace(case, [s]) and not _missing(case, s)]
+        lack = [s for s in case.subjects if s.lists.get(offset) == LIST_EMPTY]
+        lack = [s for s in lack if _tells(case, _missing(case, s))]
+        chosen = [s for s in whole if lack or _any_larger(_changed_numbers(case, [s]))]
+        if not chosen:
+            continue
+        number = len(chosen)
+        changed = _changed_numbers(case, chosen)
+        sentence = (
+            f"{_objects(number, 'was', 'were')} taken off a list and not freed: the list node at"
+            f" +{offset:#x} points to itself, as list_del_init() leaves it, and"
+            f" {_it(number, True)} {'has' if number == 1 else 'have'} what living objects have"
+        )
+        if lack:
+            words = sorted(set.intersection(*(_missing(case, s) for s in lack)))
+            named = ", ".join(f"+{at:#x}" for at in words[:_EXAMPLES])
+            sentence += f" and {count(len(lack), 'leaked object')} never got ({named})"
+        sentence += (
+            f". Nothing in use leads to {_it(number)}.{_numbers(case, changed)} Look at who takes"
+            " objects off the list: one of its ways does not free them."
+        )
+        text = f"+{offset:#x} list_head: points to itself in {_of(chosen, case)}"
+        evidence = [Evidence("list", text, chosen[0].address + offset)]
+        evidence += [*_numbers_evidence(case, chosen, changed), *_no_pointer(chosen, case)]
+        findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
+    return findings
 
 
 def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -693,6 +784,7 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
             if not evidence and on is not None:
                 evidence.append(Evidence("list", on.text, subject.address))
+        evidence += _open_lists(chosen)
         number = len(chosen)
         first = next((s.leader for s in chosen if s.leader), 0)
         top = _top_of_tree(chosen)
@@ -746,8 +838,20 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     )
     changed = _changed_numbers(case, chosen)
     evidence = [*_numbers_evidence(case, chosen, changed), *_no_pointer(chosen, case)]
+    evidence += _open_lists(chosen)
     sentence += _numbers(case, changed)
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+def _open_lists(chosen: List[Subject]) -> Iterator[Evidence]:
+    """Lists that they are on and whose head can't be named."""
+    texts: Dict[str, int] = {}
+    for subject in chosen:
+        for offset, ring in subject.memberships.items():
+            if ring.verdict == OPEN:
+                texts.setdefault(ring.text, subject.address + offset)
+    for text, address in list(texts.items())[:_EXAMPLES]:
+        yield Evidence("list", text, address)
 
 
 def _outside(case: Case, chosen: List[Subject]) -> str:
@@ -807,7 +911,7 @@ RULES: Tuple[Rule, ...] = (
     ),
     Rule("all zeroes", (LIKELY,), "nothing but zeroes: never written, or cleared", all_zeroes),
     Rule("no head", (LIKELY,), "on a list without a head, or whose head is gone", no_head),
-    Rule("taken off", (LIKELY,), "list_del() has poisoned their node", taken_off),
+    Rule("taken off", (LIKELY,), "list_del() or list_del_init() took them off", taken_off),
     Rule(
         "never linked",
         (LIKELY,),
@@ -822,8 +926,10 @@ RULES: Tuple[Rule, ...] = (
 """In order: who holds them, then what they look like."""
 
 _EXAMPLES = 3
+_PREV = 8
+"""Bytes: a list_head's prev lies so far behind its next at the most."""
 _OFFSET = re.compile(r"\+0x[0-9a-f]+")
-_MANY = 8
+_MANY = 5
 """Living objects at least, for a word that none of them lacks to mean much."""
 _SMALL = 255
 """A state is a small number."""
@@ -846,7 +952,7 @@ def _dead_pointers(subjects: Iterable[Subject]) -> bool:
 
 def _holder_kind(case: Case, subject: Subject) -> str:
     """The same for objects that one thing holds."""
-    root = subject.path[0].place if subject.path else None
+    root = subject.root
     ring = _ring_of(subject)
     best = best_held(subject)
     if ring is not None:

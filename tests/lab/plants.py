@@ -71,36 +71,40 @@ def for_each_plant(dump: Dump) -> Iterator[Plant]:
             yield Plant(plots[words[2]], words[4], words[6], words[7], words[10])
 
 
-def build_planter(kernel: Kernel, files: Files) -> Path:
-    """The folder with slabplant.ko and slabgone.ko for the kernel."""
+def build_modules(source: Path, prefix: str, kernel: Kernel, files: Files) -> Path:
+    """The folder with the modules of that source folder, for the kernel."""
 
     def build(folder: Path) -> None:
-        for path in SOURCE.iterdir():
+        for path in source.iterdir():
             shutil.copy(path, folder)
         make = ["make", "-C", str(files.headers), f"M={folder}", "modules"]
         done = headers(kernel, files).run(make)
-        if not (folder / "slabgone.ko").exists() or not (folder / "slabplant.ko").exists():
-            raise RuntimeError(f"slabplant does not compile for {files.version}:\n{done.stdout}")
+        if done.returncode or not list(folder.glob("*.ko")):
+            raise RuntimeError(
+                f"{source.name} does not compile for {files.version}:\n{done.stdout}"
+            )
 
-    sources = cache.digest(*sorted(p for p in SOURCE.iterdir() if p.is_file()))
-    return cache.once("modules", f"plant-{files.version}-{sources}", build)
+    sources = cache.digest(*sorted(p for p in source.iterdir() if p.is_file()))
+    return cache.once("modules", f"{prefix}-{files.version}-{sources}", build)
 
 
-def planted(kernel: str, scenario: str = "plants") -> Dump:
-    """The dump of that kernel and scenario; made if the cache doesn't have it.
+def make_dump(kernel: str, scenario: str, setup: Setup, source: Path, prefix: str) -> Dump:
+    """The dump of a guest that runs the modules of that folder; made if the cache lacks it.
 
-    Raises archive.Unavailable, guest.GuestFailed; KeyError for a name not in the tables.
+    Raises archive.Unavailable, guest.GuestFailed.
     """
-    row, setup = KERNELS[kernel], SCENARIOS[scenario]
+    row = KERNELS[kernel]
     files = fetch(row)
-    modules = build_planter(row, files)
+    modules = build_modules(source, prefix, row, files)
 
     def make(folder: Path) -> None:
         work = folder / "work"
         work.mkdir()
-        # The guest's init loads a module by this name, whatever it calls itself.
-        module = Path(shutil.copy(modules / "slabplant.ko", work / "slabtest.ko"))
-        loaded = [files.fw_cfg, module, modules / "slabgone.ko"]
+        loaded = [files.fw_cfg]
+        for built in sorted(modules.glob("*.ko")):
+            # The guest's init loads a module by this name, whatever it calls itself.
+            name = "slabtest.ko" if built.name == "slabplant.ko" else built.name
+            loaded.append(Path(shutil.copy(built, work / name)))
         account, log, whole = guest.run(files.image, loaded, setup, work)
         parse(account)
         (folder / "truth").write_text(account)
@@ -112,3 +116,8 @@ def planted(kernel: str, scenario: str = "plants") -> Dump:
     key = cache.digest(modules.name, row, setup, *ours)
     folder = cache.once("dumps", f"{kernel}-{scenario}-{files.version}-{key}", make)
     return Dump(kernel, scenario, folder, files.vmlinux)
+
+
+def planted(kernel: str, scenario: str = "plants") -> Dump:
+    """The dump of that kernel and scenario; KeyError for a name not in the tables."""
+    return make_dump(kernel, scenario, SCENARIOS[scenario], SOURCE, "plant")

@@ -4,11 +4,17 @@
 from __future__ import annotations
 
 import re
+from typing import Tuple
+
+import pytest
 
 from crash_ext import slabwhy
 from crash_ext.why.rules import CERTAIN, LIKELY, RULES
+from mocks.heap import Heap
+from mocks.layouts import LAYOUTS
 from tests.batch import SCHEMA
 from tests.install.machine import TOP
+from tests.unit.asked import text
 
 CAUSES = [rule.cause for rule in RULES]
 
@@ -37,3 +43,22 @@ def test_readme_s_table_has_each() -> None:
     table = readme.partition("| CAUSE |")[2].partition("\n\n")[0]
     rows = [f"| `{rule.cause}` | {rule.help} | {', '.join(rule.strengths)} |" for rule in RULES]
     assert re.findall(r"(?m)^\| `.*$", table) == rows
+
+
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        (("-F",), ("fast (-F): memory was not searched for pointers",)),
+        (("-Fp",), ("lists only (-p)", "fast (-F)")),
+        ((), ()),
+    ],
+)
+def test_what_an_option_leaves_out_is_said_in_text_too(
+    options: Tuple[str, ...], limits: Tuple[str, ...]
+) -> None:
+    heap = Heap(LAYOUTS["6.1"], seed=3)
+    heap.slab(heap.cache("slab_test", 64), {1})
+    said = text(heap, "slabwhy", *options, "slab_test").splitlines()
+    for limit in limits:
+        assert any(line.startswith(limit) for line in said)
+    assert bool(limits) == any("-F)" in line or "-p)" in line for line in said)

@@ -159,11 +159,30 @@ def test_a_head_whose_memory_was_freed_and_overwritten_breaks_the_ring_and_is_no
     assert set(found) == set(OBJECTS)
 
 
-def test_a_ring_that_breaks_in_memory_in_use_is_left_open() -> None:
+def test_a_head_that_was_set_anew_heads_its_old_list_no_more() -> None:
+    """By INIT_LIST_HEAD(), or by a module that was loaded where another was."""
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    memory.words[HEAD] = memory.words[HEAD + 8] = HEAD
+    assert rings(memory, {HEAD: VARIABLE}, [0x1000])[0x1000].verdict == HEADLESS
+
+
+def test_a_ring_that_breaks_in_two_places_in_memory_in_use_is_left_open() -> None:
     memory = Words()
     memory.ring(HEAD, *map(node, OBJECTS))
     memory.words[HEAD] = memory.words[HEAD + 8] = 5
-    assert rings(memory, {HEAD: VARIABLE}, [0x1000])[0x1000].verdict == OPEN
+    memory.words[node(0x1000) + 8] = HEAD + 64
+    places = {HEAD: VARIABLE, HEAD + 64: VARIABLE}
+    assert rings(memory, places, [0x1000])[0x1000].verdict == OPEN
+
+
+def test_a_list_of_several_kinds_of_objects_has_its_head_in_one_that_is_not_told() -> None:
+    """A kset's list: kobjects of many owners, and the kset, are all objects."""
+    memory = Words()
+    memory.ring(HEAD, node(0x1000), 0x7010, node(0x2000))
+    kset, fellow = lies_in(OTHER, ALLOCATED, 0), lies_in(OTHER, ALLOCATED, 0x10)
+    found = rings(memory, {HEAD: kset, 0x7010: fellow}, [0x1000])[0x1000]
+    assert (found.verdict, found.head) == (OPEN, "")
 
 
 def test_an_hlist_is_followed_back_to_its_first_pointer() -> None:
@@ -176,7 +195,8 @@ def test_an_hlist_is_followed_back_to_its_first_pointer() -> None:
     assert [each.at for each in found.values()] == [HEAD, HEAD]
     memory.words[HEAD] = 0
     found = lists.chains(OFFSET, [0x2000])
-    assert found[0x2000].verdict == OPEN
+    assert [found[address].verdict for address in (0x1000, 0x2000)] == [HEADLESS, HEADLESS]
+    assert found[0x2000].at == HEAD
 
 
 _ADDRESSES = st.sampled_from([*map(node, OBJECTS), *(node(a) + 8 for a in OBJECTS), HEAD, HEAD + 8])

@@ -92,7 +92,10 @@ def case(*subjects: Subject, twins: int = 10, twin: Cell = LINKED, searched: boo
 
 
 def causes(made: Case) -> Dict[str, List[int]]:
-    return {finding.cause: finding.objects for finding in conclude(made)}
+    found: Dict[str, List[int]] = {}
+    for finding in conclude(made):
+        found.setdefault(finding.cause, []).extend(finding.objects)
+    return found
 
 
 def only(made: Case) -> Finding:
@@ -123,11 +126,26 @@ def test_that_is_never_certain_for_who_takes_it_off_may_have_cleared_everything(
 
 def test_with_what_an_insertion_writes_it_is_on_no_list_and_both_ways_are_named() -> None:
     """Taken off by list_del_init(); or all was written before an insertion that never came."""
-    finding = only(case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))))
+    finding = only(case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=2))))
     assert (finding.cause, finding.strength) == ("off the list", LIKELY)
     assert "never linked" in finding.sentence
     assert "list_del_init()" in finding.sentence
+
+
+def test_a_later_state_than_living_objects_have_comes_after_the_insertion() -> None:
+    finding = only(case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))))
+    assert (finding.cause, finding.strength) == ("taken off", LIKELY)
+    assert "as list_del_init() leaves it" in finding.sentence
     assert any("+0x58 is 3 where all 10 living objects have 2" in e.text for e in finding.evidence)
+
+
+def test_objects_that_lack_words_show_that_an_insertion_writes_them() -> None:
+    """So who has them was on the list."""
+    lacking, having = of(), of(serial=7, since=8, owner=9, state=2)
+    made = case(subject(1, LIST_EMPTY, values=lacking), subject(2, LIST_EMPTY, values=having))
+    assert causes(made) == {"never linked": [1], "taken off": [2]}
+    (taken,) = [finding for finding in conclude(made) if finding.cause == "taken off"]
+    assert "1 leaked object never got (+0x" in taken.sentence
 
 
 @pytest.mark.parametrize("values", [of(serial=7, since=8), of(serial=7, since=8, state=3)])
@@ -142,7 +160,7 @@ def test_each_object_of_a_leftover_has_its_own_history() -> None:
         subject(2, LIST_EMPTY, values=of(serial=7, since=8, owner=9)),
         subject(3, LIST_DELETED, values=of(serial=7, since=8, owner=9)),
     )
-    assert causes(made) == {"never linked": [1], "off the list": [2], "taken off": [3]}
+    assert causes(made) == {"never linked": [1], "taken off": [3, 2]}
 
 
 def test_few_living_objects_make_no_rule() -> None:
@@ -396,6 +414,27 @@ def test_a_leftover_without_objects_was_probably_emptied_late_even_if_the_log_is
     made.emptied = True
     finding = only(made)
     assert (finding.cause, finding.objects, finding.strength) == ("freed late", [], LIKELY)
+
+
+def test_objects_whose_slabs_are_gone_are_counted_with_those_that_are_free() -> None:
+    made = case()
+    made.emptied, made.freed_late, made.gone = True, [7, 8], 5
+    assert only(made).number == 7
+    assert only(made).sentence.startswith("7 objects were freed late")
+    assert "a destroy frees empty ones" in only(made).sentence
+
+
+def test_what_kfree_rcu_has_itself_is_no_pointer_of_another_object() -> None:
+    own, other = subject(1, level=REACHED), subject(2, level=REACHED)
+    own.freed_by = other.freed_by = "slab_test 1, given to kfree_rcu()"
+    own.kfree_rcu = True
+    found = conclude(case(own, other))
+    assert [(each.cause, each.objects) for each in found] == [
+        ("until grace", [1]),
+        ("until grace", [2]),
+    ]
+    assert "kfree_rcu() has it, and frees it" in found[0].sentence
+    assert "freed but waits for its RCU grace period" in found[1].sentence
 
 
 # --- all rules ---
