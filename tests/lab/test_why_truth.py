@@ -22,12 +22,12 @@ LISTS = {"lost", "off the list"}
 HISTORIES: Dict[str, Set[str]] = {
     "never-linked": LISTS | {"never linked"},
     "half-inserted": LISTS | {"never linked"},
-    "taken-off": LISTS,
+    "taken-off": LISTS | {"taken off"},
     # Its sentence names who clears all that an insertion wrote.
     "taken-off-reset": LISTS | {"never linked"},
     "deleted": {"lost", "taken off"},
     "deleted-rcu": {"lost", "taken off"},
-    "reference-leaked": LISTS,
+    "reference-leaked": LISTS | {"taken off"},
     "unhashed": {"lost"},
     "erased": {"lost"},
     "wiped": {"lost", "all zeroes"},
