@@ -59,8 +59,11 @@ class KernelImage:
         if not self.shift:
             return None
         own = address - self.shift
-        freed = any(start <= own < end for start, end in self._given_back)
-        return own if self.holds(own) and not freed else None
+        return own if self.holds(own) and not self.gave_back(own) else None
+
+    def gave_back(self, address: int) -> bool:
+        """Whether an address of the image is ordinary memory since the boot."""
+        return any(start <= address < end for start, end in self._given_back)
 
 
 def _shift(reader: Reader) -> Optional[int]:

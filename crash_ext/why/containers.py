@@ -13,6 +13,7 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.kernel.memory import read_string
+from crash_ext.kernel.tasks import Task
 from crash_ext.places.place import MODULE, OBJECT, PAGE, PAGE_STRUCT, SYMBOL, VMALLOC, Place
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
@@ -59,7 +60,7 @@ class Containers:
         chain = self._kset(subject) or self._klist(subject) or self._notifiers(subject, held)
         if chain:
             return chain
-        tree = self._tree(path)
+        tree = self._tree(path) or self._task(path[-1])
         if tree:
             return tree
         last = path[-1]
@@ -108,6 +109,28 @@ class Containers:
                 break
             at -= 1
         return at
+
+    # --- a task ---
+
+    def _task(self, step: Step) -> str:
+        """The task whose task_struct has the pointer: the way there by its PID says nothing.
+
+        What a task waits for is in task_struct.blocked_on, where the kernel has that.
+        """
+        place = step.place
+        if place is None or place.kind != OBJECT or place.label != "task_struct":
+            return ""
+        task = self._tasks.get(place.object or 0)
+        if task is None:
+            return ""
+        who = f"task {task.pid} {text_of(task.comm)}"
+        if place.offset == self._reader.offset("task_struct", "blocked_on"):
+            return f"by {who}, which waits for a mutex at +{step.offset:#x} of it"
+        return f"by {who}, at +{place.offset:#x} of its task_struct"
+
+    @cached_property
+    def _tasks(self) -> Dict[int, Task]:
+        return {task.address: task for task in self._places.tasks.by_stack.values()}
 
     # --- a notifier chain ---
 
@@ -170,7 +193,7 @@ class Containers:
         for start, data in self._variables:
             at = data.find(wanted)
             while at >= 0:
-                if (start + at) % word == 0:
+                if (start + at) % word == 0 and not self._places.image.gave_back(start + at):
                     found.append(start + at)
                 at = data.find(wanted, at + 1)
         return found
@@ -342,6 +365,9 @@ class Containers:
         reader = self._reader
         start, size = reader.symbol("krc"), reader.struct_size("kfree_rcu_cpu")
         following = reader.offset("kvfree_rcu_bulk_data", "next")
+        if following is None:
+            # In newer kernels a struct list_head: its head lies in the per-CPU structure.
+            following = reader.offset("kvfree_rcu_bulk_data", "list")
         if start is None or not size or following is None:
             return
         for cpu in reader.possible_cpus():
