@@ -26,7 +26,8 @@ class Row(NamedTuple):
     """What is right and what is weak for a kind.
 
     right, weak: causes; names: each is a pattern that findings or evidence must match for
-    the answer to be right.
+    the answer to be right. Whoever has a page or an area without a name is asked for, too:
+    a wrong owner is as false as a wrong cause.
     """
 
     right: FrozenSet[str]
@@ -71,7 +72,7 @@ _TABLE: Dict[str, Row] = {
     "idr": _held("thing_idrs"),
     "radix": _held("thing_radix"),
     "maple": _held("thing_maples"),
-    "hash-vmalloc": _held("thing_hash|vmalloc", "bucket|hlist|hash"),
+    "hash-vmalloc": _held("thing_hash", "bucket|hlist|hash"),
     "hash-static": _held("thing_buckets"),
     "nulls": _held("thing_nulls"),
     "bl": _held("thing_bl"),
@@ -81,12 +82,12 @@ _TABLE: Dict[str, Row] = {
     "klist": _held("thing_klists", "klist whose head"),
     "rhash": _held("thing_rhash"),
     "mempool": _held("mempool"),
-    "private": _held("thing_pages|private", "private"),
+    "private": _held("thing_pages", "private"),
     "stack": _held("st_waiter", "stack"),
     "stack-list": _held("st_waiter", "stack"),
-    "vmalloc": _held("thing_table|vmalloc"),
+    "vmalloc": _held("thing_table"),
     "big-kmalloc": _held("thing_heap"),
-    "percpu": _held("thing_of_cpu|per-CPU|cpu 1"),
+    "percpu": _held("thing_of_cpu"),
     "alloc-percpu": _held("thing_cookie|per-CPU|cpu 1"),
     "static": _held("current_thing"),
     "static-array": _held("all_things"),
@@ -100,7 +101,7 @@ _TABLE: Dict[str, Row] = {
     "chain": _held("thing_chain"),
     "gone-list": _row("no head", _LOST, "unloaded"),
     "gone-pointer": _row("lost", "lost with others"),
-    "gone-table": _held("vmalloc"),
+    "gone-table": _held("vmalloc")._replace(lie="memory of|has that memory"),
     "gone-head": _row("no head, lost with others", "lost"),
     "deleted": _row("taken off", "lost"),
     "deleted-rcu": _row("taken off", "lost"),
@@ -134,8 +135,8 @@ _TABLE: Dict[str, Row] = {
     "head-reused": _row("no head", _LOST)._replace(lie="whose head lies in"),
     "deleted-hashed": _held("hashed"),
     "grace-parent": _row("until grace, held", "perhaps held", "free_parent|grace"),
-    "list-percpu": _held("thing_lists|per-CPU|cpu 1"),
-    "list-vmalloc": _held("far_heads|vmalloc"),
+    "list-percpu": _held("thing_lists"),
+    "list-vmalloc": _held("far_heads"),
     "list-page": _held("page_heads"),
     "waited": _row("held", "perhaps held", "wait", "st_sitter"),
     "xored": _row("", "lost"),
@@ -143,6 +144,7 @@ _TABLE: Dict[str, Row] = {
     "scatterlist": _row("held by handle", "lost", "thing_sg|kmalloc"),
     "low-half": _row("held by handle", "lost"),
 }
+_OWNER = re.compile("memory of|has that (memory|page)")
 _UNTOLD = _row("off the list, lost")  # linking writes nothing else, or nobody lives to compare
 _TAKEN, _NEVER = _row("taken off", "off the list, lost"), _row("never linked", "off the list, lost")
 _CERTAIN = frozenset(
@@ -199,6 +201,8 @@ def judge(plot: Plot, records: Sequence[Record]) -> Verdict:
                 grades.append((FALSE, f"{cause} ({finding['strength']})"))
             elif asked.lie and re.search(asked.lie, finding["text"]):
                 grades.append((FALSE, f"{cause}: {asked.lie}"))
+            elif missing and _OWNER.search(finding["text"]):
+                grades.append((FALSE, f"{cause}: {finding['text']}"))
             elif finding["strength"] == "certain" and cause not in _CERTAIN:
                 grades.append((FALSE, f"{cause} certain"))
             elif cause in asked.weak:
