@@ -182,6 +182,12 @@ test-matrix:  ## every kernel, scenario and crash (ONLY="6.1 leak"; README=yes k
 	@$(MAKE) venv
 	@'$(VENV_BIN)/python' -m tests.lab.matrix $(if $(README),--readme) $(ONLY)
 
+.PHONY: test-configs
+test-configs:  ## kernels of our own configuration: KASAN, SLUB_TINY, profiling, plain lists, SLAB
+	@$(MAKE) packages
+	@$(MAKE) venv
+	'$(VENV_BIN)/python' -m pytest tests/lab/check_configs.py
+
 .PHONY: test-forms
 test-forms:  ## every form that makedumpfile gives a dump; dumps cut and damaged
 	@$(MAKE) packages

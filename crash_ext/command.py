@@ -11,7 +11,7 @@ import getopt
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from crash_ext.files import check_writable, read_text
+from crash_ext.files import check_writable, read_text, stdout_to
 from crash_ext.host.settings import is_live, zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
 from crash_ext.leak.duplicates import all_caches
@@ -21,6 +21,7 @@ from crash_ext.places.places import Places
 from crash_ext.reach.reach import Reach
 from crash_ext.report.jsonl import Encoder, encoder
 from crash_ext.report.progress import Progress
+from crash_ext.report.text import visible
 from crash_ext.slub.layout import UnsupportedAllocator
 from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
@@ -40,7 +41,7 @@ LETTERS = {
     "l": "at most COUNT",
     "L": "the kernel log from a file",
     "n": "slabs of this NUMA node",
-    "o": "write a page",
+    "o": "write to FILE",
     "p": "walk the lists only",
     "q": "addresses only",
     "r": "below each object, the pointers to it",
@@ -159,18 +160,27 @@ class Call:
         except OSError as error:
             raise UsageError(f"{name}: {error.strerror}") from error
 
-    def new_file(self, option: str) -> Optional[str]:
-        """The file that an option names, which can be written; None without the option.
+    def page_file(self) -> Optional[str]:
+        """The file that -o names for a page; None without -o, and where -q or -j goes there."""
+        return None if records_file(self.options) else _new_file(self.options)
 
-        Raises UsageError.
-        """
-        name = self.options.get(option)
-        try:
-            if name is not None:
-                check_writable(name)
-        except OSError as error:
-            raise UsageError(f"{name}: {error.strerror}") from error
-        return name
+
+def records_file(options: Options) -> Optional[str]:
+    """The file that takes the addresses of -q or the records of -j; None: they are shown.
+
+    Raises UsageError where it can't be written.
+    """
+    return None if {"-q", "-j"}.isdisjoint(options) else _new_file(options)
+
+
+def _new_file(options: Options) -> Optional[str]:
+    name = options.get("-o")
+    try:
+        if name is not None:
+            check_writable(name)
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from error
+    return name
 
 
 _sessions: List[Tuple[object, Session]] = []
@@ -230,6 +240,24 @@ def _run(command: Command, argv: List[str]) -> bool:
     if "-V" in options or "--version" in options:
         sys.stdout.write(f"{command.name} {TOOL_VERSION}\n")
         return True
+    name = records_file(options)
+    if name is None:
+        return _answer(command, options, arguments)
+    # PyKdump's banners, once another program has had them made, stand in what crash redirects.
+    try:
+        with stdout_to(name):
+            complete = _answer(command, options, arguments)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _complain(command, f"{name}: {error.strerror}")
+        return False
+    sys.stdout.write(f"written: {visible(name)}\n")
+    return complete
+
+
+def _answer(command: Command, options: Options, arguments: List[str]) -> bool:
+    """The same, with what it writes on sys.stdout."""
     crash = host_module()
     session = session_of(crash)
     if "-R" in options or session.live:

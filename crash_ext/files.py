@@ -6,8 +6,10 @@ Their paths are typed, never out of a dump. Each function raises OSError.
 
 from __future__ import annotations
 
+import io
 import os
-from typing import Iterable
+from contextlib import contextmanager, redirect_stdout
+from typing import Iterable, Iterator, Optional, TextIO
 
 
 def read_text(name: str) -> str:
@@ -25,8 +27,47 @@ def check_writable(name: str) -> None:
         os.unlink(name)
 
 
+@contextmanager
+def stdout_to(name: str) -> Iterator[None]:
+    """What is written to sys.stdout takes the place of what was in the file.
+
+    So does an answer without a line; but what was in it stays where an exception, as of wrong
+    usage, comes before the first line.
+    """
+    file = _NewFile(name)
+    try:
+        with redirect_stdout(file):
+            yield
+        file.write("")
+    finally:
+        file.finish()
+
+
 def write_lines(name: str, lines: Iterable[str]) -> None:
     """The lines take the place of what was in the file."""
     with open(name, "w", encoding="utf-8") as file:
         for line in lines:
             file.write(line + "\n")
+
+
+class _NewFile(io.TextIOBase):
+    """A file that is opened when something is written; finish() closes it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self._file: Optional[TextIO] = None
+
+    def write(self, text: str) -> int:
+        if self._file is None:
+            self._file = open(self._name, "w", encoding="utf-8")  # noqa: SIM115 - finish()
+        return self._file.write(text)
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
+    def finish(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

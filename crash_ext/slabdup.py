@@ -35,7 +35,9 @@ _ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT, LEFT)
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabdup [-ajpR] [NAME|ADDRESS]..."""
+    """slabdup [-ajpR] [-o FILE] [NAME|ADDRESS]..."""
+    if "-o" in call.options and "-j" not in call.options:
+        raise UsageError("-o goes with -j")
     if "-a" in call.options and call.arguments:
         raise UsageError("-a takes no NAME or ADDRESS")
     if call.lists_only:
@@ -174,8 +176,8 @@ def _closing(sums: Totals, caches: int, whole: bool) -> str:
 COMMAND = Command(
     name="slabdup",
     short="slab caches that share a name, and leftovers of a failed destroy",
-    synopsis="[-ajpR] [NAME|ADDRESS]...",
-    options="ajpR",
+    synopsis="[-ajpR] [-o FILE] [NAME|ADDRESS]...",
+    options="ajpRo:",
     main=main,
     text="""\
   This command finds slab caches that have the same name, and caches that were
@@ -210,6 +212,8 @@ COMMAND = Command(
                slabs, and are known only from Linux 6.18 on.
       -j       JSON lines: one record a line, addresses as hexadecimal strings;
                the last record says whether the output is complete.
+      -o FILE  with -j: write to FILE, in place of a redirection, to which a
+               program of PyKdump's may add lines of its own.
       -p       walk the lists only, without the scan over all page structures:
                full slabs that no list holds are not counted.
       -R       scan the page structures anew (they are scanned once a session).

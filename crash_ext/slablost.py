@@ -37,9 +37,9 @@ _ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT)
 
 def main(call: Call) -> Dict[str, object]:
     """slablost [-jpqR] [-l COUNT] [-b BYTES] [-o FILE] [NAME|ADDRESS]..."""
-    if "-q" in call.options and not {"-j", "-o"}.isdisjoint(call.options):
-        raise UsageError("-q stands without -j and -o")
-    out, page = call.out, call.new_file("-o")
+    if "-q" in call.options and "-j" in call.options:
+        raise UsageError("only one of -q and -j")
+    out, page = call.out, call.page_file()
     limit, length = call.number("-l"), call.number("-b")
     named = [selection.cache for selection in call.selections()]
     if call.arguments and not named:
@@ -224,8 +224,9 @@ COMMAND = Command(
                 the last record says whether the output is complete.
       -l COUNT  at most COUNT groups of each cache; with -q, COUNT addresses.
       -b BYTES  dump BYTES bytes of each example; default: the object size.
-      -o FILE   write a page for the bug report, too: one HTML file with the
-                slabs of lost objects, contents and allocations.
+      -o FILE   write to FILE a page for the bug report, too: HTML with the
+                slabs of lost objects, contents and allocations.  With -q or -j
+                the addresses or records, instead of showing them.
       -p        walk the lists only, without the scan over all page structures.
       -R        search memory anew (it is searched once a session).
       -h        this page; --help, too.

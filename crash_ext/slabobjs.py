@@ -34,13 +34,15 @@ _APART = {"-e": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -e -b"}
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS..."""
+    """slabobjs [-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-o FILE] NAME|..."""
     if "-t" in call.options:
         call.options["-t"] = take_quoted(call.options["-t"], call.arguments)
     if not call.arguments:
         raise UsageError("no cache, slab or object is named")
     if "-q" in call.options and "-j" in call.options:
         raise UsageError("only one of -q and -j")
+    if "-o" in call.options and {"-q", "-j"}.isdisjoint(call.options):
+        raise UsageError("-o goes with -q or -j")
     for option, others in _APART.items():
         for other in others.split():
             if option in call.options and other in call.options:
@@ -103,8 +105,8 @@ def _struct(expression: Optional[str]) -> Optional[StructForm]:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] NAME|ADDRESS...",
-    options="qjefgprRn:l:b:t:",
+    synopsis="[-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-o FILE] NAME|ADDRESS...",
+    options="qjefgprRn:l:b:t:o:",
     main=main,
     text="""\
   This command lists the allocated objects of slab caches.  For each cache it
@@ -123,6 +125,8 @@ COMMAND = Command(
                 nothing else, errors aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
+      -o FILE   with -q or -j: write to FILE, in place of a redirection, to
+                which a program of PyKdump's may add lines of its own.
       -e        explain: beside each line of contents, what its words are.
       -g        groups of like objects instead of slabs.  Like objects have, at
                 the same offsets, lists in the same state, pointers to the same

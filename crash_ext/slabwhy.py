@@ -42,7 +42,7 @@ _ALIGN = (LEFT, RIGHT, *[LEFT] * 5)
 def main(call: Call) -> Dict[str, object]:
     """slabwhy [-j] [-FpTR] [-L FILE] [-o FILE] [NAME|ADDRESS]..."""
     out = call.out
-    page = call.new_file("-o")
+    page = call.page_file()
     if call.lists_only:
         out.limits.append("lists only (-p): full slabs that no list holds are not examined")
     if "-F" in call.options:
@@ -208,8 +208,9 @@ COMMAND = Command(
                Which of the file's boots is the dump's is told by lines that
                both logs have, the boot id, and times; reports of other boots
                are counted only.
-      -o FILE  write a page for the bug report, too: one HTML file with all of
+      -o FILE  write to FILE a page for the bug report, too: HTML with all of
                this, each slab as a row of cells, and contents with notes.
+               With -j the records, instead of showing them.
       -j       JSON lines: one record a line, addresses as hexadecimal strings;
                the last record says whether the output is complete.
       -p       walk the lists only, without the scan over all page structures:

@@ -4,7 +4,9 @@
 As released PyKdump has it (and its C source shows it): one interpreter for all commands, one
 __main__ whose globals stay, a stale __file__, sys.argv[0] the path that was found, sys.path
 set back after each program, streams that show only what was flushed, in the locale's
-encoding. The module `crash` passes each question on to the parent and gets repr()s back.
+encoding. Once a program has imported pykdump.API, every program's output (as if redirected)
+has banners around it. The module `crash` passes each question on to the parent and gets
+repr()s back.
 
 Here only modules of PyKdump's list are used, since every other one is refused.
 """
@@ -30,6 +32,9 @@ MISSING = frozenset(sys.argv[6].split())
 ASKS_GDB = frozenset(sys.argv[7].split())
 LONGJMP = int(sys.argv[8])
 """The exit status that stands for a longjmp out of Python."""
+
+BANNER = "== a program of pykdump.API ==\n==============================\n"
+EXECUTION_TOOK = "** Execution took   0.01s (real)   0.01s (CPU)\n"
 
 
 class Refusing:
@@ -119,6 +124,12 @@ def make_crash(functions: Sequence[str], constants: Dict[str, int]) -> types.Mod
     return module
 
 
+def banner(text: str) -> None:
+    """What pykdump.API prints around a program, once it is there."""
+    if "pykdump.API" in sys.modules:
+        ask("show", text.encode())
+
+
 def found(name: str) -> Optional[str]:
     """Where PyKdump finds the program: a directory of that name counts, and stops it."""
     for folder in [".", *PYKDUMPPATH]:
@@ -139,6 +150,7 @@ def run(scope: Dict[str, object], words: List[str]) -> None:
     stream: Any = Stream()
     sys.stdout = sys.stderr = stream
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    banner(BANNER)
     with open(path, "rb") as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)
     try:
@@ -150,6 +162,7 @@ def run(scope: Dict[str, object], words: List[str]) -> None:
     finally:
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         sys.path[:] = PATH
+        banner(EXECUTION_TOOK)
 
 
 def main() -> None:

@@ -87,7 +87,7 @@ class Session:
                 *(str(from_child[1]), str(to_child[0])),
                 os.pathsep.join(path for path in library if not path.endswith(".zip")),
                 os.pathsep.join(self._path),
-                " ".join([*ALWAYS_THERE, *HELPERS.split(), "crash", "crash_ext"]),
+                " ".join([*ALWAYS_THERE, *HELPERS.split(), "crash", "crash_ext", "pykdump"]),
                 " ".join(MISSING_INSIDE),
                 " ".join(ASKS_GDB),
                 str(LONGJMP),

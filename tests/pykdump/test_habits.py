@@ -130,3 +130,20 @@ def test_a_directory_of_a_command_s_name_is_warned_about_and_passed_by(
     ]
     assert shown == OUTPUT
     assert Session(fake, tmp_path).run("slabdup") == [""], "as it is without one"
+
+
+def test_once_there_are_banners_a_file_of_its_own_is_free_of_them(
+    fake: FakeCrash, tmp_path: Path
+) -> None:
+    library = tmp_path / "pykdump"
+    library.mkdir()
+    for name in ("__init__.py", "API.py"):
+        (library / name).touch()
+    (tmp_path / "tslog.py").write_text("import pykdump.API\n")
+    session = Session(fake, tmp_path, pykdumppath=[PACKAGE, tmp_path])
+    line = "slabobjs -q slab_test"
+    clean, _, spoiled, said = session.run(line, "tslog", line, f"{line} -o {tmp_path}/addresses")
+    assert clean in spoiled
+    assert spoiled.startswith("=="), "a redirection has the banner, too"
+    assert (tmp_path / "addresses").read_text() == clean
+    assert f"written: {tmp_path}/addresses\n" in said

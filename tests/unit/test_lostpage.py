@@ -71,6 +71,6 @@ def test_what_is_in_the_file_stays_until_the_page_is_there(tmp_path: Path) -> No
     assert file.read_text() == "yesterday's"
 
 
-def test_addresses_alone_have_no_page(tmp_path: Path) -> None:
-    said = text(Pages().heap, "slablost", "-q", "-o", str(tmp_path / "lost.html"))
-    assert said.startswith("slablost: -q stands without -j and -o")
+def test_addresses_and_records_are_not_asked_for_together() -> None:
+    said = text(Pages().heap, "slablost", "-q", "-j")
+    assert said.startswith("slablost: only one of -q and -j\nUsage:\n")
