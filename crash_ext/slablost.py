@@ -188,7 +188,8 @@ def _closing(out: Output, found: List[Lost], allocated: int, searched: int) -> I
     if not allocated and out.problems:
         yield "no allocated object could be read"
     elif not counts["lost"]:
-        yield f"none of {of} is lost; {searched >> 20} MB searched"
+        rest = ", but not all could be read" if out.problems else ""
+        yield f"none of {of} is lost{rest}; {searched >> 20} MB searched"
     else:
         yield (
             f"{counts['lost']} of {of} lost in {plural(counts['caches'], 'cache')},"

@@ -57,7 +57,7 @@ def main(call: Call) -> Dict[str, object]:
     )
     chosen = _chosen(call, diagnoser)
     if not chosen and not call.arguments:
-        out.text(f"none of {plural(len(call.caches()), 'cache')} is a leftover")
+        out.text(_none(len(call.caches()), out.problems))
     findings = 0
     told = []
     diagnoses = diagnoser.diagnose(chosen)
@@ -78,6 +78,15 @@ def main(call: Call) -> Dict[str, object]:
         kernel = printable(release(call.session.reader))
         out.file(page, lines(diagnoser, told, kernel, out.limits))
     return {"caches": len(chosen), "findings": findings}
+
+
+def _none(caches: int, problems: int) -> str:
+    """What is said where no leftover was found: nothing of what couldn't be read."""
+    if not problems:
+        return f"none of {plural(caches, 'cache')} is a leftover"
+    if not caches:
+        return "no cache could be read"
+    return f"none of the {plural(caches, 'cache')} found is a leftover, but not all could be read"
 
 
 def _chosen(call: Call, diagnoser: Diagnoser) -> List[Cache]:

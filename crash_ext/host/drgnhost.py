@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import drgn
 from drgn.helpers.linux.cpumask import for_each_online_cpu
-from drgn.helpers.linux.mm import for_each_valid_page_range, phys_to_virt
+from drgn.helpers.linux.mm import for_each_valid_page_range, pfn_to_page, phys_to_virt
 from drgn.helpers.linux.printk import get_printk_records
 from drgn.helpers.linux.sched import cpu_curr
 
@@ -21,6 +21,8 @@ from crash_ext.host.drgntypes import find_enumerator, find_members, find_type, m
 from crash_ext.reader import Member, SourceLine
 
 _HIGHEST = 1 << 64
+_UNKNOWN = (LookupError, AttributeError, ValueError, drgn.FaultError)
+"""What drgn raises where memory or a type that it needs isn't there."""
 
 
 class HostError(Exception):
@@ -105,14 +107,35 @@ class DrgnHost:
     def _page_ranges(self) -> List[Tuple[int, int, int]]:
         """(first page frame, the one behind the last, struct page * of the first)."""
         if self._ranges is None:
+            self._ranges = []
             try:
-                self._ranges = [
-                    (first, end, (pages + first).value_())
-                    for first, end, pages in for_each_valid_page_range(self._program)
-                ]
-            except (LookupError, AttributeError, drgn.FaultError) as error:
-                raise HostError(f"cannot find the page structures: {error}") from error
+                for first, end, pages in for_each_valid_page_range(self._program):
+                    self._ranges.append((first, end, (pages + first).value_()))
+            except _UNKNOWN:
+                self._ranges += self._rest_of_pages()
         return self._ranges
+
+    def _rest_of_pages(self) -> List[Tuple[int, int, int]]:
+        """All page frames behind the known ranges, where a dump lacks what tells which there are.
+
+        Those that don't exist can't be read, and are told as such.
+        """
+        first = max((end for _, end, _ in self._ranges or ()), default=0)
+        try:
+            end = int(self._program["max_pfn"].value_())
+            page = self._page_of_frame(first)
+        except _UNKNOWN:
+            return []
+        return [(first, end, page)] if first < end else []
+
+    def _page_of_frame(self, frame: int) -> int:
+        """A page frame's struct page *, from the array of all of them. Raises as drgn does."""
+        try:
+            return int(pfn_to_page(self._program, frame).value_())
+        except _UNKNOWN:
+            # drgn finds that array by the very table that may be missing; x86_64 keeps its address.
+            start = int(self._program["vmemmap_base"].value_())
+            return start + frame * size_of(find_type(self._program, "struct page"))
 
     # types ----------------------------------------------------------------------------
 
@@ -174,7 +197,7 @@ class DrgnHost:
         if line in answers:
             try:
                 return answers[line]()
-            except (LookupError, AttributeError, ValueError, drgn.FaultError) as error:
+            except _UNKNOWN as error:
                 raise HostError(f"{line}: {error}") from error
         if words[:1] in (["struct"], ["union"]) and len(words) in (2, 3):
             address = int(words[2], 16) if len(words) == 3 else None
@@ -211,7 +234,8 @@ class DrgnHost:
     def _registers_of(self, cpu: int) -> Dict[str, int]:
         try:
             frames = self._program.stack_trace(cpu_curr(self._program, cpu))
-        except (LookupError, ValueError, drgn.FaultError):
+        except Exception:
+            # drgn's own for what has no class: up to 0.1.0 it knows nothing of 7.3's ORC.
             return {}
         values = frames[0].registers() if len(frames) else {}
         # crash prints no segments: they hold no address of memory.

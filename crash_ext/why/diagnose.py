@@ -215,8 +215,9 @@ class Diagnoser:
         log = match_reports(self.session, cache, slabs, self._reports, children, behind)
         if destroyer:
             log = log._replace(unlisted=_unfinished(log.unlisted))
-        if self._lists_only:
-            # A slab that wasn't looked for isn't gone.
+        whole = not problems and self._all_slabs_seen()
+        if self._lists_only or not whole:
+            # A slab that wasn't looked for, or can't be read, isn't gone.
             log = log._replace(gone=[])
         if state.kind == LIVE:
             # Those that the log has, and else those that nothing leads to, are leaked; the
@@ -234,7 +235,7 @@ class Diagnoser:
             case.freed_late = log.freed
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
-            case.emptied = state.kind == LEFTOVER and not case.total and not unknown
+            case.emptied = whole and state.kind == LEFTOVER and not case.total and not unknown
         return _Opened(
             case=case,
             state=state,
@@ -258,6 +259,15 @@ class Diagnoser:
         """The slabs of a cache and of its memcg children."""
         members = self._families.with_children(cache)
         return [decoded for member in members for decoded in self._slabs(member, problems)]
+
+    def _all_slabs_seen(self) -> bool:
+        """Whether a slab that was missed would have been noticed.
+
+        By the nodes' counters (CONFIG_SLUB_DEBUG), and else by page structures that can't be read.
+        """
+        if self._lists_only or "nr_slabs" in self.session.layout.node:
+            return True
+        return not self.session.page_index().holes
 
     def _slabs(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         found = for_each_slab_decoded_once(self.session, cache, problems, self._lists_only)
