@@ -78,7 +78,7 @@ class Native(Protocol):
         word: int,
         foreign: bool,
         starts: array[int],
-        ends: array[int],
+        sizes: array[int],
         blocks: bytearray,
         shift: int,
     ) -> bytes:
@@ -94,19 +94,42 @@ class Native(Protocol):
         word: int,
         foreign: bool,
         starts: array[int],
-        ends: array[int],
+        sizes: array[int],
         blocks: bytearray,
         shift: int,
         level: int,
         levels: bytearray,
         parents: array[int],
     ) -> bytes:
-        """Marks in `levels` and `parents` what the data point into; edges (reach/mark.py)."""
+        """Marks in `levels` and `parents` what the data point into (reach/mark.py).
+
+        The edges that find no place there, packed: '=II'.
+        """
 
     def spread(
         self, edges: array[int], starts: array[int], levels: bytearray, parents: array[int]
-    ) -> None:
-        """Follows the edges from what is marked (reach/mark.py)."""
+    ) -> bytes:
+        """Follows the edges, which get sorted, from what is marked; edges to be kept, too."""
+
+    def lost(self, edges: array[int], levels: bytearray, parents: array[int]) -> bytes:
+        """The edges between objects that aren't marked (reach/mark.py)."""
+
+    def inner(self, edges: array[int], count: int) -> bytes:
+        """Which of `count` objects others lead to (reach/inner.py); the edges get sorted."""
+
+    def plain(
+        self,
+        memory: bytes,
+        shift: int,
+        size: int,
+        length: int,
+        chosen: bytes,
+        word: int,
+        foreign: bool,
+        lowest: int,
+        marks: array[int],
+    ) -> bytes:
+        """Which of the chosen objects have no word that may be told (contents/groups.py)."""
 
 
 class Member(NamedTuple):

@@ -65,7 +65,7 @@ def main(call: Call) -> Dict[str, object]:
     told: List[Told] = []
     # As records each cache stays by itself: who reads them can add.
     for together in [[one] for one in found] if out.json else by_size(found):
-        for one in together:
+        for one in together if out.json else ():
             out.record("lost", **_fields(one))
         kinds = [
             (Grouping(out, one.cache, words, True, length, limit), one)
@@ -224,7 +224,8 @@ COMMAND = Command(
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
       -l COUNT  at most COUNT groups of each cache; with -q, COUNT addresses.
-      -b BYTES  dump BYTES bytes of each example; default: the object size.
+      -b BYTES  dump BYTES bytes of each example, no farther than to the next
+                object; default: the object size.
       -o FILE   write to FILE a page for the bug report, too: HTML with the
                 slabs of lost objects, contents and allocations.  With -q or -j
                 the addresses or records, instead of showing them.

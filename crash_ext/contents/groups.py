@@ -7,6 +7,8 @@ which object of a cache is pointed to, or where in it.
 
 from __future__ import annotations
 
+from itertools import compress
+from operator import ne
 from struct import Struct
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
@@ -43,6 +45,9 @@ class Group(NamedTuple):
     marks: List[Mark]
 
 
+Objects = Tuple[int, int, int]
+"""(offset of the first in a piece of memory, bytes from one to the next, bytes of each)"""
+
 _Token = Tuple[str, str, int]
 """(kind, target's name, target's kmem_cache or 0)"""
 _Pattern = Tuple[Tuple[int, _Token], ...]
@@ -73,15 +78,48 @@ class Groups:
 
     def add(self, address: int, data: bytes) -> None:
         """Count an object with these contents."""
-        self.total += 1
-        pattern = self._pattern(address, data)
+        self._count(self._pattern(address, data), address, len(data), 1)
+
+    def add_all(self, base: int, memory: bytes, objects: Objects, chosen: bytes) -> None:
+        """Count those objects of a piece of memory whose byte isn't 0."""
+        shift, stride, length = objects
+        plain = self._plain(memory, objects, chosen)
+        first = plain.find(1)
+        if first >= 0:
+            self._count((), base + shift + first * stride, length, plain.count(1))
+        for index in compress(range(len(chosen)), map(ne, chosen, plain)):
+            start = shift + index * stride
+            self.add(base + start, memory[start : start + length])
+
+    def _plain(self, memory: bytes, objects: Objects, chosen: bytes) -> bytes:
+        """1 for each chosen object that has nothing but numbers and text: no pattern.
+
+        So are most objects of a lost cache, and of most caches some.
+        """
+        shift, stride, length = objects
+        words = self._words
+        if words.native is not None:
+            return words.native.plain(
+                *(memory, shift, stride, length, chosen, words.word, words.foreign),
+                *(words.lowest, words.telling),
+            )
+        whole = length // words.word
+        unpack, lowest, telling = self._form(whole).unpack_from, words.lowest, set(words.telling)
+        found = bytearray(len(chosen))
+        for index in compress(range(len(chosen)), chosen):
+            values = unpack(memory, shift + index * stride)
+            found[index] = max(values, default=0) < lowest and telling.isdisjoint(values)
+        return bytes(found)
+
+    def _count(self, pattern: _Pattern, example: int, length: int, number: int) -> None:
+        self.total += number
         found = self._counts.get(pattern)
         if found is None:
             if len(self._counts) >= _GROUPS:
-                self.other += 1
+                self.other += number
                 return
-            found = self._counts[pattern] = _Count(address, len(data))
-        found.count += 1
+            found = self._counts[pattern] = _Count(example, length)
+        found.count += number
 
     def groups(self) -> List[Group]:
         """The groups, largest first."""
@@ -100,12 +138,7 @@ class Groups:
     def _pattern(self, address: int, data: bytes) -> _Pattern:
         words, size = self._words, self._words.word
         whole = len(data) // size
-        form = self._forms.get(whole)
-        if form is None:
-            order = "<" if words.byteorder == "little" else ">"
-            form = Struct(f"{order}{whole}{'Q' if size == 8 else 'I'}")
-            self._forms[whole] = form
-        values = form.unpack_from(data)
+        values = self._form(whole).unpack_from(data)
         pattern: List[Tuple[int, _Token]] = []
         for at, _, kind in words.shapes(address, values, whole):
             if kind == POINTER:
@@ -117,6 +150,16 @@ class Groups:
             else:
                 pattern.append((at, (kind, "", 0)))
         return tuple(pattern)
+
+    def _form(self, whole: int) -> Struct:
+        """Of so many words."""
+        form = self._forms.get(whole)
+        if form is None:
+            words = self._words
+            order = "<" if words.byteorder == "little" else ">"
+            form = Struct(f"{order}{whole}{'Q' if words.word == 8 else 'I'}")
+            self._forms[whole] = form
+        return form
 
     def _target(self, value: int) -> Optional[_Token]:
         """What a pointer points to; None where it's no pointer."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
+from array import array
 from functools import cached_property
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -125,6 +127,11 @@ class Words:
         self._patterns = _patterns(reader.word)
         self._marks = {*self._patterns, *self.first_poison}
         self._wrap = 1 << 8 * reader.word
+        self.telling = array("Q", sorted({*self._marks, *self._second_poison}))
+        """Values that are no addresses and yet say something: poison of all kinds."""
+        self.native = reader.native
+        self.foreign = reader.byteorder != sys.byteorder
+        """Words have their bytes in the other order than this machine's."""
 
     @cached_property
     def lowest(self) -> int:

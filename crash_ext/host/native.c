@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* What the commands expect of the functions below; host/native.py refuses another. */
-#define VERSION 3
+#define VERSION 4
 
 /* slub/model.py */
 enum { FREE = 0, ALLOCATED = 1 };
@@ -52,6 +52,15 @@ static uint64_t number_at(const void *buffer, size_t index)
 static void set_number(void *buffer, size_t index, uint64_t number)
 {
 	memcpy((char *)buffer + index * sizeof(number), &number, sizeof(number));
+}
+
+/* The same of 32-bit numbers. */
+static uint32_t small_at(const void *buffer, size_t index)
+{
+	uint32_t number;
+
+	memcpy(&number, (const char *)buffer + index * sizeof(number), sizeof(number));
+	return number;
 }
 
 static char *put_hex(char *to, uint64_t value, int count)
@@ -345,63 +354,91 @@ static uint64_t load(const unsigned char *from, int size, bool foreign)
 	return foreign ? __builtin_bswap32(four) : four;
 }
 
-/* The last of the starts that isn't above the value; there is one. */
-static size_t range_of(const void *starts, size_t count, uint64_t value)
-{
-	size_t low = 0, high = count;
+/* Sorted ranges, and the blocks of 1 << shift bytes from the first start on that have some. */
+struct ranges {
+	Py_buffer starts, sizes, blocks;
+	size_t count;
+	uint64_t first;
+	int shift;
+};
 
+/* Whether they are what kernel/search.py's Targets has; there is at least one. */
+static bool check_ranges(struct ranges *ranges)
+{
+	ranges->count = (size_t)ranges->starts.len / sizeof(uint64_t);
+	if (ranges->shift < 0 || ranges->shift > 63 || !ranges->count ||
+	    ranges->count >= UINT32_MAX || (size_t)ranges->starts.len % sizeof(uint64_t) ||
+	    (size_t)ranges->sizes.len != ranges->count * sizeof(uint32_t))
+		return false;
+	ranges->first = number_at(ranges->starts.buf, 0);
+	return true;
+}
+
+static void release_ranges(struct ranges *ranges)
+{
+	PyBuffer_Release(&ranges->starts);
+	PyBuffer_Release(&ranges->sizes);
+	PyBuffer_Release(&ranges->blocks);
+}
+
+static bool in_range(const struct ranges *ranges, size_t index, uint64_t value)
+{
+	uint64_t start = number_at(ranges->starts.buf, index);
+
+	return value >= start && value - start < small_at(ranges->sizes.buf, index);
+}
+
+/* Number of the range that a value lies in; count: none. */
+static size_t find_range(const struct ranges *ranges, uint64_t value)
+{
+	uint64_t block = (value - ranges->first) >> ranges->shift;
+	size_t low = 0, high = ranges->count;
+
+	if (value < ranges->first || block >= (uint64_t)ranges->blocks.len ||
+	    !((char *)ranges->blocks.buf)[block])
+		return ranges->count;
 	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
 
-		if (number_at(starts, middle) <= value)
+		if (number_at(ranges->starts.buf, middle) <= value)
 			low = middle;
 		else
 			high = middle;
 	}
-	return low;
+	return in_range(ranges, low, value) ? low : ranges->count;
 }
 
-/* pointers(data, word, foreign, starts, ends, blocks, shift): (offset of a word in the data,
- * number of the range [start, end) that it points into), packed as 64-bit numbers. blocks: 1
- * for each 1 << shift bytes from the first start on that a range has a part of. */
+/* pointers(data, word, foreign, starts, sizes, blocks, shift): (offset of a word in the data,
+ * number of the range that it points into), packed as 64-bit numbers. blocks: 1 for each
+ * 1 << shift bytes from the first start on that a range has a part of. */
 static PyObject *pointers(PyObject *self, PyObject *arguments)
 {
 	struct pairs found = {0};
-	Py_buffer data, from, to, blocks;
+	struct ranges ranges;
 	PyObject *result = NULL;
-	int word, foreign, shift;
-	uint64_t first;
+	int word, foreign;
+	Py_buffer data;
 	Py_ssize_t at;
-	size_t count;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "y*iiy*y*y*i", &data, &word, &foreign, &from, &to,
-			      &blocks, &shift))
+	if (!PyArg_ParseTuple(arguments, "y*iiy*y*y*i", &data, &word, &foreign, &ranges.starts,
+			      &ranges.sizes, &ranges.blocks, &ranges.shift))
 		return NULL;
-	count = (size_t)from.len / sizeof(uint64_t);
-	if ((word != 8 && word != 4) || shift < 0 || shift > 63 || !count ||
-	    (size_t)from.len % sizeof(uint64_t) || from.len != to.len) {
+	if ((word != 8 && word != 4) || !check_ranges(&ranges)) {
 		PyErr_SetString(PyExc_ValueError, "pointers()");
 		goto out;
 	}
-	first = number_at(from.buf, 0);
 	for (at = 0; at + word <= data.len; at += word) {
 		uint64_t value = load((unsigned char *)data.buf + at, word, foreign);
-		uint64_t block = (value - first) >> shift;
-		size_t index;
+		size_t index = find_range(&ranges, value);
 
-		if (block >= (uint64_t)blocks.len || !((char *)blocks.buf)[block] || value < first)
-			continue;
-		index = range_of(from.buf, count, value);
-		if (value < number_at(to.buf, index) && !add_pair(&found, (uint64_t)at, index))
+		if (index < ranges.count && !add_pair(&found, (uint64_t)at, index))
 			break;
 	}
 	result = pairs_bytes(&found);
 out:
 	PyBuffer_Release(&data);
-	PyBuffer_Release(&from);
-	PyBuffer_Release(&to);
-	PyBuffer_Release(&blocks);
+	release_ranges(&ranges);
 	return result;
 }
 
@@ -409,16 +446,22 @@ out:
 
 enum { REACHED = 2 };
 
-/* Pairs of objects' numbers, as they grow. */
+/* Pairs of objects' numbers, as they grow; those before `head` are done with. */
 struct edges {
 	uint32_t *end;
-	size_t count, room;
+	size_t head, count, room;
 };
 
 static bool add_edge(struct edges *edges, size_t from, size_t to)
 {
 	uint32_t *larger;
 
+	if (edges->count == edges->room && edges->head > edges->room / 2) {
+		edges->count -= edges->head;
+		memmove(edges->end, edges->end + 2 * edges->head,
+			edges->count * 2 * sizeof(*edges->end));
+		edges->head = 0;
+	}
 	if (edges->count == edges->room) {
 		edges->room = edges->room ? 2 * edges->room : 512;
 		larger = PyMem_Realloc(edges->end, edges->room * 2 * sizeof(*edges->end));
@@ -434,77 +477,164 @@ static bool add_edge(struct edges *edges, size_t from, size_t to)
 	return true;
 }
 
-/* Sorted ranges, and the blocks of 1 << shift bytes from the first start on that have some. */
-struct ranges {
-	const void *starts, *ends;
-	const char *blocks;
-	size_t count;
-	uint64_t first, block_count;
-	int shift;
-};
-
-/* Number of the range that a value lies in; count: none. */
-static size_t find_range(const struct ranges *ranges, uint64_t value)
+static PyObject *edges_bytes(const struct edges *edges)
 {
-	uint64_t block = (value - ranges->first) >> ranges->shift;
-	size_t index;
-
-	if (value < ranges->first || block >= ranges->block_count || !ranges->blocks[block])
-		return ranges->count;
-	index = range_of(ranges->starts, ranges->count, value);
-	return value < number_at(ranges->ends, index) ? index : ranges->count;
+	return PyBytes_FromStringAndSize((char *)edges->end,
+					 (Py_ssize_t)(edges->count * 2 * sizeof(*edges->end)));
 }
 
-/* mark(data, address, word, foreign, starts, ends, blocks, shift, level, levels, parents): see
- * reach/mark.py. With a level the data are a root; with 0 they are objects' memory, and what
- * comes back are the edges (32-bit pairs) from objects that aren't reached. */
+/* Objects' marks, as reach/mark.py describes them. */
+struct marks {
+	unsigned char *levels;
+	void *parents;
+	const void *starts;
+	size_t count;
+	const void *sorted; /* edges by the object that they begin in */
+	size_t sorted_count;
+	struct edges queue; /* objects to mark: from, to */
+	struct edges kept;  /* edges that find no place in `parents` */
+};
+
+enum { OFTEN = 0xffff };
+
+/* Ctrl-C has to be seen while a loop runs that is as long as there are objects: asked each time,
+ * looks now and then. False: an exception is set. */
+static bool go_on(size_t *turns)
+{
+	return (++*turns & OFTEN) || !PyErr_CheckSignals();
+}
+
+/* Half of an unmarked object's place for its parent: 1 + the number of an object, 0: none. */
+static uint32_t half_of(uint64_t parent, int half)
+{
+	return (uint32_t)(half ? parent >> 32 : parent);
+}
+
+/* Index of the first sorted edge that begins in an object with that number or a higher one. */
+static size_t first_edge(const void *sorted, size_t count, uint32_t from)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (small_at(sorted, 2 * middle) < from)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Mark an object; what it points into waits in the queue then. */
+static bool mark_one(struct marks *marks, size_t number, int level, uint64_t parent)
+{
+	uint64_t to = marks->levels[number] ? 0 : number_at(marks->parents, number);
+	size_t at;
+	int half;
+
+	marks->levels[number] = (unsigned char)level;
+	set_number(marks->parents, number, parent);
+	for (half = 0; half < 2; half++) {
+		uint32_t target = half_of(to, half);
+
+		if (!target || target > marks->count)
+			continue;
+		if (!add_edge(&marks->queue, number, target - 1))
+			return false;
+		/* It may get a higher level later, and they with it. */
+		if (level < REACHED && !add_edge(&marks->kept, number, target - 1))
+			return false;
+	}
+	for (at = first_edge(marks->sorted, marks->sorted_count, (uint32_t)number);
+	     at < marks->sorted_count && small_at(marks->sorted, 2 * at) == number; at++)
+		if (!add_edge(&marks->queue, number, small_at(marks->sorted, 2 * at + 1)))
+			return false;
+	return true;
+}
+
+static bool mark_with_others(struct marks *marks, size_t number, int level, uint64_t parent)
+{
+	struct edges *queue = &marks->queue;
+	size_t turns = 0;
+
+	if (!mark_one(marks, number, level, parent))
+		return false;
+	while (queue->head < queue->count) {
+		uint32_t from = queue->end[2 * queue->head];
+		uint32_t to = queue->end[2 * queue->head + 1];
+
+		queue->head++;
+		if (!go_on(&turns))
+			return false;
+		if (marks->levels[to] < level &&
+		    !mark_one(marks, to, level, number_at(marks->starts, from)))
+			return false;
+	}
+	queue->head = queue->count = 0;
+	return true;
+}
+
+/* Note that one object points into another one; neither is reached. */
+static bool note_edge(struct marks *marks, size_t from, size_t to)
+{
+	struct edges *kept = &marks->kept;
+	uint64_t both;
+
+	if (!marks->levels[from]) {
+		both = number_at(marks->parents, from);
+		if (half_of(both, 0) == to + 1 || half_of(both, 1) == to + 1)
+			return true;
+		if (!both || !half_of(both, 1)) {
+			set_number(marks->parents, from, both ? both | (uint64_t)(to + 1) << 32 : to + 1);
+			return true;
+		}
+	}
+	return add_edge(kept, from, to);
+}
+
+/* mark(data, address, word, foreign, starts, sizes, blocks, shift, level, levels, parents): see
+ * reach/mark.py. With a level the data are a root; with 0 they are objects' memory. What comes
+ * back are the edges (32-bit pairs) that find no place in `parents`. */
 static PyObject *mark(PyObject *self, PyObject *arguments)
 {
-	struct edges edges = {0};
+	struct marks marks = {0};
 	struct ranges ranges;
-	Py_buffer data, from, to, blocks, levels, parents;
+	Py_buffer data, levels, parents;
 	PyObject *result = NULL;
 	unsigned long long address;
-	int word, foreign, shift, level;
-	unsigned char *reached;
+	int word, foreign, level;
 	Py_ssize_t at;
 	size_t owner = 0;
 
 	(void)self;
 	if (!PyArg_ParseTuple(arguments, "y*Kiiy*y*y*iiw*w*", &data, &address, &word, &foreign,
-			      &from, &to, &blocks, &shift, &level, &levels, &parents))
+			      &ranges.starts, &ranges.sizes, &ranges.blocks, &ranges.shift, &level,
+			      &levels, &parents))
 		return NULL;
-	ranges.starts = from.buf;
-	ranges.ends = to.buf;
-	ranges.blocks = blocks.buf;
-	ranges.count = (size_t)from.len / sizeof(uint64_t);
-	ranges.block_count = (uint64_t)blocks.len;
-	ranges.shift = shift;
-	reached = levels.buf;
-	if ((word != 8 && word != 4) || shift < 0 || shift > 63 || !ranges.count ||
-	    (size_t)from.len % sizeof(uint64_t) || ranges.count > UINT32_MAX ||
-	    from.len != to.len || parents.len != from.len ||
-	    (size_t)levels.len != ranges.count || level < 0 || level > REACHED) {
+	if ((word != 8 && word != 4) || !check_ranges(&ranges) || level < 0 || level > REACHED ||
+	    parents.len != ranges.starts.len || (size_t)levels.len != ranges.count) {
 		PyErr_SetString(PyExc_ValueError, "mark()");
 		goto out;
 	}
-	ranges.first = number_at(ranges.starts, 0);
+	marks.levels = levels.buf;
+	marks.parents = parents.buf;
+	marks.starts = ranges.starts.buf;
+	marks.count = ranges.count;
 	for (at = 0; at + word <= data.len; at += word) {
 		uint64_t value = load((unsigned char *)data.buf + at, word, foreign);
 		uint64_t holder = address + (uint64_t)at;
 		size_t target = find_range(&ranges, value);
 
-		if (target == ranges.count || reached[target] == REACHED)
+		if (target == ranges.count || marks.levels[target] == REACHED)
 			continue;
 		if (level) {
-			if (reached[target] < level) {
-				reached[target] = (unsigned char)level;
-				set_number(parents.buf, target, holder);
-			}
+			if (marks.levels[target] < level &&
+			    !mark_with_others(&marks, target, level, holder))
+				goto out;
 			continue;
 		}
-		if (holder < number_at(ranges.starts, owner) ||
-		    holder >= number_at(ranges.ends, owner)) {
+		if (!in_range(&ranges, owner, holder)) {
 			size_t found = find_range(&ranges, holder);
 
 			if (found == ranges.count)
@@ -513,102 +643,267 @@ static PyObject *mark(PyObject *self, PyObject *arguments)
 		}
 		if (owner == target)
 			continue;
-		if (reached[owner] == REACHED) {
-			reached[target] = REACHED;
-			set_number(parents.buf, target, holder);
-		} else if (!add_edge(&edges, owner, target))
+		if (marks.levels[owner] == REACHED
+			    ? !mark_with_others(&marks, target, REACHED, holder)
+			    : !note_edge(&marks, owner, target))
 			goto out;
 	}
-	result = PyBytes_FromStringAndSize((char *)edges.end,
-					   (Py_ssize_t)(edges.count * 2 * sizeof(*edges.end)));
+	result = edges_bytes(&marks.kept);
 out:
-	PyMem_Free(edges.end);
+	PyMem_Free(marks.queue.end);
+	PyMem_Free(marks.kept.end);
 	PyBuffer_Release(&data);
-	PyBuffer_Release(&from);
-	PyBuffer_Release(&to);
-	PyBuffer_Release(&blocks);
+	release_ranges(&ranges);
 	PyBuffer_Release(&levels);
 	PyBuffer_Release(&parents);
 	return result;
 }
 
-/* One end of an edge: the buffer may lie anywhere, too. */
-static size_t end_at(const void *edges, size_t index)
+static int by_owner(const void *one, const void *other)
 {
-	uint32_t end;
+	uint32_t first = small_at(one, 0), second = small_at(other, 0);
 
-	memcpy(&end, (const char *)edges + index * sizeof(end), sizeof(end));
-	return end;
+	return first < second ? -1 : first > second;
+}
+
+/* Sorts edges, in place, by the object that they begin in. False: one is of no object. */
+static bool sort_edges(const Py_buffer *edges, size_t count)
+{
+	size_t ends = (size_t)edges->len / sizeof(uint32_t), at;
+
+	if ((size_t)edges->len % (2 * sizeof(uint32_t)))
+		return false;
+	for (at = 0; at < ends; at++)
+		if (small_at(edges->buf, at) >= count)
+			return false;
+	qsort(edges->buf, ends / 2, 2 * sizeof(uint32_t), by_owner);
+	return true;
 }
 
 /* spread(edges, starts, levels, parents): from each object with a level, the higher one first,
- * along the edges. An object's parent becomes the start of the one that it was reached from. */
+ * along the edges, which get sorted. An object's parent becomes the start of the one that it was
+ * reached from. What comes back are edges to be kept beside these. */
 static PyObject *spread(PyObject *self, PyObject *arguments)
 {
-	Py_buffer pairs, from, marks, parents;
-	uint32_t *first = NULL, *to = NULL, *queue = NULL;
+	struct marks marks = {0};
+	Py_buffer edges, from, levels, parents;
 	PyObject *result = NULL;
-	unsigned char *levels;
-	size_t count, edges, at, head, tail;
+	size_t at;
 	int level;
 
 	(void)self;
-	if (!PyArg_ParseTuple(arguments, "y*y*w*w*", &pairs, &from, &marks, &parents))
+	if (!PyArg_ParseTuple(arguments, "w*y*w*w*", &edges, &from, &levels, &parents))
 		return NULL;
-	edges = (size_t)pairs.len / (2 * sizeof(uint32_t));
-	count = (size_t)from.len / sizeof(uint64_t);
-	levels = marks.buf;
-	if ((size_t)pairs.len % (2 * sizeof(uint32_t)) || (size_t)from.len % sizeof(uint64_t) ||
-	    (size_t)marks.len != count || parents.len != from.len || edges > UINT32_MAX) {
+	marks.count = (size_t)from.len / sizeof(uint64_t);
+	if ((size_t)from.len % sizeof(uint64_t) || (size_t)levels.len != marks.count ||
+	    marks.count >= UINT32_MAX || parents.len != from.len ||
+	    !sort_edges(&edges, marks.count)) {
 		PyErr_SetString(PyExc_ValueError, "spread()");
 		goto out;
 	}
-	for (at = 0; at < 2 * edges; at++)
-		if (end_at(pairs.buf, at) >= count) {
-			PyErr_SetString(PyExc_ValueError, "spread(): an edge of no object");
-			goto out;
+	marks.levels = levels.buf;
+	marks.parents = parents.buf;
+	marks.starts = from.buf;
+	marks.sorted = edges.buf;
+	marks.sorted_count = (size_t)edges.len / (2 * sizeof(uint32_t));
+	for (level = REACHED; level > 0; level--)
+		for (at = 0; at < marks.sorted_count; at++) {
+			uint32_t owner = small_at(edges.buf, 2 * at);
+			uint32_t target = small_at(edges.buf, 2 * at + 1);
+
+			if (marks.levels[owner] >= level && marks.levels[target] < level &&
+			    !mark_with_others(&marks, target, level, number_at(from.buf, owner)))
+				goto out;
 		}
-	first = PyMem_Calloc(count + 2, sizeof(*first));
-	to = PyMem_Malloc((edges + 1) * sizeof(*to));
-	queue = PyMem_Malloc((count + 1) * sizeof(*queue));
-	if (!first || !to || !queue) {
+	result = edges_bytes(&marks.kept);
+out:
+	PyMem_Free(marks.queue.end);
+	PyMem_Free(marks.kept.end);
+	PyBuffer_Release(&edges);
+	PyBuffer_Release(&from);
+	PyBuffer_Release(&levels);
+	PyBuffer_Release(&parents);
+	return result;
+}
+
+/* lost(edges, levels, parents): the edges between objects without a level, those that `parents`
+ * has included. */
+static PyObject *lost(PyObject *self, PyObject *arguments)
+{
+	Py_buffer pairs, levels, parents;
+	struct edges found = {0};
+	PyObject *result = NULL;
+	size_t count, at;
+	int half;
+
+	(void)self;
+	if (!PyArg_ParseTuple(arguments, "y*y*y*", &pairs, &levels, &parents))
+		return NULL;
+	count = (size_t)levels.len;
+	if ((size_t)pairs.len % (2 * sizeof(uint32_t)) || count >= UINT32_MAX ||
+	    (size_t)parents.len != count * sizeof(uint64_t)) {
+		PyErr_SetString(PyExc_ValueError, "lost()");
+		goto out;
+	}
+	for (at = 0; at < count; at++)
+		for (half = 0; half < 2 && !((char *)levels.buf)[at]; half++) {
+			uint32_t target = half_of(number_at(parents.buf, at), half);
+
+			if (target && target <= count && !((char *)levels.buf)[target - 1] &&
+			    !add_edge(&found, at, target - 1))
+				goto out;
+		}
+	for (at = 0; at < (size_t)pairs.len / (2 * sizeof(uint32_t)); at++) {
+		uint32_t from = small_at(pairs.buf, 2 * at), to = small_at(pairs.buf, 2 * at + 1);
+
+		if (from < count && to < count && !((char *)levels.buf)[from] &&
+		    !((char *)levels.buf)[to] && !add_edge(&found, from, to))
+			goto out;
+	}
+	result = edges_bytes(&found);
+out:
+	PyMem_Free(found.end);
+	PyBuffer_Release(&pairs);
+	PyBuffer_Release(&levels);
+	PyBuffer_Release(&parents);
+	return result;
+}
+
+/* Gives a mark to all that the sorted edges lead to from an object, itself left out, and that
+ * have none. stack: of pairs whose second half counts. */
+static bool follow_edges(const void *sorted, size_t edges, char *marks, uint32_t from, char mark,
+			 struct edges *stack)
+{
+	size_t at, turns = 0;
+
+	stack->count = 0;
+	if (!add_edge(stack, 0, from))
+		return false;
+	while (stack->count) {
+		uint32_t each = stack->end[2 * --stack->count + 1];
+
+		if (!go_on(&turns))
+			return false;
+		for (at = first_edge(sorted, edges, each);
+		     at < edges && small_at(sorted, 2 * at) == each; at++) {
+			uint32_t target = small_at(sorted, 2 * at + 1);
+
+			if (target == from || marks[target])
+				continue;
+			marks[target] = mark;
+			if (!add_edge(stack, 0, target))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* inner(edges, count): see reach/inner.py. The edges get sorted. */
+static PyObject *inner(PyObject *self, PyObject *arguments)
+{
+	struct edges stack = {0}, firsts = {0};
+	PyObject *result = NULL;
+	unsigned long long count;
+	Py_buffer pairs;
+	char *marks = NULL;
+	size_t edges, at;
+
+	(void)self;
+	if (!PyArg_ParseTuple(arguments, "w*K", &pairs, &count))
+		return NULL;
+	edges = (size_t)pairs.len / (2 * sizeof(uint32_t));
+	if (count >= UINT32_MAX || !sort_edges(&pairs, (size_t)count)) {
+		PyErr_SetString(PyExc_ValueError, "inner()");
+		goto out;
+	}
+	marks = PyMem_Calloc((size_t)count + 1, 1);
+	if (!marks) {
 		PyErr_NoMemory();
 		goto out;
 	}
-	/* Counted two places ahead, so that filling moves each start to where it belongs. */
-	for (at = 0; at < edges; at++)
-		first[end_at(pairs.buf, 2 * at) + 2]++;
-	for (at = 2; at < count + 2; at++)
-		first[at] += first[at - 1];
-	for (at = 0; at < edges; at++)
-		to[first[end_at(pairs.buf, 2 * at) + 1]++] =
-			(uint32_t)end_at(pairs.buf, 2 * at + 1);
-	for (level = REACHED; level > 0; level--) {
-		head = tail = 0;
-		for (at = 0; at < count; at++)
-			if (levels[at] == level)
-				queue[tail++] = (uint32_t)at;
-		while (head < tail) {
-			uint32_t owner = queue[head++];
+	for (at = 0; at < edges; at++) {
+		uint32_t each = small_at(pairs.buf, 2 * at);
 
-			for (at = first[owner]; at < first[owner + 1]; at++)
-				if (levels[to[at]] < level) {
-					levels[to[at]] = (unsigned char)level;
-					set_number(parents.buf, to[at], number_at(from.buf, owner));
-					queue[tail++] = to[at];
-				}
+		if (marks[each])
+			continue;
+		marks[each] = 1;
+		if (!add_edge(&firsts, 0, each) ||
+		    !follow_edges(pairs.buf, edges, marks, each, 1, &stack))
+			goto out;
+	}
+	memset(marks, 0, (size_t)count);
+	for (at = firsts.count; at-- > 0;) {
+		uint32_t each = firsts.end[2 * at + 1];
+
+		if (!marks[each] && !follow_edges(pairs.buf, edges, marks, each, 1, &stack))
+			goto out;
+	}
+	result = PyBytes_FromStringAndSize(marks, (Py_ssize_t)count);
+out:
+	PyMem_Free(marks);
+	PyMem_Free(stack.end);
+	PyMem_Free(firsts.end);
+	PyBuffer_Release(&pairs);
+	return result;
+}
+
+/* --- Contents ------------------------------------------------------------------------ */
+
+/* plain(memory, shift, size, length, chosen, word, foreign, lowest, marks): for each object a
+ * byte: 1 if it is chosen and each of its whole words is lower than `lowest` and none of the
+ * marks (64-bit numbers, sorted). */
+static PyObject *plain(PyObject *self, PyObject *arguments)
+{
+	unsigned long long shift, size, length, lowest;
+	Py_buffer memory, chosen, marks;
+	PyObject *result = NULL;
+	int word, foreign;
+	size_t count, at;
+	Py_ssize_t i;
+	char *said;
+
+	(void)self;
+	if (!PyArg_ParseTuple(arguments, "y*KKKy*iiKy*", &memory, &shift, &size, &length, &chosen,
+			      &word, &foreign, &lowest, &marks))
+		return NULL;
+	count = (size_t)marks.len / sizeof(uint64_t);
+	if ((word != 8 && word != 4) || (size_t)marks.len % sizeof(uint64_t) ||
+	    shift > UINT32_MAX || size > UINT32_MAX || length > (size_t)memory.len ||
+	    (size_t)chosen.len > UINT32_MAX ||
+	    (chosen.len && shift + (unsigned long long)(chosen.len - 1) * size + length >
+				   (size_t)memory.len)) {
+		PyErr_SetString(PyExc_ValueError, "plain()");
+		goto out;
+	}
+	result = PyBytes_FromStringAndSize(NULL, chosen.len);
+	if (!result)
+		goto out;
+	said = PyBytes_AS_STRING(result);
+	for (i = 0; i < chosen.len; i++) {
+		const unsigned char *object =
+			(unsigned char *)memory.buf + shift + (size_t)i * (size_t)size;
+
+		said[i] = ((char *)chosen.buf)[i] != 0;
+		for (at = 0; said[i] && at + (size_t)word <= length; at += (size_t)word) {
+			uint64_t value = load(object + at, word, foreign);
+			size_t low = 0, high = count;
+
+			while (low < high) {
+				size_t middle = low + (high - low) / 2;
+
+				if (number_at(marks.buf, middle) < value)
+					low = middle + 1;
+				else
+					high = middle;
+			}
+			said[i] = value < lowest &&
+				  (low == count || number_at(marks.buf, low) != value);
 		}
 	}
-	result = Py_None;
-	Py_INCREF(result);
 out:
-	PyMem_Free(first);
-	PyMem_Free(to);
-	PyMem_Free(queue);
-	PyBuffer_Release(&pairs);
-	PyBuffer_Release(&from);
+	PyBuffer_Release(&memory);
+	PyBuffer_Release(&chosen);
 	PyBuffer_Release(&marks);
-	PyBuffer_Release(&parents);
 	return result;
 }
 
@@ -623,11 +918,15 @@ static PyMethodDef functions[] = {
 	 "contents(memory, first, shift, size, length, chosen, before, after, word, little)"
 	 " -> str or None"},
 	{"pointers", pointers, METH_VARARGS,
-	 "pointers(data, word, foreign, starts, ends, blocks, shift) -> bytes"},
+	 "pointers(data, word, foreign, starts, sizes, blocks, shift) -> bytes"},
 	{"mark", mark, METH_VARARGS,
-	 "mark(data, address, word, foreign, starts, ends, blocks, shift, level, levels, parents)"
+	 "mark(data, address, word, foreign, starts, sizes, blocks, shift, level, levels, parents)"
 	 " -> bytes"},
-	{"spread", spread, METH_VARARGS, "spread(edges, starts, levels, parents)"},
+	{"spread", spread, METH_VARARGS, "spread(edges, starts, levels, parents) -> bytes"},
+	{"lost", lost, METH_VARARGS, "lost(edges, levels, parents) -> bytes"},
+	{"inner", inner, METH_VARARGS, "inner(edges, count) -> bytes"},
+	{"plain", plain, METH_VARARGS,
+	 "plain(memory, shift, size, length, chosen, word, foreign, lowest, marks) -> bytes"},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -12,7 +12,7 @@ from typing import Optional, cast
 
 from crash_ext.reader import Native
 
-VERSION = 3
+VERSION = 4
 """native.c's: a loader of another time may be installed."""
 
 

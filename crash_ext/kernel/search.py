@@ -12,7 +12,7 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from itertools import islice
-from operator import add, le
+from operator import add, le, sub
 from struct import iter_unpack
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -54,7 +54,7 @@ class Targets:
     """Ranges that were left out."""
 
     def __init__(self, ranges: Iterable[Tuple[int, int]]) -> None:
-        """ranges: (start, bytes) of each object.
+        """ranges: (start, bytes) of each object; no more than 4 GB each.
 
         Left out are those that begin inside another, are empty, or reach above 2**64.
         """
@@ -67,22 +67,22 @@ class Targets:
         apart = all(map(le, ends, islice(starts, 1, None)))
         if not apart or min(sizes, default=1) <= 0 or max(ends[-1:], default=0) >> 64:
             starts, ends = self._disjoint(pairs)
-        self._take(array("Q", starts), array("Q", ends), max(sizes, default=0))
+        self._take(array("Q", starts), array("I", map(sub, ends, starts)))
 
     @classmethod
-    def of_arrays(cls, starts: array[int], ends: array[int], longest: int) -> Targets:
+    def of_arrays(cls, starts: array[int], sizes: array[int]) -> Targets:
         """Ranges that are known to be sorted, apart and not empty: without a list of pairs."""
         targets = cls.__new__(cls)
-        targets._take(starts, ends, longest)
+        targets._take(starts, sizes)
         return targets
 
-    def _take(self, starts: array[int], ends: array[int], longest: int) -> None:
+    def _take(self, starts: array[int], sizes: array[int]) -> None:
         self.starts = starts
-        self.ends = ends
-        self.longest = longest
+        self.sizes = sizes
+        self.longest = max(sizes, default=0)
         """No range has more bytes."""
         self.low = self.starts[0] if self.starts else 0
-        self.high = self.ends[-1] if self.ends else 0
+        self.high = self.end(-1) if self.starts else 0
         """All addresses are in low <= address < high."""
         self.shift = _SMALLEST_BLOCK
         while (self.high - self.low) >> self.shift >= _BLOCKS:
@@ -106,15 +106,19 @@ class Targets:
                 before = end
         return kept
 
+    def end(self, number: int) -> int:
+        """The address behind a range."""
+        return self.starts[number] + self.sizes[number]
+
     def _blocks(self) -> bytearray:
-        starts, ends, low, shift = self.starts, self.ends, self.low, self.shift
+        starts, low, shift = self.starts, self.low, self.shift
         blocks = bytearray(((self.high - low) >> shift) + 1)
         at = 0
         while at < len(starts):
             # All that begin in one block at once: the last of them reaches farthest.
             block = (starts[at] - low) >> shift
             at = bisect_left(starts, low + (block + 1 << shift), at)
-            count = ((ends[at - 1] - 1 - low) >> shift) - block + 1
+            count = ((self.end(at - 1) - 1 - low) >> shift) - block + 1
             blocks[block : block + count] = b"\1" * count
         return blocks
 
@@ -123,18 +127,20 @@ class Targets:
         if not (self.low <= value < self.high and self.blocks[(value - self.low) >> self.shift]):
             return -1
         at = bisect_right(self.starts, value) - 1
-        return at if value < self.ends[at] else -1
+        return at if value - self.starts[at] < self.sizes[at] else -1
 
     def byte_values(self, significance: int) -> bytes:
         """The values that the byte of that significance (0: lowest) has in the addresses."""
         at = significance if sys.byteorder == "little" else 7 - significance
-        # The ends, too: not a range's own, but no harm is done by one value more.
-        found = set(self.starts.tobytes()[at::8]) | set(self.ends.tobytes()[at::8])
+        found = set(self.starts.tobytes()[at::8])
         shift = 8 * significance
         if self.longest >> shift:
-            for start, end in zip(self.starts, self.ends):
-                first, behind = start >> shift, (end >> shift) + 1
+            for start, size in zip(self.starts, self.sizes):
+                first, behind = start >> shift, (start + size >> shift) + 1
                 found.update(number & 255 for number in range(first, min(behind, first + 256)))
+        else:
+            # A range reaches into the next number at most: no harm is done by one too many.
+            found |= {value + 1 & 255 for value in found}
         return bytes(found)
 
 
@@ -172,7 +178,7 @@ def find_pointers(
     if not targets.starts:
         return
     counts = array("I", bytes(4 * len(targets.starts)))
-    find = _finder(reader, targets)
+    find = pointer_finder(reader, targets)
     starts = targets.starts
     if pieces is None:
         pieces = for_each_piece(reader, summary, progress)
@@ -243,7 +249,7 @@ _Found = Iterable[Tuple[int, int, int]]
 """(offset of a word in the piece, its value, which of the targets it points into)."""
 
 
-def _finder(reader: Reader, targets: Targets) -> Callable[[bytes], _Found]:
+def pointer_finder(reader: Reader, targets: Targets) -> Callable[[bytes], _Found]:
     """A function that finds the words of a piece of memory which point into the targets."""
     word, order = reader.word, reader.byteorder
     if reader.native is not None:
@@ -264,13 +270,13 @@ def _finder(reader: Reader, targets: Targets) -> Callable[[bytes], _Found]:
 def _native_finder(
     native: Native, word: int, foreign: bool, targets: Targets
 ) -> Callable[[bytes], _Found]:
-    starts, ends, blocks, shift = targets.starts, targets.ends, targets.blocks, targets.shift
+    starts, sizes, blocks, shift = targets.starts, targets.sizes, targets.blocks, targets.shift
     order = sys.byteorder
     if foreign:
         order = "big" if order == "little" else "little"
 
     def find(data: bytes) -> _Found:
-        found = native.pointers(data, word, foreign, starts, ends, blocks, shift)
+        found = native.pointers(data, word, foreign, starts, sizes, blocks, shift)
         for offset, index in iter_unpack("=QQ", found):
             yield offset, int.from_bytes(data[offset : offset + word], order), index
 

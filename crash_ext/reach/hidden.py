@@ -9,7 +9,9 @@ no trace that differs from any other number.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Iterator, List, NamedTuple
+from array import array
+from bisect import bisect_left, bisect_right
+from typing import Iterator, List, NamedTuple, Tuple
 
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.reach.model import REACHED
@@ -20,6 +22,8 @@ _FLAGS = 7
 """Low bits of a physical address that may be flags."""
 _LONGEST = 1 << 20
 """Bytes: no fragment is longer."""
+_BLOCK = 1 << 16
+"""Objects of one such block of memory are looked for as one."""
 
 
 class Hidden(NamedTuple):
@@ -35,53 +39,86 @@ class Hidden(NamedTuple):
     """The number is a page's physical address: as likely chance, or a page table's entry."""
 
 
-def find_hidden(slub: Slub, reach: Reach, addresses: Iterable[int]) -> Iterator[Hidden]:
+def find_hidden(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidden]:
     """What holds objects in one of the two ways.
 
-    addresses: starts of objects in the direct map. One search of memory for all of them.
+    objects: starts of objects in the direct map, ascending. One search for all of them, in
+    memory that is in use.
     """
     reader = slub.reader
-    objects = list(addresses)
     start = reader.phys_to_virt(0)
     if start is None or not objects:
         return
-    size = slub.layout.page_size
-    physical = {address - start: address for address in objects if address >= start}
-    pages: Dict[int, List[int]] = {}
-    for address in objects:
-        page = reader.virt_to_page(address)
+    blocks = _blocks(objects)
+    ranges: List[Tuple[int, int]] = []
+    pages: List[Tuple[int, int, int]] = []
+    size, page_size = slub.layout.page_size, reader.page_size
+    for base in blocks:
+        first, last = _first_and_last(objects, base)
+        page = reader.virt_to_page(first)
         if page is not None:
-            pages.setdefault(page, []).append(address)
-    vmemmap = Targets((page, count * size) for page, count in reader.page_ranges())
-    ranges = [(page, 4) for page in pages]
-    ranges += [(address & ~_FLAGS, _FLAGS + 1) for address in physical if address > _FLAGS]
-    # Neighbouring objects of 8 bytes overlap with no one's flags.
-    for hit in find_pointers(reader, Targets(ranges), Summary(), cap=64):
-        level, _ = reach.holds(hit.holder)
-        if level != REACHED or vmemmap.index(hit.holder) >= 0:
-            continue
+            count = (last - first // page_size * page_size) // page_size + 1
+            pages.append((page, count, first // page_size * page_size))
+            ranges.append((page, count * size))
+        if first - start > _FLAGS:
+            low = first - start & ~_FLAGS
+            ranges.append((low, last - start + _FLAGS + 1 - low))
+    pages.sort()
+    firsts = [page for page, _, _ in pages]
+    for hit in find_pointers(reader, Targets(ranges), Summary(), cap=1 << 30, pieces=reach.used()):
         value = hit.value & ~_FLAGS
-        if value in physical:
-            found = physical[value]
-            at_start = found % reader.page_size <= _FLAGS
-            yield Hidden(found, "its physical address stands", hit.holder, at_start)
+        at = bisect_right(firsts, hit.value & ~3) - 1
+        found: List[int] = []
+        page_hit = at >= 0 and hit.value - pages[at][0] < pages[at][1] * size
+        if page_hit:
+            number, rest = divmod((hit.value & ~3) - pages[at][0], size)
+            if not rest:
+                found = _named(slub, objects, hit.holder, pages[at][2] + number * page_size)
+        elif _has(objects, start + value):
+            found = [start + value]
+        if not found or reach.holds(hit.holder)[0] != REACHED:
             continue
-        page = hit.value & ~3
-        for address in pages.get(page, ()):
-            if _names(slub, hit.holder, address % reader.page_size):
-                yield Hidden(address, "its page and its offset stand", hit.holder, False)
+        text = "its page and its offset stand" if page_hit else "its physical address stands"
+        for address in found:
+            at_start = not page_hit and address % page_size <= _FLAGS
+            yield Hidden(address, text, hit.holder, at_start)
 
 
-def _names(slub: Slub, holder: int, offset: int) -> bool:
-    """Whether an object's offset in the page stands behind a struct page *, beside a length.
+def _blocks(objects: array[int]) -> List[int]:
+    """The blocks of memory that have some of the objects, ascending."""
+    found = []
+    at = 0
+    while at < len(objects):
+        base = objects[at] & -_BLOCK
+        found.append(base)
+        at = bisect_left(objects, base + _BLOCK, at)
+    return found
+
+
+def _first_and_last(objects: array[int], base: int) -> Tuple[int, int]:
+    first = bisect_left(objects, base)
+    return objects[first], objects[bisect_left(objects, base + _BLOCK, first) - 1]
+
+
+def _has(objects: array[int], address: int) -> bool:
+    at = bisect_left(objects, address)
+    return at < len(objects) and objects[at] == address
+
+
+def _named(slub: Slub, objects: array[int], holder: int, page: int) -> List[int]:
+    """The object of a page whose offset stands behind a struct page *, beside a length.
 
     struct bio_vec has the length first, struct scatterlist and pipe_buffer the offset.
     """
     word, order = slub.reader.word, slub.reader.byteorder
     data = slub.reader.try_read(holder + word, 8)
     if data is None:
-        return False
+        return []
     first, second = (int.from_bytes(data[at : at + 4], order) for at in (0, 4))
-    return (first == offset and 0 < second <= _LONGEST) or (
-        second == offset and 0 < first <= _LONGEST
-    )
+    return [
+        page + offset
+        for offset, length in ((first, second), (second, first))
+        if 0 < length <= _LONGEST
+        and offset < slub.reader.page_size
+        and _has(objects, page + offset)
+    ]

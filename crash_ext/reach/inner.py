@@ -7,34 +7,44 @@ the others; there the one with the lowest address stands for all. Knows numbers 
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Set, Tuple
+from array import array
+from typing import Dict, List, Optional
+
+from crash_ext.reader import Native
 
 
-def find_inner(lost: Iterable[int], edges: Iterable[Tuple[int, int]]) -> Set[int]:
-    """The lost objects that another lost one leads to.
+def find_inner(edges: array[int], count: int, native: Optional[Native]) -> bytes:
+    """For each object a byte: 1 if another one leads to it, but for the first of a ring.
 
-    edges: (object, another one that it points into), both lost.
+    edges: pairs, an object and another one that it points into; count: of objects, numbered
+    from 0. In time that grows with the edges, however the rings hang together.
     """
+    if native is not None:
+        return native.inner(edges, count)
     targets: Dict[int, List[int]] = {}
-    pointed: Set[int] = set()
-    for owner, target in edges:
+    for owner, target in zip(edges[::2], edges[1::2]):
         targets.setdefault(owner, []).append(target)
-        pointed.add(target)
-    order = sorted(lost)
-    inner = _follow([each for each in order if each not in pointed], targets)
-    # What is pointed to and was not met is in a ring, or behind one.
-    for each in order:
-        if each in pointed and each not in inner:
-            inner |= _follow([each], targets) - {each}
-    return inner
+    # From these all others are led to; of a ring that nothing else leads to, the first is in it.
+    marks = bytearray(count)
+    firsts: List[int] = []
+    for each in sorted(targets):
+        if not marks[each]:
+            marks[each] = 1
+            firsts.append(each)
+            _follow(each, targets, marks)
+    # An earlier one of them can't lead to a later one, which was met for the first time then.
+    marks = bytearray(count)
+    for each in reversed(firsts):
+        if not marks[each]:
+            _follow(each, targets, marks)
+    return bytes(marks)
 
 
-def _follow(front: List[int], targets: Dict[int, List[int]]) -> Set[int]:
-    """What the edges lead to from some objects; of these only those that are led to."""
-    found: Set[int] = set()
+def _follow(first: int, targets: Dict[int, List[int]], marks: bytearray) -> None:
+    """Mark what the edges lead to from an object, itself left out; marked ones are done with."""
+    front = [first]
     while front:
         for target in targets.get(front.pop(), ()):
-            if target not in found:
-                found.add(target)
+            if target != first and not marks[target]:
+                marks[target] = 1
                 front.append(target)
-    return found

@@ -12,7 +12,6 @@ from typing import Optional
 
 from crash_ext.places.place import SYMBOL
 from crash_ext.places.places import Places
-from crash_ext.reader import ReadError
 
 SYSCTL = "header of a sysctl table of the kernel's own: never taken away"
 _TABLES = ("ctl_table_arg", "ctl_table")
@@ -34,19 +33,16 @@ class Known:
             # Else this kernel has no such headers, or we don't know them.
             self._length = max(root_at, *self._tables_at) + reader.word
 
-    def reason(self, address: int, object_size: int) -> Optional[str]:
-        """Why an object of that size is no leak; None for any other."""
-        if not 0 < self._length <= object_size:
-            return None
-        try:
-            data = self._reader.read(address, self._length)
-        except ReadError:
+    def reason(self, data: bytes) -> Optional[str]:
+        """Why an object with these contents is no leak; None for any other."""
+        if not 0 < self._length <= len(data):
             return None
         # A table of tables (up to v6.5) has a header without a root.
         if self._word(data, self._root_at) not in (self._root, 0):
             return None
         for offset in self._tables_at:
-            place = self._places.name(self._word(data, offset))
+            table = self._word(data, offset)
+            place = self._places.name(table) if table else None
             if place is not None and place.kind == SYMBOL and place.offset == 0:
                 return SYSCTL
         return None

@@ -9,7 +9,7 @@ nowhere. Says what leads to an object, not what that means.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import compress
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
@@ -28,12 +28,14 @@ from crash_ext.places.place import (
     Place,
 )
 from crash_ext.places.places import Places
+from crash_ext.reach.extents import Extents
 from crash_ext.reach.inner import find_inner
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
-from crash_ext.reach.sheaves import may_have_sheaves, stale_entries
-from crash_ext.slub.decoded import for_each_slab_decoded_once
+from crash_ext.reach.sheaves import Sheaves, may_have_sheaves
+from crash_ext.slub.decoded import decoded_before
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache
+from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.slub.session import Session
 
 _CHUNK_PAGES = 64
@@ -65,23 +67,32 @@ class Reach:
         self.unknown = 0
         """Objects of damaged slabs: they may hold what they point to."""
         every = list(caches)
-        self._kmalloced: List[Tuple[int, int]] = []
-        """(address, bytes) of slabs whose objects may be sheaves."""
-        targets = self._objects(every)
-        self._marks = Marks(session.reader, targets)
-        stale = stale_entries(session, targets, every, self._kmalloced)
-        self._stale = sorted(stale + self._records_of_kfence())
-        self._stale_ends = [end for _, end in self._stale]
+        self._kmalloced = Extents()
+        """Slabs whose objects may be sheaves."""
+        self._slabs = array("Q")
+        """The first object of each slab with allocated ones, ascending."""
+        self._owners = array("I")
+        """Whose each of them is: a number in `caches`."""
+        self.caches = every
+        self.allocated = array("Q", bytes(8)) * len(every)
+        """Allocated objects of each of the caches."""
+        self.problems: Dict[int, List[str]] = {}
+        """What is wrong with some of the caches, by their number."""
+        self._marks = Marks(session.reader, self._objects())
+        self._stale = Extents()
+        """Behind the entries of sheaves: ascending, as memory is read."""
+        self._blank = self._records_of_kfence()
+        self._sheaves = Sheaves(session, self._marks.targets, every, self._kmalloced)
         self._stacks: List[LiveStack] = []
         self._waiting: List[int] = []
-        self._inner: Optional[Set[int]] = None
-        self._lost_edges: Optional[List[Tuple[int, int]]] = None
+        self._inner: Optional[bytes] = None
+        self._lost_edges: Optional[array[int]] = None
         self._find_stacks()
         self._registers: Dict[int, Place] = {}
         self._scan()
-        self._marks.spread()
+        self._marks.finish(self._read)
         if self._take_registers():
-            self._marks.spread()
+            self._marks.finish(self._read)
 
     # --- answers ---
 
@@ -116,18 +127,45 @@ class Reach:
 
     def unreached(self) -> Iterator[int]:
         """The starts of all objects that nothing leads to, ascending."""
-        return self._with_level(UNREACHED)
-
-    def maybe(self) -> Iterator[int]:
-        """The starts of all objects that only memory which may be old leads to, ascending."""
-        return self._with_level(MAYBE)
-
-    def _with_level(self, level: int) -> Iterator[int]:
         levels, starts = self._marks.levels, self._marks.targets.starts
-        at = levels.find(level)
+        at = levels.find(UNREACHED)
         while at >= 0:
             yield starts[at]
-            at = levels.find(level, at + 1)
+            at = levels.find(UNREACHED, at + 1)
+
+    def not_reached(self) -> Dict[int, List[int]]:
+        """Number of a cache in `caches` -> the first object of each of its slabs with one.
+
+        An object, that is, which nothing leads to, or only memory that may be old.
+        """
+        levels, targets = self._marks.levels, self._marks.targets
+        found: Dict[int, List[int]] = {}
+        for level in (UNREACHED, MAYBE):
+            at = levels.find(level)
+            while at >= 0:
+                slab = bisect_right(self._slabs, targets.starts[at]) - 1
+                of_cache = found.setdefault(self._owners[slab], [])
+                if not of_cache or of_cache[-1] != self._slabs[slab]:
+                    of_cache.append(self._slabs[slab])
+                last = slab + 1 == len(self._slabs)
+                if last:
+                    break
+                behind = bisect_left(targets.starts, self._slabs[slab + 1], at)
+                at = levels.find(level, behind)
+        return found
+
+    def numbers(self, start: int, end: int) -> range:
+        """The numbers of the objects that begin between two addresses."""
+        starts = self._marks.targets.starts
+        return range(bisect_left(starts, start), bisect_left(starts, end))
+
+    def levels(self, numbers: range) -> bytes:
+        """The levels of objects by their numbers."""
+        return bytes(self._marks.levels[numbers.start : numbers.stop])
+
+    def starts(self, numbers: range) -> array[int]:
+        """The addresses of objects by their numbers."""
+        return self._marks.targets.starts[numbers.start : numbers.stop]
 
     def path(self, address: int) -> List[Step]:
         """The pointers from memory in use to the object that an address lies in.
@@ -142,7 +180,7 @@ class Reach:
         while number >= 0 and marks.levels[number] and number not in seen:
             seen.add(number)
             way.append(number)
-            holder = marks.parents[number]
+            holder = marks.parent(number)
             number = targets.index(holder) if holder else -1
         if len(way) > _PATH:
             # Both ends of a long chain.
@@ -151,7 +189,7 @@ class Reach:
 
     def _step(self, number: int) -> Step:
         """The pointer that an object was marked by."""
-        start, holder = self._marks.targets.starts[number], self._marks.parents[number]
+        start, holder = self._marks.targets.starts[number], self._marks.parent(number)
         if not holder:
             return Step(0, self._registers[number], start, 0)
         owner = self._marks.targets.index(holder)
@@ -188,24 +226,39 @@ class Reach:
             return MAYBE, "in a page that may be free"
         return UNREACHED, _WHY[use]
 
-    def lost_edges(self) -> List[Tuple[int, int]]:
+    def lost_edges(self) -> Iterator[Tuple[int, int]]:
         """(holder's start, object's start) of the pointers among objects that nothing leads to."""
+        starts, edges = self._marks.targets.starts, self._edges()
+        for one, other in zip(edges[::2], edges[1::2]):
+            yield starts[one], starts[other]
+
+    def inner(self, numbers: range) -> bytes:
+        """For objects by their numbers a byte: 1 if a lost one leads to that one, which is lost.
+
+        Of a ring that is lost as a whole the first has 0.
+        """
+        if self._inner is None:
+            self._inner = find_inner(self._edges(), self.objects, self._reader.native)
+        return self._inner[numbers.start : numbers.stop]
+
+    def is_inner(self, address: int) -> bool:
+        """Whether a lost object leads to the one, which is lost, that an address lies in."""
+        number = self._marks.targets.index(address)
+        return number >= 0 and self.inner(range(number, number + 1)) == b"\1"
+
+    def _edges(self) -> array[int]:
         if self._lost_edges is None:
-            starts, levels = self._marks.targets.starts, self._marks.levels
-            lost = {number for number, level in enumerate(levels) if level == UNREACHED}
-            edges = self._marks.edges_among(lost)
-            self._lost_edges = [(starts[one], starts[other]) for one, other in edges]
+            self._lost_edges = self._marks.lost_edges(self._read)
         return self._lost_edges
 
-    def inner(self) -> Set[int]:
-        """Of the objects that nothing leads to: those that another one of them leads to."""
-        if self._inner is None:
-            self._inner = find_inner(self.unreached(), self.lost_edges())
-        return self._inner
+    def _read(self, address: int, size: int) -> Optional[bytes]:
+        """Memory, without what is no pointer there."""
+        data = self._reader.try_read(address, size)
+        return None if data is None else self._without_stale(address, data)
 
     # --- the pass ---
 
-    def _objects(self, caches: Iterable[Cache]) -> Targets:
+    def _objects(self) -> Targets:
         """The allocated objects; the pages of their slabs count as slabs'."""
         size = self._reader.page_size
         pool = self._session.kfence()
@@ -213,11 +266,13 @@ class Reach:
         # Pages of KFENCE's pool are never given back: what lies in them may be free.
         self.use.put_page(pool.first_page, pageuse.SLAB, guarded)
         slabs: List[Tuple[int, int, int, bytes]] = []
-        longest = done = 0
+        done = 0
         total = sum(map(len, self._session.page_index().slabs.values()))
-        for cache in caches:
+        for owner, cache in enumerate(self.caches):
             sheaves = may_have_sheaves(self._session, cache)
-            for decoded in for_each_slab_decoded_once(self._session, cache, []):
+            problems: List[str] = []
+            slabs_of = decoded_before(self._session, cache, False)
+            for decoded in slabs_of or for_each_decoded_slab(self._session, cache, problems):
                 done += 1
                 self._progress(min(done, total), total)
                 states, slab = decoded.states, decoded.slab
@@ -227,41 +282,48 @@ class Reach:
                 self.unknown += unknown
                 self.use.put(slab.base, max(1, pages), pageuse.MAYBE if unknown else pageuse.SLAB)
                 if sheaves and ALLOCATED in states:
-                    self._kmalloced.append((slab.base, max(1, pages) * size))
+                    self._kmalloced.add(slab.base, max(1, pages) * size)
                 if ALLOCATED in states and length:
-                    slabs.append((decoded.first, cache.size, length, states))
-                    longest = max(longest, length)
+                    slabs.append((decoded.first, owner, length, states))
+            if problems:
+                self.problems[owner] = problems
+        self._kmalloced.sort()
         slabs.sort()
-        starts, ends = array("Q"), array("Q")
+        starts, sizes = array("Q"), array("I")
         behind = 0
-        for first, stride, length, states in slabs:
+        for first, owner, length, states in slabs:
             if first < behind:
                 # Two caches claim one slab: the first has it.
                 continue
+            stride = self.caches[owner].size
             behind = first + stride * (len(states) - 1) + length
-            own = array(
-                "Q",
+            before = len(starts)
+            starts.extend(
                 compress(
                     range(first, first + stride * len(states), stride),
                     states.translate(ONLY_ALLOCATED),
-                ),
+                )
             )
-            starts.extend(own)
-            ends.extend(array("Q", [start + length for start in own]))
-        return Targets.of_arrays(starts, ends, longest)
+            number = len(starts) - before
+            sizes.extend(array("I", (length,)) * number)
+            self._slabs.append(first)
+            self._owners.append(owner)
+            self.allocated[owner] += number
+        return Targets.of_arrays(starts, sizes)
 
-    def _records_of_kfence(self) -> List[Tuple[int, int]]:
-        """(start, end) of the pointer that KFENCE itself has to each of its objects.
+    def _records_of_kfence(self) -> Extents:
+        """The pointer that KFENCE itself has to each of its objects.
 
         In the direct map: up to v6.5 the records lie in the kernel's image.
         """
         at = self._reader.offset("kfence_metadata", "addr")
-        found = []
+        found = Extents()
         for record in self._session.kfence().objects if at is not None else ():
             address = record.metadata + (at or 0)
             if self._reader.virt_to_page(address) is None:
                 address += self._places.image.shift or 0
-            found.append((address, address + self._reader.word))
+            found.add(address, self._reader.word)
+        found.sort()
         return found
 
     def _find_stacks(self) -> None:
@@ -296,8 +358,7 @@ class Reach:
             for name, value in registers.items():
                 number = marks.targets.index(value)
                 if number >= 0 and marks.levels[number] != REACHED:
-                    marks.levels[number] = REACHED
-                    marks.parents[number] = 0
+                    marks.mark(number, REACHED)
                     text = f"register {name} of cpu {cpu}"
                     self._registers[number] = Place(REGISTER, text, 0, text)
         return bool(self._registers)
@@ -328,14 +389,16 @@ class Reach:
                 marks.scan_root(start, data, REACHED)
         for start, data in for_each_text_piece(reader):
             marks.scan_root(start, data, REACHED)
+        # Roots first: then most objects are reached when their own pointers are seen.
         kinds = (pageuse.USED, pageuse.MAYBE, pageuse.SLAB)
         total = sum(span.kinds.count(kind) for span in self.use.spans for kind in kinds)
         done = told = 0
-        # Roots first: then most objects are reached when their own pointers are seen.
         for kind in kinds:
             for address, pages in self._runs(kind):
-                for start, data in self._pieces(address, pages):
+                for start, data in self._pieces(address, pages, self.summary):
                     if kind == pageuse.SLAB:
+                        for old in self._sheaves.stale(start, data):
+                            self._stale.add(*old)
                         marks.scan_objects(start, self._without_stale(start, data))
                     else:
                         sure = REACHED if kind == pageuse.USED else MAYBE
@@ -345,6 +408,17 @@ class Reach:
                     told = done
                     self._progress(done, total)
         self._progress(total, total)
+
+    def used(self) -> Iterator[Tuple[int, bytes]]:
+        """(address, bytes) of the memory that may lead to objects: live stacks, pages in use."""
+        for stack in self._stacks:
+            data = self._reader.try_read(stack.start, stack.end - stack.start)
+            if data is not None:
+                yield stack.start, data
+        for kind in (pageuse.USED, pageuse.SLAB):
+            for address, pages in self._runs(kind):
+                for start, data in self._pieces(address, pages, Summary()):
+                    yield start, self._without_stale(start, data)
 
     def _runs(self, kind: int) -> Iterator[Tuple[int, int]]:
         """(address, pages) of each run of pages of a kind, cut to a few pages."""
@@ -360,35 +434,34 @@ class Reach:
                 yield span.base + at * size, end - at
                 at = kinds.find(kind, end)
 
-    def _pieces(self, address: int, pages: int) -> Iterator[Tuple[int, bytes]]:
-        """What can be read of some pages."""
+    def _pieces(self, address: int, pages: int, summary: Summary) -> Iterator[Tuple[int, bytes]]:
+        """What can be read of some pages; summary: counts it."""
         size = self._reader.page_size
         data = self._reader.try_read(address, pages * size)
         if data is not None:
-            self.summary.bytes += len(data)
+            summary.bytes += len(data)
             yield address, data
         elif pages > 1:
-            yield from self._pieces(address, pages // 2)
-            yield from self._pieces(address + pages // 2 * size, pages - pages // 2)
+            half = pages // 2
+            yield from self._pieces(address, half, summary)
+            yield from self._pieces(address + half * size, pages - half, summary)
         else:
-            self.summary.unreadable += 1
+            summary.unreadable += 1
 
     def _without_stale(self, address: int, data: bytes) -> bytes:
         """Memory with the old entries of sheaves, and KFENCE's own pointers, blanked."""
-        at = bisect_right(self._stale_ends, address)
-        if at >= len(self._stale) or self._stale[at][0] >= address + len(data):
+        end = address + len(data)
+        old = [*self._stale.of(address, end), *self._blank.of(address, end)]
+        if not old:
             return data
         blanked = bytearray(data)
-        while at < len(self._stale) and self._stale[at][0] < address + len(data):
-            start, end = self._stale[at]
-            low, high = max(0, start - address), min(len(data), end - address)
+        for start, behind in old:
+            low, high = max(0, start - address), min(len(data), behind - address)
             blanked[low:high] = bytes(high - low)
-            at += 1
         return bytes(blanked)
 
     def _is_stale(self, address: int) -> bool:
-        at = bisect_right(self._stale_ends, address)
-        return at < len(self._stale) and self._stale[at][0] <= address
+        return any(extents.of(address, address + 1) for extents in (self._stale, self._blank))
 
     def _offset(self, holder: int, start: int) -> int:
         """Where in the object the pointer at an address points."""
@@ -403,8 +476,8 @@ class Reach:
             self._reader.word,
             self._reader.byteorder,
         )
-        start, end = targets.starts[owner], targets.ends[owner]
-        low, high = targets.starts[target], targets.ends[target]
+        start, end = targets.starts[owner], targets.end(owner)
+        low, high = targets.starts[target], targets.end(target)
         data = self._reader.try_read(start, end - start)
         if data is not None:
             for at in range(-start % word, len(data) - word + 1, word):

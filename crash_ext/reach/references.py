@@ -2,7 +2,9 @@
 """Who points to an object: every pointer in dumped memory, kept by object and named.
 
 search.py finds them in one pass over memory; this keeps them within bounds and says where
-each lies. Whether a pointer holds the object is not judged: gather.py and rules.py do.
+each lies. The mark pass (reach.py) can't answer this: it knows one pointer of each object, and
+none in memory that isn't in use. Whether a pointer holds the object is not judged: gather.py
+and rules.py do.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class References:
         for hit in find_pointers(
             places.session.reader, targets, self.summary, cap=1 << 30, progress=progress
         ):
-            if hit.start <= hit.holder < targets.ends[targets.index(hit.start)]:
+            if hit.start <= hit.holder < targets.end(targets.index(hit.start)):
                 # Lists that are empty, and the like.
                 continue
             found = self._found.setdefault(hit.start, [])

@@ -8,9 +8,10 @@ cache where struct slab_sheaf has it. Those of caches that are on no list count,
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Iterable, Iterator, List, Set, Tuple
+from typing import Iterator, List, Tuple
 
-from crash_ext.kernel.search import Summary, Targets, find_pointers
+from crash_ext.kernel.search import Targets, pointer_finder
+from crash_ext.reach.extents import Extents
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
@@ -23,46 +24,39 @@ def may_have_sheaves(slub: Slub, cache: Cache) -> bool:
     return slub.layout.sheaves is not None and (not flag or bool(cache.flags & flag))
 
 
-def stale_entries(
-    slub: Slub, targets: Targets, caches: List[Cache], slabs: Iterable[Tuple[int, int]]
-) -> List[Tuple[int, int]]:
-    """(start, end) of the part of each sheaf that lies behind its entries, ascending.
+class Sheaves:
+    """Finds sheaves in the memory of slabs.
 
-    slabs: (address, bytes) of those that may hold sheaves; only they are searched.
+    targets: the allocated objects; caches: all; slabs: those that may hold sheaves.
     """
-    if slub.layout.sheaves is None:
-        return []
-    struct = slub.layout.sheaf
-    at = struct.offset("cache")
-    found: Set[Tuple[int, int]] = set()
-    wanted = Targets((cache.address, 1) for cache in caches)
-    pieces = _readable(slub, slabs)
-    for hit in find_pointers(slub.reader, wanted, Summary(), cap=1 << 30, pieces=pieces):
-        start = hit.holder - at
-        number = bisect_left(targets.starts, start)
-        if number >= len(targets.starts) or targets.starts[number] != start:
-            continue
-        try:
-            head = slub.reader.read(start, struct.span("cache", "size"))
-        except ReadError:
-            continue
-        size = struct.value(head, "size")
-        first = start + struct.offset("objects") + size * slub.reader.word
-        end = targets.ends[number]
-        if size <= SHEAF_BOUND and first < end:
-            found.add((first, end))
-    return sorted(found)
 
+    def __init__(self, slub: Slub, targets: Targets, caches: List[Cache], slabs: Extents) -> None:
+        self._slub = slub
+        self._targets = targets
+        self._slabs = slabs
+        self._find = None
+        if slub.layout.sheaves is not None:
+            wanted = Targets((cache.address, 1) for cache in caches)
+            self._find = pointer_finder(slub.reader, wanted)
 
-def _readable(slub: Slub, slabs: Iterable[Tuple[int, int]]) -> Iterator[Tuple[int, bytes]]:
-    """What can be read of some slabs: a slab whole, or its pages."""
-    size = slub.reader.page_size
-    for base, length in slabs:
-        data = slub.reader.try_read(base, length)
-        if data is not None:
-            yield base, data
-            continue
-        for address in range(base, base + length, size):
-            data = slub.reader.try_read(address, size)
-            if data is not None:
-                yield address, data
+    def stale(self, address: int, data: bytes) -> Iterator[Tuple[int, int]]:
+        """(start, bytes) of what lies behind the entries of each sheaf that has its cache in a
+        piece of memory, ascending."""
+        if self._find is None:
+            return
+        struct, targets = self._slub.layout.sheaf, self._targets
+        for low, high in self._slabs.of(address, address + len(data)):
+            first = max(0, low - address)
+            for offset, _, _ in self._find(data[first : high - address]):
+                start = address + first + offset - struct.offset("cache")
+                number = bisect_left(targets.starts, start)
+                if number >= len(targets.starts) or targets.starts[number] != start:
+                    continue
+                try:
+                    head = self._slub.reader.read(start, struct.span("cache", "size"))
+                except ReadError:
+                    continue
+                size = struct.value(head, "size")
+                behind = start + struct.offset("objects") + size * self._slub.reader.word
+                if size <= SHEAF_BOUND and behind < targets.end(number):
+                    yield behind, targets.end(number) - behind

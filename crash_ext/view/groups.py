@@ -7,7 +7,7 @@ Reads the objects and shows the groups; what makes objects alike is contents/gro
 from __future__ import annotations
 
 from itertools import compress
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from crash_ext.contents.groups import Group, Groups
 from crash_ext.contents.words import Words
@@ -32,7 +32,7 @@ class Grouping(NamedTuple):
     annotate: bool
     """Say beside the contents of each example what they are."""
     length: Optional[int]
-    """Bytes of each object; None for all of it."""
+    """Bytes of each object, no farther than to the next one; None for all of it."""
     limit: Optional[int]
     """Most groups to show."""
 
@@ -66,11 +66,7 @@ def _sort(what: Grouping, slabs: List[SlabObjects], only: Optional[int], sorter:
         if decoded.problem is not None:
             text = f"slab {decoded.slab.address:x}: {decoded.problem}: its objects are unknown"
             what.out.error(text, what.cache)
-        for address, data in _contents(what, decoded, only):
-            if data is None:
-                unreadable += 1
-            else:
-                sorter.add(address, data)
+        unreadable += _add(what, decoded, only, sorter)
     if unreadable:
         what.out.error(f"{plural(unreadable, 'object')} can't be read: in no group", what.cache)
 
@@ -96,27 +92,37 @@ def _tell(what: Grouping, sorter: Groups) -> int:
     return sum(group.objects for group in shown)
 
 
-def _contents(
-    what: Grouping, decoded: SlabObjects, only: Optional[int]
-) -> Iterator[Tuple[int, Optional[bytes]]]:
-    """(address, contents) of the slab's allocated objects; None: can't be read."""
-    states, size = decoded.states, what.cache.size
-    length = what.length
-    if length is None:
-        length = decoded.length or what.cache.object_size
-    indices = list(compress(range(len(states)), states.translate(ONLY_ALLOCATED)))
+def _add(what: Grouping, decoded: SlabObjects, only: Optional[int], sorter: Groups) -> int:
+    """Sort the slab's allocated objects into groups; how many of them can't be read."""
+    size, base = what.cache.size, decoded.slab.base
+    length = decoded.length or what.cache.object_size
+    if what.length is not None:
+        # What lies farther is the next object's, and no part of what makes this one like others.
+        length = min(what.length, decoded.length or size - what.cache.red_left)
+    chosen = decoded.states.translate(ONLY_ALLOCATED)
     if only is not None:
-        indices = [index for index in indices if index == only]
-    memory: Optional[bytes] = None
-    if len(indices) > 1:
-        memory = _read(what, decoded.slab.base, len(states) * size)
-    shift = decoded.first - decoded.slab.base
-    for index in indices:
+        chosen = bytes(only) + chosen[only : only + 1]
+    shift = decoded.first - base
+    memory = decoded.memory
+    if memory is None and chosen.count(1) > 1:
+        memory = _read(what, base, len(decoded.states) * size)
+    end = shift + (len(chosen) - 1) * size + length
+    if memory is not None and end <= len(memory):
+        sorter.add_all(base, memory, (shift, size, length), chosen)
+        return 0
+    unreadable = 0
+    for index in compress(range(len(chosen)), chosen):
         start = shift + index * size
+        data: Optional[bytes] = None
         if memory is not None and start + length <= len(memory):
-            yield decoded.slab.base + start, memory[start : start + length]
+            data = memory[start : start + length]
         else:
-            yield decoded.slab.base + start, _read(what, decoded.slab.base + start, length)
+            data = _read(what, base + start, length)
+        if data is None:
+            unreadable += 1
+        else:
+            sorter.add(base + start, data)
+    return unreadable
 
 
 def _read(what: Grouping, address: int, length: int) -> Optional[bytes]:

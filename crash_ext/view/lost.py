@@ -7,17 +7,19 @@ possibly lost (only memory that may be old does, or a handle that is no pointer)
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Set, Tuple
+from array import array
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple
 
 from crash_ext.leak.family import Families
 from crash_ext.places.places import Places
 from crash_ext.reach.hidden import find_hidden
 from crash_ext.reach.known import Known
+from crash_ext.reach.model import MAYBE, UNREACHED
 from crash_ext.reach.reach import Reach
-from crash_ext.slub.decoded import for_each_slab_decoded_once
 from crash_ext.slub.kmalloc import kmalloc_size
 from crash_ext.slub.model import ALLOCATED, FREE, Cache, SlabObjects
 from crash_ext.slub.session import Session
+from crash_ext.slub.slabs import for_each_slab
 
 
 class Lost(NamedTuple):
@@ -25,8 +27,8 @@ class Lost(NamedTuple):
 
     cache: Cache
     allocated: int
-    definitely: List[int]
-    indirectly: List[int]
+    definitely: array[int]
+    indirectly: array[int]
     possibly: Dict[int, str]
     """Why they may be held all the same."""
     known: Dict[int, str]
@@ -46,17 +48,23 @@ class Lost(NamedTuple):
         return self.number * self.cache.size
 
 
+class _Part(NamedTuple):
+    """A slab with lost objects."""
+
+    slab: SlabObjects
+    """None of its objects is called allocated yet."""
+    numbers: range
+    """Of its allocated objects."""
+
+
 class _Found(NamedTuple):
     """What one pass over a cache's slabs has found."""
 
     cache: Cache
     allocated: int
-    lost: List[int]
-    """Objects that nothing leads to, without the known ones."""
     possibly: Dict[int, str]
     known: Dict[int, str]
-    slabs: List[SlabObjects]
-    """That hold some of the lost objects."""
+    parts: List[_Part]
     problems: List[str]
 
 
@@ -64,67 +72,125 @@ def find_lost(
     session: Session, places: Places, reach: Reach, caches: Iterable[Cache], lists_only: bool
 ) -> List[Lost]:
     """What each of the caches has lost; most bytes first, caches without lost objects left out."""
-    unreached, maybe, known = set(reach.unreached()), set(reach.maybe()), Known(places)
-    every = list(caches)
+    wanted = {cache.address for cache in caches}
+    known = Known(places)
+    parts = {
+        owner: set(slabs)
+        for owner, slabs in reach.not_reached().items()
+        if reach.caches[owner].address in wanted
+    }
     found = []
-    for number, cache in enumerate(every):
-        session.progress(number, len(every))
-        found.append(_look(session, known, cache, unreached, maybe, lists_only))
+    for number, (owner, slabs) in enumerate(parts.items()):
+        session.progress(number, len(parts))
+        found.append(_look(session, reach, known, owner, slabs, lists_only))
+    session.progress(len(parts), len(parts))
     # One search of memory, however many caches have lost objects.
-    lost = (address for one in found for address in one.lost)
+    lost = array("Q")
+    for one in found:
+        for part in one.parts:
+            lost.extend(_unreached(reach, part.numbers, one.known))
     hidden = {
         each.address: f"{each.text} at {each.holder:x}"
-        for each in find_hidden(session, reach, lost)
+        for each in find_hidden(session, reach, array("Q", sorted(lost)))
         if not each.round
     }
-    inner = reach.inner()
-    told = [_judge(one, hidden, inner) for one in found if one.lost or one.possibly or one.known]
+    told = [_judge(one, reach, hidden) for one in found]
+    told = [one for one in told if one.number or one.possibly or one.known]
     return sorted(told, key=lambda one: (-one.bytes, one.cache.address))
+
+
+def _unreached(reach: Reach, numbers: range, known: Dict[int, str]) -> List[int]:
+    """The addresses of those objects that nothing leads to, without the known ones."""
+    levels = reach.levels(numbers)
+    starts = reach.starts(numbers)
+    if not any(levels) and not known:
+        return starts.tolist()
+    return [
+        address
+        for address, level in zip(starts, levels)
+        if level == UNREACHED and address not in known
+    ]
 
 
 def _look(
     session: Session,
+    reach: Reach,
     known: Known,
-    cache: Cache,
-    unreached: Set[int],
-    maybe: Set[int],
+    owner: int,
+    slabs: Set[int],
     lists_only: bool,
 ) -> _Found:
-    """Which allocated objects of a cache nothing leads to, or perhaps nothing."""
-    found = _Found(cache, 0, [], {}, {}, [], [])
-    allocated = 0
-    for decoded in for_each_slab_decoded_once(session, cache, found.problems, lists_only):
-        allocated += decoded.count(ALLOCATED)
-        before = len(found.lost)
-        for address in decoded.allocated():
-            if address in maybe:
-                found.possibly[address] = "only memory that may be old leads to it"
-            if address not in unreached:
-                continue
-            reason = known.reason(address, cache.object_size)
-            if reason is None:
-                found.lost.append(address)
-            else:
-                found.known[address] = reason
-        if len(found.lost) > before:
-            found.slabs.append(decoded)
-    return found._replace(allocated=allocated)
+    """Which allocated objects of a cache nothing leads to, or perhaps nothing.
+
+    owner: the cache's number in the pass; slabs: the first objects of the slabs to look at.
+    """
+    cache = reach.caches[owner]
+    found = _Found(cache, reach.allocated[owner], {}, {}, [], reach.problems.get(owner, []))
+    harmless = kmalloc_size(cache) is not None
+    for part in _parts(session, reach, cache, slabs, lists_only):
+        numbers = part.numbers
+        levels = reach.levels(numbers)
+        if MAYBE in levels:
+            for address, level in zip(reach.starts(numbers), levels):
+                if level == MAYBE:
+                    found.possibly[address] = "only memory that may be old leads to it"
+        if UNREACHED not in levels:
+            continue
+        if harmless:
+            for address in _unreached(reach, numbers, {}):
+                data = session.reader.try_read(address, cache.object_size)
+                reason = None if data is None else known.reason(data)
+                if reason is not None:
+                    found.known[address] = reason
+        found.parts.append(part)
+    return found
 
 
-def _judge(found: _Found, hidden: Dict[int, str], inner: Set[int]) -> Lost:
+def _parts(
+    session: Session, reach: Reach, cache: Cache, slabs: Set[int], lists_only: bool
+) -> Iterator[_Part]:
+    """The slabs with these first objects. Which are allocated, the pass has decoded already."""
+    for slab in for_each_slab(session, cache, [], lists_only):
+        first = slab.base + cache.red_left
+        if first in slabs:
+            free = bytes([FREE]) * slab.objects
+            objects = SlabObjects(slab, first, cache.size, free, None, {}, None)
+            yield _Part(objects, reach.numbers(first, objects.address(slab.objects)))
+    for guarded in session.kfence().of(cache.address):
+        if guarded.address in slabs:
+            objects = guarded.as_slab()
+            yield _Part(objects, reach.numbers(guarded.address, guarded.address + 1))
+
+
+def _judge(found: _Found, reach: Reach, hidden: Dict[int, str]) -> Lost:
     """How each of the lost objects is lost."""
     possibly = dict(found.possibly)
-    possibly.update((address, hidden[address]) for address in found.lost if address in hidden)
-    rest = [address for address in found.lost if address not in hidden]
-    wanted = set(rest)
+    definitely, indirectly = array("Q"), array("Q")
+    slabs = []
+    for slab, numbers in found.parts:
+        inner = reach.inner(numbers)
+        lost = _unreached(reach, numbers, found.known)
+        some = [address for address in lost if address in hidden] if hidden else []
+        possibly.update((address, hidden[address]) for address in some)
+        if some:
+            lost = [address for address in lost if address not in hidden]
+        if any(inner):
+            first = numbers.start
+            of = {a: inner[n - first] for a, n in zip(reach.starts(numbers), numbers)}
+            definitely.extend(address for address in lost if not of[address])
+            indirectly.extend(address for address in lost if of[address])
+        else:
+            definitely.extend(lost)
+        if lost:
+            slabs.append(_only(slab, lost))
     return Lost(
         found.cache,
         found.allocated,
-        [address for address in rest if address not in inner],
-        [address for address in rest if address in inner],
+        array("Q", sorted(definitely)),
+        array("Q", sorted(indirectly)),
         possibly,
         found.known,
-        [_only(decoded, found.cache, wanted) for decoded in found.slabs],
+        slabs,
         found.problems,
     )
 
@@ -139,13 +205,13 @@ def by_size(found: Iterable[Lost]) -> List[List[Lost]]:
     return sorted(sets.values(), key=lambda each: -sum(one.bytes for one in each))
 
 
-def _only(decoded: SlabObjects, cache: Cache, wanted: Set[int]) -> SlabObjects:
+def _only(slab: SlabObjects, wanted: List[int]) -> SlabObjects:
     """A slab with only the wanted objects called allocated."""
-    states = bytes(
-        ALLOCATED if decoded.address(index) in wanted else FREE
-        for index in range(len(decoded.states))
-    )
-    return decoded._replace(states=states)
+    states = bytearray([FREE]) * len(slab.states)
+    first, stride = slab.first, slab.stride
+    for address in wanted:
+        states[(address - first) // stride] = ALLOCATED
+    return slab._replace(states=bytes(states))
 
 
 def chosen_caches(caches: Iterable[Cache], named: Iterable[Cache]) -> List[Cache]:

@@ -8,6 +8,7 @@ allocator and the other files of this folder; concludes nothing.
 
 from __future__ import annotations
 
+from array import array
 from typing import Callable, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
@@ -369,9 +370,8 @@ def _find_inner(reach: Reach, word: int, cases: List[Case]) -> None:
 
     A satellite that only the object itself leads to holds nothing.
     """
-    inner = reach.inner()
     subjects = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
-    if not inner or not subjects:
+    if not subjects:
         return
     to: Dict[int, List[int]] = {}
     by: Dict[int, List[int]] = {}
@@ -393,7 +393,7 @@ def _find_inner(reach: Reach, word: int, cases: List[Case]) -> None:
         subject.leader = leaders.get(address, 0)
         subject.ring = not subject.leader and address in by
         subject.together = subject.ring and _meets(address, by, subjects)
-        subject.inner = bool(subject.leader) or (subject.together and address in inner)
+        subject.inner = bool(subject.leader) or (subject.together and reach.is_inner(address))
 
 
 def _by_old_head(reach: Reach, word: int, subject: Subject, target: int) -> bool:
@@ -432,7 +432,7 @@ def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) ->
     lost = {s.address: (case, s) for case in cases for s in case.subjects if s.level == UNREACHED}
     beside: Dict[Tuple[int, int], int] = {}
     round_ones: List[Hidden] = []
-    for found in find_hidden(slub, reach, lost):
+    for found in find_hidden(slub, reach, array("Q", sorted(lost))):
         case, subject = lost[found.address]
         page = (case.cache.address, found.holder // slub.reader.page_size)
         if found.round:

@@ -66,6 +66,8 @@ def step(results: str, action: str, *arguments: str) -> None:
         _timed(results, "memory", _read_memory)
     elif action == "search":
         _search(results, arguments[0], int(arguments[1], 16))
+    elif action == "reach":
+        _reach(results)
     elif action == "pure":
         # Asked when the commands are first run.
         os.environ["SLABLEAK_PURE"] = "1"
@@ -184,6 +186,21 @@ def _read_memory() -> None:
             else:
                 piece = min(_MEMORY_AT_ONCE, 2 * pages)
             at += pages
+
+
+def _reach(results: str) -> None:
+    """What leads to each object: the pass that slablost, slabwhy and slabobjs -r share."""
+    from crash_ext.command import session_of
+    from crash_ext.leak.duplicates import all_caches
+    from crash_ext.places.places import Places
+    from crash_ext.reach.reach import Reach
+
+    session = session_of(_crash(), sys.byteorder)
+    session.page_index()
+    caches = all_caches(session, [])
+    clock = Clock()
+    reach = Reach(session, caches, Places(session, lambda: caches))
+    _write(results, name="reach", objects=reach.objects, **clock.stop())
 
 
 def _search(results: str, addresses: str, cache: int) -> None:

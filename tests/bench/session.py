@@ -100,6 +100,10 @@ def measure(of: Subject) -> Measured:
         if len(listed) != of.objects:
             raise RuntimeError(f"slabobjs -q lists {len(listed)} objects, not {of.objects}")
         rounds = _run(of, folder, _rounds(of, folder, listed), "rounds")
+        # Each in a session of its own: what is freed stays with the process.
+        for _ in range(ROUNDS):
+            for key, records in _run(of, folder, _reached(of, folder), "reach").items():
+                rounds[key] += records if key == "reach" else []
         pure: Times = {}
         if rounds["helpers"][0]["native"]:
             pure = _run(of, folder, _pure(of, folder), "pure")
@@ -244,6 +248,10 @@ def _pure(of: Subject, folder: Path) -> List[str]:
             *_searched(of, folder),
         ]
     return lines
+
+
+def _reached(of: Subject, folder: Path) -> List[str]:
+    return [*_begin(of, folder), _step(folder, "reach")]
 
 
 def _searched(of: Subject, folder: Path) -> List[str]:

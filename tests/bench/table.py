@@ -20,6 +20,9 @@ LEFT = (0, 5)
 TELLING = ("quiet", "drgn", "contents", "search", "slabdup")
 """Keys of the rows that README has."""
 
+WINDOW = 8 << 20
+"""Bytes that the pass may have beside what it has for each object: pieces of memory, edges."""
+
 MEGABYTE = 1024
 """KiB."""
 
@@ -35,7 +38,7 @@ class Row(NamedTuple):
     ratios: Sequence[float] = ()
     """One a round."""
     of: str = ""
-    """What the ratio is of; "s" or "MB": it is no ratio but so many of these."""
+    """What the ratio is of; "s", "MB" or "bytes": it is no ratio but so many of these."""
     most: Optional[float] = None
     """The target: at most so much."""
     least: Optional[float] = None
@@ -113,7 +116,7 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
     dup, dup_all = _series(times["slabdup"]), _series(times["slabdup -a"])
     dup_scan = _series(times["slabdup -aR"])
     memory, search = _series(times["memory"]), _series(times["search"])
-    lost = _series(times["slablost -R"])
+    reach, lost = _series(times["reach"]), _series(times["slablost -R"])
     in_crash, on_drgn = _series(got.shell["crash"]), _series(got.shell["drgn"])
     kmem = _series(times["kmem -S"], per_slab)
     rd_object = _series(times["rd object"], per_object)
@@ -173,6 +176,11 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
         _row("memory-read", "floor: read all memory", memory),
         _row("search", f"who points to {of.objects} objects", search, ratios=search.per(memory),
              of="all memory", most=2.0),
+        _row("reach", "who reaches each object: the pass by itself", reach,
+             ratios=reach.per(memory), of="all memory", most=2.5),
+        Row("reach-memory", f"the pass, memory an object beside {WINDOW >> 20} MB", ratios=[
+            (record["peak"] * 1024 - WINDOW) / record["objects"] for record in times["reach"]
+        ], of="bytes", most=24.0),
         _row("lost", "slablost -R, each of the objects lost", lost, ratios=lost.per(memory),
              of="all memory", most=2.5),
         _row("shell-crash", "slabobjs -q from the shell, in crash", in_crash),

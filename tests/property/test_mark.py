@@ -7,16 +7,19 @@ with words that look like pointers and are none.
 
 from __future__ import annotations
 
+import signal
 from array import array
 from types import SimpleNamespace
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple, cast
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crash_ext.kernel.search import Targets
-from crash_ext.reach.mark import Marks
+from crash_ext.reach.inner import find_inner
+from crash_ext.reach.mark import Marks, Read
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
 from crash_ext.reader import Native, Reader
 from tests.native import native_module
@@ -103,8 +106,12 @@ def _marks(shape: Shape, native: Optional[Native], pieces: int) -> Marks:
     step = shape.word * pieces
     for at in range(0, len(shape.memory), step):
         marks.scan_objects(_base(shape.word) + at, shape.memory[at : at + step])
-    marks.spread()
+    marks.finish(_reads(shape.memory, _base(shape.word)))
     return marks
+
+
+def _reads(memory: bytes, base: int) -> Read:
+    return lambda address, size: memory[address - base : address - base + size]
 
 
 def _values(data: bytes, shape: Shape) -> List[int]:
@@ -168,7 +175,7 @@ def test_each_parent_leads_back_to_a_root(shape: Shape, pieces: int, kept: int) 
             while level:
                 assert number not in seen
                 seen.add(number)
-                parent = marks.parents[number]
+                parent = marks.parent(number)
                 owner = marks.targets.index(parent)
                 if owner < 0:
                     sure = ROOTS <= parent < ROOTS + len(shape.sure)
@@ -187,27 +194,57 @@ def test_the_pointers_among_lost_objects_are_known(shape: Shape, kept: int) -> N
     expected = {(one, other) for one in lost for other in edges[one] if other in lost}
     for native in _WAYS:
         with patch("crash_ext.reach.mark._EDGES", kept):
-            assert set(_marks(shape, native, 7).edges_among(lost)) == expected
+            marks = _marks(shape, native, 7)
+            found = marks.lost_edges(_reads(shape.memory, _base(shape.word)))
+            assert set(zip(found[::2], found[1::2])) == expected
 
 
 def test_edges_that_are_of_no_more_use_are_dropped() -> None:
-    """Many objects point to one that is reached in the end: it alone needs no edge."""
-    count, size = 1000, 16
-    words = array("Q", bytes(size * count))
-    for number in range(2, count):
-        words[2 * number] = BASE
-    # Each object is seen before it is reached, and what it points to is reached by another.
-    words[2 * 1] = BASE
+    """Many objects have a third pointer to one that a root has, too: then none of these is kept."""
+    first, more, size = 64, 45, 32
+    words = array("Q", bytes(size * (first + more)))
+    for number in range(4, first + more):
+        third = 2 if number < first else 3
+        words[4 * number : 4 * number + 3] = array("Q", [BASE, BASE + size, BASE + third * size])
+    memory = words.tobytes()
     for native in _WAYS:
         reader = cast(Reader, SimpleNamespace(word=8, byteorder="little", native=native))
-        with patch("crash_ext.reach.mark._EDGES", 0):
-            marks = Marks(reader, Targets((BASE + n * size, size) for n in range(count)))
-            marks.scan_objects(BASE, words.tobytes()[: 64 * size])
-            assert len(marks._edges) == 2 * 63
-            marks.scan_root(ROOTS, (BASE + size).to_bytes(8, "little"), REACHED)
-            marks.scan_objects(BASE + 64 * size, words.tobytes()[64 * size :])
-        assert marks.levels[0] == REACHED
-        assert len(marks._edges) == 0
+        marks = Marks(reader, Targets((BASE + n * size, size) for n in range(first + more)))
+        with patch("crash_ext.reach.mark._EDGES", 100):
+            marks.scan_objects(BASE, memory[: first * size])
+            # Two of the three have their place beside the object.
+            assert len(marks._edges) == 2 * (first - 4)
+            marks.scan_root(ROOTS, (BASE + 2 * size).to_bytes(8, "little"), REACHED)
+            marks.scan_objects(BASE + first * size, memory[first * size :])
+        assert len(marks._edges) == 2 * more
+        assert marks._forgotten is None
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_the_window_of_edges_is_bounded(reached: bool) -> None:
+    """A tree with its parents, from the leaves up: three edges an object, and nothing is missed."""
+    count, size = 3000, 32
+    words = array("Q", bytes(size * count))
+    for number in range(count):
+        near = [(number - 1) // 2, 2 * number + 1, 2 * number + 2]
+        near = [each for each in near if 0 <= each < count]
+        for at, each in enumerate(near):
+            words[4 * (count - 1 - number) + at] = BASE + (count - 1 - each) * size
+    memory = words.tobytes()
+    for native in _WAYS:
+        reader = cast(Reader, SimpleNamespace(word=8, byteorder="little", native=native))
+        marks = Marks(reader, Targets((BASE + n * size, size) for n in range(count)))
+        root = BASE + (count - 1) * size
+        with patch("crash_ext.reach.mark._EDGES", 50):
+            for at in range(0, len(memory), 1024):
+                marks.scan_objects(BASE + at, memory[at : at + 1024])
+                assert len(marks._edges) <= 2 * (50 + 1024 // 8)
+            if reached:
+                marks.scan_root(ROOTS, root.to_bytes(8, "little"), REACHED)
+            marks.finish(_reads(memory, BASE))
+        assert marks.levels.count(REACHED) == (count if reached else 0)
+        edges = marks.lost_edges(_reads(memory, BASE))
+        assert len(set(zip(edges[::2], edges[1::2]))) == (0 if reached else 2 * (count - 1))
 
 
 def test_a_long_chain_is_followed_without_recursion() -> None:
@@ -221,5 +258,78 @@ def test_a_long_chain_is_followed_without_recursion() -> None:
         marks = Marks(reader, Targets((BASE + n * size, size) for n in range(count)))
         marks.scan_objects(BASE, words.tobytes())
         marks.scan_root(ROOTS, (BASE + (count - 1) * size).to_bytes(8, "little"), REACHED)
-        marks.spread()
+        marks.finish(_reads(words.tobytes(), BASE))
         assert marks.levels.count(REACHED) == count
+        assert len(marks._edges) == 0
+
+
+class _Stop(Exception):
+    """Ctrl-C."""
+
+
+def test_a_signal_stops_a_long_chain_in_c() -> None:
+    """Where one word leads to a million objects, Ctrl-C is seen before the last is marked."""
+    count, size = 3_000_000, 8
+    words = array("Q", range(BASE + size, BASE + size * (count + 1), size))
+    words[-1] = 0
+    reader = cast(Reader, SimpleNamespace(word=8, byteorder="little", native=native_module()))
+    targets = Targets.of_arrays(
+        array("Q", range(BASE, BASE + size * count, size)), array("I", [size]) * count
+    )
+    marks = Marks(reader, targets)
+    marks.scan_objects(BASE, words.tobytes())
+
+    def stop(_number: int, _frame: object) -> None:
+        raise _Stop
+
+    before = signal.signal(signal.SIGPROF, stop)
+    try:
+        # Of this process's own time: another one's doesn't count.
+        signal.setitimer(signal.ITIMER_PROF, 0.01)
+        with pytest.raises(_Stop):
+            marks.scan_root(ROOTS, BASE.to_bytes(8, "little"), REACHED)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    assert 0 < marks.levels.count(REACHED) < count
+
+
+def _strongly(edges: Set[Tuple[int, int]], count: int) -> Set[int]:
+    """What is inner, by the definition: led to by an object that it doesn't lead to, or a ring's
+    member that isn't its first."""
+    to: Dict[int, Set[int]] = {}
+    for first in range(count):
+        seen: Set[int] = set()
+        front = [first]
+        while front:
+            here = front.pop()
+            for one, other in edges:
+                if one == here and other not in seen:
+                    seen.add(other)
+                    front.append(other)
+        to[first] = seen
+    return {
+        each
+        for each in range(count)
+        if any(each in to[by] and (by not in to[each] or by < each) for by in to if by != each)
+    }
+
+
+@given(
+    st.integers(1, 9).flatmap(
+        lambda count: st.tuples(
+            st.just(count),
+            st.sets(
+                st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(
+                    lambda pair: pair[0] != pair[1]
+                )
+            ),
+        )
+    )
+)
+def test_who_is_lost_with_others(case: Tuple[int, Set[Tuple[int, int]]]) -> None:
+    count, edges = case
+    expected = bytes(each in _strongly(edges, count) for each in range(count))
+    flat = [end for edge in edges for end in edge]
+    for native in _WAYS:
+        assert find_inner(array("I", flat), count, native) == expected

@@ -54,6 +54,7 @@ def test_the_commands_say_the_same_with_and_without_help(
     names = [f"{cache.address:x}" for cache in heap.caches]
     lines = [("slabobjs", "-q", *names), ("slabobjs", *names), ("slabdup", "-a")]
     lines.append(("slabobjs", "-l", "2", "-n", "0", "-b", "21", *names))
+    lines += [("slabobjs", "-g", *names), ("slabobjs", "-g", "-b", "13", *names), ("slablost",)]
     said = []
     with mock.patch("crash_ext.view.slabs._LARGE", large):
         for native, shortcuts in ((None, False), (None, True), (native_module(), True)):

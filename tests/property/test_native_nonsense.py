@@ -94,13 +94,18 @@ def test_pointers_mark_and_spread(data: st.DataObject) -> None:
         return _wholes(inner, count, width)
 
     memory, blocks, edges = draw(_ANY), draw(_ANY), draw(_ANY)
-    starts, ends, levels, parents = (draw(shaped(width)) for width in (8, 8, 1, 8))
+    starts, sizes, levels, parents = (draw(shaped(width)) for width in (8, 4, 1, 8))
     word, shift = draw(st.sampled_from([8, 8, 4, 3])), draw(st.integers(-1, 65))
     foreign, level = draw(st.booleans()), draw(st.integers(-1, 3))
     address = draw(st.sampled_from([_BASE, _BASE + 4, 0, 2**64 - 8]))
-    ranges = starts, ends, blocks, shift
+    ranges = starts, sizes, blocks, shift
     _call("pointers", memory, word, foreign, *ranges)
     _call("mark", memory, address, word, foreign, *ranges, level, levels, parents)
     _call("spread", edges, starts, levels, parents)
     small = bytearray(b"".join(bytes([edge % 7, 0, 0, 0]) for edge in edges))
     _call("spread", small, starts, levels, parents)
+    for some in (edges, small):
+        _call("lost", some, levels, parents)
+        _call("inner", some, count)
+        _call("inner", some, address)
+    _call("plain", memory, shift, count, word, levels, word, foreign, address, starts)

@@ -59,3 +59,12 @@ def test_records_keep_each_cache_by_itself() -> None:
     assert sorted(row["name"] for row in of_type(rows, "lost")) == [
         "kmalloc-64", "kmalloc-rnd-03-64", "slab_test",
     ]  # fmt: skip
+
+
+def test_more_bytes_than_an_object_has_show_no_neighbour() -> None:
+    """-b may go as far as to the next object: neither its contents nor its pointers are shown."""
+    whole, more = (
+        text(lossy().heap, "slablost", "-b", size, "slab_test") for size in ("64", "500")
+    )
+    assert whole == more
+    assert "definitely lost" in whole

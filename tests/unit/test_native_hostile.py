@@ -54,7 +54,7 @@ def test_contents_leaves_other_text_than_ascii_to_python() -> None:
         assert _native().contents(bytes(8), 0, 0, 8, 8, b"\1", before, after, 8, True) is None
 
 
-STARTS, ENDS = _numbers(0x1000, 0x1100), _numbers(0x1010, 0x1110)
+STARTS, SIZES = _numbers(0x1000, 0x1100), struct.pack("=2I", 0x10, 0x10)
 BLOCKS = b"\1\1"
 MEMORY = _numbers(0x1104, 0x77, 0x1008)
 
@@ -62,20 +62,21 @@ MEMORY = _numbers(0x1104, 0x77, 0x1008)
 @pytest.mark.parametrize("place", [bytes, _odd])
 def test_words_may_lie_anywhere(place: Any) -> None:
     native = _native()
-    starts, ends = place(STARTS), place(ENDS)
-    found = native.pointers(place(MEMORY), 8, False, starts, ends, place(BLOCKS), 8)
+    starts, sizes = place(STARTS), place(SIZES)
+    found = native.pointers(place(MEMORY), 8, False, starts, sizes, place(BLOCKS), 8)
     assert found == _numbers(0, 1, 16, 0)
     # A root marks the second object, whose word leads to the first.
     levels, parents = _odd(bytes(2)), _odd(bytes(16))
     if place is bytes:
         levels, parents = memoryview(bytearray(2)), memoryview(bytearray(16))
     root = place(_numbers(0x1108))
-    assert not native.mark(root, 0x9000, 8, False, starts, ends, BLOCKS, 8, 1, levels, parents)
+    assert not native.mark(root, 0x9000, 8, False, starts, sizes, BLOCKS, 8, 1, levels, parents)
     assert (bytes(levels), bytes(parents)) == (b"\0\1", _numbers(0, 0x9000))
     word = place(_numbers(0x1000))
-    edges = native.mark(word, 0x1100, 8, False, starts, ends, BLOCKS, 8, 0, levels, parents)
+    edges = native.mark(word, 0x1100, 8, False, starts, sizes, BLOCKS, 8, 0, levels, parents)
     assert edges == struct.pack("=2I", 1, 0)
-    native.spread(place(edges), starts, levels, parents)
+    window = memoryview(bytearray(edges)) if place is bytes else _odd(edges)
+    assert native.spread(window, starts, levels, parents) == b""
     assert (bytes(levels), bytes(parents)) == (b"\1\1", _numbers(0x1100, 0x9000))
 
 
@@ -88,6 +89,12 @@ def test_halves_of_words_are_refused(length: int) -> None:
     with pytest.raises(ValueError, match="mark"):
         native.mark(MEMORY, 0, 8, False, some, some, BLOCKS, 8, 1, bytearray(1), bytearray(length))
     with pytest.raises(ValueError, match="spread"):
-        native.spread(some, STARTS, bytearray(2), bytearray(16))
+        native.spread(bytearray(some), STARTS, bytearray(2), bytearray(16))
     with pytest.raises(ValueError, match="spread"):
-        native.spread(b"", some, bytearray(length // 8), bytearray(length))
+        native.spread(bytearray(), some, bytearray(length // 8), bytearray(length))
+    with pytest.raises(ValueError, match="lost"):
+        native.lost(some, bytes(2), bytes(16))
+    with pytest.raises(ValueError, match="inner"):
+        native.inner(bytearray(some), 2)
+    with pytest.raises(ValueError, match="plain"):
+        native.plain(bytes(8), 0, 8, 8, b"\1", 8, False, 0, some)

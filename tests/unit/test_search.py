@@ -166,7 +166,7 @@ def test_ranges_that_begin_inside_another_are_left_out_and_counted() -> None:
 def test_an_address_is_in_the_range_that_has_it(ranges: List[Tuple[int, int]]) -> None:
     base = 0xFFFF_8880_00FF_F000
     targets = Targets([(base + start, size) for start, size in ranges])
-    kept = list(zip(targets.starts, targets.ends))
+    kept = [(start, targets.end(number)) for number, start in enumerate(targets.starts)]
     for address in range(base - 2, base + 3100):
         inside = [i for i, (start, end) in enumerate(kept) if start <= address < end]
         assert [targets.index(address)] == (inside or [-1])
