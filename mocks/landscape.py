@@ -23,17 +23,17 @@ FORMS: Dict[str, Dict[str, str]] = {
     "mem": {
         "module_memory": "base:p size:4",
         "mod_kallsyms": "symtab:p num_symtab:4 strtab:p",
-        "module": "state:4 list:2p name:56 mem:14p kallsyms:p init:p",
+        "module": "state:4 list:2p name:56 mem:14p kallsyms:p init:p percpu:p percpu_size:4",
     },
     "core_layout": {
         "module_layout": "base:p size:4",
         "mod_kallsyms": "symtab:p num_symtab:4 strtab:p",
-        "module": "state:4 list:2p name:56 core_layout:2p kallsyms:p init:p",
+        "module": "state:4 list:2p name:56 core_layout:2p kallsyms:p init:p percpu:p percpu_size:4",
     },
     "module_core": {"module": "state:4 list:2p name:56 module_core:p core_size:4 symtab:p"},
 }
 """How a kernel of v6.4, v4.5 and v3.10 tells where a module lies."""
-FORMS["module_core"]["module"] += " num_symtab:4 strtab:p init:p"
+FORMS["module_core"]["module"] += " num_symtab:4 strtab:p init:p percpu:p percpu_size:4"
 
 _STRUCTS = {
     "elf64_sym": "st_name:4 st_info:1 st_other:1 st_shndx:2 st_value:8 st_size:8",
@@ -110,11 +110,13 @@ class Landscape:
         symbols: Dict[bytes, Tuple[int, int]],
         regions: int = 1,
         init: int = 0,
+        percpu: Tuple[int, int] = (0, 0),
     ) -> int:
         """A loaded module: the address of its first region. Its code isn't in the image.
 
         symbols: name -> (offset from there, size). regions: those of `mem`, REGION apart.
-        init: where its init function was, from there; 0: it has none.
+        init: where its init function was, from there; 0: it has none. percpu: the per-CPU
+        pointer to its variables of that sort, and their bytes.
         """
         image = self.image
         base = self._module_base
@@ -138,6 +140,7 @@ class Landscape:
         where = self._annex.string(strings[:-1])
         if init:
             self._set("module", module, init=base + init)
+        self._set("module", module, percpu=percpu[0], percpu_size=percpu[1])
         values = {"symtab": table, "num_symtab": len(symbols) + 1, "strtab": where}
         if self._form == "module_core":
             self._set("module", module, module_core=base, core_size=REGION, **values)

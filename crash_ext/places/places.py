@@ -40,6 +40,8 @@ from crash_ext.slub.session import Session
 
 _BESIDE = 4
 """Pages on both sides of one that shows page structures: they are mapped in large pieces."""
+_SOME = 1024
+"""Pages for which those beside them are looked at, too: that takes half a millisecond each."""
 
 
 class Places:
@@ -119,7 +121,8 @@ class Places:
         """
         if page not in self._shown:
             size, own = self._reader.page_size, None
-            for away in sorted(range(-_BESIDE, _BESIDE + 1), key=abs):
+            far = _BESIDE if len(self._shown) < _SOME else 0
+            for away in sorted(range(-far, far + 1), key=abs):
                 beside = self._by_lists(page + away * size)
                 if beside is not None:
                     own = beside - away * size

@@ -288,6 +288,20 @@ def test_a_percpu_address_is_told_with_its_cpu_and_pointer() -> None:
     assert (place.kind, place.text) == (PERCPU, f"per-CPU {second - offsets[0] + 0x10:x} of cpu 1")
 
 
+@pytest.mark.parametrize("form", ["mem", "core_layout", "module_core"])
+def test_a_modules_own_percpu_variable_is_told_with_its_name(form: str) -> None:
+    heap = Heap(LAYOUTS["6.1"], cpus=2)
+    land = Landscape(heap, form)
+    land.chunk()
+    base, own = heap.layout.place.module, 0x4000
+    land.module(b"bar", {b"queues": (own + 0x20 - base, 16)}, percpu=(own, 0x100))
+    at = heap.image.percpu_offsets[1]
+    place = named(heap, at + own + 0x28)
+    assert place.text == "per-CPU queues+0x8 [bar] of cpu 1"
+    assert (place.kind, place.label) == (PERCPU, "queues [bar]")
+    assert named(heap, at + own + 0x128).text == f"per-CPU {own + 0x128:x} of cpu 1"
+
+
 def test_the_kernels_data_is_named_where_the_direct_map_shows_it() -> None:
     heap = Heap(LAYOUTS["6.1"])
     shift = Landscape(heap).show_image_again()
