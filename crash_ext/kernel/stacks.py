@@ -44,6 +44,8 @@ def for_each_live_stack(reader: Reader, tasks: Tasks) -> Iterator[LiveStack]:
     """The live parts of all tasks' stacks."""
     pointer_at = _stack_pointer(reader)
     running_at = reader.offset("task_struct", "on_cpu")
+    # An int; in 7.3 one byte, with others behind it.
+    width = min(reader.size("task_struct", "on_cpu") or 4, 4)
     current = _current_pointers(reader)
     kthread = reader.symbol("kthread") if reader.offset("kthread", "data") is not None else None
     for task in tasks.by_stack.values():
@@ -55,7 +57,7 @@ def for_each_live_stack(reader: Reader, tasks: Tasks) -> Iterator[LiveStack]:
             if pointer_at is not None:
                 saved = read_word(reader, task.address + pointer_at)
             # A kernel for one CPU has no on_cpu: any task may be the one that runs.
-            if running_at is None or read_number(reader, task.address + running_at, 4):
+            if running_at is None or read_number(reader, task.address + running_at, width):
                 saved = next((each for each in current if low <= each < high), None)
         except ReadError:
             saved = None

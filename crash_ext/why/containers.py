@@ -403,15 +403,24 @@ class Containers:
         Of several pages at once the first is known: behind it none has a reference.
         """
         reader, size = self._reader, self._reader.page_size
-        count = reader.offset("page", "_refcount")
+        count, tail = reader.offset("page", "_refcount"), reader.offset("page", "compound_head")
+        flags, big = reader.offset("page", "flags"), reader.enumerator("PG_head")
         own = address - address % size
-        for _ in range(_TAILS):
+        for away in range(_TAILS):
             page = reader.virt_to_page(own)
             references = None if page is None or count is None else self._number(page + count, 4)
             if page is None or references is None:
                 break
-            if references:
-                return [own, page]
+            head = self._number(page + tail, reader.word) if tail is not None else None
+            if head and head & 1 and not away:
+                base = reader.page_to_virt(head - 1)
+                return [] if base is None else [base, head - 1]
+            shown = self._number(page + flags, reader.word) if flags is not None else None
+            # A large kmalloc of 7.3 has no reference either.
+            if references or (big is not None and shown is not None and shown >> big & 1):
+                # Several pages at once are aligned to their number.
+                aligned = own // size % (1 << away.bit_length()) == 0
+                return [own, page] if aligned else []
             own -= size
         return []
 
