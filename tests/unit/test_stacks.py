@@ -23,12 +23,12 @@ SIZE = STACK_PAGES * 4096
 class Machine:
     """A kernel with tasks whose stack pointers a test sets."""
 
-    def __init__(self, *, running: bool = True, pointer: str = "sp") -> None:
+    def __init__(self, *, running: bool = True, pointer: str = "sp", width: int = 4) -> None:
         self.heap = Heap(LAYOUTS["6.1"], seed=4)
         self.land = Landscape(self.heap)
         self.image = image = self.heap.image
         size, members = image.structs["task_struct"]
-        on_cpu = {"on_cpu": (size, 4)} if running else {}
+        on_cpu = {"on_cpu": (size, width)} if running else {}
         thread = {"thread": (size + 8, 64)}
         image.structs["task_struct"] = (size + 128, {**members, **on_cpu, **thread})
         image.structs["thread_struct"] = parse(f"tls:3p {pointer}:p", image.word)
@@ -67,6 +67,13 @@ def test_a_sleeping_tasks_stack_is_live_from_its_pointer_up(pointer: str) -> Non
     _, stack = machine.task(7, 0x3123)
     found = machine.live(stack)
     assert (found.start, found.end, found.sure) == (stack + 0x3120, stack + SIZE, True)
+
+
+@pytest.mark.parametrize(("on_cpu", "sure"), [(0x01010100, True), (0x00000001, False)])
+def test_what_lies_behind_a_narrow_on_cpu_says_nothing(on_cpu: int, sure: bool) -> None:
+    machine = Machine(width=1)
+    _, stack = machine.task(7, 0x3000, on_cpu=on_cpu)
+    assert machine.live(stack).sure == sure
 
 
 def test_of_a_running_task_the_whole_stack_may_be_live() -> None:
