@@ -380,7 +380,7 @@ static int __init stranger_init(void)
 	}
 	domains = kmem_cache_create_usercopy("st_domain", sizeof(struct domain), 0, 0,
 		offsetof(struct domain, name), 24, NULL);
-	reaper = alloc_workqueue("st_reaper", 0, 0);
+	reaper = alloc_workqueue("st_reaper", WQ_UNBOUND, 0);
 	plots = again ? second : first;
 	plotted = again ? ARRAY_SIZE(second) : ARRAY_SIZE(first);
 	if (!strcmp(scenario, "alive")) {
