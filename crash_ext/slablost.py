@@ -124,6 +124,7 @@ def _fields(one: Lost) -> Dict[str, object]:
         "definitely": [hexadecimal(address) for address in one.definitely],
         "indirectly": [hexadecimal(address) for address in one.indirectly],
         "possibly": [hexadecimal(address) for address in sorted(one.possibly)],
+        "possibly_why": [visible(why) for _, why in sorted(one.possibly.items())],
         "known": [hexadecimal(address) for address in sorted(one.known)],
     }
 

@@ -21,6 +21,9 @@ from crash_ext.slub.model import ALLOCATED, FREE, Cache, SlabObjects
 from crash_ext.slub.session import Session
 from crash_ext.slub.slabs import for_each_slab
 
+_NAMED = 1000
+"""Of so many objects of a cache, which are perhaps lost, it is said where the way begins."""
+
 
 class Lost(NamedTuple):
     """A cache with the objects that it has lost, by address."""
@@ -133,7 +136,7 @@ def _look(
         if MAYBE in levels:
             for address, level in zip(reach.starts(numbers), levels):
                 if level == MAYBE:
-                    found.possibly[address] = "only memory that may be old leads to it"
+                    found.possibly[address] = _maybe(reach, address, len(found.possibly))
         if UNREACHED not in levels:
             continue
         if harmless:
@@ -144,6 +147,15 @@ def _look(
                     found.known[address] = reason
         found.parts.append(part)
     return found
+
+
+def _maybe(reach: Reach, address: int, told: int) -> str:
+    """Why an object is only perhaps lost; told: others of the cache that were."""
+    text = "only memory that may be old leads to it"
+    path = reach.path(address) if told < _NAMED else []
+    if path and path[0].place is not None:
+        text += f": {path[0].place.text} at {path[0].holder:x}"
+    return text
 
 
 def _parts(
