@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from time import process_time
 from typing import Any, Dict, List, Set, Tuple
 
 from tests.sentences.explained import EXPLAINED
@@ -22,6 +23,8 @@ _TESTS = ["tests/unit", "tests/batch"]
 _TRIES, _CASES = 12, 2
 """Tests that make a literal and don't fail without it: how many are tried, and how many cases
 of one test function."""
+_SECONDS = 0.5
+"""A test that takes longer is not run again for each literal."""
 
 
 def printed_by_goldens() -> Dict[str, List[Any]]:
@@ -66,8 +69,9 @@ def held_by_units(unheld: Set[Sentence]) -> Dict[str, List[Any]]:
         @pytest.hookimpl(hookwrapper=True)
         def pytest_runtest_call(self, item: pytest.Item) -> Any:
             sentences.used.clear()
+            begin = process_time()
             outcome = yield
-            if outcome.excinfo is not None:
+            if outcome.excinfo is not None or process_time() - begin > _SECONDS:
                 return
             function = item.nodeid.split("[")[0]
             wanted = [
