@@ -227,6 +227,10 @@ sanitize: $(BUILD)/venv/.test $(BUILD)/sanitize/pyextend.so  ## loader and loops
 golden: $(BUILD)/venv/.test  ## write the golden files anew: read their diff before a commit
 	'$(VENV_BIN)/python' -m tests.golden
 
+.PHONY: sentences
+sentences: $(BUILD)/venv/.test  ## list each sentence that no golden line and no unit test holds (long)
+	'$(VENV_BIN)/python' -m tests.sentences
+
 .PHONY: examples
 examples: $(BUILD)/venv/.test  ## write the help pages' examples anew, from the lab's recording
 	'$(VENV_BIN)/python' -m tests.lab.examples

@@ -8,10 +8,12 @@ from typing import Dict
 
 import pytest
 
+from crash_ext.command import help_page
 from tests import lab
 from tests.lab.dumps import Dump
 from tests.lab.judge import judge
 from tests.lab.session import SLABLEAK, run_lines
+from tests.replay import COMMANDS
 
 VERSION = "8.0.2"
 
@@ -62,6 +64,15 @@ def test_an_address_inside_an_object_is_that_object_alone(leak: Dump) -> None:
     )
     assert quiet.split() == [row["addr"]]
     assert rd in shown, "contents stand as rd shows them"
+
+
+@pytest.mark.parametrize("version", lab.crashes_for("6.1"))
+def test_help_prints_each_page_whole(leak: Dump, version: str) -> None:
+    """A per cent sign, too, which crash takes for a format in some places."""
+    pages = run_lines(leak, version, [f"help {name}" for name in COMMANDS])
+    assert any("%" in page for page in pages)
+    # crash ends a page with an empty line.
+    assert pages == [help_page(command) + "\n" for command in COMMANDS.values()]
 
 
 def test_a_batch_file_does_in_each_line_what_a_user_expects(leak: Dump, tmp_path: Path) -> None:

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make sentences`: lists each sentence that no test holds; status 1 if one isn't explained.
+
+First every literal gets a number that shows in what is printed: those that a golden line prints
+are held, for golden files are compared to the last character. Then the unit tests run, each
+once as it is, and again for each other literal that it made, with that one changed: if the
+test fails then, it holds the literal.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from time import process_time
+from typing import Any, Dict, List, Set, Tuple
+
+from tests.sentences.explained import EXPLAINED
+from tests.sentences.literals import MARKS, ROOT, Sentence, Sentences
+
+_TESTS = ["tests/unit", "tests/batch"]
+_TRIES, _CASES = 12, 2
+"""Tests that make a literal and don't fail without it: how many are tried, and how many cases
+of one test function."""
+_SECONDS = 0.5
+"""A test that takes longer is not run again for each literal."""
+
+
+def printed_by_goldens() -> Dict[str, List[Any]]:
+    """All literals met, and the numbers of those that golden lines print."""
+    sentences = Sentences(marked=True)
+    sentences.install()
+    from mocks.image import NotRecorded
+    from tests.golden import for_each_golden, printed
+
+    seen: Set[int] = set()
+    for folder, file in for_each_golden():
+        try:
+            text = printed(folder, file.name)
+        except NotRecorded as error:
+            # A marked text is another question, where it is one.
+            print(f"{folder}/{file.name}: {error}", file=sys.stderr)
+            continue
+        seen |= {int(number) for number in MARKS.findall(text)}
+    return {"all": list(sentences.all), "held": sorted(seen)}
+
+
+def held_by_units(unheld: Set[Sentence]) -> Dict[str, List[Any]]:
+    """All literals met, and the numbers of those without which a unit test fails."""
+    sentences = Sentences(marked=False)
+    sentences.install()
+    import pytest
+
+    tries: Counter[int] = Counter()
+    cases: Counter[Tuple[int, str]] = Counter()
+    held: Set[int] = set()
+
+    def fails(item: pytest.Item) -> bool:
+        try:
+            item.runtest()
+        except Exception:
+            return True
+        except pytest.fail.Exception:
+            return True
+        return False
+
+    class Plugin:
+        @pytest.hookimpl(hookwrapper=True)
+        def pytest_runtest_call(self, item: pytest.Item) -> Any:
+            sentences.used.clear()
+            begin = process_time()
+            outcome = yield
+            if outcome.excinfo is not None or process_time() - begin > _SECONDS:
+                return
+            function = item.nodeid.split("[")[0]
+            wanted = [
+                number
+                for number in sentences.used
+                if number not in held
+                and tries[number] < _TRIES
+                and cases[number, function] < _CASES
+                and sentences.all[number] in unheld
+            ]
+            # One that can't be run twice says nothing.
+            if not wanted or fails(item):
+                return
+            for number in wanted:
+                tries[number] += 1
+                cases[number, function] += 1
+                sentences.changed = number
+                if fails(item):
+                    held.add(number)
+                sentences.changed = None
+
+    status = pytest.main(["-q", *_TESTS], [Plugin()])
+    # An interrupt keeps what was found until then.
+    assert status in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED), "the tests fail as they are"
+    return {"all": list(sentences.all), "held": sorted(held)}
+
+
+def _apart(*words: str) -> Dict[str, List[Any]]:
+    """What a process of its own finds: each compiles the package in its own way."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.sentences", *words], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _chosen(found: Dict[str, List[Any]]) -> Set[Sentence]:
+    return {Sentence(*found["all"][number]) for number in found["held"]}
+
+
+def main() -> int:
+    """Judges; 1 if a sentence is neither held nor explained."""
+    golden = _apart("goldens")
+    everything = {Sentence(*each) for each in golden["all"]}
+    held = _chosen(golden)
+    units = _apart("units", json.dumps(sorted(everything - held)))
+    everything |= {Sentence(*each) for each in units["all"]}
+    held |= _chosen(units)
+    unheld = sorted(everything - held)
+    open_ = [each for each in unheld if (each.file, each.text) not in EXPLAINED]
+    for file, line, text in open_:
+        print(f"{file}:{line}: {text!r}")
+    known = {(each.file, each.text) for each in unheld}
+    stale = sorted(set(EXPLAINED) - known)
+    for file, text in stale:
+        print(f"{file}: explained, and held or gone: {text!r}")
+    print(
+        f"{len(everything)} sentences: {len(_chosen(golden))} printed by golden lines,"
+        f" {len(_chosen(units))} held by unit tests, {len(unheld) - len(open_)} explained,"
+        f" {len(open_)} open"
+    )
+    return 1 if open_ or stale else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["goldens"]:
+        print(json.dumps(printed_by_goldens()))
+    elif sys.argv[1:2] == ["units"]:
+        print(json.dumps(held_by_units({Sentence(*each) for each in json.loads(sys.argv[2])})))
+    else:
+        sys.exit(main())

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sentences that no golden line and no unit test holds, each with the reason."""
+
+from __future__ import annotations
+
+from typing import Dict, Tuple
+
+EXPLAINED: Dict[Tuple[str, str], str] = {}
+"""(file, text) -> why."""
