@@ -252,11 +252,11 @@ def _run(command: Command, argv: List[str]) -> bool:
         return True
     name = records_file(options)
     if name is None:
-        return _answer(command, options, arguments)
+        return _answer(command, options, arguments, argv)
     # PyKdump's banners, once another program has had them made, stand in what crash redirects.
     try:
         with stdout_to(name):
-            complete = _answer(command, options, arguments)
+            complete = _answer(command, options, arguments, argv)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -266,8 +266,8 @@ def _run(command: Command, argv: List[str]) -> bool:
     return complete
 
 
-def _answer(command: Command, options: Options, arguments: List[str]) -> bool:
-    """The same, with what it writes on sys.stdout."""
+def _answer(command: Command, options: Options, arguments: List[str], argv: List[str]) -> bool:
+    """The same, with what it writes on sys.stdout. argv: all of these, as they were typed."""
     crash = host_module()
     session = session_of(crash)
     if "-R" in options or session.live:

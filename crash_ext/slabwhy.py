@@ -25,7 +25,7 @@ from crash_ext.report.why import (
     CAUSE_HEAD,
     EVIDENCE_HEAD,
     cause_line,
-    evidence_line,
+    evidence_lines,
     paragraph,
 )
 from crash_ext.slub.model import Cache
@@ -172,7 +172,7 @@ def _text(diagnosis: Diagnosis, page_size: int) -> Iterator[str]:
     )
     yield EVIDENCE_HEAD
     for item in diagnosis.evidence:
-        yield evidence_line(item.topic, item.address, visible(item.text))
+        yield from evidence_lines(item.topic, item.address, visible(item.text))
     if diagnosis.findings:
         yield CAUSE_HEAD
     for finding in diagnosis.findings:
