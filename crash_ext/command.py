@@ -12,8 +12,9 @@ import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.files import check_writable, read_text, stdout_to
-from crash_ext.host.settings import is_live, zero_excluded_on
+from crash_ext.host.settings import is_live, memory_source, zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
+from crash_ext.kernel.identity import Identity, identity
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.leak.select import Selection, SelectionError, select
 from crash_ext.output import Output
@@ -26,6 +27,7 @@ from crash_ext.slub.layout import UnsupportedAllocator
 from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
 from crash_ext.version import TOOL_VERSION
+from crash_ext.view.source import source_fields
 
 Options = Dict[str, str]
 
@@ -96,7 +98,11 @@ class UsageError(Exception):
 class Call:
     """What was typed, and what it is asked of."""
 
-    def __init__(self, session: Session, options: Options, arguments: List[str], out: Output):
+    def __init__(
+        self, session: Session, options: Options, arguments: List[str], out: Output, line: str
+    ) -> None:
+        """line: all of it, as the user has typed it."""
+        self.line = line
         self.session = session
         self.options = options
         self.arguments = arguments
@@ -136,6 +142,10 @@ class Call:
         """What leads to each object of the kernel: worked out once a session."""
         session = self.session
         return session.keep(Reach, lambda: Reach(session, self.caches(), places, session.progress))
+
+    def source(self) -> Identity:
+        """Which dump this is."""
+        return _source(self.session, host_module())
 
     def number(self, option: str) -> Optional[int]:
         """The value of an option as a decimal number; None where it isn't given.
@@ -242,11 +252,11 @@ def _run(command: Command, argv: List[str]) -> bool:
         return True
     name = records_file(options)
     if name is None:
-        return _answer(command, options, arguments)
+        return _answer(command, options, arguments, argv)
     # PyKdump's banners, once another program has had them made, stand in what crash redirects.
     try:
         with stdout_to(name):
-            complete = _answer(command, options, arguments)
+            complete = _answer(command, options, arguments, argv)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -256,8 +266,8 @@ def _run(command: Command, argv: List[str]) -> bool:
     return complete
 
 
-def _answer(command: Command, options: Options, arguments: List[str]) -> bool:
-    """The same, with what it writes on sys.stdout."""
+def _answer(command: Command, options: Options, arguments: List[str], argv: List[str]) -> bool:
+    """The same, with what it writes on sys.stdout. argv: all of these, as they were typed."""
     crash = host_module()
     session = session_of(crash)
     if "-R" in options or session.live:
@@ -266,8 +276,10 @@ def _answer(command: Command, options: Options, arguments: List[str]) -> bool:
     session.forget_caches()
     with Progress(command.name) as progress:
         session.progress = progress.tell
-        out = Output(command.name, _encoder(options), "-q" in options)
-        call = Call(session, options, arguments, out)
+        encode = _encoder(options)
+        source = None if encode is None else source_fields(_source(session, crash))
+        out = Output(command.name, encode, "-q" in options, source)
+        call = Call(session, options, arguments, out, " ".join([command.name, *argv]))
         if zero_excluded_on(crash):
             out.error("zero_excluded is on: what isn't in the dump reads as zeroes; set it off")
         try:
@@ -279,6 +291,10 @@ def _answer(command: Command, options: Options, arguments: List[str]) -> bool:
             raise
         out.end(fields)
     return out.complete
+
+
+def _source(session: Session, crash: object) -> Identity:
+    return session.keep(Identity, lambda: identity(session.reader, memory_source(crash) or None))
 
 
 def _encoder(options: Options) -> Optional[Encoder]:

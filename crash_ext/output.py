@@ -21,18 +21,30 @@ from crash_ext.version import TOOL_VERSION
 class Output:
     """Of one run of a command."""
 
-    def __init__(self, name: str, encode: Optional[Encoder] = None, quiet: bool = False) -> None:
-        """name: the command's; encode: makes a record a line (-j); quiet: addresses alone (-q)."""
+    def __init__(
+        self,
+        name: str,
+        encode: Optional[Encoder] = None,
+        quiet: bool = False,
+        source: Optional[Dict[str, object]] = None,
+    ) -> None:
+        """name: the command's; encode: makes a record a line (-j); quiet: addresses alone (-q).
+
+        source: of which dump the first record says that it is.
+        """
         self.problems = 0
         """How many errors there were."""
         self.complete = False
         """Whether the output is complete, known at the end: -j's last record has it."""
         self.limits: List[str] = []
         """What was left out because the user asked for less."""
+        self.told: List[str] = []
+        """Those of the limits that were said already."""
         self._name = name
         self._encode = encode
         self._speaks = encode is None and not quiet
         self._begun = False
+        self._source = source or {}
 
     @property
     def json(self) -> bool:
@@ -45,7 +57,8 @@ class Output:
             return
         if not self._begun:
             self._begun = True
-            self.record("begin", command=self._name, version=VERSION, tool=TOOL_VERSION)
+            head = {"command": self._name, "version": VERSION, "tool": TOOL_VERSION}
+            self.record("begin", **head, **self._source)
         sys.stdout.write(self._encode({"type": kind, **fields}) + "\n")
 
     def text(self, *lines: str) -> None:
@@ -73,6 +86,12 @@ class Output:
             text = f"{cache.address:x} {printable(cache.name)}: {text}"
         sys.stdout.flush()
         sys.stderr.write(f"{self._name}: {visible(text)}\n")
+
+    def limit(self, text: str) -> None:
+        """Say what was left out, right where that is."""
+        self.limits.append(text)
+        self.told.append(text)
+        self.text(text)
 
     def file(self, name: str, lines: Iterable[str]) -> None:
         """Write lines to a file. One that can't be written is an error, and no more."""

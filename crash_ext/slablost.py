@@ -17,7 +17,6 @@ if __name__ == "__main__":
 
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.contents.words import Words
-from crash_ext.kernel.vmcoreinfo import release
 from crash_ext.output import Output
 from crash_ext.places.places import Places
 from crash_ext.report.jsonl import hexadecimal, name_field
@@ -27,6 +26,7 @@ from crash_ext.report.why import paragraph
 from crash_ext.view.groups import Grouping, show_together
 from crash_ext.view.lost import Lost, by_size, chosen_caches, find_lost
 from crash_ext.view.lostpage import Told, lost_lines
+from crash_ext.view.source import Made
 from crash_ext.why.case import Evidence
 from crash_ext.why.owners import owners
 from crash_ext.why.tell_owners import owner_evidence
@@ -87,8 +87,8 @@ def main(call: Call) -> Dict[str, object]:
     closing = list(_closing(out, found, reach.objects, reach.summary.bytes))
     out.text(*closing)
     if page is not None:
-        kernel = printable(release(call.session.reader))
-        out.file(page, lost_lines(call.session, words, told, kernel, closing))
+        made = Made(call.source(), call.line)
+        out.file(page, lost_lines(call.session, words, told, made, closing))
     return {**_counts(lost, reach.objects)}
 
 
@@ -196,7 +196,7 @@ def _closing(out: Output, found: List[Lost], allocated: int, searched: int) -> I
             f"{counts['lost']} of {of} lost in {plural(counts['caches'], 'cache')},"
             f" {counts['bytes']} bytes; {searched >> 20} MB searched"
         )
-    yield from out.limits
+    yield from (text for text in out.limits if text not in out.told)
 
 
 COMMAND = Command(

@@ -82,8 +82,7 @@ def main(call: Call) -> Dict[str, object]:
         references = _find_references(call, words.places, listings)
     shown = sum(listing.show(references) for listing in listings)
     if call.lists_only:
-        call.out.limits.append("lists only (-p): full slabs that no list holds are not shown")
-    call.out.lines(call.out.limits)
+        call.out.limit("lists only (-p): full slabs that no list holds are not shown")
     return {"shown": shown}
 
 
@@ -93,7 +92,7 @@ def _find_references(call: Call, places: Places, listings: List[Listing]) -> Ref
     found = References(places, ranges, call.session.progress)
     if found.dropped:
         text = f"{plural(found.dropped, 'more pointer')} counted but not kept (limit reached)"
-        call.out.limits.append(text)
+        call.out.limit(text)
     return found
 
 

@@ -16,7 +16,6 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
 from crash_ext.command import Call, Command, run
-from crash_ext.kernel.vmcoreinfo import release
 from crash_ext.output import Output
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
 from crash_ext.report.jsonl import hexadecimal
@@ -26,12 +25,13 @@ from crash_ext.report.why import (
     CAUSE_HEAD,
     EVIDENCE_HEAD,
     cause_line,
-    evidence_line,
+    evidence_lines,
     paragraph,
 )
 from crash_ext.slub.model import Cache
 from crash_ext.view.caches import cache_fields
 from crash_ext.view.page import lines
+from crash_ext.view.source import Made
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
 from crash_ext.why.rules import RULES
 
@@ -75,8 +75,7 @@ def main(call: Call) -> Dict[str, object]:
     if diagnoser.blind:
         out.error(diagnoser.blind)
     if page is not None:
-        kernel = printable(release(call.session.reader))
-        out.file(page, lines(diagnoser, told, kernel, out.limits))
+        out.file(page, lines(diagnoser, told, Made(call.source(), call.line), out.limits))
     return {"caches": len(chosen), "findings": findings}
 
 
@@ -173,7 +172,7 @@ def _text(diagnosis: Diagnosis, page_size: int) -> Iterator[str]:
     )
     yield EVIDENCE_HEAD
     for item in diagnosis.evidence:
-        yield evidence_line(item.topic, item.address, visible(item.text))
+        yield from evidence_lines(item.topic, item.address, visible(item.text))
     if diagnosis.findings:
         yield CAUSE_HEAD
     for finding in diagnosis.findings:

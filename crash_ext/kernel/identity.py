@@ -7,11 +7,30 @@ Knows nothing of files: the dump's own name is the host's to tell.
 from __future__ import annotations
 
 import time
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from crash_ext.kernel.memory import read_number
 from crash_ext.kernel.structs import MissingMember, Struct
+from crash_ext.kernel.vmcoreinfo import release
 from crash_ext.reader import Reader, ReadError
+
+
+class Identity(NamedTuple):
+    """Of which dump an output is; None where a part isn't to be had."""
+
+    dump: Optional[str]
+    """The file, as the host names it."""
+    date: Optional[str]
+    """Of the kernel's clock: ISO 8601 in UTC, to the second."""
+    host: Optional[bytes]
+    """As `uname -n`."""
+    release: Optional[bytes]
+    """As `uname -r`."""
+
+
+def identity(reader: Reader, dump: Optional[str]) -> Identity:
+    """Which dump this is; dump: its name."""
+    return Identity(dump, moment(reader), host_name(reader), release(reader))
 
 
 def host_name(reader: Reader) -> Optional[bytes]:

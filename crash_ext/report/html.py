@@ -53,6 +53,8 @@ class Section(NamedTuple):
     """Paragraphs."""
     evidence: List[Tuple[str, str, str]]
     """Topic, statement, address or ""."""
+    log: List[str]
+    """The lines of the kernel log that the evidence rests on."""
     slabs: List[Slab]
     slabs_left_out: int
     objects: List[Object]
@@ -100,14 +102,21 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); font-size: .875rem
 """
 
 
-def page(title: str, lead: Sequence[str], sections: Iterable[Section], foot: str) -> Iterator[str]:
-    """The lines of the file; lead: paragraphs before the first cache."""
+def page(
+    title: str,
+    facts: Iterable[Tuple[str, str]],
+    lead: Sequence[str],
+    sections: Iterable[Section],
+    foot: str,
+) -> Iterator[str]:
+    """The lines of the file; facts: of the whole; lead: paragraphs before the first cache."""
     yield "<!DOCTYPE html>"
     yield '<html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{escape(title)}</title>"
     yield f"<style>\n{_STYLE}</style></head>"
     yield f"<body><h1>{escape(title)}</h1>"
+    yield from _facts(facts)
     for paragraph in lead:
         yield f"<p>{escape(paragraph)}</p>"
     for section in sections:
@@ -122,12 +131,16 @@ def escape(text: str) -> str:
     return text
 
 
-def _section(section: Section) -> Iterator[str]:
-    yield f"<section><h2>{escape(section.title)}</h2>"
+def _facts(facts: Iterable[Tuple[str, str]]) -> Iterator[str]:
     yield '<dl class="facts">'
-    for name, value in section.facts:
+    for name, value in facts:
         yield f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
     yield "</dl>"
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"<section><h2>{escape(section.title)}</h2>"
+    yield from _facts(section.facts)
     yield '<div class="conclusion">'
     for paragraph in section.conclusion:
         yield f"<p>{escape(paragraph)}</p>"
@@ -138,6 +151,10 @@ def _section(section: Section) -> Iterator[str]:
         where = f" <code>{escape(address)}</code>" if address else ""
         yield f"<li><b>{escape(topic)}</b> <span>{escape(text)}{where}</span></li>"
     yield "</ul>"
+    if section.log:
+        yield "<h3>Kernel log</h3><pre>"
+        yield from map(escape, section.log)
+        yield "</pre>"
     yield from _slabs(section, shown)
     if section.objects:
         yield "<h3>Objects</h3>"
@@ -182,7 +199,10 @@ def _slabs(section: Section, shown: Set[int]) -> Iterator[str]:
 
 def _object(item: Object, shown: Set[int]) -> Iterator[str]:
     yield f'<article id="o{item.address:x}"><pre>[{item.address:x}]'
+    # The last line may be short: its characters stand below the others'.
+    width = max((len(" ".join(words)) for _, words, _ in item.lines), default=0)
     for offset, words, characters in item.lines:
+        gap = " " * (width - len(" ".join(words)))
         cells, at = [], offset
         for digits in words:
             word = _word_at(item.words, at)
@@ -191,7 +211,7 @@ def _object(item: Object, shown: Set[int]) -> Iterator[str]:
                 word = word._replace(target=None)
             cells.append(_coloured(digits, word, shown))
             at += len(digits) // 2
-        yield f"{item.address + offset:x}:  {' '.join(cells)}   {escape(characters)}"
+        yield f"{item.address + offset:x}:  {' '.join(cells)}{gap}   {escape(characters)}"
     yield "</pre>"
     if item.words:
         yield '<ul class="words">'

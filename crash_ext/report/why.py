@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A diagnosis as text: evidence a line each, causes as a table, the conclusion as a paragraph."""
+"""A diagnosis as text: evidence in columns, causes as a table, the conclusion as a paragraph."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from typing import List, Optional
 EVIDENCE_HEAD = "  EVIDENCE    ADDRESS           STATEMENT"
 CAUSE_HEAD = "  CAUSE             OBJECTS  STRENGTH  EXAMPLE"
 _WIDTH = 80
+_STATEMENT = EVIDENCE_HEAD.index("STATEMENT")
 
 
-def evidence_line(topic: str, address: int, text: str) -> str:
-    """A statement under EVIDENCE_HEAD; address 0: it rests on none alone."""
+def evidence_lines(topic: str, address: int, text: str) -> List[str]:
+    """A statement under EVIDENCE_HEAD, wrapped in its column; address 0: it rests on none alone."""
     where = f"{address:x}" if address else "-"
-    return f"  {topic:<10}  {where:<16}  {text}"
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=f"  {topic:<10}  {where:<16}  ",
+        subsequent_indent=" " * _STATEMENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def cause_line(cause: str, objects: int, strength: str, example: Optional[int]) -> str:

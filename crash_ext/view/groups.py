@@ -88,7 +88,7 @@ def _tell(what: Grouping, sorter: Groups) -> int:
     if len(shown) < len(groups):
         where = f"{what.cache.address:x} {printable(what.cache.name)}"
         left = len(groups) - len(shown)
-        out.limits.append(f"{where}: {plural(left, 'group')} left out (-l)")
+        out.limit(f"{where}: {plural(left, 'group')} left out (-l)")
     return sum(group.objects for group in shown)
 
 

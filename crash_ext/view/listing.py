@@ -186,4 +186,4 @@ class Listing:
             self._out.error(f"{text}: what lies behind it is not the object's", cache)
 
     def _limit(self, text: str) -> None:
-        self._out.limits.append(f"{self._cache.address:x} {printable(self._cache.name)}: {text}")
+        self._out.limit(f"{self._cache.address:x} {printable(self._cache.name)}: {text}")

@@ -12,9 +12,9 @@ from crash_ext.contents.words import Words
 from crash_ext.report.html import Section, page
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.allocator import Slub
-from crash_ext.version import TOOL_VERSION
 from crash_ext.view.lost import Lost
 from crash_ext.view.page import OBJECTS, SLABS, page_objects, page_slab
+from crash_ext.view.source import Made, source_facts
 from crash_ext.why.case import Evidence
 
 
@@ -26,17 +26,17 @@ class Told(NamedTuple):
 
 
 def lost_lines(
-    slub: Slub, words: Words, told: Iterable[Told], kernel: str, closing: Sequence[str]
+    slub: Slub, words: Words, told: Iterable[Told], made: Made, closing: Sequence[str]
 ) -> Iterator[str]:
-    """The lines of the page; kernel: its release; closing: what the whole comes to."""
+    """The lines of the page; closing: what the whole comes to."""
     foot = (
-        f"Made by slablost {TOOL_VERSION}. Addresses are the dump's. An object is definitely"
+        "Addresses are the dump's, the date is its kernel's clock in UTC. An object is definitely"
         " lost if nothing points to it, indirectly if only lost objects lead to it, possibly if"
         " only memory that may be old does, or a handle that is no pointer."
     )
     sections = (_section(slub, words, each) for each in told)
-    lead = [f"Kernel {kernel}.", *map(visible, closing)]
-    yield from page("Slab objects that nobody can reach", lead, sections, foot)
+    title = "Slab objects that nobody can reach"
+    yield from page(title, source_facts(made), list(map(visible, closing)), sections, foot)
 
 
 def _section(slub: Slub, words: Words, told: Told) -> Section:
@@ -55,6 +55,7 @@ def _section(slub: Slub, words: Words, told: Told) -> Section:
         ],
         conclusion=[_sentence(lost)],
         evidence=_evidence(told),
+        log=[],
         slabs=[page_slab(slab) for slab in lost.slabs[:SLABS]],
         slabs_left_out=max(0, len(lost.slabs) - SLABS),
         objects=list(page_objects(slub, words, cache, every[:OBJECTS])),

@@ -34,7 +34,7 @@ from crash_ext.report.html import Object, Section, Slab, Word, page
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, SlabObjects
-from crash_ext.version import TOOL_VERSION
+from crash_ext.view.source import Made, source_facts
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
 from crash_ext.why.gather import allocated, contents
 
@@ -58,18 +58,23 @@ _KINDS = {
 
 
 def lines(
-    diagnoser: Diagnoser, diagnoses: Iterable[Diagnosis], kernel: str, left_out: Sequence[str]
+    diagnoser: Diagnoser, diagnoses: Iterable[Diagnosis], made: Made, left_out: Sequence[str]
 ) -> Iterator[str]:
-    """The lines of the page; kernel: its release; left_out: what the user did without."""
-    lead = [f"Kernel {kernel}. " + (" ".join(left_out) if left_out else "Nothing was left out.")]
+    """The lines of the page; left_out: what the user did without."""
     foot = (
-        f"Made by slabwhy {TOOL_VERSION}. Addresses are the dump's."
+        "Addresses are the dump's, the date is its kernel's clock in UTC."
         " [address] is an allocated object; its contents"
         " are shown as words of the machine, then as characters. Evidence is what memory shows;"
         " the conclusion is only as strong as it says."
     )
     sections = (_section(diagnoser, item) for item in diagnoses)
-    yield from page("Why slab objects are still allocated", lead, sections, foot)
+    yield from page(
+        "Why slab objects are still allocated",
+        source_facts(made),
+        left_out or ["Nothing was left out."],
+        sections,
+        foot,
+    )
 
 
 def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
@@ -94,6 +99,7 @@ def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
             (each.topic, visible(each.text), f"{each.address:x}" if each.address else "")
             for each in item.evidence
         ],
+        log=list(map(visible, item.log)),
         slabs=[page_slab(slab) for slab in holding[:SLABS]],
         slabs_left_out=max(0, len(holding) - SLABS),
         objects=list(page_objects(diagnoser.session, diagnoser.words, cache, chosen)),

@@ -80,6 +80,8 @@ class Diagnosis(NamedTuple):
     """That called the failed kmem_cache_destroy(), as far as the log tells."""
     destroyed_by: str
     """The function that called it, in words, with its module; "" where the log doesn't tell."""
+    log: List[str]
+    """The lines of the kernel log that are of the cache, as they were printed."""
     evidence: List[Evidence]
     findings: List[Finding]
     conclusion: List[str]
@@ -330,6 +332,7 @@ class Diagnoser:
             allocated=item.allocated,
             unknown=item.unknown,
             module=module,
+            log=[line for matched in item.log.reports for line in matched.report.lines],
             destroyed_by=destroyed_by(item.log) if item.state.kind != LIVE else "",
             evidence=evidence,
             findings=findings,

@@ -14,6 +14,9 @@ from tests.install.machine import TOP
 BATCH = TOP / "crash_ext" / "batch"
 SCHEMA: Dict[str, Any] = json.loads((BATCH / "schema.json").read_text(encoding="ascii"))
 
+FROM: Dict[str, Any] = {"dump": "vmcore", "date": None, "host": None, "release": "6.1.0"}
+"""What a first record says of a dump."""
+
 
 @functools.lru_cache(maxsize=None)
 def validator() -> Draft202012Validator:

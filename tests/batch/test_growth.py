@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 import pytest
 
 from tests import lab
-from tests.batch import offences
+from tests.batch import FROM, offences
 from tests.batch.test_merge import Record, cache, merge, write
 from tests.lab.session import run_lines
 
@@ -25,7 +25,7 @@ def command(name: str, *records: Record, complete: bool = True) -> List[Record]:
         sums = {"caches": 9, "bytes": 0, "lost": 0, "allocated": 0}
     end = {"type": "end", "complete": complete, "reason": None if complete else "1 problem"}
     return [
-        {"type": "begin", "command": name, "version": 1, "tool": "0.1.0"},
+        {"type": "begin", "command": name, "version": 1, "tool": "0.1.0", **FROM},
         *records,
         {**end, **sums, **more},
     ]

@@ -12,7 +12,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from tests.batch import BATCH, offences
+from tests.batch import BATCH, FROM, offences
 
 Record = Dict[str, Any]
 
@@ -49,7 +49,7 @@ def session(*records: Record, kernel: str = "6.1.0", commands: int = 1) -> List[
     end = {"type": "end", "complete": True, "reason": None, "caches": 9, "groups": 1}
     return [
         {"type": "dump", "vmlinux": "k", "vmcore": "c", "commands": ["slabdup -j"] * commands},
-        {"type": "begin", "command": "slabdup", "version": 1, "tool": "0.1.0"},
+        {"type": "begin", "command": "slabdup", "version": 1, "tool": "0.1.0", **FROM},
         *records,
         {**end, "leftovers": 1, "objects": 5, "slabs": 5, "bytes": 20480},
         {"type": "run", "kernel": kernel, "status": 0, "reason": None},

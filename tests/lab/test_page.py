@@ -6,11 +6,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Tuple
 
 import pytest
 
+from crash_ext.version import TOOL_VERSION
 from tests import lab
 from tests.lab.session import run_lines
 
@@ -77,6 +79,38 @@ def test_nothing_is_wider_than_the_window_and_every_link_leads_somewhere(
     assert cells > 500
     assert broken == 0
     assert links > 63, "as many as there are leaked objects, and those on lists"
+
+
+@pytest.mark.parametrize("which", ["why", "lost"])
+def test_it_tells_which_dump_it_is_of_and_what_made_it(
+    page: str, lost_page: str, which: str
+) -> None:
+    """The date is crash's own, which is in the local time of who looks."""
+    text, scenario = (page, "causes") if which == "why" else (lost_page, "leak")
+    dump = lab.dump("6.1", scenario)
+    said = run_lines(dump, "8.0.2", ["sys"])[0]
+    date = time.strptime(re.sub(r" \w+ (\d+)$", r" \1", said.split("DATE: ")[1].split("\n")[0]))
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    assert facts["dump"] == f"{dump.vmcore}  [PARTIAL DUMP]"
+    assert facts["date"] == time.strftime(
+        "%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.mktime((*date[:8], -1)))
+    )
+    assert facts["host"] == "(none)", "the guest has no name"
+    assert facts["kernel"] == re.findall(r"RELEASE: (\S+)", said)[0]
+    assert facts["command"].startswith(f"slab{which} -o ")
+    assert facts["slableak"] == TOOL_VERSION
+
+
+def test_it_has_the_lines_of_the_log_that_the_evidence_rests_on(page: str) -> None:
+    quoted = re.findall(r"<h3>Kernel log</h3><pre>\n(.*?)</pre>", page, re.S)
+    assert quoted
+    for text in quoted:
+        lines = text.split("\n")
+        assert "Objects remaining in " in lines[0]
+        assert any("Slab cache still has objects" in line for line in lines)
+        assert lines[0].replace("&lt;", "<").strip() in lab.dump("6.1", "causes").log.replace(
+            "\r", ""
+        )
 
 
 def test_it_is_one_file_that_needs_no_script_and_shows_each_leaked_object(page: str) -> None:

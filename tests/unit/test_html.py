@@ -48,18 +48,20 @@ def section(text: str) -> Section:
         [Word(0, 8, "pointer", text, 0x1000), Word(8, 8, "pointer", "elsewhere", 0x2000)],
     )
     slabs = [Slab(0xF00, 0x1000, text, "afru", 0x1000, 64)]
-    return Section(text, [("state", text)], [text], [("log", text, "1000")], slabs, 3, [leaked], 1)
+    return Section(
+        *(text, [("state", text)], [text], [("log", text, "1000")], [text], slabs, 3, [leaked], 1)
+    )
 
 
 def written(text: str) -> str:
-    return "\n".join(page(text, [text], [section(text)], text))
+    return "\n".join(page(text, [("dump", text)], [text], [section(text)], text))
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=30))
 def test_whatever_stands_in_the_dump_is_text(text: str) -> None:
     parsed = Parsed(written(text))
     assert set(parsed.tags).isdisjoint({"script", "link", "img", "iframe", "base", "object"})
-    assert parsed.text.count(text) >= 9
+    assert parsed.text.count(text) >= 11
     names = {name for name, _ in parsed.attributes}
     assert names <= {"lang", "charset", "name", "content", "class", "title", "href", "id"}
     assert all((value or "").startswith("#") for name, value in parsed.attributes if name == "href")
@@ -79,3 +81,12 @@ def test_each_object_of_a_slab_is_a_cell_and_what_is_left_out_is_said() -> None:
         assert f"{state}: 1" in text
     assert "3 more slabs not shown" in text
     assert "1 more object not shown" in text
+
+
+def test_the_characters_of_a_short_last_line_stand_below_the_others() -> None:
+    lines = [(0, ["0" * 16, "1" * 16], "first line here."), (16, ["22222222"], "last")]
+    item = Object(0x1000, lines, [])
+    one = section("x")._replace(objects=[item])
+    text = "\n".join(page("x", [], [], [one], "x"))
+    first, last = (row for row in text.split("\n") if row.startswith("10"))
+    assert first.index("first") == last.index("last")

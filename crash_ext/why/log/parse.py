@@ -22,7 +22,7 @@ the last line alone.
 from __future__ import annotations
 
 import re
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from crash_ext.why.log.dress import for_each_line
 
@@ -94,6 +94,8 @@ class Report(NamedTuple):
     """A call trace of it is mixed with another task's, and is left out."""
     sure: bool = True
     """It is of the boot that the dump is of (boot.py)."""
+    lines: Sequence[str] = ()
+    """From its first line to its last, what others printed in between included; in time's dress."""
 
 
 def begins_at_boot(text: str) -> bool:
@@ -106,14 +108,19 @@ def parse_reports(text: str) -> List[Report]:
     # Where the log says who has printed a line, each is read by itself.
     parsers: Dict[Optional[str], _Parser] = {}
     caller: Optional[str] = None
+    printed: List[str] = []
     for number, line in enumerate(for_each_line(text)):
+        printed.append(line.body if line.when is None else f"[{line.when:12.6f}] {line.body}")
         # What goes on with a record has no caller of its own.
         caller = line.caller or caller
         parser = parsers.setdefault(caller, _Parser())
         parser.line(number, line.when, line.body)
     found = [report for parser in parsers.values() for report in parser.finish()]
     found.sort(key=lambda report: report.number)
-    return [report.report() for report in found]
+    return [
+        report.report()._replace(lines=printed[report.number : report.last + 1][:_QUOTED])
+        for report in found
+    ]
 
 
 # "(ptrval)" was padded with spaces at first (in v4.15).
@@ -190,6 +197,10 @@ _BELOW = re.compile(
 
 _NEAR = 10.0
 """Seconds from a report's begin, in which lines of its name belong to it in any case."""
+_APART = 12
+"""Lines of others that may stand between two of a report: another CPU's are printed at once."""
+_QUOTED = 120
+"""Most lines of a report that are kept as they are."""
 
 
 BOTTOM = re.compile(
@@ -223,8 +234,8 @@ class _Open:
 
     def __init__(self, name: str, number: int, when: Optional[float]) -> None:
         self.name = name
-        self.number = number
-        """Of its first line in the log."""
+        self.number = self.last = number
+        """Of its first line in the log, and of its last."""
         self.when = when
         self.task: Optional[_Task] = None
         """Of a trace that is surely the report's."""
@@ -302,8 +313,16 @@ class _Parser:
     def line(self, number: int, when: Optional[float], body: str) -> None:
         """Take one line of the log, without its dress. number: its place there."""
         self._number = number
+        taken = self._take(when, body)
+        report = self._report
+        # Long behind it comes what isn't its.
+        if taken and report is not None and number - report.last <= _APART:
+            report.last = number
+
+    def _take(self, when: Optional[float], body: str) -> bool:
+        """Take a line; whether it is one that reports have."""
         if self._frame(body):
-            return
+            return True
         # Further lines of a record are indented.
         body = body.strip()
         held, self._held = self._held, ""
@@ -313,10 +332,12 @@ class _Parser:
             self._take_slab(held)
         track, self._track = self._track, None
         if self._head(body, when) or self._slab_line(body) or self._object(body, when):
-            return
-        if not self._task_or_trace(body):
-            # A track's stack ends with the next line of a report, not with a stranger's.
-            self._track = track
+            return True
+        if self._task_or_trace(body):
+            return True
+        # A track's stack ends with the next line of a report, not with a stranger's.
+        self._track = track
+        return False
 
     def finish(self) -> List[_Open]:
         """No more lines: the reports."""
