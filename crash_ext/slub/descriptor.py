@@ -178,4 +178,17 @@ def _node_bits(reader: Reader, layout: Layout) -> Tuple[int, Optional[int]]:
     width = slots.bit_length() - 1
     if slots != 1 << width or reader.symbol("section_to_node_table") is not None:
         return 0, None
+    if _has_sections_in_flags(reader):
+        return 0, None
     return 8 * layout.page.size("flags") - width, slots - 1
+
+
+def _has_sections_in_flags(reader: Reader) -> bool:
+    """Whether page.flags begin with the section's number: SPARSEMEM without SPARSEMEM_VMEMMAP.
+
+    Its page structures are ordinary memory; an array of all of them has addresses of its own.
+    """
+    first = next(iter(reader.page_ranges()), None)
+    if first is None or reader.virt_to_page(first[0]) is None:
+        return False
+    return reader.struct_size("mem_section") is not None

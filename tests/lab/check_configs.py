@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from typing import List
+from typing import List, Tuple
 
 import pytest
 
@@ -17,8 +17,10 @@ from tests.lab import matrix
 from tests.lab.configs import CONFIGS
 from tests.lab.session import DRGN, records, run_lines
 
-SCENARIOS = ["all", "merge", "reload", "causes", "debug"]
+SCENARIOS = ["leak", "all", "numa", "merge", "reload", "causes", "debug"]
 """all: leaks of all sizes, constructors, RCU, full slabs, twins."""
+WITHOUT_DRGN = [name for name, row in CONFIGS.items() if "SPARSEMEM_VMEMMAP" in row.lacks]
+"""drgn 0.0.33 finds no page structures there: the commands say of each slab that it isn't one."""
 SLUB = [name for name, config in CONFIGS.items() if "SLAB" not in config.has]
 SLAB = "the kernel uses the old SLAB allocator: only SLUB is supported"
 LINES = ["slabdup", "slabobjs slab_test", "slabwhy", "slablost"]
@@ -28,22 +30,55 @@ def _newest(name: str) -> str:
     return lab.crashes_for(name)[-1]
 
 
-@pytest.mark.parametrize("on_drgn", [False, True], ids=["crash", "drgn"])
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("name", SLUB)
-def test_every_object_is_told_as_the_module_tells(name: str, scenario: str, on_drgn: bool) -> None:
-    host = DRGN if on_drgn else _newest(name)
+def _runs() -> List[Tuple[str, str, str]]:
+    """(kernel, scenario, host)"""
+    return [
+        (name, scenario, host)
+        for name in SLUB
+        for scenario in SCENARIOS
+        for host in [_newest(name)] + [DRGN] * (name not in WITHOUT_DRGN)
+    ]
+
+
+@pytest.mark.parametrize(("name", "scenario", "host"), _runs())
+def test_every_object_is_told_as_the_module_tells(name: str, scenario: str, host: str) -> None:
     result = matrix.try_run(matrix.Run(name, scenario, host))
     assert result.failures == []
     assert result.objects[0] > 0
+
+
+def test_on_drgn_nothing_is_claimed_where_no_page_structure_is_found() -> None:
+    dump = lab.dump("6.12-kasan", "leak")
+    (text,) = run_lines(dump, DRGN, ["slabobjs -j -b 0 slab_test"])
+    rows = records(text)
+    assert [row for row in rows if row["type"] == "object"] == []
+    assert rows[-1]["complete"] is False
+
+
+def test_a_node_is_told_right_or_not_at_all() -> None:
+    """The list that a slab is on tells its node; page.flags don't, with a section on top."""
+    dump = lab.dump("6.12-kasan", "numa")
+    (text,) = run_lines(dump, _newest("6.12-kasan"), ["slabobjs -j -b 0 slab_numa"])
+    told = {row["address"]: row["node"] for row in records(text) if row["type"] == "slab"}
+    nodes = {row["address"]: told[row["slab"]] for row in records(text) if row["type"] == "object"}
+    truth = {
+        row["addr"]: row["node"]
+        for states in dump.truth["objects"]["slab_numa"].values()
+        for state in ("leaked", "live")
+        for row in states.get(state, [])
+    }
+    assert {
+        address for address, node in nodes.items() if node not in (None, truth[address])
+    } == set()
+    assert None in nodes.values()
 
 
 @pytest.mark.parametrize("name", SLUB)
 def test_the_cause_of_a_leak_is_found(name: str) -> None:
     dump = lab.dump(name, "leak")
     (said,) = run_lines(dump, _newest(name), ["slabwhy"])
-    assert "never linked" in said
-    assert "Traceback" not in said
+    assert "nothing in use leads to 5 of 5 objects" in said
+    assert "\n  Likely: 5 objects are on no list" in said
 
 
 def test_a_profiled_kernel_names_the_line_that_allocated() -> None:

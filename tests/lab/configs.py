@@ -35,7 +35,7 @@ BINFMT_ELF BINFMT_SCRIPT FUTEX EPOLL SIGNALFD TIMERFD EVENTFD SHMEM AIO MULTIUSE
 POSIX_TIMERS FILE_LOCKING HIGH_RES_TIMERS NO_HZ_IDLE ELFCORE
 EXPERT MODULES MODULE_UNLOAD KALLSYMS KALLSYMS_ALL CRC32
 KEXEC CRASH_DUMP DEBUG_KERNEL DEBUG_INFO_DWARF4 SLUB_DEBUG VM_EVENT_COUNTERS
-UNWINDER_FRAME_POINTER STACKTRACE COMPACTION
+UNWINDER_FRAME_POINTER STACKTRACE COMPACTION SPARSEMEM_VMEMMAP
 """.split()
 """What every row has: a machine with two nodes, a serial console, modules, a dump to read."""
 
@@ -90,8 +90,12 @@ CONFIGS: Dict[str, Config] = {
             "6.12-plain", "6.12",
             has=("INIT_ON_FREE_DEFAULT_ON",), lacks=(*_HARDENED, "SLAB_MERGE_DEFAULT"),
         ),
-        # Objects with metadata around them, and freed ones that SLUB hasn't got back.
-        Config("6.12-kasan", "6.12", has=("KASAN", "KASAN_GENERIC", "SLUB_CPU_PARTIAL")),
+        # Objects with metadata around them, and freed ones that SLUB hasn't got back; page
+        # structures in the direct map, with the section's number above the node's.
+        Config(
+            "6.12-kasan", "6.12",
+            has=("KASAN", "KASAN_GENERIC", "SLUB_CPU_PARTIAL"), lacks=("SPARSEMEM_VMEMMAP",),
+        ),
         # Another allocator.
         Config("6.1-slab", "6.1", has=("SLAB",), lacks=("SLUB", "SLUB_DEBUG")),
     )
