@@ -7,7 +7,7 @@ a directory for a cache, a link for a name that was merged into one.
 
 from __future__ import annotations
 
-from typing import List
+from typing import Dict, List
 
 from mocks.annex import Annex
 from mocks.heap import Heap
@@ -37,6 +37,9 @@ class SlabDirectory:
         for name, text in _STRUCTS.items():
             self._image.structs[name] = parse(text, self._image.word)
         self._kobject = heap.layout.structs["kmem_cache"][1]["kobj"][0]
+        self.top = 0
+        """The struct kernfs_node * at the top of the tree, once it is sorted."""
+        self._names: Dict[int, bytes] = {}
         self.entries: List[int] = []
         """struct kernfs_node * of each entry."""
         kset = self._annex.take(self._image.sizeof("kset"))
@@ -56,6 +59,39 @@ class SlabDirectory:
         self._set("kernfs_node", node, symlink=target)
         return self._add(node)
 
+    def sort(self) -> None:
+        """The entries in the order that kernfs keeps: by the hashes of their names."""
+        hashes = {node: self._hash(self._names[node]) for node in self.entries}
+        for node, value in hashes.items():
+            self._set("kernfs_node", node, hash=value)
+        ordered = sorted(self.entries, key=lambda node: (hashes[node], self._names[node]))
+        self.top = ordered[len(ordered) // 2]
+        tree = self._root + self._offset("kernfs_node", "dir")
+        self._set("kernfs_elem_dir", tree, children=self._halve(ordered))
+
+    def _halve(self, ordered: List[int]) -> int:
+        """The struct rb_node * of a tree of these entries, 0 for none."""
+        if not ordered:
+            return 0
+        middle = len(ordered) // 2
+        at = self.rb_node(ordered[middle])
+        left, right = self._halve(ordered[:middle]), self._halve(ordered[middle + 1 :])
+        self._set("rb_node", at, rb_left=left, rb_right=right)
+        return at
+
+    def _hash(self, name: bytes) -> int:
+        """kernfs_name_hash() with ns NULL, by include/linux/stringhash.h and hash.h."""
+        bits = 8 * self._image.word
+        # GOLDEN_RATIO_64 and GOLDEN_RATIO_32.
+        ratio = 0x61C8864680B583EB if bits == 64 else 0x61C88647
+        value = 0
+        for char in name:
+            value = (value + char * 16 + char // 16) * 11 % (1 << bits)
+        value = value * ratio % (1 << bits) // (1 << bits - 32) % (1 << 31)
+        if value < 2:
+            value += 2
+        return min(value, (1 << 31) - 2)
+
     def rb_node(self, entry: int) -> int:
         """The struct rb_node * of an entry."""
         return entry + self._offset("kernfs_node", "rb")
@@ -66,6 +102,7 @@ class SlabDirectory:
 
     def _node(self, name: bytes, kind: int) -> int:
         node = self._annex.take(self._image.sizeof("kernfs_node"))
+        self._names[node] = name
         self._parts.append(Part("alias", node, self._image.sizeof("kernfs_node")))
         # Flags above the type are set in any tree: KERNFS_ACTIVATED and KERNFS_NS here.
         self._set("kernfs_node", node, name=self._annex.string(name), flags=kind | 0x30)

@@ -76,6 +76,8 @@ def crowded_heaps(draw: st.DrawFn, layout: Optional[KernelLayout] = None) -> Hea
         for cache in live:
             home = sysfs.directory(cache, b":" + cache.name)
             sysfs.link(home, b"alias-" + cache.name)
+        if live:
+            sysfs.sort()
     return heap
 
 

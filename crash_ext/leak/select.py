@@ -61,18 +61,25 @@ def _by_name(session: Session, caches: List[Cache], name: str) -> List[Selection
     if len(name) > 2 and name[0] == name[-1] == "'":
         name = name[1:-1]
     wanted = name.encode("utf-8", "surrogateescape")
-    families = Families(caches)
-    found: List[Selection] = []
-    for cache in caches:
-        if cache.name == wanted:
-            found += map(Selection, families.with_children(cache))
-        elif wanted in session.aliases(cache):
-            found.append(Selection(cache, None, name))
-            found += map(Selection, families.children(cache))
+    found = _of_name(caches, wanted, session.merged_into(wanted))
+    found = found or _of_name(caches, wanted, session.merged_into(wanted, whole=True))
     if not found and any(sign in name for sign in "*?["):
         found = _by_pattern(caches, name)
     if not found:
         raise SelectionError(f"{name}: no cache has this name{_proposal(session, caches, name)}")
+    return found
+
+
+def _of_name(caches: List[Cache], name: bytes, merged: List[int]) -> List[Selection]:
+    """merged: the caches that have the name as an alias."""
+    families = Families(caches)
+    found: List[Selection] = []
+    for cache in caches:
+        if cache.name == name:
+            found += map(Selection, families.with_children(cache))
+        elif cache.address in merged:
+            found.append(Selection(cache, None, name.decode("utf-8", "surrogateescape")))
+            found += map(Selection, families.children(cache))
     return found
 
 

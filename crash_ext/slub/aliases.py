@@ -2,8 +2,8 @@
 """The names of merged caches: who else uses a cache than the name it has.
 
 kmem_cache.refcount counts the users of a merged cache, but only sysfs knows their names:
-links in /sys/kernel/slab. Walks kernfs (v3.14 and later); where there's none, or no
-CONFIG_SYSFS, no alias is known.
+links in /sys/kernel/slab. Walks kernfs (v3.14 and later), or looks one name up in its
+order; where there's none, or no CONFIG_SYSFS, no alias is known.
 """
 
 from __future__ import annotations
@@ -17,6 +17,15 @@ from crash_ext.reader import Reader, ReadError
 # include/linux/kernfs.h: enum kernfs_node_type. The enumerator isn't used, and so not in
 # the debug information, of every kernel.
 _KERNFS_LINK = 4
+_DEEPEST = 128
+"""More entries are on no way through a red-black tree to one of LIST_BOUND entries."""
+_LARGEST_HASH = 0x7FFFFFFE
+_GOLDEN_RATIO = {4: 0x61C88647, 8: 0x61C8864680B583EB}
+"""GOLDEN_RATIO_32 and _64 of include/linux/hash.h, by the bytes of a word."""
+
+
+class UnknownOrder(Exception):
+    """The directory isn't in the order that is known: its entries have to be walked."""
 
 
 def find_aliases(reader: Reader, problems: List[str]) -> Dict[int, List[bytes]]:
@@ -40,13 +49,28 @@ def find_aliases(reader: Reader, problems: List[str]) -> Dict[int, List[bytes]]:
     return {cache: sorted(names) for cache, names in found.items()}
 
 
+def find_alias(reader: Reader, name: bytes) -> Optional[int]:
+    """struct kmem_cache * that the link of this name is to; None where there is no such link.
+
+    Reads some entries only. Raises UnknownOrder where these, too, aren't as they are to be.
+    """
+    tree = _Tree.of(reader)
+    if tree is None:
+        return None
+    try:
+        node = tree.find(name)
+        return None if node is None else tree.linked_cache(node)
+    except ReadError as error:
+        raise UnknownOrder from error
+
+
 class _Tree:
     """The directory /sys/kernel/slab in kernfs."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._node = Struct(
-            reader, "kernfs_node", ("name", "rb", "flags", "dir", "symlink", "priv")
+            reader, "kernfs_node", ("name", "rb", "flags", "dir", "symlink", "priv"), ("ns", "hash")
         )
         self._link = Struct(reader, "rb_node", ("rb_left", "rb_right"))
         self._children = _offset(reader, "kernfs_elem_dir", "children")
@@ -89,6 +113,44 @@ class _Tree:
             stack += [self._link.pointer(data, "rb_left"), self._link.pointer(data, "rb_right")]
             yield at - self._node.offset("rb")
 
+    def find(self, name: bytes) -> Optional[int]:
+        """The struct kernfs_node of an entry, by the order that kernfs keeps.
+
+        kernfs_sd_compare() in fs/kernfs/dir.c: by hash, namespace, name. Which hash a kernel
+        uses no member tells: each entry on the way has to have the one of its name, and to
+        lie where its order puts it. Raises UnknownOrder and ReadError.
+        """
+        if "hash" not in self._node or "ns" not in self._node:
+            raise UnknownOrder
+        wanted = name_hash(name, self._reader.word)
+        ways = [(self._root(), 0, _LARGEST_HASH)]
+        seen = 0
+        while ways:
+            at, low, high = ways.pop()
+            if not at:
+                continue
+            seen += 1
+            node = at - self._node.offset("rb")
+            data = self._reader.read(node, self._node.span())
+            hashed = self._node.value(data, "hash")
+            own = read_string(self._reader, self._node.pointer(data, "name")) or b""
+            if (
+                seen > _DEEPEST
+                or not low <= hashed <= high
+                or self._node.pointer(data, "ns")
+                or name_hash(own, self._reader.word) != hashed
+            ):
+                raise UnknownOrder
+            if own == name:
+                return node
+            links = self._node.offset("rb")
+            # Of one hash there may be several, on both sides.
+            if wanted <= hashed:
+                ways.append((self._link.pointer(data, "rb_left", links), low, hashed))
+            if wanted >= hashed:
+                ways.append((self._link.pointer(data, "rb_right", links), hashed, high))
+        return None
+
     def _root(self) -> int:
         """The topmost rb_node of the directory, 0 for none. Raises ReadError."""
         kset = read_word(self._reader, self._reader.symbol("slab_kset") or 0)
@@ -109,6 +171,26 @@ class _Tree:
     def name(self, node: int) -> Optional[bytes]:
         """An entry's name. Raises ReadError."""
         return read_string(self._reader, read_word(self._reader, node + self._node.offset("name")))
+
+
+def name_hash(name: bytes, word: int) -> int:
+    """kernfs_name_hash() of a name in no namespace; word: bytes of an unsigned long.
+
+    Seen so in the trees of 4.18 to 7.3: partial_name_hash() and end_name_hash() of
+    include/linux/stringhash.h. Raises UnknownOrder for a name that isn't ASCII: whether
+    a char is signed differs.
+    """
+    if not name.isascii():
+        raise UnknownOrder
+    bits = 8 * word
+    mask = (1 << bits) - 1
+    value = 0
+    for byte in name:
+        value = (value + (byte << 4) + (byte >> 4)) * 11 & mask
+    value = (value * _GOLDEN_RATIO[word] & mask) >> (bits - 32)
+    # 0, 1 and INT_MAX stand for something else.
+    value &= 0x7FFFFFFF
+    return min(value + 2 if value < 2 else value, _LARGEST_HASH)
 
 
 def _offset(reader: Reader, struct: str, member: str) -> int:

@@ -7,6 +7,7 @@ kept takes Session: the files that find it for the first time lie below this one
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Callable, Dict, List, Optional, Set, Type, TypeVar
 
 from crash_ext.kernel.absent import range_lines
@@ -17,7 +18,7 @@ from crash_ext.kernel.kerneltypes import (
     read_kernel_btf,
 )
 from crash_ext.reader import Reader
-from crash_ext.slub.aliases import find_aliases
+from crash_ext.slub.aliases import UnknownOrder, find_alias, find_aliases
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheList, list_caches, usual_nodes
 from crash_ext.slub.freelist import KeyForm
@@ -97,9 +98,25 @@ class Session(Slub):
 
     def aliases(self, cache: Cache) -> List[bytes]:
         """The other names under which a merged cache is in use, as sysfs has them."""
+        names = self._all_aliases().get(cache.address, [])
+        return [name for name in names if name != cache.name]
+
+    def merged_into(self, name: bytes, whole: bool = False) -> List[int]:
+        """struct kmem_cache * of the cache that sysfs has a name for, if it has one.
+
+        whole: ask every entry of sysfs: in a damaged order a name may hide. Then there may
+        be several.
+        """
+        if self._aliases is None and not whole:
+            with suppress(UnknownOrder):
+                found = find_alias(self.reader, name)
+                return [] if found is None else [found]
+        return [cache for cache, names in self._all_aliases().items() if name in names]
+
+    def _all_aliases(self) -> Dict[int, List[bytes]]:
         if self._aliases is None:
             self._aliases = find_aliases(self.reader, self._problems)
-        return [name for name in self._aliases.get(cache.address, []) if name != cache.name]
+        return self._aliases
 
     def types(self) -> KernelTypes:
         """The kernel's own types, read once, and its modules', read until forget_caches()."""

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Any, List, Set, Tuple
 
 import pytest
 
-from crash_ext.slub.aliases import find_aliases
+from crash_ext.host.target import Target
+from crash_ext.slub.aliases import UnknownOrder, find_alias, find_aliases, name_hash
+from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
 from mocks.kernfs import SlabDirectory
 from mocks.layouts import LAYOUTS
@@ -116,3 +118,95 @@ def test_a_kset_that_is_not_made_yet_holds_no_links() -> None:
     heap, _, _, _ = _merged()
     heap.image.pointer(heap.image.symbols["slab_kset"], 0)
     assert _find(heap) == ([], [])
+
+
+# one name, by the directory's order -----------------------------------------------------
+
+
+def _ordered(names: List[bytes], layout: str = "6.1") -> Tuple[Heap, Cache, SlabDirectory]:
+    """A cache that these names were merged into, in a directory as kernfs keeps it."""
+    heap = Heap(LAYOUTS[layout], seed=5)
+    cache = heap.cache("kmalloc-96", 96)
+    heap.slab(cache, {0, 4})
+    sysfs = SlabDirectory(heap)
+    home = sysfs.directory(cache, b":0000096")
+    for name in names:
+        sysfs.link(home, name)
+    sysfs.sort()
+    return heap, cache, sysfs
+
+
+_MANY = [b"merged_%d" % number for number in range(60)]
+_OF_ONE_HASH = [b"slab_aal", b"slab_aba"]
+
+
+@pytest.mark.parametrize("layout", ["4.4", "5.10", "6.1", "6.1-s390x", "7.3"])
+def test_each_name_is_found_by_its_hash_and_no_other(layout: str) -> None:
+    heap, cache, _ = _ordered(_MANY, layout)
+    reader = target(heap)
+    assert {find_alias(reader, name) for name in _MANY} == {cache.address}
+    for name in (b"merged_60", b"merged_", b"", b"dentry", b":0000096"):
+        assert find_alias(reader, name) is None
+
+
+def test_a_name_is_looked_up_in_few_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    heap, _, sysfs = _ordered(_MANY)
+    fake = FakeCrash(heap.image)
+    read = fake.readmem
+    asked: Set[int] = set()
+
+    def noting(*arguments: Any) -> bytes:
+        asked.add(arguments[0])
+        return read(*arguments)
+
+    monkeypatch.setattr(fake, "readmem", noting)
+    assert find_alias(Target(fake), b"merged_37") is not None
+    # log2(61) on the way, and the target of the link.
+    assert 1 < len(asked.intersection(sysfs.entries)) <= 8
+
+
+@pytest.mark.parametrize("names", [_OF_ONE_HASH, _OF_ONE_HASH[::-1]])
+def test_of_names_with_one_hash_each_is_found(names: List[bytes]) -> None:
+    assert name_hash(names[0], 8) == name_hash(names[1], 8)
+    heap, cache, _ = _ordered(names)
+    assert [find_alias(target(heap), name) for name in names] == [cache.address] * 2
+    heap, _, _ = _ordered(names[:1])
+    assert find_alias(target(heap), names[1]) is None
+
+
+def test_a_leftover_and_an_alias_of_its_name_are_both_shown_by_the_order_too() -> None:
+    heap, cache, _ = _ordered([b"slab_test", b"feed_item"])
+    leftover = heap.cache("slab_test", 84)
+    heap.slab(leftover, {7})
+    heap.leave_behind(leftover)
+    rows = of_type(records(heap, "slabdup", "slab_test"), "cache")
+    assert {int(row["address"], 16) for row in rows} == {leftover.address, cache.address}
+
+
+@pytest.mark.parametrize("member", ["hash", "ns", "name"])
+def test_where_an_entry_is_out_of_order_all_are_walked(member: str) -> None:
+    heap, cache, sysfs = _ordered([b"slab_test", *_MANY])
+    offset, size = heap.image.structs["kernfs_node"][1][member]
+    heap.image.put(sysfs.top + offset, size, 7)
+    with pytest.raises(UnknownOrder):
+        find_alias(target(heap), b"slab_test")
+    (row,) = of_type(records(heap, "slabobjs", "slab_test"), "cache")
+    assert (row["address"], row["alias"]) == (f"{cache.address:x}", "slab_test")
+
+
+def test_a_cycle_ends_the_search() -> None:
+    heap, _, sysfs = _ordered(_OF_ONE_HASH)
+    for side in ("rb_left", "rb_right"):
+        offset, size = heap.image.structs["rb_node"][1][side]
+        heap.image.put(sysfs.rb_node(sysfs.top) + offset, size, sysfs.rb_node(sysfs.top))
+    with pytest.raises(UnknownOrder):
+        find_alias(target(heap), b"dentry")
+
+
+def test_for_a_name_beyond_ascii_all_are_walked() -> None:
+    name = "ø".encode()
+    heap, cache, _ = _ordered([name])
+    with pytest.raises(UnknownOrder):
+        find_alias(target(heap), name)
+    (row,) = of_type(records(heap, "slabobjs", "ø"), "cache")
+    assert row["address"] == f"{cache.address:x}"
