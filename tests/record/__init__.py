@@ -22,10 +22,13 @@ ALL: Tuple[Tuple[str, str, str], ...] = (
     ("6.1", "debug", "9.0.2"),
     ("6.12", "full", "9.0.2"),
     ("7.3", "debug", "9.0.2"),
+    ("6.1-arm64", "leak", "9.0.2"),
+    ("6.1-s390x", "leak", "9.0.2"),
 )
 """(kernel, scenario, release of crash) of the recordings in tests/data.
 
 leak everywhere: leftover and twin, per-CPU, partial and unlisted full slabs, sheaves on 7.3.
+On arm64, and on s390x for the other byte order, too.
 full: leftovers whose slabs no list holds. debug: red zones, poison, tracks, a full list.
 """
 
