@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.leak.family import Families
 from crash_ext.places.places import Places
 from crash_ext.reach.hidden import find_hidden
@@ -90,7 +91,7 @@ def find_lost(
         for part in one.parts:
             lost.extend(_unreached(reach, part.numbers, one.known))
     hidden = {
-        each.address: f"{each.text} at {each.holder:x}"
+        each.address: f"{each.text} at {hexa(each.holder)}"
         for each in find_hidden(session, reach, array("Q", sorted(lost)))
         if not each.round
     }
