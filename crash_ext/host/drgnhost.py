@@ -251,7 +251,7 @@ class DrgnHost:
 
 
 def _caller(record: PrintkRecord) -> str:
-    """Who printed a record, a task or a CPU, as crash's `log -c` has it; "" where nobody notes it."""
+    """Who printed a record, a task or a CPU, as `log -c` of crash has it; "" if unknown."""
     if record.caller_tid is not None:
         return f"[{f'T{record.caller_tid}':>8}] "
     return "" if record.caller_cpu is None else f"[{f'C{record.caller_cpu}':>8}] "
