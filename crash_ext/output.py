@@ -12,7 +12,8 @@ import sys
 from typing import Dict, Iterable, List, Optional
 
 from crash_ext.files import write_lines
-from crash_ext.report.jsonl import VERSION, Encoder, hexadecimal
+from crash_ext.hexa import hexa
+from crash_ext.report.jsonl import VERSION, Encoder
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import Cache
 from crash_ext.version import TOOL_VERSION
@@ -79,11 +80,11 @@ class Output:
         """Say `command: text`, with -j as a record of type problem; the output goes on."""
         self.problems += 1
         if self.json:
-            address = hexadecimal(cache.address) if cache is not None else None
+            address = hexa(cache.address) if cache is not None else None
             self.record("problem", text=text, cache=address)
             return
         if cache is not None:
-            text = f"{cache.address:x} {printable(cache.name)}: {text}"
+            text = f"{hexa(cache.address)} {printable(cache.name)}: {text}"
         sys.stdout.flush()
         sys.stderr.write(f"{self._name}: {visible(text)}\n")
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from array import array
 from typing import Dict, Iterator, List, Literal, NamedTuple, Optional, Protocol, Tuple
 
+from crash_ext.hexa import hexa
+
 
 class ReadError(Exception):
     """Memory that can't be read: unmapped, excluded from the dump, or damaged.
@@ -27,7 +29,7 @@ class ReadError(Exception):
         self.reason = reason
 
     def __str__(self) -> str:
-        text = f"cannot read {self.size} bytes at {self.address:x}"
+        text = f"cannot read {self.size} bytes at {hexa(self.address)}"
         return f"{text}: {self.reason}" if self.reason else text
 
 

@@ -16,6 +16,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
 from crash_ext.command import Call, Command, UsageError, run
+from crash_ext.hexa import hexa
 from crash_ext.leak.compare import Value, compare_caches
 from crash_ext.leak.duplicates import Group, Totals, every_group, find_groups, total
 from crash_ext.leak.family import Families
@@ -23,7 +24,6 @@ from crash_ext.leak.state import LIVE
 from crash_ext.leak.survey import Survey, survey_family
 from crash_ext.leak.usage import accounted, reclaimable, usage_of
 from crash_ext.report.caches import counted, kilobytes
-from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import Cache
@@ -95,7 +95,7 @@ def _compare(call: Call) -> Dict[str, object]:
     if not surveys:
         return {"caches": 0}
     names = [printable(survey.cache.name) for survey in surveys]
-    heads = [hexadecimal(survey.cache.address) for survey in surveys]
+    heads = [hexa(survey.cache.address) for survey in surveys]
     lines = [["*" if len(set(names)) > 1 else "", "name", *names]]
     for row in compare_caches(call.session, surveys):
         lines.append(["*" if row.differs else "", row.field, *map(_shown, row.values)])
@@ -127,10 +127,10 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
             kfence=survey.kfence,
             reclaimable=reclaimable(call.session, survey),
             accounted=accounted(call.session, survey),
-            root=hexadecimal(cache.root) if cache.root else None,
+            root=hexa(cache.root) if cache.root else None,
         )
         if survey.state.kind != LIVE or survey.children:
-            where = f"{cache.address:x} {printable(cache.name)}"
+            where = f"{hexa(cache.address)} {printable(cache.name)}"
             call.out.text(f"{where}: {survey.state.kind}: {survey.state.reason}")
         for problem in survey.problems:
             call.out.error(problem, cache)
@@ -146,7 +146,7 @@ def _shown(value: Value) -> str:
 def _row(survey: Survey, page_size: int) -> List[str]:
     cache = survey.cache
     return [
-        hexadecimal(cache.address),
+        hexa(cache.address),
         str(cache.object_size),
         counted(survey.whole_allocated, survey.whole_unknown),
         str(survey.whole_objects),

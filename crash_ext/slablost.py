@@ -17,9 +17,10 @@ if __name__ == "__main__":
 
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.contents.words import Words
+from crash_ext.hexa import hexa
 from crash_ext.output import Output
 from crash_ext.places.places import Places
-from crash_ext.report.jsonl import hexadecimal, name_field
+from crash_ext.report.jsonl import name_field
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import paragraph
@@ -104,7 +105,7 @@ def _counts(lost: List[Lost], allocated: int) -> Dict[str, int]:
 def _row(one: Lost) -> List[str]:
     cache = one.cache
     return [
-        hexadecimal(cache.address),
+        hexa(cache.address),
         str(cache.object_size),
         str(one.allocated),
         str(one.number),
@@ -115,17 +116,17 @@ def _row(one: Lost) -> List[str]:
 
 def _fields(one: Lost) -> Dict[str, object]:
     return {
-        "cache": hexadecimal(one.cache.address),
+        "cache": hexa(one.cache.address),
         "name": name_field(one.cache.name),
         "object_size": one.cache.object_size,
         "size": one.cache.size,
         "allocated": one.allocated,
         "bytes": one.bytes,
-        "definitely": [hexadecimal(address) for address in one.definitely],
-        "indirectly": [hexadecimal(address) for address in one.indirectly],
-        "possibly": [hexadecimal(address) for address in sorted(one.possibly)],
+        "definitely": [hexa(address) for address in one.definitely],
+        "indirectly": [hexa(address) for address in one.indirectly],
+        "possibly": [hexa(address) for address in sorted(one.possibly)],
         "possibly_why": [visible(why) for _, why in sorted(one.possibly.items())],
-        "known": [hexadecimal(address) for address in sorted(one.known)],
+        "known": [hexa(address) for address in sorted(one.known)],
     }
 
 
@@ -157,16 +158,16 @@ def _headline(one: Lost) -> Iterator[str]:
         parts.append(f"{len(one.indirectly)} indirectly (only lost objects lead to them)")
     if one.possibly:
         parts.append(f"{len(one.possibly)} possibly")
-    yield f"{one.cache.address:x} {printable(one.cache.name)}: {', '.join(parts)}"
+    yield f"{hexa(one.cache.address)} {printable(one.cache.name)}: {', '.join(parts)}"
     if one.definitely and one.indirectly:
-        yield f"  nothing points to {one.definitely[0]:x}: look at that one first"
+        yield f"  nothing points to {hexa(one.definitely[0])}: look at that one first"
 
 
 def _owner_fields(one: Lost, item: Evidence) -> Dict[str, object]:
     return {
-        "cache": hexadecimal(one.cache.address),
+        "cache": hexa(one.cache.address),
         "topic": item.topic,
-        "address": hexadecimal(item.address) if item.address else None,
+        "address": hexa(item.address) if item.address else None,
         "text": item.text,
     }
 
@@ -174,8 +175,8 @@ def _owner_fields(one: Lost, item: Evidence) -> Dict[str, object]:
 def _possibly(one: Lost) -> Iterator[str]:
     address, why = next(iter(sorted(one.possibly.items())))
     number = plural(len(one.possibly), "object")
-    yield f"{one.cache.address:x} {printable(one.cache.name)}: {number} possibly lost"
-    yield f"  {address:x}: {why}"
+    yield f"{hexa(one.cache.address)} {printable(one.cache.name)}: {number} possibly lost"
+    yield f"  {hexa(address)}: {why}"
 
 
 def _closing(out: Output, found: List[Lost], allocated: int, searched: int) -> Iterator[str]:

@@ -16,9 +16,9 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
 from crash_ext.command import Call, Command, run
+from crash_ext.hexa import hexa
 from crash_ext.output import Output
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
-from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import (
@@ -123,7 +123,7 @@ def _summary(diagnoses: List[Diagnosis]) -> List[str]:
         strength = "" if main is None else main.strength
         rows.append(
             [
-                f"{item.case.cache.address:x}",
+                f"{hexa(item.case.cache.address)}",
                 str(item.allocated),
                 item.state.kind,
                 cause or "-",
@@ -136,9 +136,9 @@ def _summary(diagnoses: List[Diagnosis]) -> List[str]:
 
 
 def _records(out: Output, diagnosis: Diagnosis) -> None:
-    address = hexadecimal(diagnosis.case.cache.address)
+    address = hexa(diagnosis.case.cache.address)
     for item in diagnosis.evidence:
-        where = hexadecimal(item.address) if item.address else None
+        where = hexa(item.address) if item.address else None
         out.record("evidence", cache=address, topic=item.topic, address=where, text=item.text)
     for finding in diagnosis.findings:
         out.record(
@@ -146,7 +146,7 @@ def _records(out: Output, diagnosis: Diagnosis) -> None:
             cache=address,
             cause=finding.cause,
             strength=finding.strength,
-            objects=[hexadecimal(found) for found in finding.objects],
+            objects=[hexa(found) for found in finding.objects],
             gone=finding.gone,
             text=finding.sentence,
         )

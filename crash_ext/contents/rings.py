@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
 from crash_ext.places.place import MODULE, PERCPU, STACK, SYMBOL, VMALLOC, Place, plus
 from crash_ext.places.places import Places
@@ -125,5 +126,5 @@ def describe(ring: Ring) -> str:
     head, what = ring.head, ring.head.text
     if head.object is not None:
         # Without its state.
-        what = f"{head.label} {head.object:x}{plus(head.offset)}"
+        what = f"{head.label} {hexa(head.object)}{plus(head.offset)}"
     return f"headed by {what}, {count}"

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from crash_ext.contents.rings import BROKEN, CHAIN, RING, Rings, describe
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.pages import Memory
 from crash_ext.places.place import PAGE, Place, plus
@@ -392,8 +393,8 @@ class _Object:
             read = words.memory.word
             back, forth = read(first + size), read(second)
             if back != address:
-                return f"list_head, broken: next {first:x} has prev {back or 0:x}", target
-            return f"list_head, broken: prev {second:x} has next {forth or 0:x}", target
+                return f"list_head, broken: next {hexa(first)} has prev {hexa(back or 0)}", target
+            return f"list_head, broken: prev {hexa(second)} has next {hexa(forth or 0)}", target
         if first < words.lowest:
             # One pointer back alone: two objects that point to each other look like it.
             return "hlist_node? linked, the last", None

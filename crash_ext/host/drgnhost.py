@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import drgn
 from drgn.helpers.linux.cpumask import for_each_online_cpu
 from drgn.helpers.linux.mm import for_each_valid_page_range, pfn_to_page, phys_to_virt
-from drgn.helpers.linux.printk import get_printk_records
+from drgn.helpers.linux.printk import PrintkRecord, get_printk_records
 from drgn.helpers.linux.sched import cpu_curr
 
 from crash_ext.host.drgnshow import Shown
@@ -211,7 +211,7 @@ class DrgnHost:
         lines = []
         for record in get_printk_records(self._program):
             seconds, rest = divmod(record.timestamp, 1000000000)
-            head = f"[{seconds:5d}.{rest // 1000:06d}] "
+            head = f"[{seconds:5d}.{rest // 1000:06d}] {_caller(record)}"
             text = "".join(map(_printed, record.text))
             # As crash's log has it: further lines of a record stand below its first one.
             lines.append(head + text.replace("\n", "\n" + " " * len(head)))
@@ -248,6 +248,13 @@ class DrgnHost:
     @property
     def _live(self) -> bool:
         return bool(self._program.flags & drgn.ProgramFlags.IS_LIVE)
+
+
+def _caller(record: PrintkRecord) -> str:
+    """Who printed a record, a task or a CPU, as `log -c` of crash has it; "" if unknown."""
+    if record.caller_tid is not None:
+        return f"[{f'T{record.caller_tid}':>8}] "
+    return "" if record.caller_cpu is None else f"[{f'C{record.caller_cpu}':>8}] "
 
 
 def _printed(byte: int) -> str:

@@ -76,11 +76,6 @@ static char *put_hex(char *to, uint64_t value, int count)
 	return to + count;
 }
 
-static int hex_length(uint64_t value)
-{
-	return value ? (67 - __builtin_clzll(value)) / 4 : 1;
-}
-
 /* --- Freelists ----------------------------------------------------------------------- */
 
 enum form { PLAIN, ADDRESS, SWAPPED };
@@ -272,7 +267,7 @@ static PyObject *contents(PyObject *self, PyObject *arguments)
 			(Py_ssize_t)(length - at < LINE ? length - at : LINE) + 1;
 	for (i = 0; i < last; i++)
 		if (((char *)chosen.buf)[i])
-			all += each + hex_length(first + (uint64_t)i * size);
+			all += each + 2 * word;
 	text = PyUnicode_New(all, 127);
 	if (!text)
 		goto out;
@@ -285,7 +280,7 @@ static PyObject *contents(PyObject *self, PyObject *arguments)
 		if (!((char *)chosen.buf)[i])
 			continue;
 		memcpy(to, before, (size_t)before_size);
-		to = put_hex(to + before_size, address, hex_length(address));
+		to = put_hex(to + before_size, address, 2 * word);
 		memcpy(to, after, (size_t)after_size);
 		to += after_size;
 		*to++ = '\n';

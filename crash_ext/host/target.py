@@ -13,6 +13,7 @@ from bisect import bisect_right
 from importlib import import_module
 from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 
+from crash_ext.hexa import use_word
 from crash_ext.host import sourcelines, typeinfo
 from crash_ext.host.native import native_loops
 from crash_ext.host.pykdump import PyKdump, is_pykdump, take_sigint
@@ -74,6 +75,7 @@ class Target:
         self._lines: Dict[int, Optional[SourceLine]] = {}
         self._ranges: Optional[List[Tuple[int, int, int]]] = None
         self.word: int = self._word()
+        use_word(self.word)
         # crash itself reads only dumps of its own byte order; drgn any.
         own: ByteOrder = getattr(crash, "byteorder", sys.byteorder)
         self.byteorder: ByteOrder = byteorder or own

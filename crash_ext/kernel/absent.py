@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Set
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.say import count
 from crash_ext.reader import Reader, ReadError
 
@@ -29,7 +30,7 @@ class Range(NamedTuple):
 
     def text(self) -> str:
         """first-last (4k)"""
-        return f"{self.start:x}-{self.end - 1:x} ({(self.end - self.start) >> 10}k)"
+        return f"{hexa(self.start)}-{hexa(self.end - 1)} ({(self.end - self.start) >> 10}k)"
 
 
 class Absent:
@@ -100,7 +101,8 @@ def range_lines(ranges: Sequence[Range], noun: str, lost: str) -> List[str]:
     if rest:
         users = sum(one.users for one in rest)
         said.append(
-            f"{NOT_IN_DUMP}: {_more(rest)} up to {rest[-1].end - 1:x}: {count(users, noun)}: {lost}"
+            f"{NOT_IN_DUMP}: {_more(rest)} up to {hexa(rest[-1].end - 1)}:"
+            f" {count(users, noun)}: {lost}"
         )
     return said
 

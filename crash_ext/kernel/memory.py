@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Callable, Iterator, List, NamedTuple, Optional, Set
 
+from crash_ext.hexa import hexa
 from crash_ext.reader import Reader, ReadError
 
 LIST_BOUND = 1 << 24
@@ -96,18 +97,22 @@ def follow_list(
         try:
             following = next_of(at)
         except ReadError as error:
-            problems.append(f"list {head:x}: {way} of {at:x}: {error}")
+            problems.append(f"list {hexa(head)}: {way} of {hexa(at)}: {error}")
             return
         if following == head:
             return
         if following in seen:
-            problems.append(f"list {head:x}: cycle: {way} of {at:x} is {following:x} again")
+            problems.append(
+                f"list {hexa(head)}: cycle: {way} of {hexa(at)} is {hexa(following)} again"
+            )
             return
         if following == 0 or following % word:
-            problems.append(f"list {head:x}: {way} of {at:x} is {following:x}, no list entry")
+            problems.append(
+                f"list {hexa(head)}: {way} of {hexa(at)} is {hexa(following)}, no list entry"
+            )
             return
         if len(seen) > LIST_BOUND:
-            problems.append(f"list {head:x}: more than {LIST_BOUND} entries")
+            problems.append(f"list {hexa(head)}: more than {LIST_BOUND} entries")
             return
         seen.add(following)
         yield following

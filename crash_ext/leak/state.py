@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.say import count
 from crash_ext.slub.model import Cache
 
@@ -55,7 +56,7 @@ def judge(
     if in_children:
         held += f" ({in_children})"
     if root is not None and root.listed and root.refcount == 0 and cache.listed:
-        of = f"memcg child of {root.address:x}, which has refcount 0: {held}{cgroup}"
+        of = f"memcg child of {hexa(root.address)}, which has refcount 0: {held}{cgroup}"
         if allocated or mutex_held is False:
             return State(LEFTOVER, of)
         return State(UNKNOWN, f"{of}: being destroyed, or emptied since it failed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.absent import Absent
 from crash_ext.leak.family import Families, cgroup_text
 from crash_ext.leak.state import State, judge
@@ -108,7 +109,7 @@ def _survey(
         if decoded.absent and absent.add(slab.base, size, slab.address):
             pass
         elif decoded.problem is not None:
-            damaged.append(f"slab {slab.address:x}: {decoded.problem}")
+            damaged.append(f"slab {hexa(slab.address)}: {decoded.problem}")
         slabs += 1
         held += size
         pooled += size if slab.place == PLACE else 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.places.place import MODULE, SYMBOL
 from crash_ext.places.places import Places
 from crash_ext.reader import Reader
@@ -24,7 +25,7 @@ def caller_text(places: Places, address: int) -> str:
     """The caller that a call returns to at an address: "alloc+0x15 [foo] (foo.c:12)"."""
     place = places.name(address)
     if place is None:
-        return f"{address:x}"
+        return f"{hexa(address)}"
     if place.kind not in (SYMBOL, MODULE):
         # Freed code may be anything's by now.
         return place.text

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Callable, Dict, List, Optional, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.image import (
     X86_64_MAP,
     X86_64_MODULES_END,
@@ -110,7 +111,7 @@ class Places:
             found = self._page_struct(own + address % self._reader.page_size)
             if found is not None:
                 return found._replace(address=address)
-        text = f"page {address - address % self._reader.page_size:x}, of no slab"
+        text = f"page {hexa(address - address % self._reader.page_size)}, of no slab"
         return Place(PAGE, text, address, "")
 
     def _page_structs_at(self, page: int) -> Optional[int]:
@@ -182,7 +183,7 @@ class Places:
     def _symbol(self, address: int) -> Place:
         found = self._reader.symbol_at(address)
         if found is None or found[1] > address - self.image.start:
-            return Place(SYMBOL, f"the kernel's image, {address:x}", address, "")
+            return Place(SYMBOL, f"the kernel's image, {hexa(address)}", address, "")
         name, offset = found
         return Place(SYMBOL, f"{name}{plus(offset)}", address, name, offset=offset)
 
@@ -249,7 +250,7 @@ class Places:
         if area.caller and self.image.holds(area.caller):
             caller = self._symbol(area.caller)
             made, label = f", made by {caller.text}", caller.label
-        text = f"vmalloc {area.start:x}{plus(offset)}{made}"
+        text = f"vmalloc {hexa(area.start)}{plus(offset)}{made}"
         return Place(VMALLOC, text, address, label, offset=offset)
 
     def _unloaded(self, address: int, sure: bool) -> Optional[Place]:
@@ -278,9 +279,9 @@ class Places:
                 if base is None:
                     return None
                 offset = address - page
-                text = f"struct page of {base:x}{plus(offset)}"
+                text = f"struct page of {hexa(base)}{plus(offset)}"
                 if offset == self._reader.offset("page", "private"):
-                    text = f"private of the struct page of {base:x}"
+                    text = f"private of the struct page of {hexa(base)}"
                 return Place(PAGE_STRUCT, text, address, "", object=base, offset=offset)
         return None
 

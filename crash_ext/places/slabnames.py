@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, List, NamedTuple, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.places.place import OBJECT, Place, plus
 from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
@@ -52,7 +53,7 @@ class Decoded(NamedTuple):
             return Place(OBJECT, text, address, self.label, self.cache)
         object_ = self.start + number * self.size + self.shift
         offset, state = address - object_, self.states[number]
-        text = f"{self.label} {object_:x}{plus(offset)}, {STATE_NAMES[state]}"
+        text = f"{self.label} {hexa(object_)}{plus(offset)}, {STATE_NAMES[state]}"
         return Place(OBJECT, text, address, self.label, self.cache, object_, offset, state)
 
 

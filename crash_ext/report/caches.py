@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Optional
 
+from crash_ext.hexa import hexa
+
 CACHE_HEAD = "CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME"
 SLAB_HEAD = "  SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST"
 
@@ -14,7 +16,7 @@ def cache_line(
 ) -> str:
     """A cache under CACHE_HEAD; ssize: bytes of a usual slab."""
     return (
-        f"{address:<16x}  {object_size:>7}  {allocated:>9}  {total:>8}  {slabs:>5}"
+        f"{hexa(address):<16}  {object_size:>7}  {allocated:>9}  {total:>8}  {slabs:>5}"
         f"  {kilobytes(ssize):>5}  {name}"
     )
 
@@ -30,7 +32,7 @@ def slab_line(
 ) -> str:
     """A slab under SLAB_HEAD; "?" stands for what isn't known."""
     return (
-        f"  {address:<16x}  {base:<16x}  {_known(node):>4}  {total:>5}"
+        f"  {hexa(address):<16}  {hexa(base):<16}  {_known(node):>4}  {total:>5}"
         f"  {_known(allocated):>9}  {_known(free):>4}  {place}"
     )
 
@@ -41,9 +43,9 @@ def object_line(address: int, state: str, note: Optional[str]) -> str:
     note: what holds an object that is free, but not on its slab's freelist.
     """
     if state == "allocated":
-        return f"  [{address:x}]"
+        return f"  [{hexa(address)}]"
     remarks = [text for text in (state if state != "free" else None, note) if text]
-    return f"   {address:x}" + (f"  ({', '.join(remarks)})" if remarks else "")
+    return f"   {hexa(address)}" + (f"  ({', '.join(remarks)})" if remarks else "")
 
 
 def kilobytes(size: int) -> str:

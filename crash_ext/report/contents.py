@@ -163,12 +163,11 @@ class Records:
     def _lows(self, first: int, count: int) -> Optional[Tuple[bytes, List[bytes]]]:
         """The upper digits of all addresses, and for each object the lower ones of its own.
 
-        None where they have no upper digits in common, or leading zeroes: an object's own
-        line doesn't show these.
+        None where they have no upper digits in common.
         """
         last = first + (count - 1) * self._size + self.length
         wide = (count * self._size).bit_length() // 4 + 1
-        upper = f"{first >> 4 * wide:x}".encode("ascii")
+        upper = f"{first >> 4 * wide:0{2 * self._word - wide}x}".encode("ascii")
         if last >> 4 * wide != first >> 4 * wide or len(upper) != 2 * self._word - wide:
             return None
         low = first & ((1 << 4 * wide) - 1)

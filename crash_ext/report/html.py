@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from crash_ext.hexa import hexa
+
 
 class Word(NamedTuple):
     """Some bytes of an object's contents that are known to be something."""
@@ -182,15 +184,17 @@ def _slabs(section: Section, shown: Set[int]) -> Iterator[str]:
     for slab in section.slabs:
         place = f", on {slab.place}" if slab.place != "-" else ", on no list"
         yield (
-            f'<div class="slab"><code>{slab.address:x}</code> memory'
-            f" <code>{slab.memory:x}</code>{escape(place)}"
+            f'<div class="slab"><code>{hexa(slab.address)}</code> memory'
+            f" <code>{hexa(slab.memory)}</code>{escape(place)}"
         )
         cells = []
         for index, letter in enumerate(slab.cells):
             address = slab.first + index * slab.size
-            title = f'title="{address:x} {CELLS[letter]}"'
+            title = f'title="{hexa(address)} {CELLS[letter]}"'
             if address in shown:
-                cells.append(f'<a class="{letter}" {title} href="#o{address:x}">{address:x}</a>')
+                cells.append(
+                    f'<a class="{letter}" {title} href="#o{hexa(address)}">{hexa(address)}</a>'
+                )
             else:
                 cells.append(f'<span class="{letter}" {title}>{CELLS[letter]} </span>')
         yield f'<div class="cells">{"".join(cells)}</div></div>'
@@ -198,7 +202,7 @@ def _slabs(section: Section, shown: Set[int]) -> Iterator[str]:
 
 
 def _object(item: Object, shown: Set[int]) -> Iterator[str]:
-    yield f'<article id="o{item.address:x}"><pre>[{item.address:x}]'
+    yield f'<article id="o{hexa(item.address)}"><pre>[{hexa(item.address)}]'
     # The last line may be short: its characters stand below the others'.
     width = max((len(" ".join(words)) for _, words, _ in item.lines), default=0)
     for offset, words, characters in item.lines:
@@ -211,7 +215,7 @@ def _object(item: Object, shown: Set[int]) -> Iterator[str]:
                 word = word._replace(target=None)
             cells.append(_coloured(digits, word, shown))
             at += len(digits) // 2
-        yield f"{item.address + offset:x}:  {' '.join(cells)}{gap}   {escape(characters)}"
+        yield f"{hexa(item.address + offset)}:  {' '.join(cells)}{gap}   {escape(characters)}"
     yield "</pre>"
     if item.words:
         yield '<ul class="words">'
@@ -238,4 +242,4 @@ def _coloured(digits: str, word: Optional[Word], shown: Set[int]) -> str:
 def _link(text: str, target: Optional[int], shown: Set[int]) -> str:
     if target is None or target not in shown:
         return text
-    return f'<a href="#o{target:x}">{text}</a>'
+    return f'<a href="#o{hexa(target)}">{text}</a>'

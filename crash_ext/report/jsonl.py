@@ -20,11 +20,6 @@ def encoder() -> Optional[Encoder]:
     return json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
-def hexadecimal(address: int) -> str:
-    """An address as in the text output: bare lower-case hex."""
-    return f"{address:x}"
-
-
 def name_field(name: Optional[bytes]) -> Optional[str]:
     r"""A name as a JSON string; bytes that are no UTF-8 as \xNN, null where unreadable."""
     return None if name is None else name.decode("utf-8", "backslashreplace")

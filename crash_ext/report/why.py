@@ -6,6 +6,8 @@ from __future__ import annotations
 import textwrap
 from typing import List, Optional
 
+from crash_ext.hexa import hexa
+
 EVIDENCE_HEAD = "  EVIDENCE    ADDRESS           STATEMENT"
 CAUSE_HEAD = "  CAUSE             OBJECTS  STRENGTH  EXAMPLE"
 _WIDTH = 80
@@ -14,7 +16,7 @@ _STATEMENT = EVIDENCE_HEAD.index("STATEMENT")
 
 def evidence_lines(topic: str, address: int, text: str) -> List[str]:
     """A statement under EVIDENCE_HEAD, wrapped in its column; address 0: it rests on none alone."""
-    where = f"{address:x}" if address else "-"
+    where = f"{hexa(address)}" if address else "-"
     return textwrap.wrap(
         text,
         _WIDTH,
@@ -27,7 +29,7 @@ def evidence_lines(topic: str, address: int, text: str) -> List[str]:
 
 def cause_line(cause: str, objects: int, strength: str, example: Optional[int]) -> str:
     """A cause under CAUSE_HEAD."""
-    where = "-" if example is None else f"{example:x}"
+    where = "-" if example is None else f"{hexa(example)}"
     return f"  {cause:<16}  {objects:>7}  {strength:<8}  {where}"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Optional, Set
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import LIST_BOUND, read_string, read_word
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
@@ -102,7 +103,7 @@ class _Tree:
             if not at:
                 continue
             if at in seen or len(seen) >= LIST_BOUND:
-                problems.append(f"aliases: /sys/kernel/slab: cycle at {at:x}")
+                problems.append(f"aliases: /sys/kernel/slab: cycle at {hexa(at)}")
                 continue
             seen.add(at)
             try:

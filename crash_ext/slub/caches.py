@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Container, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_string, read_symbol_number, read_word, walk_both_ways
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
@@ -54,12 +55,12 @@ def read_cache(slub: Slub, address: int, listed: bool) -> Cache:
     most = _split_oo(struct.value(data, "max"))[1] if "max" in struct else objects
     if not (0 < object_size <= size <= _SIZE_BOUND and offset < size and inuse <= size):
         raise CacheError(
-            f"{address:x}: no struct kmem_cache: size {size}, object_size {object_size},"
+            f"{hexa(address)}: no struct kmem_cache: size {size}, object_size {object_size},"
             f" inuse {inuse}, offset {offset}"
         )
     if not (0 < objects and order <= _ORDER_BOUND and objects * size <= reader.page_size << order):
         raise CacheError(
-            f"{address:x}: no struct kmem_cache: {objects} objects of {size} bytes in a slab"
+            f"{hexa(address)}: no struct kmem_cache: {objects} objects of {size} bytes in a slab"
             f" of order {order}"
         )
     flags = struct.value(data, "flags")
@@ -70,7 +71,7 @@ def read_cache(slub: Slub, address: int, listed: bool) -> Cache:
         red_left = 0
     if red_left + inuse > size:
         raise CacheError(
-            f"{address:x}: no struct kmem_cache: size {size}, red_left_pad {red_left},"
+            f"{hexa(address)}: no struct kmem_cache: size {size}, red_left_pad {red_left},"
             f" inuse {inuse}"
         )
     links = struct.offset("list")
@@ -121,7 +122,7 @@ def list_caches(slub: Slub) -> CacheList:
         try:
             caches.append(read_cache(slub, address, listed=True))
         except (ReadError, CacheError) as error:
-            problems.append(f"slab_caches: {address:x}: {error}")
+            problems.append(f"slab_caches: {hexa(address)}: {error}")
     return CacheList(caches, problems)
 
 

@@ -11,6 +11,7 @@ from operator import itemgetter
 from struct import Struct, calcsize
 from typing import Callable, Optional, Tuple, cast
 
+from crash_ext.hexa import hexa
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.layout import Layout
 from crash_ext.slub.model import Slab
@@ -46,15 +47,15 @@ class Descriptors:
         """
         base = self._page_to_virt(address)
         if base is None:
-            raise SlabError(f"slab {address:x}: not the address of a page structure")
+            raise SlabError(f"slab {hexa(address)}: not the address of a page structure")
         if page is None:
             try:
                 page = self._reader.read(address, self.length)
             except ReadError as error:
-                raise SlabError(f"slab {address:x}: {error}") from error
+                raise SlabError(f"slab {hexa(address)}: {error}") from error
         mark, cache, freelist, counters = self._fields(page)
         if mark & self._mark_mask != self._mark_value:
-            raise SlabError(f"slab {address:x}: the page is not marked as a slab's")
+            raise SlabError(f"slab {hexa(address)}: the page is not marked as a slab's")
         if self._little:
             inuse, objects, frozen = counters & 0xFFFF, counters >> 16 & 0x7FFF, counters >> 31 == 1
         else:

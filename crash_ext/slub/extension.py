@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_number, read_symbol_number, read_word
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
@@ -58,7 +59,7 @@ class Extensions:
         try:
             return self._read(slab, objects)
         except (ReadError, ExtensionError) as error:
-            problems.append(f"slab {slab.address:x}: object extensions: {error}")
+            problems.append(f"slab {hexa(slab.address)}: object extensions: {error}")
         return {}
 
     def _read(self, slab: Slab, objects: int) -> Dict[int, Extension]:

@@ -13,6 +13,7 @@ from array import array
 from struct import pack
 from typing import Callable, List, Literal, NamedTuple, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.slub.model import Chain
 
 ByteOrder = Literal["little", "big"]
@@ -78,9 +79,9 @@ def follow(where: Geometry, head: int, link_of: LinkOf) -> Chain:
     while entry:
         index, rest = divmod(entry - first, size)
         if rest or not 0 <= index < objects:
-            return found, f"{entry:x} is no object of the slab"
+            return found, f"{hexa(entry)} is no object of the slab"
         if seen[index]:
-            return found, f"cycle: {entry:x} comes twice"
+            return found, f"cycle: {hexa(entry)} comes twice"
         seen[index] = 1
         found.append(index)
         entry = link_of(index)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Iterator, List, NamedTuple, Optional, Union
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
@@ -116,7 +117,7 @@ def find_kfence(slub: Slub, problems: List[str]) -> Kfence:
     pool = read_symbol_number(reader, "__kfence_pool", reader.word)
     variable = reader.symbol("__kfence_pool")
     if pool is None and variable is not None:
-        what = f"KFENCE: __kfence_pool at {variable:x} can't be read"
+        what = f"KFENCE: __kfence_pool at {hexa(variable)} can't be read"
         problems.append(f"{what}: what is in the pool is unknown")
         return _LOST
     symbol = reader.symbol("kfence_metadata")
@@ -124,7 +125,7 @@ def find_kfence(slub: Slub, problems: List[str]) -> Kfence:
     if not pool:
         return NO_KFENCE
     if symbol is None or size is None:
-        problems.append(f"KFENCE: the pool at {pool:x} has no kfence_metadata in the symbols")
+        problems.append(f"KFENCE: the pool at {hexa(pool)} has no kfence_metadata in the symbols")
         return _LOST
     try:
         struct = Struct(reader, "kfence_metadata", ("state", "addr", "size", "cache"))
@@ -143,7 +144,7 @@ def find_kfence(slub: Slub, problems: List[str]) -> Kfence:
             _check_caches(slub, objects, problems)
             found = _pool(reader, table, objects, problems)
             return found if problem is None else found._replace(lost=True)
-    problems.append(f"KFENCE: no metadata for the pool at {pool:x}")
+    problems.append(f"KFENCE: no metadata for the pool at {hexa(pool)}")
     return _LOST
 
 
@@ -165,7 +166,7 @@ def _read_table(reader: Reader, table: _Table) -> _Table:
                 entries.append(data)
                 count = number + 1
             else:
-                entries.append(f"addr is {address:x}, its page is {base:x}")
+                entries.append(f"addr is {hexa(address)}, its page is {hexa(base)}")
         if number - count >= _GAP:
             break
     return table._replace(entries=entries[:count])
@@ -209,7 +210,7 @@ def _objects(slub: Slub, table: _Table, problems: List[str]) -> Iterator[KfenceO
         base = _page_of(reader, table.pool, number)
         page = reader.virt_to_page(base)
         at = table.address + number * table.size
-        what = f"object {number} (metadata {at:x})"
+        what = f"object {number} (metadata {hexa(at)})"
         if isinstance(entry, str) or page is None:
             damaged.append(f"{what}: {entry if isinstance(entry, str) else 'no page'}")
             continue
@@ -237,7 +238,7 @@ def _doubted(slub: Slub, found: KfenceObject) -> KfenceObject:
         return found._replace(state=UNKNOWN, problem=f"KFENCE: its page: {error}")
     if owner == found.cache:
         return found
-    text = f"KFENCE: its page names cache {owner:x}, its metadata {found.cache:x}"
+    text = f"KFENCE: its page names cache {hexa(owner)}, its metadata {hexa(found.cache)}"
     return found._replace(state=UNKNOWN, problem=text)
 
 
@@ -249,7 +250,7 @@ def _check_caches(slub: Slub, objects: List[KfenceObject], problems: List[str]) 
         except (ReadError, CacheError) as error:
             lost = [found for found in objects if found.cache == address]
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
-            problems.append(f"KFENCE: object {lost[0].address:x}{more}: its cache: {error}")
+            problems.append(f"KFENCE: object {hexa(lost[0].address)}{more}: its cache: {error}")
 
 
 def _pool(
@@ -258,6 +259,6 @@ def _pool(
     first = reader.virt_to_page(table.pool)
     stride = reader.struct_size("page")
     if first is None or stride is None:
-        problems.append(f"KFENCE: the pool at {table.pool:x} is not in the direct map")
+        problems.append(f"KFENCE: the pool at {hexa(table.pool)} is not in the direct map")
         return _LOST
     return Kfence(first, first + 2 * (len(table.entries) + 1) * stride, objects)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import read_cache
@@ -82,7 +83,7 @@ def _in_kfence(session: Session, caches: List[Cache], page: int) -> Located:
     for found in session.kfence().objects:
         if found.page == page:
             return Located(_cache(session, caches, found.cache), found.as_slab(), None, 0)
-    raise SlabError(f"slab {page:x}: a page of the KFENCE pool without an allocated object")
+    raise SlabError(f"slab {hexa(page)}: a page of the KFENCE pool without an allocated object")
 
 
 def _with_place(session: Session, cache: Cache, address: int) -> SlabObjects:

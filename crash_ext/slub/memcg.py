@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Set
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_number, read_string, read_word
 from crash_ext.kernel.structs import MissingMember
 from crash_ext.reader import Reader, ReadError
@@ -77,7 +78,7 @@ def read_memcg(reader: Reader, address: int) -> Memcg:
     cgroup = read_word(reader, css + find_offset(reader, "cgroup_subsys_state", "cgroup"))
     subsystem = read_word(reader, css + find_offset(reader, "cgroup_subsys_state", "ss"))
     if subsystem != reader.symbol("memory_cgrp_subsys"):
-        raise NoMemcg(f"{address:x} is no struct mem_cgroup")
+        raise NoMemcg(f"{hexa(address)} is no struct mem_cgroup")
     return Memcg(address, _number(reader, address), _path(reader, cgroup))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, KeyForm, follow, links
@@ -193,7 +194,7 @@ class Decoder:
         for index, freed in held.items():
             if states[index] != ALLOCATED:
                 address = where.first + index * where.size
-                text = f"{address:x} is free in the slab and in {freed.note}, too"
+                text = f"{hexa(address)} is free in the slab and in {freed.note}, too"
                 return _unknown(slab, where, text, memory)
             states[index] = freed.state
             notes[index] = freed.note
@@ -258,7 +259,7 @@ class Decoder:
             right = 0 if freed.start else where.link
             if not 0 <= index < where.objects or (freed.state == FREE and rest != right):
                 what = "object" if freed.start else "free pointer of an object"
-                self._problems.append(f"{freed.note}: {address:x} is no {what} of the cache")
+                self._problems.append(f"{freed.note}: {hexa(address)} is no {what} of the cache")
             else:
                 found[index] = freed
         return found
@@ -354,7 +355,7 @@ def _chains(
     both = set(chain).intersection(cpu_chain)
     if both:
         address = where.first + min(both) * where.size
-        return [], [], f"freelist of cpu {slab.cpu}: {address:x} is on the slab's, too"
+        return [], [], f"freelist of cpu {slab.cpu}: {hexa(address)} is on the slab's, too"
     return chain, cpu_chain, None
 
 
@@ -370,7 +371,9 @@ def _in_sheaves(session: Session, cache: Cache, problems: List[str]) -> Dict[int
     for sheaf in sheaves:
         for address, freed in read_sheaf(session, cache, sheaf, problems).items():
             if address in held:
-                problems.append(f"{address:x}: in {held[address].note} and in {freed.note}, too")
+                problems.append(
+                    f"{hexa(address)}: in {held[address].note} and in {freed.note}, too"
+                )
             held[address] = freed
     if len(problems) > before:
         problems.append("the objects in the lost sheaves are counted as allocated")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_string, read_word
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
@@ -61,7 +62,7 @@ class OwnerTags:
             struct = Struct(reader, "codetag", ("lineno", "modname", "function", "filename"))
             data = reader.read(address, struct.span())
         except (MissingMember, ReadError) as error:
-            problems.append(f"allocation tag {address:x}: {error}")
+            problems.append(f"allocation tag {hexa(address)}: {error}")
             return None
         file = read_string(reader, struct.pointer(data, "filename"))
         function = read_string(reader, struct.pointer(data, "function"))
@@ -71,7 +72,7 @@ class OwnerTags:
         named = _is_name(file) and _is_name(function) and (not modname or _is_name(module))
         if file is None or function is None or not named or not 0 < line < _LINES:
             # That of a module may be gone with the module.
-            problems.append(f"allocation tag {address:x}: no struct codetag any more")
+            problems.append(f"allocation tag {hexa(address)}: no struct codetag any more")
             return None
         return AllocationTag(address, file, line, function, module)
 
@@ -81,7 +82,7 @@ class OwnerTags:
             address = read_word(reader, objcg + find_offset(reader, "obj_cgroup", "memcg"))
             return read_memcg(reader, address) if address else None
         except (MissingMember, ReadError, NoMemcg) as error:
-            problems.append(f"obj_cgroup {objcg:x}: {error}")
+            problems.append(f"obj_cgroup {hexa(objcg)}: {error}")
             return None
 
 

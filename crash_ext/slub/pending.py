@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Set, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import LIST_BOUND, read_word
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
@@ -48,11 +49,11 @@ def find_deferred(slub: Slub, problems: List[str]) -> Pending:
             try:
                 slab = _slab_of(slub, node)
             except (ReadError, SlabError) as error:
-                problems.append(f"cpu {cpu}: deferred free {node:x}: {error}")
+                problems.append(f"cpu {cpu}: deferred free {hexa(node)}: {error}")
                 continue
             found.setdefault(slab.base, {})[node] = Freed(state, f"cpu {cpu} deferred")
         if len(problems) > known:
-            problems.append(f"cpu {cpu} deferred: list {head:x}: {_REST}")
+            problems.append(f"cpu {cpu} deferred: list {hexa(head)}: {_REST}")
     _add_quarantined(slub, found, problems)
     return found
 
@@ -68,12 +69,12 @@ def _add_quarantined(slub: Slub, found: Pending, problems: List[str]) -> None:
                 if slab.cache not in offsets:
                     offsets[slab.cache] = meta_offset(reader, slab.cache)
             except (ReadError, SlabError) as error:
-                problems.append(f"{queue.note}: {node:x}: {error}")
+                problems.append(f"{queue.note}: {hexa(node)}: {error}")
                 continue
             freed = Freed(FREE, queue.note, start=True)
             found.setdefault(slab.base, {})[node - offsets[slab.cache]] = freed
         if len(problems) > known:
-            problems.append(f"{queue.note}: list {queue.address:x}: {_REST}")
+            problems.append(f"{queue.note}: list {hexa(queue.address)}: {_REST}")
 
 
 def for_each_pending_sheaf(
@@ -99,7 +100,7 @@ def for_each_pending_sheaf(
         try:
             source = read_cache(slub, owner, listed=True)
         except (ReadError, CacheError) as error:
-            problems.append(f"the cache of sheaves {owner:x}: {error}")
+            problems.append(f"the cache of sheaves {hexa(owner)}: {error}")
             continue
         for address in _called_back(slub, index, source, needles, problems):
             if address not in seen and _owner(slub, address) == cache.address:
@@ -144,7 +145,7 @@ def _for_each_llist_node(
         if not at:
             return
         if at in seen or len(seen) >= LIST_BOUND:
-            problems.append(f"{what}: cycle at {at:x}")
+            problems.append(f"{what}: cycle at {hexa(at)}")
             return
         seen.add(at)
         yield at
@@ -178,7 +179,7 @@ def _caches_of(slub: Slub, sheaves: Set[int], problems: List[str]) -> Set[int]:
         except (ReadError, SlabError) as error:
             # The static bootstrap_sheaf lies in no slab, and is no cache's.
             if _head(slub, address)[0]:
-                problems.append(f"sheaf {address:x}: {error}")
+                problems.append(f"sheaf {hexa(address)}: {error}")
     return caches
 
 
@@ -193,7 +194,7 @@ def _called_back(
             slab = slub.descriptors.read(address, "-")
             size = min(slab.objects, source.max_objects) * source.size
             if not size:
-                raise SlabError(f"slab {address:x}: 0 objects")
+                raise SlabError(f"slab {hexa(address)}: 0 objects")
             memory = slub.reader.read(slab.base, size)
         except (ReadError, SlabError) as error:
             lost.append(str(error))
@@ -205,7 +206,7 @@ def _called_back(
                 if (start - source.red_left) % source.size == 0:
                     yield slab.base + start
                 at = memory.find(needle, at + 1)
-    what = f"sheaves waiting for RCU, in cache {source.address:x}"
+    what = f"sheaves waiting for RCU, in cache {hexa(source.address)}"
     if lost:
         problems.append(f"{what}: {lost[0]} ({len(lost)} of {len(slabs)} slabs not searched)")
     counts = [n.nr_slabs for n in for_each_node(slub, source, problems)]

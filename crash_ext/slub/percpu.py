@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Iterator, List, NamedTuple, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import LIST_BOUND
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
@@ -71,7 +72,7 @@ def for_each_cpu_slabs(slub: Slub, cache: Cache, problems: List[str]) -> Iterato
         if held is None:
             continue
         if held.freelist and not held.slab:
-            problems.append(f"cpu {cpu}: freelist {held.freelist:x}, but no slab")
+            problems.append(f"cpu {cpu}: freelist {hexa(held.freelist)}, but no slab")
         partial = _chain(slub, held.partial, cpu, problems)
         if held.slab or partial:
             yield CpuSlabs(cpu, held.slab, held.freelist if held.slab else 0, partial)
@@ -83,7 +84,7 @@ def _chain(slub: Slub, first: int, cpu: int, problems: List[str]) -> List[int]:
     at = first
     while at:
         if at in seen or len(slabs) >= LIST_BOUND:
-            problems.append(f"cpu {cpu}: partial slabs: cycle at slab {at:x}")
+            problems.append(f"cpu {cpu}: partial slabs: cycle at slab {hexa(at)}")
             break
         seen.add(at)
         slabs.append(at)
@@ -92,6 +93,6 @@ def _chain(slub: Slub, first: int, cpu: int, problems: List[str]) -> List[int]:
         try:
             at = slub.descriptors.next_of(at)
         except ReadError as error:
-            problems.append(f"cpu {cpu}: partial slabs: slab {at:x}: {error}")
+            problems.append(f"cpu {cpu}: partial slabs: slab {hexa(at)}: {error}")
             break
     return slabs

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Container, List, NamedTuple, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.slub.freelist import Geometry
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache
 
@@ -53,11 +54,13 @@ def cross_check(
             continue
         address = where.first + index * where.size
         if told is None:
-            remarks.append(f"object {address:x}: red zone overwritten: {zone.hex()}")
+            remarks.append(f"object {hexa(address)}: red zone overwritten: {zone.hex()}")
         else:
             checked[index] = UNKNOWN
             says, lists = ("allocated", "free") if told == ALLOCATED else ("free", "allocated")
-            remarks.append(f"object {address:x}: {says} by its red zone, {lists} by the freelists")
+            remarks.append(
+                f"object {hexa(address)}: {says} by its red zone, {lists} by the freelists"
+            )
     return Verdict(bytes(checked), remarks)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_number, read_word, walk_list
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
@@ -70,7 +71,7 @@ def read_sheaf(slub: Slub, cache: Cache, sheaf: Sheaf, problems: List[str]) -> D
     """The objects in a sheaf. What can't be one is a problem and has no objects."""
     reader, layout = slub.reader, slub.layout
     struct = layout.sheaf
-    what = f"{sheaf.note} {sheaf.address:x}"
+    what = f"{sheaf.note} {hexa(sheaf.address)}"
     try:
         head = reader.read(sheaf.address, struct.span("cache", "size"))
         size = struct.value(head, "size")
@@ -80,7 +81,7 @@ def read_sheaf(slub: Slub, cache: Cache, sheaf: Sheaf, problems: List[str]) -> D
         if size == 0 and (bootstrap or owner == cache.address):
             return {}
         if owner != cache.address:
-            problems.append(f"{what}: of cache {owner:x}")
+            problems.append(f"{what}: of cache {hexa(owner)}")
             return {}
         at = sheaf.address + layout.sheaf_rcu_func
         if sheaf.state == FREE and read_word(reader, at) in layout.sheaf_callbacks:

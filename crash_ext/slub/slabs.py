@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import follow_list, read_word
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
@@ -70,7 +71,7 @@ def for_each_slab(
     ):
         if address in seen:
             if place != NO_LIST:
-                problems.append(f"slab {address:x}: on two lists, the second is {place}")
+                problems.append(f"slab {hexa(address)}: on two lists, the second is {place}")
             continue
         seen[address] = None
         try:
@@ -79,7 +80,9 @@ def for_each_slab(
             problems.append(f"{place}: {error}")
             continue
         if slab.cache != own:
-            problems.append(f"slab {address:x}: on the list {place} but of cache {slab.cache:x}")
+            problems.append(
+                f"slab {hexa(address)}: on the list {place} but of cache {hexa(slab.cache)}"
+            )
             continue
         seen[address] = slab.objects
         doubt = claimed

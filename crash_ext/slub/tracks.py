@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.clock import Clock
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.stackdepot import Depot
@@ -84,10 +85,10 @@ class TrackReader:
             try:
                 data = self._reader.read(start, size)
             except ReadError as error:
-                return Tracks(None, None, (f"object {address:x}: tracks: {error}",))
+                return Tracks(None, None, (f"object {hexa(address)}: tracks: {error}",))
         problems: List[str] = []
-        alloc = self._decode(data, 0, f"object {address:x}: alloc track", problems)
-        free = self._decode(data, self._size, f"object {address:x}: free track", problems)
+        alloc = self._decode(data, 0, f"object {hexa(address)}: alloc track", problems)
+        free = self._decode(data, self._size, f"object {hexa(address)}: free track", problems)
         return Tracks(alloc, free, tuple(problems))
 
     def of_kfence(self, found: KfenceObject) -> Tracks:
@@ -154,7 +155,7 @@ class TrackReader:
         offset = reader.offset("kfence_metadata", name)
         if offset is None:
             return None
-        what = f"object {found.address:x}: KFENCE {name}"
+        what = f"object {hexa(found.address)}: KFENCE {name}"
         try:
             struct = Struct(
                 reader,

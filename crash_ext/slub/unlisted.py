@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Set
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_word
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
@@ -31,12 +32,18 @@ def find_unlisted(session: Session, problems: List[str], lists_only: bool = Fals
     for address in _boot_cache_objects(session, problems, lists_only):
         if address not in listed:
             _try(
-                session, address, found, problems, f"{address:x}: an object of the cache kmem_cache"
+                session,
+                address,
+                found,
+                problems,
+                f"{hexa(address)}: an object of the cache kmem_cache",
             )
     if not lists_only:
         for address, slabs in sorted(session.page_index().slabs.items()):
             if address not in listed and address not in found:
-                what = f"{address:x}: named by {len(slabs)} slab pages, {slabs[0]:x} the first"
+                what = (
+                    f"{hexa(address)}: named by {len(slabs)} slab pages, {hexa(slabs[0])} the first"
+                )
                 _try(session, address, found, problems, what)
     for address in dict.fromkeys(one.cache for one in session.kfence().objects):
         if address not in listed and address not in found:
@@ -59,7 +66,7 @@ def _boot_cache_objects(session: Session, problems: List[str], lists_only: bool)
     seen: Set[int] = set()
     for decoded in for_each_slab_decoded_once(session, boot, own, lists_only):
         if decoded.problem is not None:
-            own.append(f"slab {decoded.slab.address:x}: {decoded.problem}")
+            own.append(f"slab {hexa(decoded.slab.address)}: {decoded.problem}")
         for address in decoded.allocated():
             if address not in seen:
                 seen.add(address)

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from typing import List
 
+from crash_ext.hexa import hexa
 from crash_ext.leak.select import Selection
 from crash_ext.output import Output
 from crash_ext.reader import Reader
@@ -48,7 +49,7 @@ def show_addresses(
             _, first, _, states, problem, _, _, _, _ = decoded
             if problem is not None and not slabs.is_absent(decoded):
                 write()
-                out.error(f"slab {decoded.slab.address:x}: {problem}", cache)
+                out.error(f"slab {hexa(decoded.slab.address)}: {problem}", cache)
             if everything:
                 firsts.append(first)
                 states_of.append(states)

@@ -11,12 +11,12 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from crash_ext.contents.groups import Group, Groups
 from crash_ext.contents.words import Words
+from crash_ext.hexa import hexa
 from crash_ext.output import Output
 from crash_ext.reader import ReadError
 from crash_ext.report.annotate import annotated
 from crash_ext.report.caches import object_line
 from crash_ext.report.hexdump import RdForm
-from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, STATE_NAMES, Cache, SlabObjects
 from crash_ext.view.members import Members
@@ -64,7 +64,7 @@ def _sort(what: Grouping, slabs: List[SlabObjects], only: Optional[int], sorter:
     for number, decoded in enumerate(slabs):
         what.words.places.session.progress(number, len(slabs))
         if decoded.problem is not None:
-            text = f"slab {decoded.slab.address:x}: {decoded.problem}: its objects are unknown"
+            text = f"slab {hexa(decoded.slab.address)}: {decoded.problem}: its objects are unknown"
             what.out.error(text, what.cache)
         unreadable += _add(what, decoded, only, sorter)
     if unreadable:
@@ -86,7 +86,7 @@ def _tell(what: Grouping, sorter: Groups) -> int:
     if sorter.other:
         out.error(f"too many patterns: {plural(sorter.other, 'object')} in no group", what.cache)
     if len(shown) < len(groups):
-        where = f"{what.cache.address:x} {printable(what.cache.name)}"
+        where = f"{hexa(what.cache.address)} {printable(what.cache.name)}"
         left = len(groups) - len(shown)
         out.limit(f"{where}: {plural(left, 'group')} left out (-l)")
     return sum(group.objects for group in shown)
@@ -141,10 +141,10 @@ def _show(what: Grouping, group: Group, total: int, members: Members) -> None:
     words = members.named(what.words.explain(address, data)) if what.annotate else None
     out.record(
         "group",
-        cache=hexadecimal(what.cache.address),
+        cache=hexa(what.cache.address),
         objects=group.objects,
         of=total,
-        example=hexadecimal(address),
+        example=hexa(address),
         data=data.hex(),
         pattern=[
             {"offset": mark.offset, "kind": mark.kind, "target": visible(mark.target)}

@@ -11,6 +11,7 @@ from itertools import chain, compress
 from typing import Iterator, List, Optional, Tuple, Union
 
 from crash_ext.contents.words import Words
+from crash_ext.hexa import hexa
 from crash_ext.leak.family import Families
 from crash_ext.leak.select import Selection
 from crash_ext.output import Output
@@ -164,7 +165,7 @@ class Listing:
         sink.slab(decoded)
         if decoded.problem is not None and not absent:
             sink.flush()
-            text = f"slab {decoded.slab.address:x}: {decoded.problem}: its objects are unknown"
+            text = f"slab {hexa(decoded.slab.address)}: {decoded.problem}: its objects are unknown"
             self._out.error(text, self._cache)
         if not objects:
             return
@@ -175,7 +176,7 @@ class Listing:
             detail = self._details.of(decoded, index, length, memory)
             sink.object(decoded, index, detail)
             if detail.problem:
-                self._out.error(f"object {detail.address:x}: {detail.problem}", self._cache)
+                self._out.error(f"object {hexa(detail.address)}: {detail.problem}", self._cache)
 
     def _summary(self, tally: Tally) -> None:
         cache, struct = self._cache, self._wanted.struct
@@ -186,4 +187,4 @@ class Listing:
             self._out.error(f"{text}: what lies behind it is not the object's", cache)
 
     def _limit(self, text: str) -> None:
-        self._out.limit(f"{self._cache.address:x} {printable(self._cache.name)}: {text}")
+        self._out.limit(f"{hexa(self._cache.address)} {printable(self._cache.name)}: {text}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.leak.family import Families
 from crash_ext.places.places import Places
 from crash_ext.reach.hidden import find_hidden
@@ -93,7 +94,7 @@ def find_lost(
         for part in one.parts:
             lost.extend(_unreached(reach, part.numbers, one.known))
     hidden = {
-        each.address: f"{each.text} at {each.holder:x}"
+        each.address: f"{each.text} at {hexa(each.holder)}"
         for each in find_hidden(session, reach, array("Q", sorted(lost)))
         if not each.round
     }
@@ -154,7 +155,7 @@ def _maybe(reach: Reach, address: int, told: int) -> str:
     text = "only memory that may be old leads to it"
     path = reach.path(address) if told < _NAMED else []
     if path and path[0].place is not None:
-        text += f": {path[0].place.text} at {path[0].holder:x}"
+        text += f": {path[0].place.text} at {hexa(path[0].holder)}"
     return text
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from crash_ext.contents.words import Words
+from crash_ext.hexa import hexa
 from crash_ext.report.html import Section, page
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.allocator import Slub
@@ -44,7 +45,7 @@ def _section(slub: Slub, words: Words, told: Told) -> Section:
     cache = lost.cache
     every = [*lost.definitely, *lost.indirectly]
     return Section(
-        title=f"{printable(cache.name)} {cache.address:x}",
+        title=f"{printable(cache.name)} {hexa(cache.address)}",
         facts=[
             ("definitely lost", str(len(lost.definitely))),
             ("indirectly lost", str(len(lost.indirectly))),
@@ -75,9 +76,9 @@ def _sentence(lost: Lost) -> str:
 
 def _evidence(told: Told) -> List[Tuple[str, str, str]]:
     rows = [
-        (item.topic, visible(item.text), f"{item.address:x}" if item.address else "")
+        (item.topic, visible(item.text), f"{hexa(item.address)}" if item.address else "")
         for item in told.owners
     ]
     for address, why in sorted(told.lost.possibly.items())[:OBJECTS]:
-        rows.append(("possibly", visible(why), f"{address:x}"))
+        rows.append(("possibly", visible(why), f"{hexa(address)}"))
     return rows

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from crash_ext.contents.words import NUMBER, ZERO, Word
+from crash_ext.hexa import hexa
 from crash_ext.places.place import Place
 from crash_ext.reach.references import References
-from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, visible
 from crash_ext.slub.model import STATE_NAMES, Cache
 
@@ -36,7 +36,7 @@ def word_fields(words: Iterable[Word]) -> List[Dict[str, object]]:
             "size": word.size,
             "kind": word.kind,
             "text": visible(word.text),
-            "value": hexadecimal(word.value),
+            "value": f"{word.value:x}",
             "target": place_fields(word.target),
             **({"member": word.member} if word.member else {}),
         }
@@ -51,7 +51,7 @@ def reference_lines(references: References, cache: Cache, address: int) -> Itera
         where = each.place.text if each.place is not None else "memory that can't be named"
         to = f"{each.value - address:+#x}" if each.value != address else "+0"
         old = ", an entry of a sheaf" if each.sheaf else ""
-        yield f"   {each.holder:x} points to {to}: {visible(where)}{old}"
+        yield f"   {hexa(each.holder)} points to {to}: {visible(where)}{old}"
     more = references.more(address)
     if more:
         yield f"   {plural(more, 'more pointer')} to it"
@@ -68,7 +68,7 @@ def reference_fields(
     return {
         "references": [
             {
-                "holder": hexadecimal(each.holder),
+                "holder": hexa(each.holder),
                 "offset": each.value - address,
                 "place": place_fields(each.place),
                 "sheaf": each.sheaf,
@@ -86,8 +86,8 @@ def place_fields(place: Optional[Place]) -> Optional[Dict[str, object]]:
     return {
         "kind": place.kind,
         "name": visible(place.label),
-        "cache": None if place.cache is None else hexadecimal(place.cache.address),
-        "object": None if place.object is None else hexadecimal(place.object),
+        "cache": None if place.cache is None else hexa(place.cache.address),
+        "object": None if place.object is None else hexa(place.object),
         "offset": place.offset,
         "state": None if place.state is None else STATE_NAMES[place.state],
     }

@@ -29,6 +29,7 @@ from crash_ext.contents.words import (
     Words,
 )
 from crash_ext.contents.words import Word as Explained
+from crash_ext.hexa import hexa
 from crash_ext.report.hexdump import rows
 from crash_ext.report.html import Object, Section, Slab, Word, page
 from crash_ext.report.text import plural, printable, visible
@@ -92,11 +93,11 @@ def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
         *((finding.cause, f"{finding.number} ({finding.strength})") for finding in item.findings),
     ]
     return Section(
-        title=f"{printable(cache.name)} {cache.address:x}",
+        title=f"{printable(cache.name)} {hexa(cache.address)}",
         facts=facts,
         conclusion=[visible(text) for text in item.conclusion],
         evidence=[
-            (each.topic, visible(each.text), f"{each.address:x}" if each.address else "")
+            (each.topic, visible(each.text), f"{hexa(each.address)}" if each.address else "")
             for each in item.evidence
         ],
         log=list(map(visible, item.log)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.output import Output
 from crash_ext.reach.references import References
-from crash_ext.report.jsonl import hexadecimal
 from crash_ext.slub.model import ALLOCATED, STATE_NAMES, Cache, SlabObjects
 from crash_ext.view.details import Detail
 from crash_ext.view.notes import reference_fields, word_fields
@@ -27,9 +27,9 @@ class RecordSink:
         slab, damaged = decoded.slab, decoded.problem is not None
         self._out.record(
             "slab",
-            cache=hexadecimal(self._cache.address),
-            address=hexadecimal(slab.address),
-            memory=hexadecimal(slab.base),
+            cache=hexa(self._cache.address),
+            address=hexa(slab.address),
+            memory=hexa(slab.base),
             node=slab.node,
             objects=len(decoded.states),
             allocated=None if damaged else decoded.count(ALLOCATED),
@@ -47,13 +47,13 @@ class RecordSink:
         """One object."""
         self._out.record(
             "object",
-            cache=hexadecimal(self._cache.address),
-            slab=hexadecimal(decoded.slab.address),
-            address=hexadecimal(detail.address),
+            cache=hexa(self._cache.address),
+            slab=hexa(decoded.slab.address),
+            address=hexa(detail.address),
             index=index,
             state=STATE_NAMES[decoded.states[index]],
             held_by=decoded.notes.get(index),
-            slot=hexadecimal(detail.address - self._cache.red_left),
+            slot=hexa(detail.address - self._cache.red_left),
             data=None if detail.data is None else detail.data.hex(),
             **({} if detail.words is None else {"words": word_fields(detail.words)}),
             **detail.members,

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import List
 
+from crash_ext.hexa import hexa
 from crash_ext.leak.family import Families, cgroup_text, count_child
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
 from crash_ext.output import Output
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
-from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.session import Session
@@ -48,7 +48,7 @@ def show_summary(
         objects=tally.objects,
         allocated=tally.allocated,
         unknown=tally.unknown,
-        root=hexadecimal(cache.root) if cache.root else None,
+        root=hexa(cache.root) if cache.root else None,
     )
     for problem in problems:
         out.error(problem, cache)
@@ -69,7 +69,7 @@ def show_summary(
     for child in children:
         cgroup = cgroup_text(session.reader, child.cache)
         out.text(
-            f"  memcg child {child.cache.address:x} {printable(child.cache.name)}:"
+            f"  memcg child {hexa(child.cache.address)} {printable(child.cache.name)}:"
             f" {counted(child.allocated, child.unknown)} allocated in"
             f" {plural(child.slabs, 'slab')}{cgroup}"
         )

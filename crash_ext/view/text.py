@@ -11,6 +11,7 @@ import sys
 from itertools import compress
 from typing import List, Optional, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.leak.select import Selection
 from crash_ext.output import Output
 from crash_ext.reach.references import References
@@ -142,10 +143,10 @@ class TextSink:
         line = object_line(address, state, decoded.notes.get(index))
         if self._slots:
             # What kmem shows as its address with `set redzone on`.
-            line += f"  red zone from {address - self._cache.red_left:x}"
+            line += f"  red zone from {hexa(address - self._cache.red_left)}"
         if self._selected is not None and self._selected.offset:
             offset = self._selected.offset
-            line += f"  {address + offset:x} is at {offset:+#x}"
+            line += f"  {hexa(address + offset)} is at {offset:+#x}"
         return line
 
     def _records_of(self, length: int) -> Records:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Optional, Sequence
 
+from crash_ext.hexa import hexa
 from crash_ext.leak.survey import Survey
 from crash_ext.leak.usage import Sum, Usage, accounted, reclaimable
 from crash_ext.report.caches import counted
-from crash_ext.report.jsonl import hexadecimal
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import printable
 from crash_ext.slub.allocator import Slub
@@ -61,7 +61,7 @@ def _row(slub: Slub, usage: Usage, survey: Survey) -> List[str]:
     cache = survey.cache
     flags = "R" * reclaimable(slub, survey) + "A" * accounted(slub, survey)
     return [
-        hexadecimal(cache.address),
+        hexa(cache.address),
         str(cache.object_size),
         counted(survey.whole_allocated, survey.whole_unknown),
         str(survey.whole_objects),

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
+from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_string
 from crash_ext.kernel.tasks import Task
 from crash_ext.places.place import MODULE, OBJECT, PAGE, PAGE_STRUCT, SYMBOL, VMALLOC, Place
@@ -221,7 +222,7 @@ class Containers:
             return ""
         if not all(self._function(pool + at) for at in (allocates, frees)):
             return ""
-        return f"in the reserve of a mempool, {pool:x}: {self._at(path, len(path) - 2)}"
+        return f"in the reserve of a mempool, {hexa(pool)}: {self._at(path, len(path) - 2)}"
 
     # --- a kset ---
 
@@ -249,9 +250,7 @@ class Containers:
                     text = text_of(read_string(reader, at or 0) or b"")
                 except ReadError:
                     text = ""
-                return (
-                    f"in the kset {text or format(kset, 'x')}, as a kobject at +{offset - entry:#x}"
-                )
+                return f"in the kset {text or hexa(kset)}, as a kobject at +{offset - entry:#x}"
         return ""
 
     def _klist(self, subject: Subject) -> str:
@@ -289,7 +288,7 @@ class Containers:
                 holder = self._places.name(step.target)
                 what = holder.label if holder is not None else "memory"
                 return (
-                    f"by an object of {what}, {step.target:x}, whose {found.kind}"
+                    f"by an object of {what}, {hexa(step.target)}, whose {found.kind}"
                     f" {found.function} is still to be called"
                 )
         return ""
@@ -320,7 +319,7 @@ class Containers:
         if self._is_kfree_rcu(path[0].holder):
             freed = self._places.name(path[0].target)
             what = freed.label if freed is not None else "memory"
-            subject.freed_by = f"{what} {path[0].target:x}, given to kfree_rcu()"
+            subject.freed_by = f"{what} {hexa(path[0].target)}, given to kfree_rcu()"
             subject.kfree_rcu = path[0].target == subject.address
             return ""
         if self._is_percpu(path[0].holder):

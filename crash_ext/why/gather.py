@@ -25,6 +25,7 @@ from crash_ext.contents.words import (
     Word,
     Words,
 )
+from crash_ext.hexa import hexa
 from crash_ext.kernel.say import count
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import OBJECT, STACK, Place
@@ -449,7 +450,7 @@ def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) ->
 def _hidden_text(places: Places, found: Hidden) -> str:
     place = places.name(found.holder)
     where = "memory that can't be named" if place is None else place.text
-    return f"{found.text} at {found.holder:x}, {where}"
+    return f"{found.text} at {hexa(found.holder)}, {where}"
 
 
 def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -> bool:

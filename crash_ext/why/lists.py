@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
 from crash_ext.places.place import (
     FREED_INIT,
@@ -155,7 +156,7 @@ class Lists:
             waiting = [node for node, _ in strangers.values() if self._waits(node)]
             if waiting:
                 place = self._name(waiting[0])
-                text = f"its own list: a task waits with {waiting[0]:x}: {_text(place)}"
+                text = f"its own list: a task waits with {hexa(waiting[0])}: {_text(place)}"
                 return Membership(WAITED, count, members, waiting[0], text, _label(place))
         single = {kind: found for kind, found in strangers.items() if often[kind] == 1}
         strangers = single or strangers
@@ -175,9 +176,11 @@ class Lists:
             at, head = heads[0]
         verdict = _VERDICTS[rank]
         if verdict == HEADED and count == 2:
-            text = f"one other list_head beside it, {at:x}: {_text(head)}"
+            text = f"one other list_head beside it, {hexa(at)}: {_text(head)}"
             return Membership(EITHER, count, members, at, text, _label(head))
-        return Membership(verdict, count, members, at, f"head {at:x}: {_text(head)}", _label(head))
+        return Membership(
+            verdict, count, members, at, f"head {hexa(at)}: {_text(head)}", _label(head)
+        )
 
     def _follow(self, start: int, way: int, nodes: List[int]) -> Optional[int]:
         """Collect the nodes from start on: by next (way 0), or prev (way: a word).
@@ -207,12 +210,12 @@ class Lists:
             return Membership(OPEN, count, members, 0, text)
         places = [self._name(end) for end in ends]
         gone = all(_rank(place) == _GONE for place in places)
-        text = f"broken at {ends[0]:x}, which doesn't point back: {_text(places[0])}"
+        text = f"broken at {hexa(ends[0])}, which doesn't point back: {_text(places[0])}"
         if len(ends) == 2 and ends[0] == ends[1]:
             # Both ways lead to where the head was: a variable was set anew, or is of a module
             # that was loaded into the memory of another.
             gone = True
-            text = f"the head was at {ends[0]:x}, which is none any more: {_text(places[0])}"
+            text = f"the head was at {hexa(ends[0])}, which is none any more: {_text(places[0])}"
         verdict = HEADLESS if gone else OPEN
         return Membership(verdict, count, members, ends[0], text)
 
@@ -230,11 +233,11 @@ class Lists:
             own = pprev - offset in self._objects or self._is_peer(place, offset)
             if not own and not self._is_node(pprev):
                 verdict = _VERDICTS[self._rank(pprev, place)]
-                text = f"hlist headed by {pprev:x}: {_text(place)}"
+                text = f"hlist headed by {hexa(pprev)}: {_text(place)}"
                 return Membership(verdict, count, [start - offset], pprev, text, _label(place))
             seen.add(pprev)
             at, count = pprev, count + 1
-        text = f"hlist without a first pointer, broken at {at:x}"
+        text = f"hlist without a first pointer, broken at {hexa(at)}"
         return Membership(OPEN, count, [start - offset], at, text)
 
     def _first_without_head(
@@ -242,10 +245,10 @@ class Lists:
     ) -> Membership:
         """An hlist whose first node leads to where no pointer to it is any more."""
         if members[-1] not in self._objects or not self._in_kernel(pprev):
-            text = f"hlist without a first pointer, broken at {at:x}"
+            text = f"hlist without a first pointer, broken at {hexa(at)}"
             return Membership(OPEN, count, members[:1], at, text)
         place = self._name(pprev)
-        text = f"the hlist's head was at {pprev:x}, which is none any more: {_text(place)}"
+        text = f"the hlist's head was at {hexa(pprev)}, which is none any more: {_text(place)}"
         return Membership(HEADLESS, count, members, pprev, text)
 
     def _in_kernel(self, address: int) -> bool:

@@ -20,6 +20,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optiona
 from crash_ext.contents.callbacks import HRTIMER, RCU, WAIT, Callback
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED, RB_LINKED
+from crash_ext.hexa import hexa
 from crash_ext.kernel.say import count
 from crash_ext.places.place import (
     FREED_INIT,
@@ -385,7 +386,7 @@ def by_handle(case: Case, rest: List[Subject]) -> List[Finding]:
     number = len(chosen)
     sentence = (
         f"{_objects(number, 'is', 'are')} perhaps held without a pointer: of"
-        f" {chosen[0].address:x} {chosen[0].hidden},"
+        f" {hexa(chosen[0].address)} {chosen[0].hidden},"
         " memory that is in use. A device, a page table or an I/O request may still have"
         f" {_it(number)}; or a number is like it by chance."
     )
@@ -797,8 +798,8 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
         elif ring and top is not None:
             sentence += (
                 f"{_it(number, True)} and other lost objects are in an rb tree, and nothing in use"
-                f" leads to any of them. The pointer to its topmost node, in {top:x}, is gone: the"
-                " tree was lost as a whole."
+                f" leads to any of them. The pointer to its topmost node, in {hexa(top)}, is gone:"
+                " the tree was lost as a whole."
             )
         elif ring:
             sentence += (
@@ -808,7 +809,7 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
         else:
             sentence += f"only lost objects lead to {_it(number)}."
             if first:
-                sentence += f" Look at {first:x} for the reason: nothing points to that one."
+                sentence += f" Look at {hexa(first)} for the reason: nothing points to that one."
         findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
     return findings
 
@@ -1042,7 +1043,7 @@ def _no_pointer(chosen: List[Subject], case: Case) -> Iterator[Evidence]:
 def _pointer(held: Held, address: int) -> Evidence:
     offset = held.value - address
     inside = f" (+{offset:#x} of it)" if offset else ""
-    text = f"pointer to {address:x}{inside} in {_holder(held.place)}"
+    text = f"pointer to {hexa(address)}{inside} in {_holder(held.place)}"
     if held.worth in (DEAD, PERHAPS) and held.why:
         text += f" ({held.why})"
     return Evidence("reference", text, held.holder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Iterator, List, Optional
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.say import duration
 from crash_ext.places.callers import caller_text
 from crash_ext.places.places import Places
@@ -41,7 +42,7 @@ def owner_evidence(places: Places, report: OwnerReport) -> Iterator[Evidence]:
         yield Evidence("owner", text, line.objects[0])
     for charged in report.memcgs[:_GROUPS]:
         memcg = charged.memcg
-        path = text_of(memcg.path) if memcg.path is not None else f"memcg {memcg.address:x}"
+        path = text_of(memcg.path) if memcg.path is not None else f"memcg {hexa(memcg.address)}"
         text = f"{len(charged.objects)} of {total} charged to {path}"
         yield Evidence("owner", text, charged.objects[0])
     for kind, found in (

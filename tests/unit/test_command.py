@@ -114,7 +114,7 @@ def test_an_interrupt_ends_json_with_a_record_that_says_so(
     fake: FakeCrash, mocker: MockerFixture
 ) -> None:
     mocker.patch("crash_ext.view.text.object_line", side_effect=KeyboardInterrupt)
-    mocker.patch("crash_ext.view.records.hexadecimal", side_effect=KeyboardInterrupt)
+    mocker.patch("crash_ext.view.records.hexa", side_effect=KeyboardInterrupt)
     lines = run_line(fake, "slabobjs -j slab_test").splitlines()
     end = json.loads(lines[-2])
     assert (end["type"], end["complete"], end["reason"]) == ("end", False, "interrupted")

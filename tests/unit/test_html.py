@@ -71,8 +71,10 @@ def test_a_pointer_links_where_the_page_has_what_it_points_to() -> None:
     parsed = Parsed(written("x"))
     ids = [value for name, value in parsed.attributes if name == "id"]
     links = [value for name, value in parsed.attributes if name == "href"]
-    assert ids == ["o1000"]
-    assert links == ["#o1000"] * 3, "the cell, the word in the contents, and its explanation"
+    assert ids == ["o0000000000001000"]
+    assert links == ["#o0000000000001000"] * 3, (
+        "the cell, the word in the contents, and its explanation"
+    )
 
 
 def test_each_object_of_a_slab_is_a_cell_and_what_is_left_out_is_said() -> None:

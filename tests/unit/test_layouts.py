@@ -12,6 +12,7 @@ from typing import Dict, List, NamedTuple, Set
 
 import pytest
 
+from crash_ext.hexa import hexa
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
@@ -81,7 +82,7 @@ def _check(scene: Scene, places: Set[str]) -> None:
     assert by_state(rows) == {state: found for state, found in wanted.items() if found}
     slabs = of_type(rows, "slab")
     assert {int(row["address"], 16) for row in slabs} == both[0].slabs | both[1].slabs
-    mine = [row for row in slabs if row["cache"] == f"{twin.address:x}"]
+    mine = [row for row in slabs if row["cache"] == hexa(twin.address)]
     assert {row["list"] for row in mine} == places
     assert {row["node"] for row in mine} == set(range(heap.nodes))
     _check_states(scene)

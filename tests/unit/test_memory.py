@@ -8,6 +8,7 @@ from typing import List, Sequence
 import pytest
 from pytest_mock import MockerFixture
 
+from crash_ext.hexa import hexa
 from crash_ext.host.target import Target
 from crash_ext.kernel.memory import read_string, walk_both_ways, walk_list
 from mocks.crash_module import FakeCrash
@@ -66,7 +67,7 @@ def test_what_is_no_list_entry_ends_the_walk(bad: int) -> None:
     image.pointer(_entry(2), bad)
     entries, said = walk_list(_reader(image), HEAD)
     assert entries == [_entry(1), _entry(2)]
-    assert said == [f"list {HEAD:x}: next of {_entry(2):x} is {bad:x}, no list entry"]
+    assert said == [f"list {HEAD:x}: next of {_entry(2):x} is {hexa(bad)}, no list entry"]
 
 
 def test_a_list_longer_than_any_is_given_up(mocker: MockerFixture) -> None:

@@ -7,6 +7,7 @@ from typing import List, Optional
 
 import pytest
 
+from crash_ext.hexa import hexa
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.place import (
     FREED_INIT,
@@ -73,7 +74,7 @@ def test_an_address_in_an_object_is_the_objects_with_its_state(layout: str) -> N
         assert (place.kind, place.object, place.offset) == (OBJECT, start, 0x20)
         assert place.cache is not None
         assert (place.cache.address, place.state) == (cache.address, state)
-        assert place.text == f"slab_test {start:x}+0x20, {text}"
+        assert place.text == f"slab_test {hexa(start)}+0x20, {text}"
 
 
 def test_objects_of_a_cache_off_the_list_have_its_name() -> None:

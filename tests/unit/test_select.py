@@ -180,7 +180,7 @@ def test_a_slab_that_names_no_cache_is_an_error_that_says_what_it_names() -> Non
     scene.heap.image.pointer(scene.slab.page + offset, 0xDEAD0000)
     said = text(scene.heap, "slabobjs", f"{scene.slab.object(3):x}")
     assert f"slabobjs: {scene.slab.object(3):x}: cannot read " in said
-    assert " bytes at dead0000" in said
+    assert " bytes at 00000000dead0000" in said
 
 
 def test_a_cache_that_is_named_twice_is_shown_once() -> None:

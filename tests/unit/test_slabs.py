@@ -157,7 +157,7 @@ def test_a_node_that_cannot_be_read_costs_its_lists_only() -> None:
         scene.full.page,
         second.page,
     }
-    assert said[0] == ("node 0: struct kmem_cache_node: cannot read 64 bytes at dead0000")
+    assert said[0] == ("node 0: struct kmem_cache_node: cannot read 64 bytes at 00000000dead0000")
 
 
 def test_slabs_of_a_lower_order_than_the_caches_are_told_with_their_own_count() -> None:

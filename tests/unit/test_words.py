@@ -28,6 +28,7 @@ from crash_ext.contents.words import (
     Word,
     Words,
 )
+from crash_ext.hexa import hexa
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from mocks.heap import Heap
@@ -136,12 +137,14 @@ def test_a_neighbour_that_does_not_point_back_is_said(layout: str, side: str) ->
     scene.link(scene.at(1, 4), scene.at(2, 4), scene.at(3, 4))
     if side == "next":
         scene.write(2, 5, scene.at(5))
-        wrong = f"next {scene.at(2, 4):x} has prev {scene.at(5):x}"
+        wrong = ("next", "prev", scene.at(2, 4))
     else:
         scene.write(3, 4, scene.at(5))
-        wrong = f"prev {scene.at(3, 4):x} has next {scene.at(5):x}"
+        wrong = ("prev", "next", scene.at(3, 4))
     word = scene.only()
-    assert (word.kind, word.text) == (LIST_BROKEN, f"list_head, broken: {wrong}")
+    way, back, at = wrong
+    text = f"list_head, broken: {way} {hexa(at)} has {back} {hexa(scene.at(5))}"
+    assert (word.kind, word.text) == (LIST_BROKEN, text)
 
 
 def test_of_an_objects_first_words_a_single_pointer_back_says_nothing() -> None:
@@ -329,9 +332,9 @@ def test_a_pointer_is_told_with_its_target(layout: str) -> None:
     function = scene.heap.function("slabtest_release")
     scene.write(1, 0, scene.at(2, 1), scene.at(4), function, scene.at(1, 2))
     found = scene.explain()
-    freed = f"slab_test {scene.at(4):x}, free"
+    freed = f"slab_test {hexa(scene.at(4))}, free"
     assert {number: (word.kind, word.text) for number, word in found.items()} == {
-        0: (POINTER, f"slab_test {scene.at(2):x}+{scene.word:#x}, allocated"),
+        0: (POINTER, f"slab_test {hexa(scene.at(2))}+{scene.word:#x}, allocated"),
         1: (POINTER, freed),
         2: (POINTER, "slabtest_release"),
         3: (OWN, f"this object+{2 * scene.word:#x}"),

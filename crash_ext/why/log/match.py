@@ -22,6 +22,7 @@ from typing import (
     Tuple,
 )
 
+from crash_ext.hexa import hexa
 from crash_ext.reader import Reader
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.decoded import for_each_slab_decoded_once
@@ -181,7 +182,7 @@ def reported_caches(
         if cache.refcount == 0 or cache.name not in dead:
             own: List[str] = []
             slabs = list(for_each_slab_decoded_once(session, cache, own))
-            problems.extend(f"{cache.address:x}: {text}" for text in own)
+            problems.extend(f"{hexa(cache.address)}: {text}" for text in own)
             evidence = match_reports(session, cache, slabs, reports)
             if evidence.proven:
                 yield cache, evidence
