@@ -14,7 +14,7 @@ from typing import Callable, Optional, Tuple, cast
 from crash_ext.hexa import hexa
 from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.layout import Layout
-from crash_ext.slub.model import Slab
+from crash_ext.slub.model import Slab, fast_slab
 
 
 class SlabError(Exception):
@@ -62,10 +62,8 @@ class Descriptors:
             inuse, objects, frozen = counters >> 16, counters >> 1 & 0x7FFF, counters & 1 == 1
         if node is None:
             node = self._node(page)
-        # Slab(), in half the time.
-        return tuple.__new__(
-            Slab,
-            (address, base, cache, freelist, inuse, objects, frozen, node, place, None, None, 0),
+        return fast_slab(
+            (address, base, cache, freelist, inuse, objects, frozen, node, place, None, None, 0)
         )
 
     def next_of(self, address: int) -> int:

@@ -8,9 +8,6 @@ last is NULL. Knows bytes and numbers only.
 
 from __future__ import annotations
 
-import sys
-from array import array
-from struct import pack
 from typing import Callable, List, Literal, NamedTuple, Optional
 
 from crash_ext.hexa import hexa
@@ -20,9 +17,6 @@ ByteOrder = Literal["little", "big"]
 
 LinkOf = Callable[[int], int]
 """Index of an object -> what its free pointer points to."""
-
-_WORTH = 8
-"""Decoding all links at once pays if more than one in this many is asked for."""
 
 
 class Geometry(NamedTuple):
@@ -88,21 +82,8 @@ def follow(where: Geometry, head: int, link_of: LinkOf) -> Chain:
     return found, None
 
 
-def links(memory: bytes, where: Geometry, coding: Coding, expected: int) -> LinkOf:
-    """A function from an object's index to its decoded free pointer.
-
-    memory: the slab's bytes. expected: how many will be asked for; if many, all of them
-    are decoded at once, which takes a third of the time.
-    """
-    aligned = where.size % 8 == 0 and (where.shift + where.link) % 8 == 0
-    at_once = coding.word == 8 and coding.byteorder == sys.byteorder == "little"
-    if aligned and at_once and expected * _WORTH > where.objects:
-        return all_links(memory, where, coding).__getitem__
-    return single_links(memory, where, coding)
-
-
-def single_links(memory: bytes, where: Geometry, coding: Coding) -> LinkOf:
-    """links(), each decoded when it's asked for; any geometry, word and byte order."""
+def links(memory: bytes, where: Geometry, coding: Coding) -> LinkOf:
+    """A function from an object's index to its decoded free pointer. memory: the slab's bytes."""
     word, order = coding.word, coding.byteorder
     to_link = where.shift + where.link
 
@@ -117,23 +98,3 @@ def single_links(memory: bytes, where: Geometry, coding: Coding) -> LinkOf:
         return hidden ^ coding.random ^ address
 
     return link_of
-
-
-def all_links(memory: bytes, where: Geometry, coding: Coding) -> array[int]:
-    """links() of all objects: 8-byte words in this machine's order, little-endian.
-
-    One XOR over all of them, as one large number: the keys come swapped out of pack().
-    """
-    hidden = array("Q", memory)[(where.shift + where.link) // 8 :: where.size // 8]
-    if coding.form is None:
-        return hidden
-    count = len(hidden)
-    start = where.first + where.link
-    order = ">" if coding.form.swab else "<"
-    keys = pack(f"{order}{count}Q", *range(start, start + count * where.size, where.size))
-    plain = (
-        int.from_bytes(hidden, "little")
-        ^ int.from_bytes(keys, "little")
-        ^ int.from_bytes(coding.random.to_bytes(8, "little") * count, "little")
-    )
-    return array("Q", plain.to_bytes(8 * count, "little"))

@@ -6,7 +6,8 @@ Plain data, already decoded. Knows no kernel and reads nothing.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from functools import partial
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 FREE = 0
 """On a freelist of its slab or of a CPU."""
@@ -114,6 +115,24 @@ class Slab(NamedTuple):
     """kmem_cache_cpu.freelist of that CPU: free objects that inuse counts as used."""
 
 
+_SlabFields = Tuple[
+    int,
+    int,
+    int,
+    int,
+    int,
+    int,
+    bool,
+    Optional[int],
+    str,
+    Optional[int],
+    Optional[str],
+    int,
+]
+fast_slab: Callable[[_SlabFields], Slab] = partial(tuple.__new__, Slab)
+"""Slab(*fields), in half the time: for what is done for each slab of a kernel."""
+
+
 class SlabObjects(NamedTuple):
     """A slab with the state of each of its objects."""
 
@@ -152,7 +171,25 @@ class SlabObjects(NamedTuple):
 
     def without_memory(self) -> SlabObjects:
         """The same for who keeps many."""
-        return self._replace(memory=None)
+        slab, first, stride, states, problem, notes, _, length, absent = self
+        return fast_slab_objects(
+            (slab, first, stride, states, problem, notes, None, length, absent)
+        )
+
+
+_SlabObjectsFields = Tuple[
+    Slab,
+    int,
+    int,
+    bytes,
+    Optional[str],
+    Dict[int, str],
+    Optional[bytes],
+    Optional[int],
+    bool,
+]
+fast_slab_objects: Callable[[_SlabObjectsFields], SlabObjects] = partial(tuple.__new__, SlabObjects)
+"""SlabObjects(*fields), likewise."""
 
 
 Chain = Tuple[List[int], Optional[str]]

@@ -16,7 +16,15 @@ from crash_ext.reader import Reader, ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, KeyForm, follow, links
 from crash_ext.slub.kfence import KfenceObject
-from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN, Cache, Slab, SlabObjects
+from crash_ext.slub.model import (
+    ALLOCATED,
+    FREE,
+    UNKNOWN,
+    Cache,
+    Slab,
+    SlabObjects,
+    fast_slab_objects,
+)
 from crash_ext.slub.pending import for_each_pending_sheaf
 from crash_ext.slub.quick import States, usual_states
 from crash_ext.slub.redzone import cross_check
@@ -131,10 +139,8 @@ class Decoder:
             states = self._usual(memory, base, freelist, objects - inuse)
             if states is not None:
                 first = base + self._red_left
-                # SlabObjects(), in half the time.
-                return tuple.__new__(
-                    SlabObjects,
-                    (slab, first, self._stride, states, None, _NO_NOTES, memory, None, False),
+                return fast_slab_objects(
+                    (slab, first, self._stride, states, None, _NO_NOTES, memory, None, False)
                 )
         return self._carefully(slab)
 
@@ -341,7 +347,7 @@ def _chains(
 ) -> Tuple[List[int], List[int], Optional[str]]:
     """Objects on the slab's freelist, on its CPU's, and what is wrong with them."""
     expected = slab.objects - slab.inuse
-    link_of = links(memory, where, coding, expected)
+    link_of = links(memory, where, coding)
     chain, problem = follow(where, slab.freelist, link_of)
     if problem is not None:
         return [], [], f"freelist: {problem}, after {len(chain)} of {expected} free objects"

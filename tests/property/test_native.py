@@ -15,7 +15,7 @@ from crash_ext.reader import Native
 from crash_ext.report.addresses import AddressLines
 from crash_ext.report.contents import Records, Whole
 from crash_ext.report.hexdump import RdForm
-from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, follow, single_links
+from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, follow, links
 from crash_ext.slub.quick import usual_states
 from mocks.damage import Plan
 from mocks.heap import Heap
@@ -99,7 +99,7 @@ def _freelists(draw: st.DrawFn) -> Tuple[Geometry, Coding, bytes, int, int]:
         at = index * size + link
         none = Coding(coding.form, coding.random, 8, "little")
         zeroes = bytes(size * objects)
-        key = single_links(zeroes, where, none)(index)
+        key = links(zeroes, where, none)(index)
         memory[at : at + 8] = (following ^ key).to_bytes(8, "little")
     expected = max(0, len(order) + draw(st.sampled_from([0, 0, 0, 1, -1])))
     return where, coding, bytes(memory[: objects * size]), addresses[0], expected
@@ -110,7 +110,7 @@ def test_a_shortcut_tells_what_the_kernels_own_check_tells(
     case: Tuple[Geometry, Coding, bytes, int, int],
 ) -> None:
     where, coding, memory, head, expected = case
-    chain, problem = follow(where, head, single_links(memory, where, coding))
+    chain, problem = follow(where, head, links(memory, where, coding))
     whole = problem is None and len(chain) == expected
     right = bytes(index not in set(chain) for index in range(where.objects)) if whole else None
     at_zero = where._replace(first=0)

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import struct
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from crash_ext.slub.freelist import (
     PLAIN_ADDRESS,
@@ -16,10 +14,8 @@ from crash_ext.slub.freelist import (
     Coding,
     Geometry,
     KeyForm,
-    all_links,
     follow,
     links,
-    single_links,
 )
 from crash_ext.slub.model import Chain
 
@@ -31,11 +27,8 @@ SLAB = Geometry(first=BASE + 16, size=64, objects=8, shift=16, link=24)
 def _followed(
     memory: bytes, head: int, form: Optional[KeyForm] = None, random: int = RANDOM
 ) -> Chain:
-    """The chain, followed one by one and all at once: both must agree."""
     coding = Coding(form, random, 8, "little")
-    chain = follow(SLAB, head, single_links(memory, SLAB, coding))
-    assert follow(SLAB, head, links(memory, SLAB, coding, SLAB.objects)) == chain
-    return chain
+    return follow(SLAB, head, links(memory, SLAB, coding))
 
 
 def _swab(value: int) -> int:
@@ -114,21 +107,5 @@ def test_big_endian_and_32_bit_words_are_read_in_their_order() -> None:
     for index, following in zip(chain, [*chain[1:], None]):
         target = 0 if following is None else slab.first + following * 16
         struct.pack_into(">I", memory, index * 16 + 4, target)
-    link_of = links(bytes(memory), slab, Coding(None, 0, 4, "big"), 3)
+    link_of = links(bytes(memory), slab, Coding(None, 0, 4, "big"))
     assert follow(slab, slab.first + chain[0] * 16, link_of) == (chain, None)
-
-
-@given(
-    st.binary(min_size=512, max_size=512),
-    st.integers(0, 2**64 - 1),
-    st.sampled_from([None, PLAIN_ADDRESS, SWAPPED_ADDRESS]),
-    st.sampled_from([(8, 0, 0), (64, 0, 24), (128, 64, 56), (16, 8, 0)]),
-)
-def test_decoding_all_links_at_once_is_decoding_each(
-    memory: bytes, random: int, form: Optional[KeyForm], sizes: Tuple[int, int, int]
-) -> None:
-    size, shift, link = sizes
-    where = Geometry(BASE + shift, size, 512 // size, shift, link)
-    coding = Coding(form, random, 8, "little")
-    one = single_links(memory, where, coding)
-    assert list(all_links(memory, where, coding)) == [one(i) for i in range(where.objects)]
