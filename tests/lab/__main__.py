@@ -8,11 +8,14 @@ import time
 from typing import List
 
 from . import KERNELS, SCENARIOS, GuestFailed, Unavailable, crashes_for, dump
+from .configs import CONFIGS
 
 
 def _list() -> None:
     for name, kernel in KERNELS.items():
         print(f"{name:5} {kernel.release:17} crash {', '.join(crashes_for(name))}")
+    for name, config in CONFIGS.items():
+        print(f"{name:15} of our own configuration: {', '.join(config.has)}")
     print("scenarios:", *SCENARIOS)
 
 
@@ -39,7 +42,7 @@ def main(words: List[str]) -> int:
         return 0
     if words[:1] == ["build"]:
         words = words[1:]
-    if not words or words[0] not in KERNELS or not set(words[1:]) <= set(SCENARIOS):
+    if not words or words[0] not in {*KERNELS, *CONFIGS} or not set(words[1:]) <= set(SCENARIOS):
         print(__doc__, file=sys.stderr)
         return 2
     return _build(words[0], words[1:])
