@@ -35,7 +35,8 @@ def lost(name: str, objects: int, address: str = "ffff000000000001") -> Record:
     return {
         "type": "lost", "cache": address, "name": name, "object_size": 64, "size": 64,
         "allocated": objects, "bytes": 64 * objects, "indirectly": [], "possibly": [],
-        "possibly_why": [], "known": [], "definitely": [f"ffff{number:08x}" for number in range(objects)],
+        "possibly_why": [], "known": [],
+        "definitely": [f"ffff{number:08x}" for number in range(objects)],
     }  # fmt: skip
 
 
