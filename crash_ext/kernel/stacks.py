@@ -31,9 +31,7 @@ class LiveStack(NamedTuple):
 
 
 _OUTERMOST = 512
-"""Bytes of the frames of kthread() and of what called it, at most."""
-_SAVED = 8
-"""Words below a return address where the function that was called saves registers."""
+"""Bytes of the frames of kthread(), of what called it, and of what saves its registers."""
 _FUNCTION = 4096
 """Bytes: kthread() is no longer."""
 _POINTERS = ("RSP", "ESP", "SP", "R1", "R15")
@@ -75,7 +73,8 @@ def _left_in_kthread(
     """Of a kernel thread the words of kthread()'s frame, and the same values saved below it.
 
     That frame, and its caller's, keep the struct kthread_create_info that the thread's maker
-    freed when the thread had begun. What else they have, struct kthread has, too: data.
+    freed when the thread had begun. What else they have, struct kthread has, too: data. A
+    register that the thread's function doesn't use is saved by schedule(), far below.
     """
     start, word = max(start, end - _OUTERMOST), reader.word
     data = reader.try_read(start, end - start) if kthread is not None else None
@@ -90,9 +89,7 @@ def _left_in_kthread(
         symbol = reader.symbol_at(value)
         if symbol is not None and symbol[0] == "kthread":
             frame = set(values[number:]) - {0}
-            low = max(0, number - _SAVED)
-            left = [at for at in range(low, len(values)) if values[at] in frame]
-            return tuple(start + at * word for at in left)
+            return tuple(start + at * word for at, each in enumerate(values) if each in frame)
     return ()
 
 
