@@ -34,7 +34,7 @@ from crash_ext.why.gather import (
     walk_lists,
 )
 from crash_ext.why.lists import Alive
-from crash_ext.why.log.boot import OTHER, SAME, Boot, boot_of, boots_in
+from crash_ext.why.log.kernellog import read_log
 from crash_ext.why.log.match import (
     NOT_LISTED_LOST,
     NOT_LISTED_SLAB,
@@ -42,8 +42,6 @@ from crash_ext.why.log.match import (
     match_reports,
     reported_caches,
 )
-from crash_ext.why.log.parse import Report, begins_at_boot, parse_reports
-from crash_ext.why.log.reports import parse_memory_reports
 from crash_ext.why.log.tell import (
     boot_evidence,
     destroyed_by,
@@ -131,36 +129,7 @@ class Diagnoser:
         self._all_types = all_types
         self.places = Places(session, lambda: list(caches), lists_only)
         self.words = Words(self.places)
-        self._read_log(log)
-
-    def _read_log(self, log: Optional[str]) -> None:
-        """log: from a file, perhaps of several boots; None for the dump's own."""
-        self._boots: List[Boot] = []
-        """Of which boot each part of the file is."""
-        self._elsewhere: List[Report] = []
-        """Reports of other boots."""
-        if log is None:
-            own = self.session.reader.log()
-            self._log_begins = own is not None and begins_at_boot(own)
-            self._reports = parse_reports(own or "")
-            self._memory_reports = parse_memory_reports(own or "")
-            return
-        self._log_begins = False
-        self._reports = []
-        self._memory_reports = []
-        for part in boots_in(log):
-            reports = parse_reports(part)
-            boot = boot_of(self.session.reader, part)
-            if boot.verdict == SAME:
-                self._log_begins = begins_at_boot(part)
-                self._memory_reports += parse_memory_reports(part)
-            if boot.verdict == OTHER:
-                self._elsewhere += reports
-            else:
-                sure = boot.verdict == SAME
-                self._reports += [report._replace(sure=sure) for report in reports]
-            if reports or boot.verdict == SAME:
-                self._boots.append(boot)
+        self._log = read_log(session.reader, log)
 
     def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
         """The caches one by one, in their order; the first comes after the search."""
@@ -199,7 +168,7 @@ class Diagnoser:
             for cache in self._caches
             if cache.listed and cache.refcount != 0 and not self._families.is_member(cache)
         ]
-        for cache, log in reported_caches(self.session, in_use, self._reports, []):
+        for cache, log in reported_caches(self.session, in_use, self._log.reports, []):
             if log.allocated:
                 yield cache
 
@@ -214,7 +183,7 @@ class Diagnoser:
         if destroyer:
             state = state._replace(reason=f"being destroyed by {destroyer}: {state.reason}")
         behind = state.kind == LEFTOVER
-        log = match_reports(self.session, cache, slabs, self._reports, children, behind)
+        log = match_reports(self.session, cache, slabs, self._log.reports, children, behind)
         if destroyer:
             log = log._replace(unlisted=_unfinished(log.unlisted))
         whole = not problems and self._all_slabs_seen()
@@ -292,12 +261,12 @@ class Diagnoser:
         state = f"{item.state.kind}: {item.state.reason}"
         evidence = [Evidence("state", state, case.cache.address)]
         with_line = partial(logged_caller_text, self.places)
-        evidence.extend(log_evidence(item.log, self._log_begins, with_line))
-        evidence.extend(boot_evidence(self._boots, case.cache, self._elsewhere))
+        evidence.extend(log_evidence(item.log, self._log.whole, with_line))
+        evidence.extend(boot_evidence(self._log.boots, case.cache, self._log.elsewhere))
         evidence.extend(
             memory_evidence(
                 self.session.reader,
-                self._memory_reports,
+                self._log.memory,
                 self._families.with_children(case.cache),
                 _all_objects(item.slabs),
             )

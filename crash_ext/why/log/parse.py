@@ -141,9 +141,10 @@ _SLAB = re.compile(
 # Other reports of SLUB have " fp=" behind it.
 _OBJECT = re.compile(rf"(?:INFO: )?Object {_POINTER} @offset=(\d{{1,9}})")
 _OTHER_OBJECT = re.compile(r"(?:INFO: )?Object 0x\S+ @offset=\d+ fp=.*")
-_TRACK = re.compile(
+TRACK = re.compile(
     r"(?:INFO: )?(Allocated|Freed) in (.+) age=(\d{1,20}) cpu=(\d{1,9}) pid=(-?\d{1,10})"
 )
+"""A SLUB track: what happened, in which function, age in jiffies, CPU, PID."""
 _LAST = re.compile(
     r"kmem_cache_destroy (.*): Slab cache still has objects(?: when called from (.*))?"
 )
@@ -455,7 +456,7 @@ class _Parser:
                 found = LoggedObject(_pointer(listed.group(1)), int(listed.group(2)), None, None)
                 block.slab.objects_listed.append(found)
             return True
-        told = _TRACK.fullmatch(body)
+        told = TRACK.fullmatch(body)
         if told:
             self._end_section()
             self._tell_track(told.group(1), told.groups()[1:])

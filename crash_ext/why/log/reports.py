@@ -15,7 +15,7 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 from crash_ext.reader import Reader
 from crash_ext.why.log.dress import for_each_line
 from crash_ext.why.log.hashed import PointerHash
-from crash_ext.why.log.parse import TAINT, frame_of
+from crash_ext.why.log.parse import TAINT, TRACK, frame_of
 
 FRAMES = 16
 """Of a stack that are kept: KASAN keeps 64, a track 16."""
@@ -55,9 +55,6 @@ _SANITIZER = re.compile(r"BUG: (K(?:ASAN|FENCE): .+)")
 _HEX = r"(?:0x)?([0-9a-f]{8,16})"
 _OBJECT = re.compile(rf"(?:INFO: )?Object 0x{_HEX} @offset=\d+ fp=.*")
 _BYTES = re.compile(rf"(?:INFO: )?0x{_HEX}-0x[0-9a-f]+ @offset=.*")
-_TRACK = re.compile(
-    r"(?:INFO: )?(Allocated|Freed) in (.+) age=\d{1,20} cpu=\d{1,9} (pid=-?\d{1,10})"
-)
 _TASK = re.compile(r"([Aa]llocated|[Ff]reed) by ((?:task|pid) .*?)(?: \([\d.]+s ago\))?:")
 _ACCESS = re.compile(
     rf"(?:(?:Read|Write|Free)\b.* addr|.*\b(?:read|write|access) at|Invalid free of"
@@ -149,11 +146,11 @@ class _Parser:
 
     def _begins_stack(self, report: _Open, body: str) -> bool:
         """Whether a line says who allocated or freed the object: the stack comes behind it."""
-        track, task = _TRACK.fullmatch(body), _TASK.fullmatch(body)
+        track, task = TRACK.fullmatch(body), _TASK.fullmatch(body)
         old = _OLD_STACK.fullmatch(body)
         if track:
             what = track.group(1)
-            stack = Stack(track.group(3).replace("=", " "), [track.group(2)])
+            stack = Stack(f"pid {track.group(5)}", [track.group(2)])
         elif task:
             what, stack = task.group(1), Stack(task.group(2), [])
         elif old:
