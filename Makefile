@@ -236,8 +236,8 @@ golden: $(BUILD)/venv/.test  ## write the golden files anew: read their diff bef
 	'$(VENV_BIN)/python' -m tests.golden
 
 .PHONY: sentences
-sentences: $(BUILD)/venv/.test  ## list each sentence that no golden line and no unit test holds (long)
-	'$(VENV_BIN)/python' -m tests.sentences
+sentences: $(BUILD)/venv/.test  ## list each sentence that no golden line and no unit test holds (an hour; TESTS=: some)
+	'$(VENV_BIN)/python' -m tests.sentences $(TESTS)
 
 .PHONY: examples
 examples: $(BUILD)/venv/.test  ## write the help pages' examples anew, from the lab's recording
