@@ -80,6 +80,7 @@ class Dump:
             self.reasons.append(done)
 
     def _line(self, line: str) -> None:
+        # Outputs that were put together by hand may have blank lines between them.
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
@@ -88,7 +89,7 @@ class Dump:
             self._record(record)
         elif not line.endswith("\n") or line.startswith("{"):
             self.reasons.append("a record is cut off")
-        else:
+        elif line.strip():
             self.reasons.append(line.strip())
 
     def _record(self, record: Record) -> None:

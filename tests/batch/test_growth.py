@@ -138,6 +138,16 @@ def test_a_dump_that_lacks_something_is_said_first(
     assert done.stdout.splitlines()[0] == f"a: incomplete: {reason}"
 
 
+def test_blank_lines_between_two_outputs_are_no_damage(tmp_path: Path) -> None:
+    """Who has put them together by hand may have left some."""
+    name = dump(tmp_path / "a", [cache("dentry", 50, "live", bytes=4096)], [])
+    file = tmp_path / name
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("\n", "\n\n"), encoding="utf-8")
+    done = merge(tmp_path, "-g", name, name)
+    assert (done.returncode, "incomplete" in done.stdout) == (0, False)
+
+
 def test_two_dumps_of_real_kernels(tmp_path: Path) -> None:
     """The second has another leak than the first: that comes out, and it alone as a group."""
     for name, scenario in (("a", "leak"), ("b", "full")):
