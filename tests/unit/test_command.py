@@ -42,6 +42,7 @@ def test_slableak_registers_each_command_under_its_files_name(fake: FakeCrash) -
 def test_help_fits_a_terminal_of_80_columns(command: Command) -> None:
     lines = command.text.splitlines()
     assert all(line == "" or line.startswith("  ") or line == "EXAMPLES" for line in lines)
+    lines += f"  {command.name} {command.synopsis}".splitlines()
     assert max(len(line) for line in lines) <= 80
 
 
