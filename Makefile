@@ -243,6 +243,11 @@ sentences: $(BUILD)/venv/.test  ## list each sentence that no golden line and no
 examples: $(BUILD)/venv/.test  ## write the help pages' examples anew, from the lab's recording
 	'$(VENV_BIN)/python' -m tests.lab.examples
 
+.PHONY: page
+page: $(BUILD)/venv/.test $(BUILD)/pyextend.so  ## write docs/leak.html anew, the page of the demo's leak
+	@$(MAKE) packages TEST_PACKAGES=
+	'$(VENV_BIN)/python' -m tests.lab.examplepage '$(CRASH)' '$(BUILD)/pyextend.so'
+
 .PHONY: format
 format: $(BUILD)/venv/.test  ## write the Python code in its one form
 	$(RUFF) check --quiet --fix --config tests/ruff.toml $(PYTHON_CODE)

@@ -14,6 +14,7 @@ import pytest
 
 from crash_ext.version import TOOL_VERSION
 from tests import lab
+from tests.lab.examplepage import PAGE
 from tests.lab.session import run_lines
 
 _QUIET = (
@@ -79,6 +80,17 @@ def test_nothing_is_wider_than_the_window_and_every_link_leads_somewhere(
     assert cells > 500
     assert broken == 0
     assert links > 63, "as many as there are leaked objects, and those on lists"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_example_in_docs_fits_and_is_of_the_demo_s_leak(width: int, tmp_path: Path) -> None:
+    example = PAGE.read_text(encoding="utf-8")
+    needed, cells, broken, _ = looked_at(example, width, tmp_path)
+    assert needed <= width
+    assert broken == 0
+    assert cells == 5 * 32
+    assert "<dt>off the list</dt><dd>5 (likely)</dd>" in example
+    assert "<dt>dump</dt><dd>vmcore  [PARTIAL DUMP]</dd>" in example, "no path of a machine"
 
 
 @pytest.mark.parametrize("which", ["why", "lost"])

@@ -95,7 +95,7 @@ class Report(NamedTuple):
     sure: bool = True
     """It is of the boot that the dump is of (boot.py)."""
     lines: Sequence[str] = ()
-    """From its first line to its last, what others printed in between included; in time's dress."""
+    """As they were printed: heads, slabs, objects, the last line, and the first trace."""
 
 
 def begins_at_boot(text: str) -> bool:
@@ -118,9 +118,17 @@ def parse_reports(text: str) -> List[Report]:
     found = [report for parser in parsers.values() for report in parser.finish()]
     found.sort(key=lambda report: report.number)
     return [
-        report.report()._replace(lines=printed[report.number : report.last + 1][:_QUOTED])
+        report.report()._replace(lines=_quoted([printed[at] for at in report.lines]))
         for report in found
     ]
+
+
+def _quoted(lines: List[str]) -> List[str]:
+    left = len(lines) - _QUOTED
+    if left <= 0:
+        return lines
+    half = _QUOTED // 2
+    return [*lines[:half], f"({left} lines left out)", *lines[-half:]]
 
 
 # "(ptrval)" was padded with spaces at first (in v4.15).
@@ -202,6 +210,8 @@ _APART = 12
 """Lines of others that may stand between two of a report: another CPU's are printed at once."""
 _QUOTED = 120
 """Most lines of a report that are kept as they are."""
+_OWN, _TRACE = 2, 1
+"""Lines of a report, by what they are."""
 
 
 BOTTOM = re.compile(
@@ -235,8 +245,10 @@ class _Open:
 
     def __init__(self, name: str, number: int, when: Optional[float]) -> None:
         self.name = name
-        self.number = self.last = number
-        """Of its first line in the log, and of its last."""
+        self.number = number
+        """Of its first line in the log."""
+        self.lines: List[int] = []
+        """The numbers of those to quote."""
         self.when = when
         self.task: Optional[_Task] = None
         """Of a trace that is surely the report's."""
@@ -316,14 +328,18 @@ class _Parser:
         self._number = number
         taken = self._take(when, body)
         report = self._report
-        # Long behind it comes what isn't its.
-        if taken and report is not None and number - report.last <= _APART:
-            report.last = number
+        if report is None or not taken:
+            return
+        # Traces are alike, and long behind a report comes what isn't its.
+        first = len(report.blocks) < 2 and number - max(report.lines[-1:], default=number) <= _APART
+        if taken == _OWN or first:
+            report.lines.append(number)
 
-    def _take(self, when: Optional[float], body: str) -> bool:
-        """Take a line; whether it is one that reports have."""
+    def _take(self, when: Optional[float], body: str) -> int:
+        """Take a line; _OWN if only a report has such a one, _TRACE if a trace does, else 0."""
         if self._frame(body):
-            return True
+            frame = frame_of(body)
+            return _TRACE if frame is not None and frame.reliable else 0
         # Further lines of a record are indented.
         body = body.strip()
         held, self._held = self._held, ""
@@ -333,12 +349,12 @@ class _Parser:
             self._take_slab(held)
         track, self._track = self._track, None
         if self._head(body, when) or self._slab_line(body) or self._object(body, when):
-            return True
+            return _OWN
         if self._task_or_trace(body):
-            return True
+            return _TRACE
         # A track's stack ends with the next line of a report, not with a stranger's.
         self._track = track
-        return False
+        return 0
 
     def finish(self) -> List[_Open]:
         """No more lines: the reports."""
