@@ -104,7 +104,9 @@ def _struct(expression: Optional[str]) -> Optional[StructForm]:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-o FILE] NAME|ADDRESS...",
+    synopsis=(
+        "[-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-o FILE]\n           NAME|ADDRESS..."
+    ),
     options="qjefgprRn:l:b:t:o:",
     main=main,
     text="""\
