@@ -104,7 +104,9 @@ def _struct(expression: Optional[str]) -> Optional[StructForm]:
 COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
-    synopsis="[-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-o FILE]\n    NAME|ADDRESS...",
+    synopsis=(
+        "[-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-o FILE]\n           NAME|ADDRESS..."
+    ),
     options="qjefgprRn:l:b:t:o:",
     main=main,
     text="""\
@@ -124,8 +126,6 @@ COMMAND = Command(
                 nothing else, errors aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
-                In scripts write them into a file ("> FILE"): a pipe of
-                crash's own may fail on a busy machine.
       -o FILE   with -q or -j: write to FILE, in place of a redirection, to
                 which a program of PyKdump's may add lines of its own.
       -e        explain: beside each line of contents, what its words are.

@@ -90,7 +90,7 @@ def test_an_unreadable_entry_is_said_and_those_before_it_stay() -> None:
     names, said = _find(heap)
     # Whatever hung below that child is lost.
     assert set(names) < {b"feed_item", b"kmalloc-96", b"slab_test"}
-    assert said == ["aliases: /sys/kernel/slab: cannot read 24 bytes at dead0000"]
+    assert said == ["aliases: /sys/kernel/slab: cannot read 24 bytes at 00000000dead0000"]
 
 
 def test_a_link_whose_target_is_gone_names_no_cache() -> None:

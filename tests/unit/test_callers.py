@@ -102,7 +102,7 @@ def test_freed_code_and_what_has_no_name_get_no_line(scene: Scene) -> None:
         scene.line(address - 1, told(3, "slabtest.c"))
     freed = caller_text(scene.places, scene.module + 0x4010)
     assert freed == "freed init code of [slabtest]"
-    assert caller_text(scene.places, 0x1234) == "1234"
+    assert caller_text(scene.places, 0x1234) == "0000000000001234"
 
 
 def test_each_address_is_asked_once(scene: Scene, mocker: MockerFixture) -> None:

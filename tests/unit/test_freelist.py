@@ -8,6 +8,7 @@ from typing import Dict, List, Optional
 
 import pytest
 
+from crash_ext.hexa import hexa
 from crash_ext.slub.freelist import (
     PLAIN_ADDRESS,
     SWAPPED_ADDRESS,
@@ -77,7 +78,7 @@ def test_an_entry_that_is_no_object_ends_the_chain(bad: int) -> None:
     memory = _slab({5: bad})
     found, problem = _followed(memory, _address(5))
     assert found == [5]
-    assert problem == f"{bad:x} is no object of the slab"
+    assert problem == f"{hexa(bad)} is no object of the slab"
 
 
 def test_a_cycle_is_named_by_the_object_that_closes_it() -> None:

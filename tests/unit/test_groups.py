@@ -8,6 +8,7 @@ from typing import Dict, List, Set, Tuple
 import pytest
 from pytest_mock import MockerFixture
 
+from crash_ext.hexa import hexa
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
@@ -56,7 +57,7 @@ def test_objects_whose_words_are_alike_are_one_group_the_largest_first(layout: s
     scene = Scene(layout)
     rows = records(scene.heap, "slabobjs", "-g", "slab_test")
     first = {
-        kind: f"{scene.slab.object(min(kind)):x}"
+        kind: hexa(scene.slab.object(min(kind)))
         for kind in map(frozenset, (LINKED, EMPTY, DELETED))
     }
     assert _groups(rows) == [

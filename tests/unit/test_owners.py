@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Tuple
 
 import pytest
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.tasks import Tasks
 from crash_ext.slub.model import Cache as Decoded
 from crash_ext.slub.objects import for_each_decoded_slab
@@ -280,7 +281,7 @@ def test_a_stride_that_is_no_entrys_is_said() -> None:
     report = _owners(heap)
     assert report.tags == []
     assert report.problems == [
-        f"slab {slab.page:x}: object extensions: stride 24, an entry is 16 bytes"
+        f"slab {hexa(slab.page)}: object extensions: stride 24, an entry is 16 bytes"
     ]
 
 
@@ -309,7 +310,7 @@ def test_a_vector_that_is_not_in_the_dump_is_said(name: str) -> None:
     report = _owners(heap)
     assert report.memcgs == []
     assert len(report.problems) == 1
-    assert report.problems[0].startswith(f"slab {slab.page:x}: object extensions: cannot read")
+    assert report.problems[0].startswith(f"slab {hexa(slab.page)}: object extensions: cannot read")
 
 
 @pytest.mark.parametrize("name", WITH_EXTENSIONS)
@@ -321,7 +322,7 @@ def test_what_is_of_no_memory_controller_is_no_memcg(name: str) -> None:
     heap.image.pointer(memcg + heap.image.word, extensions.subsystem + 8)
     report = _owners(heap)
     assert report.memcgs == []
-    assert report.problems == [f"obj_cgroup {objcg:x}: {memcg:x} is no struct mem_cgroup"]
+    assert report.problems == [f"obj_cgroup {hexa(objcg)}: {hexa(memcg)} is no struct mem_cgroup"]
 
 
 def test_a_cgroup_that_is_its_own_parent_has_no_path() -> None:

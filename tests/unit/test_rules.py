@@ -13,6 +13,7 @@ import pytest
 from crash_ext.contents.callbacks import TIMER, Callback
 from crash_ext.contents.profile import Cell, Profile
 from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
+from crash_ext.hexa import hexa
 from crash_ext.places.place import OBJECT, STACK, SYMBOL, Place
 from crash_ext.reach.model import (
     DEAD,
@@ -266,7 +267,7 @@ def test_evidence_of_a_pointer_is_about_the_object_that_it_points_to() -> None:
     first, second = subject(0x100), subject(0x200, by=[held(OWNER, LOST)])
     first.inner = second.inner = True
     (finding,) = conclude(case(first, second))
-    assert any("pointer to 200" in item.text for item in finding.evidence)
+    assert any(f"pointer to {hexa(0x200)}" in item.text for item in finding.evidence)
 
 
 def test_a_list_is_only_likely_headed_where_memory_was_not_searched() -> None:
@@ -341,7 +342,7 @@ def test_of_a_chain_the_one_that_nothing_points_to_is_the_one_to_look_at() -> No
     second.inner, second.leader = True, 1
     found = {finding.cause: finding for finding in conclude(case(first, second))}
     assert found["lost with others"].objects == [2]
-    assert "Look at 1 for the reason: nothing points to that one" in (
+    assert f"Look at {hexa(1)} for the reason: nothing points to that one" in (
         found["lost with others"].sentence
     )
     assert found["lost"].objects == [1]

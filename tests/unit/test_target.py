@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from pytest_mock import MockerFixture
 
+from crash_ext.hexa import hexa
 from crash_ext.host.target import Target
 from crash_ext.reader import ReadError
 from mocks.crash_module import FakeCrash
@@ -142,7 +143,7 @@ def test_memory_that_is_not_there_is_one_kind_of_error(address: int) -> None:
     with pytest.raises(ReadError) as caught:
         target(Heap(LAYOUTS["6.1"])).read(address, 8)
     assert (caught.value.address, caught.value.size) == (address, 8)
-    assert str(caught.value) == f"cannot read 8 bytes at {address:x}"
+    assert str(caught.value) == f"cannot read 8 bytes at {hexa(address)}"
 
 
 def test_registers_are_told_of_each_cpu_that_the_dump_has_them_of() -> None:
