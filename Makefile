@@ -43,6 +43,7 @@ help:  ## this list
 # make, gcc, git and some Python are taken for granted, libc's headers aren't.
 HOST_PACKAGES = crash libc6-dev
 LAB_PACKAGES = $(shell sed 's/\#.*//' tests/lab/packages.txt)
+ARCH_PACKAGES = $(shell sed 's/\#.*//' tests/lab/packages-arch.txt)
 # The page is looked at in a browser.
 TEST_PACKAGES = chromium
 # Debian's Python comes in pieces; another Python is whole.
@@ -187,6 +188,13 @@ test-configs:  ## kernels of our own configuration: KASAN, SLUB_TINY, profiling,
 	@$(MAKE) packages
 	@$(MAKE) venv
 	'$(VENV_BIN)/python' -m pytest tests/lab/check_configs.py
+
+.PHONY: test-arch
+test-arch:  ## kernels of other architectures, big-endian ones too, emulated (ONLY="6.1-s390x leak")
+	@$(MAKE) packages
+	@.ci/packages $(ARCH_PACKAGES)
+	@$(MAKE) venv
+	@'$(VENV_BIN)/python' -m tests.lab.matrix --arch $(ONLY)
 
 .PHONY: test-forms
 test-forms:  ## every form that makedumpfile gives a dump; dumps cut and damaged

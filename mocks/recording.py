@@ -188,7 +188,8 @@ def _add_variables(image: Image, values: Mapping[str, Any]) -> None:
     """Gives every variable that the host reads its symbol and memory, where one is missing."""
     offsets = b"".join(image.bytes_of(offset) for offset in image.percpu_offsets)
     _add_variable(image, "nr_cpu_ids", image.bytes_of(values["nr_cpu_ids"], 4))
-    _add_variable(image, "nr_node_ids", image.bytes_of(values["nr_node_ids"], 4))
+    if "nr_node_ids" in values:  # a constant without CONFIG_NUMA
+        _add_variable(image, "nr_node_ids", image.bytes_of(values["nr_node_ids"], 4))
     _add_variable(image, "max_pfn", image.bytes_of(image.max_pfn))
     _add_variable(image, "__per_cpu_offset", offsets)
 

@@ -16,9 +16,9 @@ from .archive import Unavailable
 from .crashes import Crash, CrashFailed, build_loader, crash, crashes_for, options_for
 from .dumps import SCENARIOS, Dump, dump
 from .guest import GuestFailed
-from .kernels import KERNELS
+from .kernels import FOREIGN, KERNELS, find_kernel
 
 __all__ = [
-    "KERNELS", "SCENARIOS", "Crash", "CrashFailed", "Dump", "GuestFailed", "Unavailable",
-    "build_loader", "crash", "crashes_for", "dump", "options_for",
+    "FOREIGN", "KERNELS", "SCENARIOS", "Crash", "CrashFailed", "Dump", "GuestFailed", "Unavailable",
+    "build_loader", "crash", "crashes_for", "dump", "find_kernel", "options_for",
 ]  # fmt: skip

@@ -77,12 +77,15 @@ class Archive:
     """One release's packages, as this machine's archive has them.
 
     release: a suite's codename (bookworm), or one's backports (trixie-backports).
+    architecture: Debian's name of it; an apt root knows one alone.
     """
 
-    def __init__(self, release: str) -> None:
+    def __init__(self, release: str, architecture: str = "amd64") -> None:
         self.release = release
         self.base = release.split("-")[0]
-        self.root = cache.root() / "apt" / release
+        self.architecture = architecture
+        foreign = "" if architecture == "amd64" else f"-{architecture}"
+        self.root = cache.root() / "apt" / f"{release}{foreign}"
         self._env = dict(os.environ, APT_CONFIG=str(self.root / "apt.conf"), LC_ALL="C")
 
     def _suites(self) -> List[Tuple[str, str]]:
@@ -120,8 +123,8 @@ class Archive:
             "Dir::Etc::trustedparts": "/dev/null",
             "Dir::Etc::main": "/dev/null",
             "Dir::Etc::parts": "/dev/null",
-            "APT::Architecture": "amd64",
-            "APT::Architectures": "amd64",
+            "APT::Architecture": self.architecture,
+            "APT::Architectures": self.architecture,
             "APT::Install-Recommends": "false",
             "APT::Sandbox::User": "root",
             "Acquire::Languages": "none",
@@ -144,8 +147,8 @@ class Archive:
         what the cache has can be used without a network.
         """
         stamp = self.root / "updated"
-        with cache.lock(f"apt-{self.release}"):
-            if self.release in _updated or (
+        with cache.lock(f"apt-{self.root.name}"):
+            if self.root.name in _updated or (
                 stamp.exists() and time.time() - stamp.stat().st_mtime < MAX_AGE
             ):
                 return
@@ -156,7 +159,7 @@ class Archive:
                 if not stamp.exists():
                     raise
                 print(f"lab: going on with old package lists: {reason}", file=sys.stderr)
-            _updated.add(self.release)
+            _updated.add(self.root.name)
 
     def _fetch_lists(self) -> None:
         suites = self._suites()

@@ -12,12 +12,9 @@ import shutil
 from pathlib import Path
 
 from . import cache, guest
-from .archive import Archive
-from .dumps import Dump
-from .elfcore import straighten
+from .dumps import Dump, filter_dump
 from .guest import DONE_MARK, LOG_MARK, Setup
 from .kernels import KERNELS, fetch
-from .tree import unpacked
 
 PATH = "/leaky/deep"
 """The cgroup, as /proc/PID/cgroup has it."""
@@ -62,14 +59,7 @@ def charged_dump(kernel: str) -> Dump:
         account, log, whole = guest.run(files.image, [files.fw_cfg, init], setup, work)
         (folder / "account").write_text(account)
         (folder / "log").write_text(log)
-        straighten(whole)
-        release, level = row.makedumpfile
-        tree = unpacked(Archive(release), f"makedumpfile-{release}", ["makedumpfile"])
-        done = tree.run(
-            ["makedumpfile", "-c", "-d", str(level), str(whole), str(folder / "vmcore")]
-        )
-        if done.returncode:
-            raise RuntimeError(f"makedumpfile of {release} fails on {kernel}:\n{done.stdout}")
+        filter_dump(row, whole, folder / "vmcore")
         shutil.rmtree(work)
 
     ours = [Path(__file__), Path(__file__).with_name("elfcore.py")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from . import cache, guest
 from .archive import Archive
 from .elfcore import straighten
 from .guest import Setup
-from .kernels import KERNELS, Files, Kernel, fetch
+from .kernels import Files, Kernel, fetch, find_kernel
 from .module import build_module
 from .tree import unpacked
 from .truth import Truth, parse
@@ -53,7 +54,7 @@ class Dump:
     """A dump and all that is known of it.
 
     vmlinux, vmcore: for crash; log: the kernel log's text; kernel, scenario: keys of
-    KERNELS and SCENARIOS; folder: where the cache keeps it.
+    KERNELS or FOREIGN, and SCENARIOS; folder: where the cache keeps it.
     """
 
     kernel: str
@@ -75,14 +76,19 @@ class Dump:
         return parse((self.folder / "truth").read_text())
 
 
-def _filter(kernel: Kernel, whole: Path, vmcore: Path) -> None:
+def filter_dump(kernel: Kernel, whole: Path, vmcore: Path) -> None:
     """What a distribution's kdump leaves of the memory: compressed, pages excluded.
 
     (QEMU's own kdump format is no way there: makedumpfile reads rubbish from it.)
     """
     straighten(whole)
+    if kernel.makedumpfile is None:
+        # Pages of zeros take no room on the disk.
+        subprocess.run(["cp", "--sparse=always", str(whole), str(vmcore)], check=True)
+        return
     release, level = kernel.makedumpfile
-    tree = unpacked(Archive(release), f"makedumpfile-{release}", ["makedumpfile"])
+    archive = Archive(release, kernel.arch.name)
+    tree = unpacked(archive, f"makedumpfile-{release}", ["makedumpfile"])
     done = tree.run(["makedumpfile", "-c", "-d", str(level), str(whole), str(vmcore)])
     if done.returncode:
         raise RuntimeError(f"makedumpfile of {release} fails on {kernel.name}:\n{done.stdout}")
@@ -91,11 +97,13 @@ def _filter(kernel: Kernel, whole: Path, vmcore: Path) -> None:
 def _make(kernel: Kernel, files: Files, module: Path, setup: Setup, folder: Path) -> None:
     work = folder / "work"
     work.mkdir()
-    account, log, whole = guest.run(files.image, [files.fw_cfg, module], setup, work)
+    account, log, whole = guest.run(
+        files.image, [*files.modules(), module], setup, work, kernel.arch, files.busybox
+    )
     parse(account)
     (folder / "truth").write_text(account)
     (folder / "log").write_text(log)
-    _filter(kernel, whole, folder / "vmcore")
+    filter_dump(kernel, whole, folder / "vmcore")
     shutil.rmtree(work)
 
 
@@ -104,7 +112,7 @@ def dump(kernel: str, scenario: str) -> Dump:
 
     Raises archive.Unavailable, guest.GuestFailed; KeyError for a name not in the tables.
     """
-    row, setup = KERNELS[kernel], SCENARIOS[scenario]
+    row, setup = find_kernel(kernel), SCENARIOS[scenario]
     files = fetch(row)
     module = build_module(row, files)
     ours = [Path(__file__).with_name(name) for name in ("dumps.py", "elfcore.py", "guest.py")]

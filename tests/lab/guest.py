@@ -3,21 +3,27 @@
 
 Software emulation boots a cloud kernel to an initramfs in some seconds. No network, no
 disk. The truth and the kernel log leave by the second serial port, for the log's own
-buffer and the console are too small and too slow for them.
+buffer and the console are too small and too slow for them. The machine is of any
+architecture in the lab's table; its dump has VMCOREINFO in any case.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from .arches import AMD64, Arch
+from .elfcore import add_note
+
+INFO_MARK = "===vmcoreinfo"
 LOG_MARK = "===log"
 DONE_MARK = "===done"
 BOOT_SECONDS = 240.0
@@ -28,18 +34,20 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-stty -F /dev/ttyS1 raw -echo
-insmod /qemu_fw_cfg.ko
+exec > /dev/ACCOUNT
+stty -F /dev/ACCOUNT raw -echo
+test -e /qemu_fw_cfg.ko && insmod /qemu_fw_cfg.ko
+echo {INFO_MARK} $(cat /sys/kernel/vmcoreinfo)
 # Reading makes the kernel gather entropy; 6.1 looks every 2 s whether %p can have its key.
 test -e /seeded && dd if=/dev/random of=/dev/null bs=1 count=1 2> /dev/null && sleep 4
 while read -r scenario; do
     test -e /proc/slabtest && rmmod slabtest
-    insmod /slabtest.ko "scenario=$scenario" || echo "insmod failed" > /dev/ttyS1
-    cat /proc/slabtest > /dev/ttyS1
+    insmod /slabtest.ko "scenario=$scenario" || echo "insmod failed"
+    cat /proc/slabtest
 done < /loads
-echo {LOG_MARK} > /dev/ttyS1
-dmesg > /dev/ttyS1
-echo {DONE_MARK} > /dev/ttyS1
+echo {LOG_MARK}
+dmesg
+echo {DONE_MARK}
 while :; do sleep 1000; done
 """
 _APPLETS = "sh mount stty test insmod rmmod cat echo dmesg sleep dd".split()
@@ -77,15 +85,24 @@ class Setup:
         return options
 
 
-def initramfs(modules: Sequence[Path], setup: Setup, folder: Path) -> Path:
-    """A cpio archive with busybox, the modules, and an init that runs slabtest."""
+def initramfs(
+    modules: Sequence[Path],
+    setup: Setup,
+    folder: Path,
+    arch: Arch = AMD64,
+    busybox: Optional[Path] = None,
+) -> Path:
+    """A cpio archive with busybox, the modules, and an init that runs slabtest.
+
+    busybox: a static one of that architecture; None: this machine's.
+    """
     tree = folder / "initramfs"
     for name in ("bin", "dev", "proc", "sys"):
         (tree / name).mkdir(parents=True)
-    busybox = shutil.which("busybox")
-    if not busybox:
+    program = busybox or shutil.which("busybox")
+    if not program:
         raise GuestFailed("no busybox on this machine (packages.txt)")
-    shutil.copy(busybox, tree / "bin/busybox")
+    shutil.copy(program, tree / "bin/busybox")
     for name in _APPLETS:
         (tree / "bin" / name).symlink_to("busybox")
     for module in modules:
@@ -93,7 +110,7 @@ def initramfs(modules: Sequence[Path], setup: Setup, folder: Path) -> Path:
     (tree / "loads").write_text("".join(f"{load}\n" for load in setup.loads))
     if setup.seeded:
         (tree / "seeded").touch()
-    (tree / "init").write_text(_INIT)
+    (tree / "init").write_text(_INIT.replace("ACCOUNT", arch.account))
     (tree / "init").chmod(0o755)
     names = "\n".join(str(p.relative_to(tree)) for p in sorted(tree.rglob("*")))
     path = folder / "initramfs.cpio"
@@ -147,20 +164,20 @@ def _wait(machine: subprocess.Popen[bytes], truth: Path, console: Path) -> None:
 
 
 def _attempt(
-    image: Path, initrd: Path, setup: Setup, folder: Path, accel: str
+    image: Path, initrd: Path, setup: Setup, folder: Path, arch: Arch, accel: str
 ) -> Tuple[str, str, Path]:
     truth, console, elf = folder / "truth.serial", folder / "console", folder / "elf"
+    arguments = f"console={arch.console} loglevel=4 panic=-1 {arch.arguments} {setup.arguments}"
     for path in (truth, console, elf):
         path.unlink(missing_ok=True)
     # qmp: relative, for a socket's path may not be longer than 107 bytes
     command = [
-        "qemu-system-x86_64", "-accel", accel, "-nodefaults", "-display", "none",
-        "-net", "none", "-no-reboot", "-device", "vmcoreinfo", *setup.options(),
-        "-kernel", str(image), "-initrd", str(initrd),
-        # no_timer_check: on a busy machine the emulated timer is late for the kernel's test.
-        "-append", f"console=ttyS0 loglevel=4 panic=-1 no_timer_check {setup.arguments}".strip(),
-        "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
-        "-chardev", f"file,id=truth,path={truth}", "-serial", "chardev:truth",
+        f"qemu-system-{arch.gnu}", "-accel", accel, "-nodefaults", "-display", "none",
+        "-net", "none", "-no-reboot", *setup.options(),
+        *(["-device", "vmcoreinfo"] if arch.vmcoreinfo else []),
+        "-kernel", str(image), "-initrd", str(initrd), "-append", arguments.strip(),
+        "-chardev", f"file,id=console,path={console}",
+        "-chardev", f"file,id=account,path={truth}", *arch.machine,
         "-qmp", "unix:qmp,server=on,wait=off",
     ]  # fmt: skip
     with (folder / "qemu.err").open("w") as errors:
@@ -181,19 +198,32 @@ def _attempt(
         machine.wait()
     text = truth.read_text(errors="replace").replace("\r\n", "\n")
     account, _, rest = text.partition(LOG_MARK + "\n")
+    if not arch.vmcoreinfo:
+        # Here the kernel itself may have printed before.
+        told = re.search(rf"(?m)^{INFO_MARK} 0x([0-9a-f]+) ", account)
+        if not told:
+            raise GuestFailed(f"no place of vmcoreinfo: {account[:2000]!r}")
+        add_note(elf, int(told.group(1), 16))
     return account, rest.partition(DONE_MARK)[0], elf
 
 
-def run(image: Path, modules: Sequence[Path], setup: Setup, folder: Path) -> Tuple[str, str, Path]:
+def run(
+    image: Path,
+    modules: Sequence[Path],
+    setup: Setup,
+    folder: Path,
+    arch: Arch = AMD64,
+    busybox: Optional[Path] = None,
+) -> Tuple[str, str, Path]:
     """Boots, runs the module, dumps. (truth, kernel log, dump in QEMU's ELF form).
 
     The second and third try go without threads: emulation with them has made a kernel
     panic in its text patching (7.3). Raises GuestFailed.
     """
-    initrd = initramfs(modules, setup, folder)
+    initrd = initramfs(modules, setup, folder, arch, busybox)
     for accel in ("tcg", "tcg,thread=single"):
         try:
-            return _attempt(image, initrd, setup, folder, accel)
+            return _attempt(image, initrd, setup, folder, arch, accel)
         except GuestFailed:
             continue
-    return _attempt(image, initrd, setup, folder, "tcg,thread=single")
+    return _attempt(image, initrd, setup, folder, arch, "tcg,thread=single")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every kernel, every scenario, every host, judged: `make test-matrix`.
+"""Every kernel, every scenario, every host, judged: `make test-matrix`, `make test-arch`.
 
-    python -m tests.lab.matrix [--readme] [KERNEL|SCENARIO|HOST]...
+    python -m tests.lab.matrix [--readme|--arch] [KERNEL|SCENARIO|HOST]...
 
+--arch: the kernels of other architectures instead, where their machines can do the scenario.
 A host is a release of crash, or drgn. One row a run of it; what was wrong stands below its
 row. Words narrow it down: 6.1 leak 9.0.2. Goes on after a failure; what can't be made or run is
 a failure with its reason. --readme also writes the table into MATRIX.md beside this file, and a
@@ -20,12 +21,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from tests.marked import read_marked, write_marked
 
-from . import KERNELS, SCENARIOS, crashes_for, dump
+from . import FOREIGN, KERNELS, SCENARIOS, crashes_for, dump
 from .judge import judge
+from .kernels import Kernel
 from .session import DRGN
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -33,7 +35,7 @@ TABLE = Path(__file__).with_name("MATRIX.md")
 MARK = "make test-matrix README=yes"
 HEAD = ("KERNEL", "SCENARIO", "HOST", "CACHES", "OBJECTS", "MISSING", "EXTRA")
 
-_FORMAT = "{:8}  {:8}  {:5}  {:>7}  {:>15}  {:>7}  {:>5}"
+_FORMAT = "{:10}  {:8}  {:5}  {:>7}  {:>15}  {:>7}  {:>5}"
 _SHOWN = 8
 """Addresses of a failure that are printed."""
 _JOBS = 2
@@ -74,14 +76,15 @@ class Result:
         ]
 
 
-def runs(words: Sequence[str] = ()) -> List[Run]:
-    """The matrix, or the part of it that the words leave."""
+def runs(words: Sequence[str] = (), table: Mapping[str, Kernel] = KERNELS) -> List[Run]:
+    """The matrix of a table's kernels, or the part of it that the words leave."""
     return [
         Run(kernel, scenario, host)
-        for kernel in KERNELS
-        for scenario in SCENARIOS
+        for kernel, row in table.items()
+        for scenario, setup in SCENARIOS.items()
         for host in [*crashes_for(kernel), DRGN]
-        if scenario != "all" and all(word in (kernel, scenario, host) for word in words)
+        if scenario != "all" and setup.nodes <= row.arch.nodes
+        if all(word in (kernel, scenario, host) for word in words)
     ]
 
 
@@ -165,9 +168,9 @@ def keep(table: Path, readme: Path, results: Sequence[Result], summary: str) -> 
 
 def main(words: Sequence[str], table: Path = TABLE, readme: Path = README) -> int:
     """Runs the matrix, or the part that the words leave. Exit status."""
-    narrowed = [word for word in words if word != "--readme"]
-    todo = runs(narrowed)
-    if not todo or (narrowed and len(narrowed) != len(words)):
+    narrowed = [word for word in words if word not in ("--readme", "--arch")]
+    todo = runs(narrowed, FOREIGN if "--arch" in words else KERNELS)
+    if not todo or ("--readme" in words and len(words) > 1):
         print(__doc__, file=sys.stderr)
         return 2
     start = time.monotonic()

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Dict, Iterator, NamedTuple
 
 from . import cache, guest
-from .dumps import Dump
-from .dumps import _filter as filter_dump
+from .dumps import Dump, filter_dump
 from .guest import Setup
-from .kernels import KERNELS, Files, Kernel, fetch, headers
+from .kernels import KERNELS, Files, Kernel, fetch
+from .module import make_in
 from .truth import parse
 
 SOURCE = Path(__file__).with_name("planter")
@@ -77,12 +77,7 @@ def build_modules(source: Path, prefix: str, kernel: Kernel, files: Files) -> Pa
     def build(folder: Path) -> None:
         for path in source.iterdir():
             shutil.copy(path, folder)
-        make = ["make", "-C", str(files.headers), f"M={folder}", "modules"]
-        done = headers(kernel, files).run(make)
-        if done.returncode or not list(folder.glob("*.ko")):
-            raise RuntimeError(
-                f"{source.name} does not compile for {files.version}:\n{done.stdout}"
-            )
+        make_in(folder, kernel, files)
 
     sources = cache.digest(*sorted(p for p in source.iterdir() if p.is_file()))
     return cache.once("modules", f"{prefix}-{files.version}-{sources}", build)

@@ -16,9 +16,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
+from .arches import AMD64, Arch
 from .crashes import build_loader, crash, options_for
 from .drgnsession import run_lines_on_drgn
 from .dumps import Dump
+from .kernels import find_kernel
 
 DRGN = "drgn"
 """What stands for a release of crash where the commands run without one."""
@@ -27,12 +29,14 @@ SLABLEAK = Path(__file__).resolve().parents[2] / "crash_ext" / "slableak.py"
 Record = Dict[str, Any]
 
 
-def host_lines(version: str, environment: Mapping[str, str] = os.environ) -> List[str]:
+def host_lines(
+    version: str, environment: Mapping[str, str] = os.environ, arch: Arch = AMD64
+) -> List[str]:
     """The lines that have the commands ready in that release of crash."""
     pykdump = environment.get("PYKDUMP_SO")
     if pykdump:
         return [f"extend {Path(pykdump).resolve()}", f"epython {SLABLEAK.name}"]
-    return [f"extend {build_loader(version)}", f"extend {SLABLEAK}"]
+    return [f"extend {build_loader(version, arch)}", f"extend {SLABLEAK}"]
 
 
 def host_environment(environment: Mapping[str, str] = os.environ) -> Dict[str, str]:
@@ -52,11 +56,12 @@ def run_lines(dump: Dump, version: str, lines: Sequence[str], timeout: float = 3
         return run_lines_on_drgn(dump, lines, timeout)
     with tempfile.TemporaryDirectory(prefix="slableak-lines-") as folder:
         files = [Path(folder) / str(number) for number in range(len(lines))]
-        said = crash(version).run(
+        arch = find_kernel(dump.kernel).arch
+        said = crash(version, arch).run(
             dump.vmlinux,
             dump.vmcore,
             [
-                *host_lines(version),
+                *host_lines(version, arch=arch),
                 *(f"{line} > {file}" for line, file in zip(lines, files)),
             ],
             args=[*options_for(dump.kernel, version), *_parts(dump)],

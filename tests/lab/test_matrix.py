@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
-from tests.lab import KERNELS, SCENARIOS, Unavailable, crashes_for, matrix
+from tests.lab import FOREIGN, KERNELS, SCENARIOS, Unavailable, crashes_for, matrix
 from tests.lab.judge import Verdict
 from tests.lab.session import DRGN
 from tests.marked import marks, read_marked
@@ -124,7 +124,9 @@ def test_the_table_and_readme_s_summary_are_kept_between_their_marks(
 
 
 @pytest.mark.usefixtures("verdicts")
-@pytest.mark.parametrize("words", [["nosuch"], ["--readme", "leak"], ["leak", "rcu"]])
+@pytest.mark.parametrize(
+    "words", [["nosuch"], ["--readme", "leak"], ["leak", "rcu"], ["--readme", "--arch"]]
+)
 def test_what_cannot_be_meant_is_refused(words: List[str], tmp_path: Path) -> None:
     assert matrix.main(words, tmp_path / "MATRIX.md", tmp_path / "README.md") == 2
 
@@ -145,3 +147,16 @@ def test_every_kernel_is_told_as_the_module_tells(kernel: str, on_drgn: bool) ->
     result = matrix.try_run(matrix.Run(kernel, "all", host))
     assert result.failures == []
     assert result.objects[0] > 2000
+
+
+def test_other_architectures_have_a_matrix_of_their_own(
+    verdicts: Dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdicts.update(dict.fromkeys(FOREIGN, RIGHT))
+    assert matrix.main(["--arch"]) == 0
+    rows = [row.split() for row in lines(capsys)[1:-1]]
+    assert {row[0] for row in rows} == set(FOREIGN)
+    two_nodes = {name for name, setup in SCENARIOS.items() if setup.nodes > 1}
+    for kernel, row in FOREIGN.items():
+        tried = {row[1] for row in rows if row[0] == kernel}
+        assert tried == set(SCENARIOS) - {"all"} - (two_nodes if row.arch.nodes < 2 else set())

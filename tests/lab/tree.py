@@ -5,6 +5,9 @@ A tree is packages with all that they depend on, unpacked, not installed: no
 maintainer script has run. Programs in it run in a mount namespace of their own,
 chrooted, with the outside folders they need bound at the same paths, so that a path
 means the same inside and outside. Needs root, or user namespaces.
+
+Programs of another architecture run under QEMU's user emulation, outside: a path that the
+tree has means the tree's file there, any other the machine's. They can start no programs.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Iterable, List, Sequence
+from typing import Iterable, List, Sequence, Tuple
 
 from . import cache
+from .arches import AMD64, ARCHES, Arch
 from .archive import Archive, Unavailable, discard, unpack
 
 ESSENTIAL = ["bash", "coreutils", "dash", "diffutils", "findutils", "grep", "mawk", "sed"]
@@ -48,21 +52,33 @@ def check() -> None:
 
 
 class Tree:
-    """An unpacked set of packages under .root."""
+    """An unpacked set of packages under .root, of an architecture."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, arch: Arch = AMD64) -> None:
         self.root = root
+        self.arch = arch
 
     def command(self, command: Sequence[str], binds: Iterable[Path] = ()) -> List[str]:
         """The command line that runs the command inside.
 
         binds: folders of the outside to be seen inside; the lab's cache always is.
         """
+        if self.arch.foreign:
+            program, *rest = command
+            return [*self.arch.emulator, "-L", str(self.root), str(self._found(program)), *rest]
         folders = {cache.root(), *(Path(b).resolve() for b in binds)}
         return [
             *_unshare(), "sh", "-c", _ENTER, "sh", str(self.root),
             *(str(f) for f in sorted(folders)), "--", *command,
         ]  # fmt: skip
+
+    def _found(self, program: str) -> Path:
+        """The program's file. FileNotFoundError."""
+        for folder in ("usr/bin", "usr/sbin"):
+            path = self.root / folder / program
+            if path.exists():
+                return path
+        raise FileNotFoundError(f"no {program} in {self.root}")
 
     def run(
         self, command: Sequence[str], binds: Iterable[Path] = (), timeout: float = 600
@@ -80,11 +96,15 @@ class Tree:
         )
 
 
-def unpacked(archive: Archive, name: str, packages: List[str]) -> Tree:
+def unpacked(
+    archive: Archive, name: str, packages: List[str], alone: Iterable[Tuple[Archive, str]] = ()
+) -> Tree:
     """The tree of the packages; the name is for who looks into the cache.
 
+    alone: packages of any archive that go in without what they depend on.
     Its packages stay as they were when it was made: newer ones don't replace it.
     """
+    arch = ARCHES[archive.architecture]
 
     def build(folder: Path) -> None:
         for link in ("bin", "sbin", "lib", "lib64"):
@@ -96,10 +116,13 @@ def unpacked(archive: Archive, name: str, packages: List[str]) -> Tree:
         downloads.mkdir()
         for package in archive.closure([*ESSENTIAL, *packages], downloads):
             unpack(package, folder)
+        for other, package_name in alone:
+            unpack(other.download(package_name, downloads), folder)
         discard(downloads)
         for scrap in ("usr/share/doc", "usr/share/man", "usr/share/locale"):
             shutil.rmtree(folder / scrap, ignore_errors=True)
         if not (folder / "usr/bin/awk").exists():
             (folder / "usr/bin/awk").symlink_to("mawk")  # update-alternatives would have
 
-    return Tree(cache.once("trees", f"{name}-{cache.digest(ESSENTIAL, packages)}", build))
+    name = f"{name}-{arch.name}" if arch.foreign else name
+    return Tree(cache.once("trees", f"{name}-{cache.digest(ESSENTIAL, packages)}", build), arch)

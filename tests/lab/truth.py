@@ -43,8 +43,8 @@ def parse(text: str) -> Truth:
             made[0] += 1
             name, role, address, size, flags, ctor, refcount = words
             caches.setdefault(name, {})[role] = {
-                "kmem_cache": address, "objsize": int(size), "flags": flags,
-                "ctor": ctor.lstrip("0") or "0", "refcount": int(refcount), "counts": {},
+                "kmem_cache": _bare(address), "objsize": int(size), "flags": flags,
+                "ctor": _bare(ctor), "refcount": int(refcount), "counts": {},
             }  # fmt: skip
         elif kind == "obj":
             made[1] += 1
@@ -58,9 +58,9 @@ def parse(text: str) -> Truth:
         elif kind == "note":
             notes.append(" ".join(words))
         elif kind == "live_list":
-            head = words[0]
+            head = _bare(words[0])
         elif kind == "ref":
-            refs.append({"addr": words[0], "holder": words[1]})
+            refs.append({"addr": _bare(words[0]), "holder": _bare(words[1])})
         elif kind == "cause":
             causes[words[0]] = " ".join(words[1:])
         elif kind == "end":
@@ -83,11 +83,16 @@ def parse(text: str) -> Truth:
 
 def _object(words: List[str]) -> Dict[str, Any]:
     """address node id [list heap crc32 hex]"""
-    row: Dict[str, Any] = {"addr": words[0], "node": int(words[1]), "id": int(words[2])}
+    row: Dict[str, Any] = {"addr": _bare(words[0]), "node": int(words[1]), "id": int(words[2])}
     if len(words) > 3:
         row.update(zip(("list", "heap", "crc32", "hex"), words[3:]))
-        row["heap"] = row["heap"].lstrip("0") or "0"
+        row["heap"] = _bare(row["heap"])
     return row
+
+
+def _bare(address: str) -> str:
+    """Without the zeros that fill it up to 16 digits: on s390x memory begins at 0."""
+    return address.lstrip("0") or "0"
 
 
 def _sorted_out(

@@ -11,7 +11,7 @@ from typing import List
 
 from mocks.recording import Recording, save
 from tests.golden import HERE as GOLDEN
-from tests.lab import KERNELS, SCENARIOS
+from tests.lab import FOREIGN, KERNELS, SCENARIOS
 from tests.record import ALL, name_of
 from tests.record.lines import GOLDEN_LINES
 from tests.record.make import make
@@ -40,7 +40,7 @@ def _write_golden(recording: Recording, folder: Path) -> None:
 
 def main(words: List[str]) -> int:
     """Exit status: 2 for a usage error."""
-    if len(words) == 4 and words[0] in KERNELS and words[1] in SCENARIOS:
+    if len(words) == 4 and words[0] in {**KERNELS, **FOREIGN} and words[1] in SCENARIOS:
         _record(words[0], words[1], words[2], Path(words[3]))
         return 0
     rows = [row for row in ALL if not words or list(row[:2]) == words]

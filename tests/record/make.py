@@ -12,7 +12,7 @@ import tempfile
 from base64 import b64decode
 from difflib import unified_diff
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 from mocks.crash_module import CrashError, FakeCrash
 from mocks.image import ByteOrder, Image
@@ -53,11 +53,12 @@ def _notes(dump: lab.Dump, version: str) -> Notes:
                 }
             )
         )
-        said = lab.crash(version).run(
+        arch = lab.find_kernel(dump.kernel).arch
+        said = lab.crash(version, arch).run(
             dump.vmlinux,
             dump.vmcore,
             [
-                f"extend {lab.build_loader(version)}",
+                f"extend {lab.build_loader(version, arch)}",
                 f"extend {SLABLEAK}",
                 f"extend {SLABRECORD}",
                 f"slabrecord {request}",
@@ -88,7 +89,11 @@ def assemble(
         image=image,
         caches=caches,
         truth=_smaller(truth),
-        values={name: notes["variables"][name] for name in ("nr_cpu_ids", "nr_node_ids")},
+        values={
+            name: notes["variables"][name]
+            for name in ("nr_cpu_ids", "nr_node_ids")
+            if notes["variables"][name] is not None
+        },
         outputs=notes["outputs"],
     )
 
@@ -136,10 +141,26 @@ def _place_pages(image: Image, notes: Notes) -> None:
             pages.append((arguments[0] // image.page_size, answer or 0))
     pages.sort()
     starts = {page - pfn * image.sizeof("page") for pfn, page in pages if page}
-    if len(starts) != 1 or not all(page for _, page in pages):
-        raise NotReplayed("memory with holes, or whose page structures are in pieces")
+    if len(starts) != 1:
+        raise NotReplayed("page structures that are in pieces")
     image.vmemmap = starts.pop()
-    image.present = [(0, end)]
+    image.present = list(_ranges(pages, end))
+
+
+def _ranges(pages: List[Tuple[int, int]], end: int) -> Iterator[Tuple[int, int]]:
+    """[first, end) page frames with page structures, as far as was asked.
+
+    pages: (page frame, its structure or 0), ascending.
+    """
+    first = 0 if pages[0][1] else None
+    for pfn, page in pages:
+        if page and first is None:
+            first = pfn
+        elif not page and first is not None:
+            yield first, pfn
+            first = None
+    if first is not None:
+        yield first, end
 
 
 def _caches(listed: str) -> List[Tuple[int, str]]:

@@ -216,7 +216,8 @@ def _variables(session: Session) -> Dict[str, Any]:
     cpus = number("nr_cpu_ids", 4)
     return {
         "nr_cpu_ids": cpus,
-        "nr_node_ids": number("nr_node_ids", 4),
+        # A constant in a kernel without CONFIG_NUMA.
+        "nr_node_ids": number("nr_node_ids", 4) if reader.symbol("nr_node_ids") else None,
         "max_pfn": number("max_pfn", reader.word),
         "__per_cpu_offset": [number("__per_cpu_offset", reader.word, cpu) for cpu in range(cpus)],
     }

@@ -222,7 +222,7 @@ def test_what_was_freed_is_shown_as_free(fake: FakeCrash, name: str) -> None:
 
 @pytest.mark.parametrize("name", LAB)
 def test_the_list_is_walked_as_crash_walks_it(fake: FakeCrash, name: str) -> None:
-    caches = all_caches(Session(Target(fake)), [])
+    caches = all_caches(Session(Target(fake, fake.image.byteorder)), [])
     listed = [(c.address, (c.name or b"").decode()) for c in caches if c.listed]
     assert listed == recorded(name).caches
 
