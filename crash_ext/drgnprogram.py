@@ -132,21 +132,38 @@ def open_program(vmcore: str, debug_files: List[str]) -> drgn.Program:
     except ImportError as error:
         raise OpenError(f"drgn is needed for this: pip install drgn ({error})") from error
     try:
-        program = drgn.Program()
         if vmcore:
-            program.set_core_dump(vmcore)
-            if program.platform is None:
-                program = drgn.Program(_platform_of(vmcore))
-                program.set_core_dump(vmcore)
+            program = _open_dump(vmcore)
         else:
+            program = drgn.Program()
             program.set_kernel()
     except PermissionError as error:
         raise OpenError(f"{error}: try it as root") from error
-    except (OSError, ValueError, LookupError) as error:
+    except Exception as error:
+        # drgn has plain Exception, too, for what has no class of its own.
         raise OpenError(_why_not(vmcore, error)) from error
     if not program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
         raise OpenError(f"{vmcore}: no dump of a Linux kernel")
     _load_debug_information(program, debug_files)
+    return program
+
+
+def _open_dump(vmcore: str) -> drgn.Program:
+    """The program of a dump, without debug information. Raises what drgn does, ValueError."""
+    import drgn
+
+    program = drgn.Program()
+    try:
+        program.set_core_dump(vmcore)
+    except Exception:
+        # QEMU's own don't tell libkdumpfile their machine; their header names it.
+        if not _first_bytes(vmcore).startswith(_QEMU):
+            raise
+    else:
+        if program.platform is not None:
+            return program
+    program = drgn.Program(_platform_of(vmcore))
+    program.set_core_dump(vmcore)
     return program
 
 

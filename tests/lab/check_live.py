@@ -7,7 +7,10 @@ of memory: `make test-live` runs it, `make test` doesn't.
 
 from __future__ import annotations
 
+import re
+
 from tests.lab.live import run_live
+from tests.lab.livedrgn import run_live_on_drgn
 from tests.lab.session import records
 
 LINES = ["slabdup", "slabobjs -j -b 0 slab_test", "slabdup -a", "slabdup -aj", "slabwhy", "sys"]
@@ -35,3 +38,19 @@ def test_what_stands_still_in_a_running_kernel_is_told_right() -> None:
     assert len(caches) > 100
     leftovers = [row["name"] for row in caches if row["state"] == "leftover"]
     assert leftovers == ["slab_test"]
+
+
+def test_slableak_k_tells_the_same_without_crash() -> None:
+    line = "slabdup --then slabobjs -q slab_test"
+    session = run_live_on_drgn("6.1", [line])
+    said = session.said[line]
+    assert "leftover  slab_test" in said
+    objects = session.truth["objects"]["slab_test"]
+    account = {
+        row["addr"]
+        for states in objects.values()
+        for state in ("leaked", "live")
+        for row in states.get(state, [])
+    }
+    assert set(re.findall(r"(?m)^[0-9a-f]{16}$", said)) == account
+    assert said.endswith("status 0\n")

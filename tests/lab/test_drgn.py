@@ -92,7 +92,10 @@ def same(text: str, kernel: str) -> str:
     """
     if kernel == "7.3":
         return "".join(line for line in text.splitlines(True) if not _OF_MODULES(line))
-    return text.replace("mod -s slabtest FILE", "-s FILE")
+    if not _OF_MODULES(" ".join(text.split())):
+        return text
+    # It may stand on two lines, and what follows is then wrapped otherwise.
+    return " ".join(text.split()).replace("mod -s slabtest FILE", "-s FILE")
 
 
 def slableak(*words: str) -> Tuple[int, str, str]:
