@@ -221,8 +221,7 @@ COMMAND = Command(
                With -j the records, instead of showing them.
       -j       JSON lines: one record a line, addresses as hexadecimal strings;
                the last record says whether the output is complete.
-               In scripts write them into a file ("> FILE"): a pipe of
-               crash's own may fail on a busy machine.
+               In scripts write them into a file ("> FILE"), not into a pipe.
       -p       walk the lists only, without the scan over all page structures:
                full slabs that no list holds are not examined.
       -R       scan the page structures anew (they are scanned once a session).
