@@ -106,6 +106,7 @@ def _apart(*words: str) -> Dict[str, List[Any]]:
         [sys.executable, "-m", "tests.sentences", *words], cwd=ROOT, stdout=subprocess.PIPE
     )
     if done.returncode:
+        sys.stderr.write(done.stdout.decode())
         sys.exit(done.returncode)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
