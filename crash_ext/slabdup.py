@@ -212,8 +212,7 @@ COMMAND = Command(
                slabs, and are known only from Linux 6.18 on.
       -j       JSON lines: one record a line, addresses as hexadecimal strings;
                the last record says whether the output is complete.
-               In scripts write them into a file ("> FILE"): a pipe of
-               crash's own may fail on a busy machine.
+               In scripts write into a file ("> FILE"), not a pipe.
       -o FILE  with -j: write to FILE, in place of a redirection, to which a
                program of PyKdump's may add lines of its own.
       -p       walk the lists only, without the scan over all page structures:

@@ -225,8 +225,7 @@ COMMAND = Command(
                 nothing else, errors aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
-                In scripts write them into a file ("> FILE"): a pipe of
-                crash's own may fail on a busy machine.
+                In scripts write into a file ("> FILE"), not a pipe.
       -l COUNT  at most COUNT groups of each cache; with -q, COUNT addresses.
       -b BYTES  dump BYTES bytes of each example, no farther than to the next
                 object; default: the object size.

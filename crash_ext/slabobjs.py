@@ -126,8 +126,7 @@ COMMAND = Command(
                 nothing else, errors aside.
       -j        JSON lines: one record a line, addresses as hexadecimal strings;
                 the last record says whether the output is complete.
-                In scripts write them into a file ("> FILE"): a pipe of
-                crash's own may fail on a busy machine.
+                In scripts write into a file ("> FILE"), not a pipe.
       -o FILE   with -q or -j: write to FILE, in place of a redirection, to
                 which a program of PyKdump's may add lines of its own.
       -e        explain: beside each line of contents, what its words are.
