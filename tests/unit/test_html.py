@@ -90,5 +90,5 @@ def test_the_characters_of_a_short_last_line_stand_below_the_others() -> None:
     item = Object(0x1000, lines, [])
     one = section("x")._replace(objects=[item])
     text = "\n".join(page("x", [], [], [one], "x"))
-    first, last = (row for row in text.split("\n") if row.startswith("10"))
+    first, last = (row for row in text.split("\n") if row.endswith(("here.", "last")))
     assert first.index("first") == last.index("last")
