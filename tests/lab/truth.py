@@ -14,7 +14,8 @@ the place may since have been handed out again, then it is listed only as what i
 (freed after the cache's destroy).
 list, of the object's list head: self (never linked), live, deleted (list_del), headless (on a
 list whose head was freed), none (no head).
-Addresses, flags are hex without 0x; objsize (bytes), node, id, counts are numbers.
+Addresses, flags are hex without 0x, addresses with all of their digits; objsize (bytes),
+node, id, counts are numbers.
 crc32 is zlib's over the object, hex its first 128 bytes; both only while it is
 allocated. Objects of `big` are listed with their addresses alone.
 """
@@ -36,15 +37,17 @@ def parse(text: str) -> Truth:
     notes: List[str] = []
     refs: List[Dict[str, str]] = []
     causes: Dict[str, str] = {}
+    digits = 16  # of an address, as %px prints it
     head, made, ends = "0", [0, 0], []  # of caches and records: since the module was loaded
     for line in text.splitlines():
         kind, *words = line[2:].split() if line.startswith("T ") else [""]
         if kind == "cache":
             made[0] += 1
             name, role, address, size, flags, ctor, refcount = words
+            digits = len(address)
             caches.setdefault(name, {})[role] = {
-                "kmem_cache": _bare(address), "objsize": int(size), "flags": flags,
-                "ctor": _bare(ctor), "refcount": int(refcount), "counts": {},
+                "kmem_cache": address, "objsize": int(size), "flags": flags,
+                "ctor": ctor.lstrip("0") or "0", "refcount": int(refcount), "counts": {},
             }  # fmt: skip
         elif kind == "obj":
             made[1] += 1
@@ -53,14 +56,14 @@ def parse(text: str) -> Truth:
             base, stride, bits = int(words[3], 16), int(words[4]), int(words[5], 16)
             for n in range(bits.bit_length()):
                 if bits >> n & 1:
-                    row = {"addr": f"{base + n * stride:x}"}
+                    row = {"addr": f"{base + n * stride:0{digits}x}"}
                     rows.append((words[0], words[1], words[2], row))
         elif kind == "note":
             notes.append(" ".join(words))
         elif kind == "live_list":
-            head = _bare(words[0])
+            head = words[0]
         elif kind == "ref":
-            refs.append({"addr": _bare(words[0]), "holder": _bare(words[1])})
+            refs.append({"addr": words[0], "holder": words[1]})
         elif kind == "cause":
             causes[words[0]] = " ".join(words[1:])
         elif kind == "end":
@@ -83,16 +86,11 @@ def parse(text: str) -> Truth:
 
 def _object(words: List[str]) -> Dict[str, Any]:
     """address node id [list heap crc32 hex]"""
-    row: Dict[str, Any] = {"addr": _bare(words[0]), "node": int(words[1]), "id": int(words[2])}
+    row: Dict[str, Any] = {"addr": words[0], "node": int(words[1]), "id": int(words[2])}
     if len(words) > 3:
         row.update(zip(("list", "heap", "crc32", "hex"), words[3:]))
-        row["heap"] = _bare(row["heap"])
+        row["heap"] = row["heap"].lstrip("0") or "0"
     return row
-
-
-def _bare(address: str) -> str:
-    """Without the zeros that fill it up to 16 digits: on s390x memory begins at 0."""
-    return address.lstrip("0") or "0"
 
 
 def _sorted_out(

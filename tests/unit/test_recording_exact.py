@@ -165,7 +165,7 @@ def test_the_leftovers_are_found_and_no_other_cache_is_called_one(
 @pytest.mark.parametrize("name", NAMES)
 def test_the_kernels_list_holds_leftovers_up_to_6_11_only(name: str) -> None:
     """The premise of the test above: these are found although nothing lists them."""
-    listed = {f"{address:x}" for address, _ in recorded(name).caches}
+    listed = {f"{address:016x}" for address, _ in recorded(name).caches}
     unlinks = name.startswith(("lab-6.12", "612-", "lab-7.3"))
     assert _leftovers(name) & listed == (set() if unlinks else _leftovers(name))
     assert _leftovers(name)
