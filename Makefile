@@ -166,11 +166,16 @@ check: $(BUILD)/venv/.test $(BUILD)/pyextend.so  ## style, types, arrows between
 	. '$(BUILD_DIR)/python.env'; . '$(BUILD_DIR)/crash.env'; $(COMPILE) -Wshadow -fsyntax-only $(HOST_C); \
 		$(COMPILE) -DPYEXTEND_BUNDLE -Wshadow -fsyntax-only $(HOST_C)
 
+# Each job may have a virtual machine of 3 GB. The property tests draw the same cases at every
+# run as long as the same modules are loaded: so they run by themselves.
+TEST_JOBS = $(shell jobs=$$(nproc); [ "$$jobs" -le 4 ] || jobs=4; echo "$$jobs")
+
 .PHONY: test
-test:  ## install what is missing, check, and run all tests
+test:  ## install what is missing, check, and run all tests, TEST_JOBS= at a time
 	@$(MAKE) packages
 	@$(MAKE) check
-	'$(VENV_BIN)/python' -m pytest
+	'$(VENV_BIN)/python' -m pytest tests/property
+	'$(VENV_BIN)/python' -m pytest -n '$(TEST_JOBS)' --dist worksteal --ignore tests/property
 
 .PHONY: test-long
 test-long:  ## the tests that take minutes each: every kernel where `make test` tries one
