@@ -131,7 +131,10 @@ def test_both_hosts_give_the_same_answers(kernel: str) -> None:
     crash, drgn = (dict(told_by(kernel, host).answers) for host in HOSTS)
     if not _CALLER.search(crash['["log"]']):
         # Only crash 9 has them.
-        drgn['["log"]'] = _CALLER.sub(r"\1", drgn['["log"]'])
+        for told in (crash, drgn):
+            # Further lines of a record stand below its text.
+            text = re.sub(r"(?m)^ +", "", told['["log"]'])
+            told['["log"]'] = _CALLER.sub(r"\1", text)
     different = {
         question: (theirs, drgn[question])
         for question, theirs in crash.items()

@@ -36,7 +36,8 @@ def lines_of(dump: Dump, folder: Path) -> List[str]:
     live, left = caches["live"]["kmem_cache"], caches["leftover"]["kmem_cache"]
     leaked = dump.truth["objects"]["slab_test"]["leftover"]["leaked"][0]["addr"]
     lines = {
-        "slabdup": ["", "-a", "-p", "-j", "-R", "-aj", "slab_test", "-j slab_test", live],
+        "slabdup": ["", "-a", "-p", "-j", "-R", "-aj", "slab_test", "-j slab_test", live]
+        + [f"-j -o {folder}/dup.json"],
         "slabobjs": [
             *("slab_test", "-q slab_test", leaked, "-j slab_test", "-e slab_test", "-g slab_test"),
             *(f"-r {left}", f"-rj {left}", "-f slab_test", "-n 0 -l 5 slab_test", "-R slab_test"),
@@ -44,6 +45,7 @@ def lines_of(dump: Dump, folder: Path) -> List[str]:
             *("-t list_head -l 3 slab_test", "-t kmem_cache -l 2 kmem_cache"),
             *("-t kmem_cache.name,list,flags -l 5 kmem_cache", "-t task_struct -l 2 task_struct"),
             *("-t nosuch slab_test", "-t list_head.nosuch slab_test", "nosuch", "0", "\\slab_test"),
+            f"-q -o {folder}/addresses slab_test",
         ],
         "slabwhy": [
             *("", "-F", "-j", "-p", "-R", "-T", left, "slab_test", "kmalloc-64"),
