@@ -36,8 +36,10 @@ def lines_of(dump: Dump, folder: Path) -> List[str]:
     live, left = caches["live"]["kmem_cache"], caches["leftover"]["kmem_cache"]
     leaked = dump.truth["objects"]["slab_test"]["leftover"]["leaked"][0]["addr"]
     lines = {
-        "slabdup": ["", "-a", "-p", "-j", "-R", "-aj", "slab_test", "-j slab_test", live]
-        + [f"-j -o {folder}/dup.json"],
+        "slabdup": [
+            *("", "-a", "-p", "-j", "-R", "-aj", "slab_test", "-j slab_test", live),
+            f"-j -o {folder}/dup.json",
+        ],
         "slabobjs": [
             *("slab_test", "-q slab_test", leaked, "-j slab_test", "-e slab_test", "-g slab_test"),
             *(f"-r {left}", f"-rj {left}", "-f slab_test", "-n 0 -l 5 slab_test", "-R slab_test"),
