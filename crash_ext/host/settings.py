@@ -37,7 +37,8 @@ def memory_source(crash: Any) -> str:
     for line in answer.splitlines():
         label, _, source = line.strip().partition(": ")
         if label == "DUMPFILE":
-            return source.strip()
+            # crash tells behind the path what it thinks of the dump: it isn't part of its name.
+            return source.strip().partition("  [")[0]
     return ""
 
 
