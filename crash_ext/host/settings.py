@@ -29,7 +29,7 @@ def is_live(crash: Any) -> bool:
 
 
 def memory_source(crash: Any) -> str:
-    """The dump as crash names it, with its remarks ("vmcore  [PARTIAL DUMP]"); "" if unknown."""
+    """The dump as the host names it; "" if unknown. "(remote live system)" is part of it."""
     try:
         answer: str = crash.exec_crash_command("sys")
     except crash.error:
