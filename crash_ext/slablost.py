@@ -176,7 +176,7 @@ def _possibly(one: Lost) -> Iterator[str]:
     address, why = next(iter(sorted(one.possibly.items())))
     number = plural(len(one.possibly), "object")
     yield f"{hexa(one.cache.address)} {printable(one.cache.name)}: {number} possibly lost"
-    yield f"  {hexa(address)}: {why}"
+    yield from paragraph(f"{hexa(address)}: {why}", 4)
 
 
 def _closing(out: Output, found: List[Lost], allocated: int, searched: int) -> Iterator[str]:

@@ -33,13 +33,13 @@ def cause_line(cause: str, objects: int, strength: str, example: Optional[int]) 
     return f"  {cause:<16}  {objects:>7}  {strength:<8}  {where}"
 
 
-def paragraph(text: str) -> List[str]:
-    """Lines of at most 80 characters, indented as a conclusion is."""
+def paragraph(text: str, further: int = 2) -> List[str]:
+    """Lines of at most 80 characters, indented as a conclusion is; all but the first so far."""
     return textwrap.wrap(
         text,
         _WIDTH,
         initial_indent="  ",
-        subsequent_indent="  ",
+        subsequent_indent=" " * further,
         break_long_words=False,
         break_on_hyphens=False,
     )

@@ -68,7 +68,11 @@ def _notes(dump: lab.Dump, version: str) -> Notes:
         )
         if not out.exists():
             raise lab.CrashFailed(f"crash {version} wrote no notes; it said:\n{said[-3000:]}")
-        notes: Notes = json.loads(out.read_text())
+        text = out.read_text()
+        for file in (dump.vmcore, dump.vmlinux):
+            # Where they lie on this machine is no part of a recording.
+            text = text.replace(str(file), file.name)
+        notes: Notes = json.loads(text)
     return notes
 
 

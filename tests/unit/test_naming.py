@@ -61,8 +61,8 @@ class Scene:
 
     def evidence(self, *arguments: str) -> List[str]:
         """slabwhy's statements on the type."""
-        said = text(self.heap, "slabwhy", "-F", *arguments, self.name)
-        return [line[32:] for line in said.splitlines() if line.startswith("  type ")]
+        rows = of_type(records(self.heap, "slabwhy", "-F", *arguments, self.name), "evidence")
+        return [str(row["text"]) for row in rows if row["topic"] == "type"]
 
     def proposed(self, *arguments: str) -> List[str]:
         return [line.split(":")[0] for line in self.evidence(*arguments)]
