@@ -11,6 +11,7 @@ import getopt
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
+from crash_ext.contents.filters import Filter, FilterError, parse
 from crash_ext.files import check_writable, read_text, stdout_to
 from crash_ext.host.settings import is_live, memory_source, zero_excluded_on
 from crash_ext.host.target import ByteOrder, Target, host_module
@@ -23,6 +24,7 @@ from crash_ext.reach.reach import Reach
 from crash_ext.report.jsonl import Encoder, encoder
 from crash_ext.report.progress import Progress
 from crash_ext.report.text import visible
+from crash_ext.slub.caches import node_count
 from crash_ext.slub.layout import UnsupportedAllocator
 from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
@@ -51,6 +53,7 @@ LETTERS = {
     "t": "as this structure",
     "T": "look for structures",
     "V": "the version",
+    "w": "that fit FILTER",
 }
 """What a letter means, in each command that has it: its line of help says these words."""
 
@@ -158,6 +161,21 @@ class Call:
         if not (text.isascii() and text.isdigit()):
             raise UsageError(f"{option}: not a decimal number: {text}")
         return int(text)
+
+    def filter(self) -> Optional[Filter]:
+        """What -w asks; None without it. Raises UsageError."""
+        text = self.options.get("-w")
+        if text is None:
+            return None
+        try:
+            found = parse(text, self.session.reader.word)
+        except FilterError as error:
+            raise UsageError(f"-w: {error}") from error
+        nodes = node_count(self.session)
+        for node in found.nodes:
+            if node >= nodes:
+                raise UsageError(f"-w: no node {node}: the nodes are 0 to {nodes - 1}")
+        return found
 
     def text_file(self, option: str) -> Optional[str]:
         """What is in the file that an option names; None without the option.
@@ -278,6 +296,8 @@ def _answer(command: Command, options: Options, arguments: List[str], argv: List
         session.progress = progress.tell
         encode = _encoder(options)
         source = None if encode is None else source_fields(_source(session, crash))
+        if source is not None and "-w" in options:
+            source["filter"] = visible(options["-w"])
         out = Output(command.name, encode, "-q" in options, source)
         call = Call(session, options, arguments, out, " ".join([command.name, *argv]))
         if zero_excluded_on(crash):

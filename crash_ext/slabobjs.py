@@ -27,6 +27,7 @@ from crash_ext.report.text import plural
 from crash_ext.slub.caches import node_count
 from crash_ext.view.choice import Wanted
 from crash_ext.view.listing import Listing
+from crash_ext.why.chosen import Asked, counts
 from crash_ext.why.log.reports import ObjectReports
 
 _APART = {"-e": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -e -b"}
@@ -34,7 +35,7 @@ _APART = {"-e": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -e -b"}
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabobjs [-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-o FILE] NAME|..."""
+    """slabobjs [-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-w FILTER] .. NAME|..."""
     if "-t" in call.options:
         call.options["-t"] = take_quoted(call.options["-t"], call.arguments)
     if not call.arguments:
@@ -47,6 +48,7 @@ def main(call: Call) -> Dict[str, object]:
         for other in others.split():
             if option in call.options and other in call.options:
                 raise UsageError(f"{option} doesn't go with {other}")
+    asked = call.filter()
     words = Words(Places(call.session, call.caches, call.lists_only))
     try:
         struct = _struct(call.options.get("-t"))
@@ -72,6 +74,7 @@ def main(call: Call) -> Dict[str, object]:
         references="-r" in call.options,
         struct=struct,
         log=ObjectReports(call.session.reader),
+        asked=None if asked is None else Asked(words.places, asked),
     )
     selections, families = call.selections(), Families(call.caches())
     listings = [
@@ -83,7 +86,7 @@ def main(call: Call) -> Dict[str, object]:
     shown = sum(listing.show(references) for listing in listings)
     if call.lists_only:
         call.out.limit("lists only (-p): full slabs that no list holds are not shown")
-    return {"shown": shown}
+    return {"shown": shown, **counts(listing.fitting for listing in listings)}
 
 
 def _find_references(call: Call, places: Places, listings: List[Listing]) -> References:
@@ -105,9 +108,10 @@ COMMAND = Command(
     name="slabobjs",
     short="allocated objects of slab caches, with their contents",
     synopsis=(
-        "[-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-o FILE]\n           NAME|ADDRESS..."
+        "[-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-w FILTER]\n"
+        "           [-o FILE] NAME|ADDRESS..."
     ),
-    options="qjefgprRn:l:b:t:o:",
+    options="qjefgprRn:l:b:t:o:w:",
     main=main,
     text="""\
   This command lists the allocated objects of slab caches.  For each cache it
@@ -145,6 +149,18 @@ COMMAND = Command(
       -t TYPE   each object as this structure, instead of its raw contents.
                 TYPE is the structure's name, or NAME.member,member for some
                 members of it; "struct NAME" or "union NAME" in quotes.
+      -w FILTER only objects that fit FILTER: conditions with commas in between,
+                all of which must hold.  The last line counts what fits.
+          func=NAME           the stack of the allocation, where it was noted,
+                              has this function; also a pattern (conn_*), and
+                              NAME+0x15 for one place in it
+          older=5m newer=2h   since the allocation; s, m, h or d (days)
+          pid=N cpu=N node=N  allocated by this task, on this CPU; on this NUMA
+                              node (of the slab)
+          OFFSET=VALUE        +0x20=0x7: the word at that offset, unsigned;
+                              +0x20:4=7: 4 bytes of it (1, 2, 4 or 8)
+                An object of which that can't be known is left out; a line
+                counts those.  For a free object it is the last allocation.
       -p        walk the lists only, without the scan over all page structures:
                 full slabs that no list holds are not shown.
       -R        scan the page structures anew (they are scanned once a session).

@@ -169,6 +169,10 @@ class SlabObjects(NamedTuple):
             yield self.address(index)
             index = self.states.find(ALLOCATED, index + 1)
 
+    def only(self, chosen: bytes) -> SlabObjects:
+        """The same with only the chosen objects called allocated; chosen: 1 for each of them."""
+        return self._replace(states=bytes(ALLOCATED if one else FREE for one in chosen))
+
     def without_memory(self) -> SlabObjects:
         """The same for who keeps many."""
         slab, first, stride, states, problem, notes, _, length, absent = self

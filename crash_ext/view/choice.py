@@ -13,6 +13,7 @@ from crash_ext.contents.words import Words
 from crash_ext.host.structs import StructForm
 from crash_ext.leak.select import Selection
 from crash_ext.slub.model import ONLY_ALLOCATED, SlabObjects
+from crash_ext.why.chosen import Asked, Chosen
 from crash_ext.why.log.reports import ObjectReports
 
 
@@ -43,6 +44,8 @@ class Wanted(NamedTuple):
     """Show contents as this structure."""
     log: ObjectReports
     """What the kernel log says of an object that is asked for by address."""
+    asked: Optional[Asked]
+    """What objects have to fit (-w); None for all."""
 
 
 class Choice:
@@ -53,6 +56,8 @@ class Choice:
         """Objects chosen so far."""
         self.left_out = 0
         """Objects beyond the limit, of the slabs asked about."""
+        self.fitting = None if wanted.asked is None else Chosen(wanted.asked, selection.cache)
+        """The objects that -w has chosen so far; None without it."""
         self._wanted = wanted
         self._slab = selection.slab
 
@@ -61,12 +66,13 @@ class Choice:
         """Whether it is simply the allocated objects of all slabs."""
         wanted = self._wanted
         some = self._slab is not None or wanted.node is not None or wanted.limit is not None
-        return not (some or wanted.free)
+        return not (some or wanted.free or wanted.asked)
 
     @property
     def enough(self) -> bool:
-        """Whether -l allows no more objects."""
-        return self._wanted.limit is not None and self.shown >= self._wanted.limit
+        """Whether -l allows no more objects, and the others are counted without a look at each."""
+        limit = self._wanted.limit
+        return self.fitting is None and limit is not None and self.shown >= limit
 
     def slabs(self, decoded_slabs: Iterable[SlabObjects]) -> List[SlabObjects]:
         """Those to show of all slabs of the cache."""
@@ -80,13 +86,8 @@ class Choice:
 
     def objects(self, decoded: SlabObjects) -> bytes:
         """1 for each object of a slab to show: what was asked for, cut to the limit."""
-        states, limit = decoded.states, self._wanted.limit
-        if self._slab is not None and self._slab.number is not None:
-            chosen = bytes(index == self._slab.number for index in range(len(states)))
-        elif self._wanted.free:
-            chosen = b"\1" * len(states)
-        else:
-            chosen = states.translate(ONLY_ALLOCATED)
+        limit = self._wanted.limit
+        chosen = self._fitting(decoded, self._of(decoded.states))
         if limit is not None and (self._slab is None or self._slab.number is None):
             room = max(0, limit - self.shown)
             cut = list(compress(range(len(chosen)), chosen))[room:]
@@ -95,3 +96,25 @@ class Choice:
                 chosen = chosen[: cut[0]] + bytes(len(chosen) - cut[0])
         self.shown += chosen.count(1)
         return chosen
+
+    def allocated(self, slabs: Iterable[SlabObjects]) -> List[SlabObjects]:
+        """The slabs with only the allocated objects that -w chooses; the limit is no matter."""
+        return [self._only_fitting(decoded) for decoded in self.slabs(slabs)]
+
+    def _only_fitting(self, decoded: SlabObjects) -> SlabObjects:
+        if self.fitting is None:
+            return decoded
+        only = decoded.states.translate(ONLY_ALLOCATED)
+        if self._slab is not None and self._slab.number is not None:
+            only = bytes(map(min, only, self._of(decoded.states)))
+        return decoded.only(self._fitting(decoded, only))
+
+    def _of(self, states: bytes) -> bytes:
+        """1 for each object that is asked about, whether it fits or not."""
+        if self._slab is not None and self._slab.number is not None:
+            return bytes(index == self._slab.number for index in range(len(states)))
+        return b"\1" * len(states) if self._wanted.free else states.translate(ONLY_ALLOCATED)
+
+    def _fitting(self, decoded: SlabObjects, chosen: bytes) -> bytes:
+        """Those of the chosen that -w leaves."""
+        return chosen if self.fitting is None else self.fitting.among(decoded, chosen)

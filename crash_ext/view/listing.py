@@ -17,7 +17,7 @@ from crash_ext.leak.select import Selection
 from crash_ext.output import Output
 from crash_ext.reach.references import References
 from crash_ext.report.caches import counted
-from crash_ext.report.text import plural, printable
+from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import SlabObjects
 from crash_ext.slub.session import Session
 from crash_ext.view.addresses import show_addresses
@@ -29,6 +29,7 @@ from crash_ext.view.slabs import Slabs
 from crash_ext.view.summary import show_summary
 from crash_ext.view.tally import Tally
 from crash_ext.view.text import TextSink
+from crash_ext.why.chosen import Chosen
 
 Sink = Union[TextSink, RecordSink]
 
@@ -87,7 +88,22 @@ class Listing:
             out.error(problem, self._cache)
         if choice.left_out:
             self._limit(f"{plural(choice.left_out, 'object')} left out (-l)")
+        fitting = self.fitting
+        if fitting is not None and wanted.asked is not None:
+            for doubt in fitting.doubts():
+                if wanted.quiet:
+                    # Addresses alone would be taken for all that there are.
+                    out.error(doubt, self._cache)
+                else:
+                    self._limit(doubt)
+            text = f"{fitting.fit} of {plural(fitting.of, 'object')} fit {wanted.asked.what.text}"
+            out.text(f"{self._where}: {visible(text)}")
         return choice.shown
+
+    @property
+    def fitting(self) -> Optional[Chosen]:
+        """The objects that -w has chosen; None without it."""
+        return self._choice.fitting
 
     def _show_groups(self, words: Words) -> None:
         wanted, slab = self._wanted, self._selection.slab
@@ -95,7 +111,7 @@ class Listing:
         self._summary(Tally.of(everything))
         notes_too = wanted.words is not None
         what = Grouping(self._out, self._cache, words, notes_too, wanted.bytes, wanted.limit)
-        chosen = self._choice.slabs(everything)
+        chosen = self._choice.allocated(everything)
         self._choice.shown += show_groups(what, chosen, slab.number if slab else None)
 
     def _show_whole(self, sink: Sink) -> None:
@@ -187,4 +203,8 @@ class Listing:
             self._out.error(f"{text}: what lies behind it is not the object's", cache)
 
     def _limit(self, text: str) -> None:
-        self._out.limit(f"{hexa(self._cache.address)} {printable(self._cache.name)}: {text}")
+        self._out.limit(f"{self._where}: {text}")
+
+    @property
+    def _where(self) -> str:
+        return f"{hexa(self._cache.address)} {printable(self._cache.name)}"

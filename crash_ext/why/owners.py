@@ -115,7 +115,7 @@ def owners(
     task_of: Optional[TaskOf] = None,
 ) -> OwnerReport:
     """Who allocated the allocated objects of a cache's decoded slabs. Never raises on memory."""
-    tracks = _TracksOf(session, cache)
+    tracks = TracksOf(session, cache)
     extensions, tags = Extensions(session, cache), OwnerTags(session.reader)
     problems: List[str] = []
     stacks: Dict[Tuple[int, ...], List[_Found]] = {}
@@ -177,7 +177,7 @@ def owners(
     )
 
 
-class _TracksOf:
+class TracksOf:
     """Where the tracks of a slab's objects are: behind them, or with KFENCE."""
 
     def __init__(self, session: Session, cache: Cache) -> None:
@@ -203,6 +203,7 @@ class _TracksOf:
             return None
 
     def of(self, slab: SlabObjects, address: int, memory: Optional[bytes]) -> Tracks:
+        """The tracks of an object of the slab; memory: what memory() gave."""
         if slab.slab.place != PLACE:
             return self._tracks.of(address, memory, slab.slab.base)
         found = self._kfence.get(address)

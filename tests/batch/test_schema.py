@@ -154,6 +154,8 @@ def test_what_is_no_record_is_refused(change: Record) -> None:
 
 
 BY_OPTION = {
+    "begin": {"filter"},
+    "end": {"fit", "of", "not_judged"},
     "object": {"words", "members_of", "references", "more_references", "struct", "log"},
     "group": {"words", "members_of"},
 }

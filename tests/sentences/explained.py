@@ -22,6 +22,7 @@ _LETTERS = (
     "as this structure",
     "look for structures",
     "the version",
+    "that fit FILTER",
 )
 
 EXPLAINED: Dict[Tuple[str, str], str] = {

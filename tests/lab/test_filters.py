@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What -w chooses, in real crash on real kernels: against the module's account, and the log's.
+
+Each set is complete: every object of the account that fits is there, and no other.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Iterator, List, Set, Tuple
+
+import pytest
+
+from tests import lab
+from tests.lab.dumps import Dump
+from tests.lab.session import run_lines
+
+RUNS = [(kernel, lab.crashes_for(kernel)[-1]) for kernel in lab.KERNELS]
+_KEPT = 300
+"""Objects that the module allocates for the living slab_dbg, in turns on both CPUs."""
+_PLACE = re.compile(
+    r"Allocated in .* pid=\d+\n(?:.*\n){0,8}?.*\]\s+(build_debug\+0x[0-9a-f]+)/0x\w+ \[slabtest\]"
+)
+_TASK = re.compile(r"Allocated in .* cpu=\d+ pid=(\d+)$", re.MULTILINE)
+
+Run = Tuple[Dump, str]
+
+
+@pytest.fixture(scope="module", name="run", params=RUNS, ids="-".join)
+def fixture_run(request: pytest.FixtureRequest) -> Run:
+    kernel, version = request.param
+    return lab.dump(kernel, "debug"), version
+
+
+def _rows(dump: Dump, name: str, *roles: str) -> Iterator[Dict[str, Any]]:
+    """The account's allocated objects of the caches of a name."""
+    for role, states in dump.truth["objects"][name].items():
+        if role in (roles or ("live", "leftover")):
+            yield from (row for state in ("live", "leaked") for row in states.get(state, []))
+
+
+def _of(rows: Iterator[Dict[str, Any]]) -> Set[str]:
+    return {row["addr"] for row in rows}
+
+
+def _chosen(run: Run, *filters: str) -> List[Set[str]]:
+    """The addresses that each filter chooses of slab_dbg; twice is an error.
+
+    The module's init code is gone: its place in the stacks has no name, which -q says.
+    """
+    texts = run_lines(*run, [f"slabobjs -q -w {each} slab_dbg" for each in filters])
+    chosen: List[Set[str]] = []
+    for text in texts:
+        errors = [line for line in text.splitlines() if line.startswith("slabobjs: ")]
+        assert all(" a function of the stack has no name for " in line for line in errors)
+        addresses = [line for line in text.splitlines() if line not in errors]
+        assert len(set(addresses)) == len(addresses)
+        chosen.append(set(addresses))
+    return chosen
+
+
+def test_a_function_is_in_every_stack_that_the_kernel_has_noted(run: Run) -> None:
+    """The log has the stacks of leaked objects: one place of build_debug() for each cache."""
+    dump, _ = run
+    (place,) = set(_PLACE.findall(dump.log.split("BUG slab_dbg_ctor")[0]))
+    every = _of(_rows(dump, "slab_dbg"))
+    by_name, by_pattern, by_place, other = _chosen(
+        run, "func=build_debug", "func=build_d*", f"func={place}", "func=vfs_read*"
+    )
+    assert by_name == by_pattern == every
+    assert by_place == _of(_rows(dump, "slab_dbg", "leftover"))
+    assert len(by_place) > 5
+    assert not other
+
+
+def test_the_cpu_is_the_one_that_the_module_ran_on(run: Run) -> None:
+    dump, _ = run
+    live = list(_rows(dump, "slab_dbg", "live"))
+    first = min(row["id"] for row in live) // 1000 * 1000
+    on_second = {row["addr"] for row in live if (row["id"] - first) * 4 // _KEPT % 2 == 1}
+    zero, one, both = _chosen(run, "cpu=0", "cpu=1", "cpu=0,cpu=1")
+    assert one - _of(_rows(dump, "slab_dbg", "leftover")) == on_second
+    assert zero | one == _of(_rows(dump, "slab_dbg"))
+    assert not zero & one
+    assert not both
+    assert len(on_second) > 50
+
+
+def test_the_task_is_the_insmod_of_the_log(run: Run) -> None:
+    dump, _ = run
+    (insmod,) = set(_TASK.findall(dump.log))
+    every = _of(_rows(dump, "slab_dbg"))
+    ours, other, old, new = _chosen(
+        run, f"pid={insmod}", f"pid={insmod}1", "older=0s,newer=1h", "older=1h"
+    )
+    assert ours == old == every
+    assert not other
+    assert not new
+
+
+def test_a_value_is_in_the_contents_that_the_module_has_written(run: Run) -> None:
+    dump, _ = run
+    rows = [row for row in _rows(dump, "slab_dbg") if row["hex"]]
+    assert len(rows) == len(_of(_rows(dump, "slab_dbg")))
+    contents = {row["addr"]: bytes.fromhex(row["hex"]) for row in rows}
+    filters = {
+        "+0x4:1=9": {one for one, data in contents.items() if data[4] == 9},
+        "4:2=0x9": {one for one, data in contents.items() if data[4:6] == b"\x09\0"},
+        "+0:4=0x4a41434b": set(contents),
+        "+0x8=0x6762645f62616c73": {
+            one for one, data in contents.items() if data[8:16] == b"slab_dbg"
+        },
+        "0x5c:4=1": {one for one, data in contents.items() if data[0x5C:0x60] == b"\1\0\0\0"},
+    }
+    assert 0 < len(filters["+0x4:1=9"]) < len(contents)
+    assert dict(zip(filters, _chosen(run, *filters))) == filters
