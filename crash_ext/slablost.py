@@ -25,10 +25,18 @@ from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import paragraph
 from crash_ext.view.groups import Grouping, show_together
-from crash_ext.view.lost import Lost, by_size, chosen_caches, find_lost
+from crash_ext.view.lost import (
+    Lost,
+    by_size,
+    chosen_caches,
+    find_lost,
+    most_bytes_first,
+    only_fitting,
+)
 from crash_ext.view.lostpage import Told, lost_lines
 from crash_ext.view.source import Made
 from crash_ext.why.case import Evidence
+from crash_ext.why.chosen import Asked, Chosen, doubts, fit_counts
 from crash_ext.why.owners import owners
 from crash_ext.why.tell_owners import owner_evidence
 
@@ -37,10 +45,11 @@ _ALIGN = (LEFT, RIGHT, RIGHT, RIGHT, RIGHT, LEFT)
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slablost [-jpqR] [-l COUNT] [-b BYTES] [-o FILE] [NAME|ADDRESS]..."""
+    """slablost [-jpqR] [-l COUNT] [-b BYTES] [-w FILTER] [-o FILE] [NAME|ADDRESS]..."""
     if "-q" in call.options and "-j" in call.options:
         raise UsageError("only one of -q and -j")
     out, page = call.out, call.page_file()
+    asked = call.filter()
     limit, length = call.number("-l"), call.number("-b")
     named = [selection.cache for selection in call.selections()]
     if call.arguments and not named:
@@ -54,12 +63,15 @@ def main(call: Call) -> Dict[str, object]:
         return {"lost": 0, "allocated": reach.objects, "caches": 0, "bytes": 0}
     caches = chosen_caches(call.caches(), named)
     found = find_lost(call.session, places, reach, caches, call.lists_only)
+    fits: Dict[str, int] = {}
+    if asked is not None:
+        found, fits = _only_fitting(call, Asked(places, asked), found)
     lost = [one for one in found if one.number]
     if "-q" in call.options:
         for one in lost:
             for address in sorted([*one.definitely, *one.indirectly])[:limit]:
                 out.address(f"{address:0{2 * call.session.reader.word}x}")
-        return {**_counts(lost, reach.objects)}
+        return {**_counts(lost, reach.objects), **fits}
     if lost:
         out.text(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN))
     words = Words(places)
@@ -85,12 +97,30 @@ def main(call: Call) -> Dict[str, object]:
     if reach.summary.unreadable:
         text = f"{plural(reach.summary.unreadable, 'page')} in use not in the dump"
         out.limits.append(text)
-    closing = list(_closing(out, found, reach.objects, reach.summary.bytes))
+    closing = list(_closing(out, found, reach.objects, reach.summary.bytes, asked is not None))
+    if asked is not None:
+        many = plural(fits["of"], "object")
+        closing.append(
+            f"-w: {fits['fit']} of {many} lost or possibly lost fit {visible(asked.text)}"
+        )
     out.text(*closing)
     if page is not None:
         made = Made(call.source(), call.line)
         out.file(page, lost_lines(call.session, words, told, made, closing))
-    return {**_counts(lost, reach.objects)}
+    return {**_counts(lost, reach.objects), **fits}
+
+
+def _only_fitting(call: Call, asked: Asked, found: List[Lost]) -> Tuple[List[Lost], Dict[str, int]]:
+    """What -w leaves of the caches, and the counts for the last record."""
+    fitting = [Chosen(asked, one.cache) for one in found]
+    found = most_bytes_first(map(only_fitting, found, fitting))
+    for doubt in doubts(fitting):
+        if "-q" in call.options:
+            # Addresses alone would be taken for all that there are.
+            call.out.error(doubt)
+        else:
+            call.out.limits.append(doubt)
+    return found, fit_counts(fitting)
 
 
 def _counts(lost: List[Lost], allocated: int) -> Dict[str, int]:
@@ -179,7 +209,9 @@ def _possibly(one: Lost) -> Iterator[str]:
     yield from paragraph(f"{hexa(address)}: {why}", 4)
 
 
-def _closing(out: Output, found: List[Lost], allocated: int, searched: int) -> Iterator[str]:
+def _closing(
+    out: Output, found: List[Lost], allocated: int, searched: int, filtered: bool
+) -> Iterator[str]:
     """What the whole comes to, a line each."""
     known = sum(len(one.known) for one in found)
     if known:
@@ -191,10 +223,12 @@ def _closing(out: Output, found: List[Lost], allocated: int, searched: int) -> I
         yield "no allocated object could be read"
     elif not counts["lost"]:
         rest = ", but not all could be read" if out.problems else ""
-        yield f"none of {of} is lost{rest}; {searched >> 20} MB searched"
+        fits = " and fits -w" if filtered else ""
+        yield f"none of {of} is lost{fits}{rest}; {searched >> 20} MB searched"
     else:
+        fits = " and fitting -w" if filtered else ""
         yield (
-            f"{counts['lost']} of {of} lost in {plural(counts['caches'], 'cache')},"
+            f"{counts['lost']} of {of} lost{fits} in {plural(counts['caches'], 'cache')},"
             f" {counts['bytes']} bytes; {searched >> 20} MB searched"
         )
     yield from (text for text in out.limits if text not in out.told)
@@ -203,8 +237,8 @@ def _closing(out: Output, found: List[Lost], allocated: int, searched: int) -> I
 COMMAND = Command(
     name="slablost",
     short="allocated objects that nothing in the kernel can reach",
-    synopsis="[-jpqR] [-l COUNT] [-b BYTES] [-o FILE] [NAME|ADDRESS]...",
-    options="jpqRl:b:o:",
+    synopsis="[-jpqR] [-l COUNT] [-b BYTES] [-w FILTER] [-o FILE] [NAME|ADDRESS]...",
+    options="jpqRl:b:o:w:",
     main=main,
     text="""\
   This command finds allocated objects, of all caches, that nothing in the
@@ -229,6 +263,11 @@ COMMAND = Command(
       -l COUNT  at most COUNT groups of each cache; with -q, COUNT addresses.
       -b BYTES  dump BYTES bytes of each example, no farther than to the next
                 object; default: the object size.
+      -w FILTER only lost objects that fit FILTER: conditions with commas in
+                between (func=NAME older=5m newer=2h pid=N cpu=N node=N
+                OFFSET=VALUE), all of which must hold; "help slabobjs" explains
+                them.  An object of which that can't be known is left out, and
+                counted.
       -o FILE   write to FILE a page for the bug report, too: HTML with the
                 slabs of lost objects, contents and allocations.  With -q or -j
                 the addresses or records, instead of showing them.

@@ -27,7 +27,7 @@ from crash_ext.report.text import plural
 from crash_ext.slub.caches import node_count
 from crash_ext.view.choice import Wanted
 from crash_ext.view.listing import Listing
-from crash_ext.why.chosen import Asked, counts
+from crash_ext.why.chosen import Asked, fit_counts
 from crash_ext.why.log.reports import ObjectReports
 
 _APART = {"-e": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -e -b"}
@@ -86,7 +86,8 @@ def main(call: Call) -> Dict[str, object]:
     shown = sum(listing.show(references) for listing in listings)
     if call.lists_only:
         call.out.limit("lists only (-p): full slabs that no list holds are not shown")
-    return {"shown": shown, **counts(listing.fitting for listing in listings)}
+    fitting = [listing.fitting for listing in listings if listing.fitting is not None]
+    return {"shown": shown, **({} if asked is None else fit_counts(fitting))}
 
 
 def _find_references(call: Call, places: Places, listings: List[Listing]) -> References:

@@ -29,7 +29,7 @@ from crash_ext.view.slabs import Slabs
 from crash_ext.view.summary import show_summary
 from crash_ext.view.tally import Tally
 from crash_ext.view.text import TextSink
-from crash_ext.why.chosen import Chosen
+from crash_ext.why.chosen import Chosen, doubts
 
 Sink = Union[TextSink, RecordSink]
 
@@ -90,7 +90,7 @@ class Listing:
             self._limit(f"{plural(choice.left_out, 'object')} left out (-l)")
         fitting = self.fitting
         if fitting is not None and wanted.asked is not None:
-            for doubt in fitting.doubts():
+            for doubt in doubts([fitting]):
                 if wanted.quiet:
                     # Addresses alone would be taken for all that there are.
                     out.error(doubt, self._cache)

@@ -18,9 +18,10 @@ from crash_ext.reach.known import Known
 from crash_ext.reach.model import MAYBE, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.slub.kmalloc import kmalloc_size
-from crash_ext.slub.model import ALLOCATED, FREE, Cache, SlabObjects
+from crash_ext.slub.model import ALLOCATED, FREE, ONLY_ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.session import Session
 from crash_ext.slub.slabs import for_each_slab
+from crash_ext.why.chosen import Chosen
 
 _NAMED = 1000
 """Of so many objects of a cache, which are perhaps lost, it is said where the way begins."""
@@ -39,6 +40,8 @@ class Lost(NamedTuple):
     """Lost at boot, and harmlessly: why. Counted nowhere else."""
     slabs: List[SlabObjects]
     """Those that hold lost objects, with only these called allocated."""
+    doubtful: List[SlabObjects]
+    """The same with those that are possibly lost."""
     problems: List[str]
 
     @property
@@ -69,6 +72,8 @@ class _Found(NamedTuple):
     possibly: Dict[int, str]
     known: Dict[int, str]
     parts: List[_Part]
+    doubtful: List[SlabObjects]
+    """Slabs with objects that are possibly lost, with only these called allocated."""
     problems: List[str]
 
 
@@ -98,9 +103,7 @@ def find_lost(
         for each in find_hidden(session, reach, array("Q", sorted(lost)))
         if not each.round
     }
-    told = [_judge(one, reach, hidden) for one in found]
-    told = [one for one in told if one.number or one.possibly or one.known]
-    return sorted(told, key=lambda one: (-one.bytes, one.cache.address))
+    return most_bytes_first(_judge(one, reach, hidden) for one in found)
 
 
 def _unreached(reach: Reach, numbers: range, known: Dict[int, str]) -> List[int]:
@@ -129,15 +132,17 @@ def _look(
     owner: the cache's number in the pass; slabs: the first objects of the slabs to look at.
     """
     cache = reach.caches[owner]
-    found = _Found(cache, reach.allocated[owner], {}, {}, [], reach.problems.get(owner, []))
+    found = _Found(cache, reach.allocated[owner], {}, {}, [], [], reach.problems.get(owner, []))
     harmless = kmalloc_size(cache) is not None
     for part in _parts(session, reach, cache, slabs, lists_only):
         numbers = part.numbers
         levels = reach.levels(numbers)
         if MAYBE in levels:
-            for address, level in zip(reach.starts(numbers), levels):
-                if level == MAYBE:
-                    found.possibly[address] = _maybe(reach, address, len(found.possibly))
+            starts = reach.starts(numbers)
+            perhaps = [address for address, level in zip(starts, levels) if level == MAYBE]
+            for address in perhaps:
+                found.possibly[address] = _maybe(reach, address, len(found.possibly))
+            found.doubtful.append(_only(part.slab, perhaps))
         if UNREACHED not in levels:
             continue
         if harmless:
@@ -179,13 +184,14 @@ def _judge(found: _Found, reach: Reach, hidden: Dict[int, str]) -> Lost:
     """How each of the lost objects is lost."""
     possibly = dict(found.possibly)
     definitely, indirectly = array("Q"), array("Q")
-    slabs = []
+    slabs, doubtful = [], list(found.doubtful)
     for slab, numbers in found.parts:
         inner = reach.inner(numbers)
         lost = _unreached(reach, numbers, found.known)
         some = [address for address in lost if address in hidden] if hidden else []
         possibly.update((address, hidden[address]) for address in some)
         if some:
+            doubtful.append(_only(slab, some))
             lost = [address for address in lost if address not in hidden]
         if any(inner):
             first = numbers.start
@@ -204,8 +210,37 @@ def _judge(found: _Found, reach: Reach, hidden: Dict[int, str]) -> Lost:
         possibly,
         found.known,
         slabs,
+        doubtful,
         found.problems,
     )
+
+
+def only_fitting(one: Lost, chosen: Chosen) -> Lost:
+    """The same with only the objects that -w chooses, of the possibly lost ones, too."""
+    slabs = list(_fitting(one.slabs, chosen))
+    doubtful = list(_fitting(one.doubtful, chosen))
+    kept = {address for slab in slabs for address in slab.allocated()}
+    perhaps = {address for slab in doubtful for address in slab.allocated()}
+    return one._replace(
+        definitely=array("Q", (address for address in one.definitely if address in kept)),
+        indirectly=array("Q", (address for address in one.indirectly if address in kept)),
+        possibly={address: why for address, why in one.possibly.items() if address in perhaps},
+        slabs=slabs,
+        doubtful=doubtful,
+    )
+
+
+def _fitting(slabs: Iterable[SlabObjects], chosen: Chosen) -> Iterator[SlabObjects]:
+    for slab in slabs:
+        fits = chosen.among(slab, slab.states.translate(ONLY_ALLOCATED))
+        if 1 in fits:
+            yield slab.only(fits)
+
+
+def most_bytes_first(found: Iterable[Lost]) -> List[Lost]:
+    """Those of the caches that have something to tell."""
+    told = [one for one in found if one.number or one.possibly or one.known]
+    return sorted(told, key=lambda one: (-one.bytes, one.cache.address))
 
 
 def by_size(found: Iterable[Lost]) -> List[List[Lost]]:

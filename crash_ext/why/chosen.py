@@ -69,11 +69,6 @@ class Chosen:
                 self.unknown[verdict] += 1
         return bytes(fits)
 
-    def doubts(self) -> Iterator[str]:
-        """What could not be judged, a text for each reason."""
-        for reason, number in sorted(self.unknown.items()):
-            yield f"{reason} for {count(number, 'object')}: left out (-w)"
-
     def _facts(self, slab: SlabObjects, address: int, memory: Optional[bytes]) -> Facts:
         what = self._asked.what
         facts = NOTHING._replace(node=slab.slab.node)
@@ -108,11 +103,18 @@ class Chosen:
             return None
 
 
-def counts(found: Iterable[Optional[Chosen]]) -> Dict[str, int]:
-    """What -w has chosen in several caches, for the last record; nothing without it."""
-    several = [each for each in found if each is not None]
-    if not several:
-        return {}
+def doubts(found: Iterable[Chosen]) -> Iterator[str]:
+    """What could not be judged in several caches, a text for each reason."""
+    unknown: Counter[str] = Counter()
+    for each in found:
+        unknown.update(each.unknown)
+    for reason, number in sorted(unknown.items()):
+        yield f"{reason} for {count(number, 'object')}: left out (-w)"
+
+
+def fit_counts(found: Iterable[Chosen]) -> Dict[str, int]:
+    """What -w has chosen in several caches, for the last record."""
+    several = list(found)
     return {
         "fit": sum(each.fit for each in several),
         "of": sum(each.of for each in several),

@@ -43,15 +43,15 @@ def _of(rows: Iterator[Dict[str, Any]]) -> Set[str]:
     return {row["addr"] for row in rows}
 
 
-def _chosen(run: Run, *filters: str) -> List[Set[str]]:
+def _chosen(run: Run, *filters: str, command: str = "slabobjs") -> List[Set[str]]:
     """The addresses that each filter chooses of slab_dbg; twice is an error.
 
     The module's init code is gone: its place in the stacks has no name, which -q says.
     """
-    texts = run_lines(*run, [f"slabobjs -q -w {each} slab_dbg" for each in filters])
+    texts = run_lines(*run, [f"{command} -q -w {each} slab_dbg" for each in filters])
     chosen: List[Set[str]] = []
     for text in texts:
-        errors = [line for line in text.splitlines() if line.startswith("slabobjs: ")]
+        errors = [line for line in text.splitlines() if line.startswith(f"{command}: ")]
         assert all(" a function of the stack has no name for " in line for line in errors)
         addresses = [line for line in text.splitlines() if line not in errors]
         assert len(set(addresses)) == len(addresses)
@@ -114,3 +114,19 @@ def test_a_value_is_in_the_contents_that_the_module_has_written(run: Run) -> Non
     }
     assert 0 < len(filters["+0x4:1=9"]) < len(contents)
     assert dict(zip(filters, _chosen(run, *filters))) == filters
+
+
+def test_slablost_leaves_of_the_lost_objects_those_that_fit(run: Run) -> None:
+    dump, _ = run
+    every, nobody, second, nine, place = _chosen(
+        run, "older=0s", "older=1h", "cpu=1", "+0x4:1=9", "func=build_debug", command="slablost"
+    )
+    (lost,) = run_lines(*run, ["slablost -q slab_dbg"])
+    assert every == place == set(lost.split())
+    assert len(every) > 5
+    assert not nobody
+    (of_second,) = _chosen(run, "cpu=1")
+    assert second == every & of_second
+    rows = {row["addr"]: bytes.fromhex(row["hex"]) for row in _rows(dump, "slab_dbg")}
+    assert every <= set(rows)
+    assert nine == {one for one in every if rows[one][4] == 9}

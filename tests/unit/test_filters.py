@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from typing import List, Literal, Tuple
+from typing import List, Literal, Set, Tuple
 
 import pytest
 from hypothesis import given
@@ -23,9 +23,9 @@ from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from crash_ext.slub.model import ONLY_ALLOCATED
 from crash_ext.slub.objects import for_each_decoded_slab
-from crash_ext.why.chosen import Asked, Chosen
+from crash_ext.why.chosen import Asked, Chosen, doubts
 from mocks.crash_module import FakeCrash
-from tests.golden.scenes import asked, owned
+from tests.golden.scenes import SCENES, asked, owned
 from tests.replay import addresses, run_line
 
 WRONG = {
@@ -266,8 +266,42 @@ def test_contents_that_are_not_in_the_dump_fit_nothing() -> None:
     found = Chosen(Asked(Places(session, lambda: [known]), chosen), known)
     fits = found.among(slab.without_memory(), slab.states.translate(ONLY_ALLOCATED))
     assert (fits.count(1), found.fit, found.of) == (0, 0, 3)
-    assert next(iter(found.doubts())).startswith("contents can't be read for ")
+    assert next(doubts([found])).startswith("contents can't be read for ")
 
 
 def test_a_node_that_is_not_there_is_an_error() -> None:
     assert "-w: no node 9: the nodes are 0 to" in run_line(asked(), "slabobjs -w node=9 slab_test")
+
+
+# --- slablost ---
+
+
+@pytest.mark.parametrize("scene", ["lost-with-others", "perhaps-held", "asked", "in-use", "owned"])
+def test_of_lost_objects_those_that_fit_and_those_that_do_not_are_all(scene: str) -> None:
+    """By each object's own address in it, or by its state: two filters that exclude each other."""
+    fake = SCENES[scene]()
+
+    def lost(*filters: str) -> Set[Tuple[str, str]]:
+        options = " ".join(f"-w {each}" for each in filters)
+        rows = map(json.loads, run_line(fake, f"slablost -j {options}").splitlines())
+        return {
+            (how, address)
+            for row in rows
+            if row["type"] == "lost"
+            for how in ("definitely", "indirectly", "possibly")
+            for address in row[how]
+        }
+
+    every = lost()
+    states = [lost(f"+0x18={state}") for state in range(4)]
+    assert len(every) == sum(map(len, states)) > 0
+    assert set().union(*states) == every
+    assert lost("node=0") == every
+    assert lost("node=1") == set()
+
+
+def test_slablost_counts_the_possibly_lost_too() -> None:
+    fake = SCENES["perhaps-held"]()
+    text = run_line(fake, "slablost -w +0x8=1")
+    assert "none of 31 allocated objects is lost and fits -w" in text
+    assert text.splitlines()[-1] == "-w: 0 of 4 objects lost or possibly lost fit +0x8=1"
