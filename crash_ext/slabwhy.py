@@ -32,6 +32,7 @@ from crash_ext.slub.model import Cache
 from crash_ext.view.caches import cache_fields
 from crash_ext.view.page import lines
 from crash_ext.view.source import Made
+from crash_ext.why.chosen import doubts, fit_counts
 from crash_ext.why.diagnose import Diagnoser, Diagnosis
 from crash_ext.why.rules import RULES
 
@@ -40,13 +41,14 @@ _ALIGN = (LEFT, RIGHT, *[LEFT] * 5)
 
 
 def main(call: Call) -> Dict[str, object]:
-    """slabwhy [-j] [-FpTR] [-L FILE] [-o FILE] [NAME|ADDRESS]..."""
+    """slabwhy [-j] [-FpTR] [-L FILE] [-w FILTER] [-o FILE] [NAME|ADDRESS]..."""
     out = call.out
     page = call.page_file()
     if call.lists_only:
         out.limits.append("lists only (-p): full slabs that no list holds are not examined")
     if "-F" in call.options:
         out.limits.append("fast (-F): memory was not searched for pointers")
+    asked = call.filter()
     diagnoser = Diagnoser(
         call.session,
         call.caches(),
@@ -54,6 +56,7 @@ def main(call: Call) -> Dict[str, object]:
         "-T" in call.options,
         None if "-F" in call.options else call.reach,
         call.text_file("-L"),
+        asked,
     )
     chosen = _chosen(call, diagnoser)
     if not chosen and not call.arguments:
@@ -71,12 +74,17 @@ def main(call: Call) -> Dict[str, object]:
         _show(call, diagnosis)
         if page is not None:
             told.append(diagnosis)
+    out.limits.extend(doubts(diagnoser.fitting))
     out.lines(out.limits)
+    fits = {} if asked is None else fit_counts(diagnoser.fitting)
+    if asked is not None:
+        many = plural(fits["of"], "allocated object")
+        out.text(f"-w: {fits['fit']} of {many} fit {visible(asked.text)}")
     if diagnoser.blind:
         out.error(diagnoser.blind)
     if page is not None:
         out.file(page, lines(diagnoser, told, Made(call.source(), call.line), out.limits))
-    return {"caches": len(chosen), "findings": findings}
+    return {"caches": len(chosen), "findings": findings, **fits}
 
 
 def _none(caches: int, problems: int) -> str:
@@ -189,8 +197,8 @@ _CAUSES = "".join(f"      {rule.cause:<16}  {rule.help}.\n" for rule in RULES)
 COMMAND = Command(
     name="slabwhy",
     short="why objects of a slab cache are still allocated",
-    synopsis="[-j] [-FpTR] [-L FILE] [-o FILE] [NAME|ADDRESS]...",
-    options="jFpTRL:o:",
+    synopsis="[-j] [-FpTR] [-L FILE] [-w FILTER] [-o FILE] [NAME|ADDRESS]...",
+    options="jFpTRL:o:w:",
     main=main,
     text="""\
   This command says why objects of slab caches are still allocated.  Without
@@ -216,6 +224,12 @@ COMMAND = Command(
                Which of the file's boots is the dump's is told by lines that
                both logs have, the boot id, and times; reports of other boots
                are counted only.
+      -w FILTER
+               examine only the objects that fit FILTER: conditions with commas
+               in between (func=NAME older=5m newer=2h pid=N cpu=N node=N
+               OFFSET=VALUE), all of which must hold; "help slabobjs" explains
+               them.  An object of which that can't be known is left out, and
+               counted.
       -o FILE  write to FILE a page for the bug report, too: HTML with all of
                this, each slab as a row of cells, and contents with notes.
                With -j the records, instead of showing them.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
+from crash_ext.contents.filters import Filter
 from crash_ext.contents.pieces import pieces
 from crash_ext.contents.typehints import related
 from crash_ext.contents.words import Words
@@ -22,10 +23,11 @@ from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.reach.users import Users, users_of
 from crash_ext.slub.decoded import for_each_slab_decoded_once
-from crash_ext.slub.model import ALLOCATED, UNKNOWN, Cache, SlabObjects
+from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache, SlabObjects
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.session import Session
 from crash_ext.why.case import Case, Evidence
+from crash_ext.why.chosen import Asked, Chosen
 from crash_ext.why.gather import (
     allocated,
     compare_with,
@@ -95,6 +97,10 @@ class _Opened(NamedTuple):
     slabs: List[SlabObjects]
     allocated: int
     unknown: int
+    left: int
+    """Of a live cache: the objects that are leaked, or that nothing leads to."""
+    asked: List[SlabObjects]
+    """The slabs with only the objects that -w chooses; without it, all of them."""
     users: List[Users]
     """Of a live cache: who has its objects."""
     log: LogEvidence
@@ -114,8 +120,11 @@ class Diagnoser:
         all_types: bool = False,
         reach: Optional[Callable[[Places], Reach]] = None,
         log: Optional[str] = None,
+        asked: Optional[Filter] = None,
     ) -> None:
         """log: the kernel log, in place of the dump's own.
+
+        asked: which objects are to be examined; None: all.
 
         reach: gives what leads to each object, when first needed; None: nobody is to ask.
         """
@@ -130,6 +139,9 @@ class Diagnoser:
         self.places = Places(session, lambda: list(caches), lists_only)
         self.words = Words(self.places)
         self._log = read_log(session.reader, log)
+        self._asked = None if asked is None else Asked(self.places, asked)
+        self.fitting: List[Chosen] = []
+        """What -w has chosen, of each cache that was diagnosed; empty without it."""
 
     def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
         """The caches one by one, in their order; the first comes after the search."""
@@ -177,6 +189,9 @@ class Diagnoser:
         children = self._families.children(cache)
         slabs = self._family(cache, problems)
         addresses = sorted(allocated(slabs))
+        asked = self._fitting(cache, slabs)
+        chosen = sorted(allocated(asked))
+        left = chosen
         unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
         state = self._state(cache, slabs)
         destroyer = who_destroys(self.places, cache)
@@ -194,30 +209,41 @@ class Diagnoser:
             # Those that the log has, and else those that nothing leads to, are leaked; the
             # others have users, and are the twins.
             left = log.allocated or _lost_of(reach, addresses)
-            case = examine(self.session, self.words, cache, left)
+            fits = set(chosen)
+            case = examine(self.session, self.words, cache, [each for each in left if each in fits])
             rest = sorted(set(addresses) - set(left))
             compare_with(self.session, self.words, case, cache, rest)
             case.live = not log.allocated
         else:
-            case = examine(self.session, self.words, cache, addresses)
+            case = examine(self.session, self.words, cache, chosen)
             for twin in self._twins(cache):
                 twin_slabs = self._slabs(twin, [])
                 compare_with(self.session, self.words, case, twin, allocated(twin_slabs))
             case.freed_late = log.freed
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
-            case.emptied = whole and state.kind == LEFTOVER and not case.total and not unknown
+            case.emptied = whole and state.kind == LEFTOVER and not addresses and not unknown
         return _Opened(
             case=case,
             state=state,
             slabs=slabs,
             allocated=len(addresses),
             unknown=unknown,
-            users=[] if reach is None or state.kind != LIVE else users_of(reach, addresses),
+            left=len(left),
+            asked=asked,
+            users=[] if reach is None or state.kind != LIVE else users_of(reach, chosen),
             log=log,
             running=destroyer,
             problems=problems,
         )
+
+    def _fitting(self, cache: Cache, slabs: List[SlabObjects]) -> List[SlabObjects]:
+        """The slabs with only those objects that -w chooses."""
+        if self._asked is None:
+            return slabs
+        self.fitting.append(Chosen(self._asked, cache))
+        among = self.fitting[-1].among
+        return [slab.only(among(slab, slab.states.translate(ONLY_ALLOCATED))) for slab in slabs]
 
     def _state(self, cache: Cache, slabs: List[SlabObjects]) -> State:
         """slabs: those of its memcg children, too."""
@@ -272,10 +298,10 @@ class Diagnoser:
             )
         )
         evidence.extend(examined_evidence(case, item.unknown))
-        report = owners(self.session, case.cache, item.slabs, self.places.tasks.name_of)
+        report = owners(self.session, case.cache, item.asked, self.places.tasks.name_of)
         evidence.extend(owner_evidence(self.places, report))
         if item.state.kind == LIVE and report.ages is None:
-            every = sorted(allocated(item.slabs))
+            every = sorted(allocated(item.asked))
             evidence.extend(likely_ages(self.session, case.cache, every))
         samples = [pieces(words) for words in case.samples]
         module = module_of(item.log)
@@ -294,6 +320,13 @@ class Diagnoser:
         sentence = owner_sentence(self.places, report)
         if sentence:
             conclusion.append(sentence)
+        if self._asked is not None:
+            number, many = len(list(allocated(item.asked))), count(item.allocated, "object")
+            conclusion.insert(
+                0,
+                f"Only the objects that fit {self._asked.what.text} were examined: {number} of"
+                f" {many}.",
+            )
         return Diagnosis(
             case=case,
             state=item.state,
@@ -352,8 +385,8 @@ def _conclusion(
         paragraphs.insert(
             0,
             f"The cache is in use, but a destroy of it failed before, and"
-            f" {count(case.total, 'object')} of then"
-            f" {'is' if case.total == 1 else 'are'} still there: the cache was merged into.",
+            f" {count(item.left, 'object')} of then"
+            f" {'is' if item.left == 1 else 'are'} still there: the cache was merged into.",
         )
     caller = next((m.report.caller for m in item.log.reports if m.report.caller), None)
     if item.running:
@@ -376,13 +409,14 @@ def _conclusion(
             f"{count(item.unknown, 'object')} of damaged slabs may be allocated, too."
         )
     if not paragraphs:
-        paragraphs.append("No allocated object was found, so there is none to explain.")
+        none = "None fits" if item.allocated else "No allocated object was found"
+        paragraphs.append(f"{none}, so there is none to explain.")
     return paragraphs
 
 
 def _live(item: _Opened, searched: bool) -> str:
     """What comes first for a cache that is in use."""
-    lost, total = item.case.total, item.allocated
+    lost, total = item.left, item.allocated
     text = (
         f"The cache is in use: {count(total, 'object')} {'is' if total == 1 else 'are'} allocated"
     )

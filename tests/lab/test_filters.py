@@ -13,7 +13,7 @@ import pytest
 
 from tests import lab
 from tests.lab.dumps import Dump
-from tests.lab.session import run_lines
+from tests.lab.session import records, run_lines
 
 RUNS = [(kernel, lab.crashes_for(kernel)[-1]) for kernel in lab.KERNELS]
 _KEPT = 300
@@ -130,3 +130,25 @@ def test_slablost_leaves_of_the_lost_objects_those_that_fit(run: Run) -> None:
     rows = {row["addr"]: bytes.fromhex(row["hex"]) for row in _rows(dump, "slab_dbg")}
     assert every <= set(rows)
     assert nine == {one for one in every if rows[one][4] == 9}
+
+
+def test_slabwhy_examines_the_objects_that_fit_and_no_others(run: Run) -> None:
+    dump, version = run
+    cache = dump.truth["caches"]["slab_dbg"]["leftover"]["kmem_cache"]
+    every = {row["addr"]: bytes.fromhex(row["hex"]) for row in _rows(dump, "slab_dbg", "leftover")}
+    fits = {one for one, data in every.items() if data[4] == 9}
+    assert 0 < len(fits) < len(every)
+    lines = [f"slabwhy -j {options} {cache}" for options in ("", "-w func=alloc", "-w +0x4:1=9")]
+    whole, same, some = map(records, run_lines(dump, version, lines))
+    assert _findings(same) == _findings(whole)
+    assert whole[-1]["findings"] == same[-1]["findings"] > 0
+    assert (same[-1]["fit"], same[-1]["of"]) == (len(every), len(every))
+    assert (some[-1]["fit"], some[-1]["of"]) == (len(fits), len(every))
+    assert {one for _, objects in _findings(some) for one in objects} == fits
+    (conclusion,) = [row["text"] for row in some if row["type"] == "conclusion"]
+    many = f"{len(fits)} of {len(every)} objects"
+    assert conclusion.startswith(f"Only the objects that fit +0x4:1=9 were examined: {many}.")
+
+
+def _findings(rows: List[Dict[str, Any]]) -> List[Tuple[str, List[str]]]:
+    return [(row["cause"], row["objects"]) for row in rows if row["type"] == "finding"]
