@@ -165,7 +165,7 @@ def test_contents_are_the_same_however_they_are_written(
     for index in range(len(flags)):
         at, address = shift + index * size, first + index * size
         if flags[index]:
-            plain += f"  [{address:x}]\n{form.text(address, memory[at : at + length])}\n"
+            plain += f"  [{address:0{2 * word}x}]\n{form.text(address, memory[at : at + length])}\n"
     for native in (None, native_module().contents):
         records = Records(length, size, word, "little" if order == "little" else "big", native)
         slab = Whole(memory, first, chosen)
