@@ -173,7 +173,9 @@ def _parts(
         if first in slabs:
             free = bytes([FREE]) * slab.objects
             objects = SlabObjects(slab, first, cache.size, free, None, {}, None)
-            yield _Part(objects, reach.numbers(first, objects.address(slab.objects)))
+            # Without the red zone: behind the slab another one may begin.
+            end = slab.base + slab.objects * cache.size
+            yield _Part(objects, reach.numbers(first, end))
     for guarded in session.kfence().of(cache.address):
         if guarded.address in slabs:
             objects = guarded.as_slab()

@@ -121,7 +121,8 @@ def test_slablost_leaves_of_the_lost_objects_those_that_fit(run: Run) -> None:
     every, nobody, second, nine, place = _chosen(
         run, "older=0s", "older=1h", "cpu=1", "+0x4:1=9", "func=build_debug", command="slablost"
     )
-    (lost,) = run_lines(*run, ["slablost -q slab_dbg"])
+    lost, of_ctor = run_lines(*run, ["slablost -q slab_dbg", "slablost -q slab_dbg_ctor"])
+    assert set(of_ctor.split()) <= _of(_rows(dump, "slab_dbg_ctor"))
     assert every == place == set(lost.split())
     assert len(every) > 5
     assert not nobody

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.asked import text
+from tests.unit.asked import of_type, records, text
 from tests.unit.test_html import Parsed
 from tests.unit.test_pageuse import Pages
 
@@ -45,6 +45,27 @@ def test_the_page_has_the_lost_objects_and_no_others(tmp_path: Path) -> None:
     assert said.splitlines()[-1] == f"written: {file}"
     assert said.splitlines()[-2] in page.text
     assert "1 of them are lost with others" in page.text
+
+
+def test_a_lost_object_at_the_start_of_the_next_slab_is_that_ones_cache_s() -> None:
+    """With red zones the objects begin behind the slab: their last one ends with the slab."""
+    pages = Pages()
+    heap, image = pages.heap, pages.heap.image
+    tight, plain = heap.cache("tight", 104, red_zone=True), heap.cache("plain", 64)
+    assert tight.red_left
+    assert tight.objects * tight.size == image.page_size
+    pairs = [(heap.slab(tight, {0}), heap.slab(plain, {0})) for _ in range(4)]
+    firsts = {slab.object(0) for pair in pairs for slab in pair}
+    for address in firsts:
+        image.write(address, bytes(64))
+    assert {one.va + image.page_size for one, _ in pairs} & {other.va for _, other in pairs}
+    whole(pages)
+    rows = records(heap, "slablost", "tight", "plain")
+    told = {row["name"]: row["definitely"] for row in of_type(rows, "lost")}
+    assert told == {
+        name: sorted(f"{pair[number].object(0):016x}" for pair in pairs)
+        for number, name in enumerate(("tight", "plain"))
+    }
 
 
 @pytest.mark.parametrize("command", ["slablost", "slabwhy"])
