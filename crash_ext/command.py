@@ -14,6 +14,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 from crash_ext.contents.filters import Filter, FilterError, parse
 from crash_ext.files import check_writable, read_text, stdout_to
 from crash_ext.host.settings import is_live, memory_source, zero_excluded_on
+from crash_ext.host.structs import take_quoted
 from crash_ext.host.target import ByteOrder, Target, host_module
 from crash_ext.kernel.identity import Identity, identity
 from crash_ext.leak.duplicates import all_caches
@@ -56,6 +57,9 @@ LETTERS = {
     "w": "that fit FILTER",
 }
 """What a letter means, in each command that has it: its line of help says these words."""
+
+_QUOTED = ("-t", "-w")
+"""Options whose value may have blanks, in quotes."""
 
 COMMON = "hV"
 """The letters that every command has."""
@@ -268,6 +272,10 @@ def _run(command: Command, argv: List[str]) -> bool:
     if "-V" in options or "--version" in options:
         sys.stdout.write(f"{command.name} {TOOL_VERSION}\n")
         return True
+    for option in options:
+        # In the order in which they were typed: so each finds its own other half.
+        if option in _QUOTED:
+            options[option] = take_quoted(options[option], arguments)
     name = records_file(options)
     if name is None:
         return _answer(command, options, arguments, argv)

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 from crash_ext.command import Call, Command, UsageError, run
 from crash_ext.contents.words import Words
 from crash_ext.host.settings import redzone_on
-from crash_ext.host.structs import StructError, StructForm, take_quoted
+from crash_ext.host.structs import StructError, StructForm
 from crash_ext.host.target import host_module
 from crash_ext.leak.family import Families
 from crash_ext.places.places import Places
@@ -36,8 +36,6 @@ _APART = {"-e": "-q", "-g": "-q -f", "-r": "-q -g", "-t": "-q -g -e -b"}
 
 def main(call: Call) -> Dict[str, object]:
     """slabobjs [-efgjpqrR] [-n NODE] [-l COUNT] [-b BYTES|-t TYPE] [-w FILTER] .. NAME|..."""
-    if "-t" in call.options:
-        call.options["-t"] = take_quoted(call.options["-t"], call.arguments)
     if not call.arguments:
         raise UsageError("no cache, slab or object is named")
     if "-q" in call.options and "-j" in call.options:
@@ -162,6 +160,7 @@ COMMAND = Command(
                               +0x20:4=7: 4 bytes of it (1, 2, 4 or 8)
                 An object of which that can't be known is left out; a line
                 counts those.  For a free object it is the last allocation.
+                In quotes where it has a blank: 'func=conn_open [conn]'.
       -p        walk the lists only, without the scan over all page structures:
                 full slabs that no list holds are not shown.
       -R        scan the page structures anew (they are scanned once a session).

@@ -270,6 +270,17 @@ def test_contents_that_are_not_in_the_dump_fit_nothing() -> None:
     assert next(doubts([found])).startswith("contents can't be read for ")
 
 
+@pytest.mark.parametrize("order", [("-w", "-t"), ("-t", "-w")])
+def test_what_has_a_blank_is_typed_in_single_quotes(order: Tuple[str, str]) -> None:
+    """crash splits at blanks there, and leaves the quotes."""
+    values = {"-w": "'func=conn_open [conn],node=0'", "-t": "'struct conn'"}
+    typed = " ".join(f"{option} {values[option]}" for option in order)
+    text = run_line(asked(), f"slabobjs {typed} slab_test")
+    assert "0 of 10 objects fit func=conn_open [conn],node=0" in text
+    (begin, *_) = _records(asked(), f"slabobjs -j {typed} slab_test")
+    assert begin["filter"] == "func=conn_open [conn],node=0"
+
+
 def test_a_node_that_is_not_there_is_an_error() -> None:
     assert "-w: no node 9: the nodes are 0 to" in run_line(asked(), "slabobjs -w node=9 slab_test")
 
