@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
@@ -76,6 +77,11 @@ def run_lines(dump: Dump, version: str, lines: Sequence[str], timeout: float = 3
 def _parts(dump: Dump) -> List[str]:
     """The other files of a dump that makedumpfile has split (forms.py)."""
     return sorted(map(str, dump.folder.glob("vmcore-*")))
+
+
+def unwrapped(text: str) -> str:
+    """The same with each statement of slabwhy's evidence on one line."""
+    return re.sub(r"\n {32}(?=\S)", " ", text)
 
 
 def records(text: str) -> List[Record]:

@@ -12,7 +12,7 @@ import pytest
 from tests import lab
 from tests.lab.often import kernels
 from tests.lab.probe import run_probe
-from tests.lab.session import records, run_lines
+from tests.lab.session import records, run_lines, unwrapped
 
 STRUCTS = (
     "dentry inode task_struct kmem_cache file vm_area_struct sock super_block module btf"
@@ -71,7 +71,7 @@ def test_slabwhy_proposes_the_module_s_type_or_says_what_is_missing(kernel: str)
     dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
     address = dump.truth["caches"]["slab_test"]["leftover"]["kmem_cache"]
     (text,) = run_lines(dump, version, [f"slabwhy -F {address}"])
-    lines = [line[32:] for line in text.splitlines() if line.startswith("  type ")]
+    lines = [line[32:] for line in unwrapped(text).splitlines() if line.startswith("  type ")]
     if kernel in MODULES_WITH_BTF:
         assert [line.split(":")[0] for line in lines] == ["maybe struct slabtest_obj [slabtest]"]
         assert "; but " not in lines[0]

@@ -15,7 +15,7 @@ from tests.lab.dumps import Dump
 from tests.lab.kernels import KERNELS, fetch
 from tests.lab.module import build_module
 from tests.lab.often import kernels
-from tests.lab.session import run_lines
+from tests.lab.session import run_lines, unwrapped
 
 _LINE = re.compile(r"\(slabtest\.c:(\d+)\)")
 
@@ -27,7 +27,7 @@ def module_of(kernel: str) -> Path:
 def with_its_file(kernel: str) -> str:
     """slabwhy on drgn, the module's file loaded."""
     (text,) = run_lines_on_drgn(lab.dump(kernel, "debug"), ["slabwhy"], files=[module_of(kernel)])
-    return text
+    return unwrapped(text)
 
 
 def lines_of(text: str, what: str) -> List[str]:

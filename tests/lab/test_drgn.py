@@ -47,14 +47,14 @@ def lines_of(dump: Dump, folder: Path) -> List[str]:
             *("-t list_head -l 3 slab_test", "-t kmem_cache -l 2 kmem_cache"),
             *("-t kmem_cache.name,list,flags -l 5 kmem_cache", "-t task_struct -l 2 task_struct"),
             *("-t nosuch slab_test", "-t list_head.nosuch slab_test", "nosuch", "0", "\\slab_test"),
-            f"-q -o {folder}/addresses slab_test",
+            *(f"-q -o {folder}/addresses slab_test", "-w node=0,+0x0:4=0x4b41434a slab_test"),
         ],
         "slabwhy": [
             *("", "-F", "-j", "-p", "-R", "-T", left, "slab_test", "kmalloc-64"),
-            *(f"-L {dump.folder}/log", f"-o {folder}/why.html"),
+            *(f"-L {dump.folder}/log", f"-o {folder}/why.html", "-w older=1s"),
         ],
         "slablost": [
-            *("", "-q", "-j", "-l 2", "-b 16", "-p", "-R", "slab_test"),
+            *("", "-q", "-j", "-l 2", "-b 16", "-p", "-R", "slab_test", "-w cpu=0"),
             f"-o {folder}/lost.html",
         ],
     }
