@@ -90,7 +90,7 @@ def test_the_example_in_docs_fits_and_is_of_the_demo_s_leak(width: int, tmp_path
     assert broken == 0
     assert cells == 5 * 32
     assert "<dt>off the list</dt><dd>5 (likely)</dd>" in example
-    assert "<dt>dump</dt><dd>vmcore  [PARTIAL DUMP]</dd>" in example, "no path of a machine"
+    assert "<dt>dump</dt><dd>vmcore</dd>" in example, "no path of a machine"
 
 
 @pytest.mark.parametrize("which", ["why", "lost"])
@@ -103,7 +103,7 @@ def test_it_tells_which_dump_it_is_of_and_what_made_it(
     said = run_lines(dump, "8.0.2", ["sys"])[0]
     date = time.strptime(re.sub(r" \w+ (\d+)$", r" \1", said.split("DATE: ")[1].split("\n")[0]))
     facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
-    assert facts["dump"] == f"{dump.vmcore.resolve()}  [PARTIAL DUMP]"
+    assert facts["dump"] == str(dump.vmcore.resolve())
     assert facts["date"] == time.strftime(
         "%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.mktime((*date[:8], -1)))
     )
