@@ -131,7 +131,7 @@ def _summary(diagnoses: List[Diagnosis]) -> List[str]:
         strength = "" if main is None else main.strength
         rows.append(
             [
-                f"{hexa(item.case.cache.address)}",
+                hexa(item.case.cache.address),
                 str(item.allocated),
                 item.state.kind,
                 cause or "-",

@@ -40,7 +40,7 @@ def compare_caches(session: Session, surveys: Sequence[Survey]) -> Iterator[Row]
     if any(session.aliases(cache) for cache in caches):
         yield row("aliases", (_names(session.aliases(cache)) for cache in caches))
     if any(cache.root for cache in caches):
-        yield row("memcg child of", (f"{hexa(c.root)}" if c.root else None for c in caches))
+        yield row("memcg child of", (hexa(c.root) if c.root else None for c in caches))
     for field in ("object_size", "size", "align", "inuse", "offset"):
         yield row(field, (getattr(cache, field) for cache in caches))
     yield row("red_left_pad", (cache.red_left for cache in caches))
@@ -70,7 +70,7 @@ def symbol_text(slub: Slub, address: int) -> Optional[str]:
         return None
     found = slub.reader.symbol_at(address) or _module_symbol(slub.reader, address)
     if found is None:
-        return f"{hexa(address)}"
+        return hexa(address)
     name, offset = found
     return f"{name}+{offset:#x}" if offset else name
 

@@ -25,7 +25,7 @@ def caller_text(places: Places, address: int) -> str:
     """The caller that a call returns to at an address: "alloc+0x15 [foo] (foo.c:12)"."""
     place = places.name(address)
     if place is None:
-        return f"{hexa(address)}"
+        return hexa(address)
     if place.kind not in (SYMBOL, MODULE):
         # Freed code may be anything's by now.
         return place.text

@@ -16,7 +16,7 @@ _STATEMENT = EVIDENCE_HEAD.index("STATEMENT")
 
 def evidence_lines(topic: str, address: int, text: str) -> List[str]:
     """A statement under EVIDENCE_HEAD, wrapped in its column; address 0: it rests on none alone."""
-    where = f"{hexa(address)}" if address else "-"
+    where = hexa(address) if address else "-"
     return textwrap.wrap(
         text,
         _WIDTH,
@@ -29,7 +29,7 @@ def evidence_lines(topic: str, address: int, text: str) -> List[str]:
 
 def cause_line(cause: str, objects: int, strength: str, example: Optional[int]) -> str:
     """A cause under CAUSE_HEAD."""
-    where = "-" if example is None else f"{hexa(example)}"
+    where = "-" if example is None else hexa(example)
     return f"  {cause:<16}  {objects:>7}  {strength:<8}  {where}"
 
 

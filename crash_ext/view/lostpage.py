@@ -76,9 +76,9 @@ def _sentence(lost: Lost) -> str:
 
 def _evidence(told: Told) -> List[Tuple[str, str, str]]:
     rows = [
-        (item.topic, visible(item.text), f"{hexa(item.address)}" if item.address else "")
+        (item.topic, visible(item.text), hexa(item.address) if item.address else "")
         for item in told.owners
     ]
     for address, why in sorted(told.lost.possibly.items())[:OBJECTS]:
-        rows.append(("possibly", visible(why), f"{hexa(address)}"))
+        rows.append(("possibly", visible(why), hexa(address)))
     return rows

@@ -97,7 +97,7 @@ def _section(diagnoser: Diagnoser, item: Diagnosis) -> Section:
         facts=facts,
         conclusion=[visible(text) for text in item.conclusion],
         evidence=[
-            (each.topic, visible(each.text), f"{hexa(each.address)}" if each.address else "")
+            (each.topic, visible(each.text), hexa(each.address) if each.address else "")
             for each in item.evidence
         ],
         log=list(map(visible, item.log)),

@@ -16,6 +16,7 @@ from tests import lab
 from tests.lab import matrix
 from tests.lab.configs import CONFIGS
 from tests.lab.session import DRGN, records, run_lines
+from tests.lab.truth import allocated_rows
 
 SCENARIOS = ["leak", "all", "numa", "merge", "reload", "causes", "debug"]
 """all: leaks of all sizes, constructors, RCU, full slabs, twins."""
@@ -61,12 +62,7 @@ def test_a_node_is_told_right_or_not_at_all() -> None:
     (text,) = run_lines(dump, _newest("6.12-kasan"), ["slabobjs -j -b 0 slab_numa"])
     told = {row["address"]: row["node"] for row in records(text) if row["type"] == "slab"}
     nodes = {row["address"]: told[row["slab"]] for row in records(text) if row["type"] == "object"}
-    truth = {
-        row["addr"]: row["node"]
-        for states in dump.truth["objects"]["slab_numa"].values()
-        for state in ("leaked", "live")
-        for row in states.get(state, [])
-    }
+    truth = {row["addr"]: row["node"] for row in allocated_rows(dump.truth, "slab_numa")}
     assert {
         address for address, node in nodes.items() if node not in (None, truth[address])
     } == set()

@@ -12,6 +12,7 @@ import re
 from tests.lab.live import run_live
 from tests.lab.livedrgn import run_live_on_drgn
 from tests.lab.session import records
+from tests.lab.truth import allocated_rows
 
 LINES = ["slabdup", "slabobjs -j -b 0 slab_test", "slabdup -a", "slabdup -aj", "slabwhy", "sys"]
 
@@ -21,13 +22,7 @@ def test_what_stands_still_in_a_running_kernel_is_told_right() -> None:
     said = session.said
     assert "DUMPFILE: /proc/kcore" in said["sys"]
     assert "leftover  slab_test" in said["slabdup"]
-    objects = session.truth["objects"]["slab_test"]
-    account = {
-        row["addr"]
-        for states in objects.values()
-        for state in ("leaked", "live")
-        for row in states.get(state, [])
-    }
+    account = {row["addr"] for row in allocated_rows(session.truth, "slab_test")}
     rows = records(said["slabobjs -j -b 0 slab_test"])
     assert {row["address"] for row in rows if row["type"] == "object"} == account
     assert [row["text"] for row in rows if row["type"] == "problem"] == []
@@ -45,12 +40,6 @@ def test_slableak_k_tells_the_same_without_crash() -> None:
     session = run_live_on_drgn("6.1", [line])
     said = session.said[line]
     assert "leftover  slab_test" in said
-    objects = session.truth["objects"]["slab_test"]
-    account = {
-        row["addr"]
-        for states in objects.values()
-        for state in ("leaked", "live")
-        for row in states.get(state, [])
-    }
+    account = {row["addr"] for row in allocated_rows(session.truth, "slab_test")}
     assert set(re.findall(r"(?m)^[0-9a-f]{16}$", said)) == account
     assert said.endswith("status 0\n")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands on a running kernel: crash inside the virtual machine, on /proc/kcore.
+"""The commands on a running kernel: their host inside the virtual machine, on /proc/kcore.
 
-crash, its libraries, Python and vmlinux with debug information all travel in the initramfs:
-so no disk, and 3 GB of memory. crash 8.0.2 dies there at its start ("cannot set context for
-pid"); 9.0.2 takes some 40 s under emulation.
+Here that is crash; livedrgn.py has the other. crash, its libraries, Python and vmlinux with debug
+information all travel in the initramfs: so no disk, and 3 GB of memory. crash 8.0.2 dies there at
+its start ("cannot set context for pid"); 9.0.2 takes some 40 s under emulation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Sequence
+from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence
 
 from . import cache
 from .crashes import Crash, build_loader, crash
@@ -26,26 +26,22 @@ from .truth import Truth, parse
 
 VERSION = "9.0.2"
 SECONDS = 400
-_MARK = "===line "
-_APPLETS = "sh mount stty insmod cat echo uname ls true poweroff".split()
-_LEFT_OUT = shutil.ignore_patterns("test", "__pycache__", "config-*", "idlelib", "tkinter")
+MARK = "===line "
+"""Begins the line before what a command line has printed; its number follows."""
+LEFT_OUT = shutil.ignore_patterns("test", "__pycache__", "config-*", "idlelib", "tkinter")
 
-# Processes come and go while crash reads.
-_INIT = f"""#!/bin/sh
-export PATH=/bin:/usr/bin HOME=/root TERM=dumb
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev
-stty -F /dev/ttyS1 raw -echo
-insmod /qemu_fw_cfg.ko
-insmod /slabtest.ko scenario=leak
-cat /proc/slabtest > /dev/ttyS1
-echo {LOG_MARK} > /dev/ttyS1
-(while :; do cat /proc/mounts; ls -l /sys/kernel; done) > /dev/null 2>&1 &
-crash -s --no_crashrc -i /lines /vmlinux > /dev/ttyS1 2>&1 < /dev/null
-echo {DONE_MARK} > /dev/ttyS1
-poweroff -f
-"""
+
+class Host(NamedTuple):
+    """What runs the commands in the machine."""
+
+    environment: str
+    """Variables of the shell that starts it."""
+    applets: str
+    """Of busybox, beside those that every machine here has."""
+    start: str
+    """The command line that goes through /lines."""
+    fill: Callable[[Path, Sequence[str]], None]
+    """Puts it into the machine's tree, and /lines for these command lines."""
 
 
 class Session(NamedTuple):
@@ -57,6 +53,12 @@ class Session(NamedTuple):
 
 
 def run_live(kernel: str, lines: Sequence[str]) -> Session:
+    """The command lines in crash on that kernel at work. Raises as run_in_guest() does."""
+    start = "crash -s --no_crashrc -i /lines /vmlinux"
+    return run_in_guest(kernel, lines, Host("PATH=/bin:/usr/bin", "uname", start, _fill))
+
+
+def run_in_guest(kernel: str, lines: Sequence[str], host: Host) -> Session:
     """The command lines on that kernel at work. Raises GuestFailed, and what fetch() does."""
     row = KERNELS[kernel]
     files = fetch(row)
@@ -64,44 +66,72 @@ def run_live(kernel: str, lines: Sequence[str]) -> Session:
     with tempfile.TemporaryDirectory(prefix="slableak-live-", dir=cache.root()) as name:
         folder = Path(name)
         tree = folder / "tree"
-        _fill(tree, files, module, lines)
+        _furnish(tree, files, module, host)
+        host.fill(tree, lines)
         text = _boot(files, _pack(tree, folder), folder)
     account, _, rest = text.partition(LOG_MARK + "\n")
     if DONE_MARK not in rest:
-        raise GuestFailed(f"crash isn't done after {SECONDS} s:\n{rest[-2000:]}")
-    parts = re.split(rf"(?m)^.*{_MARK}(\d+)\n", rest.partition(DONE_MARK)[0])
+        raise GuestFailed(f"the commands aren't done after {SECONDS} s:\n{rest[-2000:]}")
+    parts = re.split(rf"(?m)^.*{MARK}(\d+)\n", rest.partition(DONE_MARK)[0])
     said = {lines[int(number)]: part for number, part in zip(parts[1::2], parts[2::2])}
     if len(said) != len(lines):
-        raise GuestFailed(f"crash hasn't run everything:\n{rest[:2000]}")
+        raise GuestFailed(f"not every line was run:\n{rest[:2000]}")
     return Session(parse(account), said)
 
 
-def _fill(tree: Path, files: Files, module: Path, lines: Sequence[str]) -> None:
-    for name in ("bin", "dev", "proc", "sys", "tmp", "root", "usr/bin", "usr/lib", "usr/lib64"):
+def _furnish(tree: Path, files: Files, module: Path, host: Host) -> None:
+    """A machine's tree with busybox, the module, vmlinux and what starts the host."""
+    for name in ("bin", "dev", "proc", "sys", "tmp", "root"):
         (tree / name).mkdir(parents=True)
-    for name in ("lib", "lib64"):
-        (tree / name).symlink_to(f"usr/{name}")
     busybox = shutil.which("busybox")
     if not busybox:
         raise GuestFailed("no busybox on this machine (packages.txt)")
     shutil.copy(busybox, tree / "bin/busybox")
-    for name in _APPLETS:
+    for name in ["sh", "mount", "stty", "insmod", "cat", "echo", "ls", "true", "poweroff"]:
         (tree / "bin" / name).symlink_to("busybox")
-    # crash looks for the kernel's version with it.
-    (tree / "usr/bin/strings").symlink_to("/bin/busybox")
+    for name in host.applets.split():
+        (tree / "bin" / name).symlink_to("busybox")
     for path in (files.fw_cfg, module):
         shutil.copy(path, tree)
     os.link(files.vmlinux, tree / "vmlinux")
+    shutil.copytree(SLABLEAK.parent, tree / "crash_ext", ignore=LEFT_OUT)
+    (tree / "init").write_text(_init(host))
+    (tree / "init").chmod(0o755)
+
+
+def _init(host: Host) -> str:
+    # Processes come and go while the host reads.
+    return f"""#!/bin/sh
+export HOME=/root TERM=dumb {host.environment}
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+stty -F /dev/ttyS1 raw -echo
+insmod /qemu_fw_cfg.ko
+insmod /slabtest.ko scenario=leak
+cat /proc/slabtest > /dev/ttyS1
+echo {LOG_MARK} > /dev/ttyS1
+(while :; do cat /proc/mounts; ls -l /sys/kernel; done) > /dev/null 2>&1 &
+{host.start} > /dev/ttyS1 2>&1 < /dev/null
+echo {DONE_MARK} > /dev/ttyS1
+poweroff -f
+"""
+
+
+def _fill(tree: Path, lines: Sequence[str]) -> None:
+    for name in ("bin", "lib", "lib64"):
+        (tree / "usr" / name).mkdir(parents=True)
+    for name in ("lib", "lib64"):
+        (tree / name).symlink_to(f"usr/{name}")
+    # crash looks for the kernel's version with it.
+    (tree / "usr/bin/strings").symlink_to("/bin/busybox")
     loader = build_loader(VERSION)
     _copy_programs(crash(VERSION), loader, tree)
-    shutil.copytree(SLABLEAK.parent, tree / "crash_ext", ignore=_LEFT_OUT)
     script = [f"extend {loader}", f"extend /crash_ext/{SLABLEAK.name}"]
     for number, line in enumerate(lines):
         # To a file first: on the serial line, a terminal, progress would be among it.
-        script += [f"{line} > /tmp/{number}", f"!echo {_MARK}{number}; cat /tmp/{number}"]
+        script += [f"{line} > /tmp/{number}", f"!echo {MARK}{number}; cat /tmp/{number}"]
     (tree / "lines").write_text("\n".join([*script, "quit", ""]))
-    (tree / "init").write_text(_INIT)
-    (tree / "init").chmod(0o755)
 
 
 def _copy_programs(this: Crash, loader: Path, tree: Path) -> None:
@@ -110,7 +140,7 @@ def _copy_programs(this: Crash, loader: Path, tree: Path) -> None:
     assert root, "that release of crash lives in a tree of its own"
     python = next((root / "usr/lib").glob("python3.*"))
     shutil.copytree(
-        python, tree / "usr/lib" / python.name, ignore=_LEFT_OUT, ignore_dangling_symlinks=True
+        python, tree / "usr/lib" / python.name, ignore=LEFT_OUT, ignore_dangling_symlinks=True
     )
     loaded = [Path("/") / path.relative_to(root) for path in python.glob("lib-dynload/*.so")]
     wanted = ["/usr/bin/crash", "/usr/bin/python3", "/lib64/ld-linux-x86-64.so.2"]

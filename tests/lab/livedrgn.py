@@ -6,88 +6,34 @@ The Python that runs the tests travels in the initramfs, with drgn, vmlinux and 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Sequence, Set
+from typing import Iterable, Iterator, List, Sequence, Set
 
 import drgn
 
-from . import cache
-from .guest import DONE_MARK, LOG_MARK, GuestFailed
-from .kernels import KERNELS, Files, fetch
-from .live import _LEFT_OUT, SECONDS, Session, _boot, _pack
-from .module import build_module
-from .session import SLABLEAK
-from .truth import parse
-
-_MARK = "===line "
-_APPLETS = "sh mount stty insmod cat echo ls true poweroff".split()
-_INIT = f"""#!/bin/sh
-export PATH=/bin HOME=/root TERM=dumb PYTHONHOME=/python PYTHONPATH=/ PYTHONDONTWRITEBYTECODE=1
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev
-stty -F /dev/ttyS1 raw -echo
-insmod /qemu_fw_cfg.ko
-insmod /slabtest.ko scenario=leak
-cat /proc/slabtest > /dev/ttyS1
-echo {LOG_MARK} > /dev/ttyS1
-(while :; do cat /proc/mounts; ls -l /sys/kernel; done) > /dev/null 2>&1 &
-sh /lines > /dev/ttyS1 2>&1 < /dev/null
-echo {DONE_MARK} > /dev/ttyS1
-poweroff -f
-"""
+from .live import LEFT_OUT, MARK, Host, Session, run_in_guest
 
 
 def run_live_on_drgn(kernel: str, lines: Sequence[str]) -> Session:
     """`slableak -k` with each command line, and its exit status as the last line."""
-    row = KERNELS[kernel]
-    files = fetch(row)
-    module = build_module(row, files)
-    with tempfile.TemporaryDirectory(prefix="slableak-live-", dir=cache.root()) as name:
-        folder = Path(name)
-        tree = folder / "tree"
-        _fill(tree, files, module, lines)
-        text = _boot(files, _pack(tree, folder), folder)
-    account, _, rest = text.partition(LOG_MARK + "\n")
-    if DONE_MARK not in rest:
-        raise GuestFailed(f"drgn isn't done after {SECONDS} s:\n{rest[-2000:]}")
-    parts = re.split(rf"(?m)^{_MARK}(\d+)\n", rest.partition(DONE_MARK)[0])
-    said: Dict[str, str] = {
-        lines[int(number)]: part for number, part in zip(parts[1::2], parts[2::2])
-    }
-    return Session(parse(account), said)
+    environment = "PATH=/bin PYTHONHOME=/python PYTHONPATH=/ PYTHONDONTWRITEBYTECODE=1"
+    return run_in_guest(kernel, lines, Host(environment, "", "sh /lines", _fill))
 
 
-def _fill(tree: Path, files: Files, module: Path, lines: Sequence[str]) -> None:
-    for name in ("bin", "dev", "proc", "sys", "tmp", "root", "python/lib"):
-        (tree / name).mkdir(parents=True)
-    busybox = shutil.which("busybox")
-    if not busybox:
-        raise GuestFailed("no busybox on this machine (packages.txt)")
-    shutil.copy(busybox, tree / "bin/busybox")
-    for name in _APPLETS:
-        (tree / "bin" / name).symlink_to("busybox")
-    for path in (files.fw_cfg, module):
-        shutil.copy(path, tree)
-    os.link(files.vmlinux, tree / "vmlinux")
-    shutil.copytree(SLABLEAK.parent, tree / "crash_ext", ignore=_LEFT_OUT)
+def _fill(tree: Path, lines: Sequence[str]) -> None:
     _copy_python(tree)
     run = "/bin/python -m crash_ext.drgnprogram -s /vmlinux -k"
     script = []
     for number, line in enumerate(lines):
         # To a file first: on the serial line, a terminal, progress would be among it.
         script += [f"{run} {line} > /tmp/{number} 2>&1", "status=$?"]
-        script += [f"echo {_MARK}{number}; cat /tmp/{number}; echo status $status"]
+        script += [f"echo {MARK}{number}; cat /tmp/{number}; echo status $status"]
     (tree / "lines").write_text("\n".join([*script, ""]))
-    (tree / "init").write_text(_INIT)
-    (tree / "init").chmod(0o755)
 
 
 def _copy_python(tree: Path) -> None:
@@ -101,7 +47,7 @@ def _copy_python(tree: Path) -> None:
     packages = Path(drgn.__file__).parents[1]
     for name in ("drgn", "_drgn_util", "drgn.libs"):
         if (packages / name).exists():
-            shutil.copytree(packages / name, tree / name, ignore=_LEFT_OUT)
+            shutil.copytree(packages / name, tree / name, ignore=LEFT_OUT)
     extension = next(packages.glob("_drgn.*.so"))
     shutil.copy(extension, tree)
     shutil.copy(Path(sys.executable).resolve(), tree / "bin/python")

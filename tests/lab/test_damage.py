@@ -16,6 +16,7 @@ import pytest
 from tests.lab.damage import LINE, Before, damage, look, slabs_of
 from tests.lab.forms import form
 from tests.lab.session import records, run_lines
+from tests.lab.truth import allocated_rows
 
 VERSION = "9.0.2"
 SEEDS = range(6 if os.environ.get("FORMS") == "all" else 1)
@@ -28,13 +29,7 @@ def before() -> Before:
 
 def _account(before: Before) -> Set[int]:
     """The objects that the module holds allocated."""
-    objects = before.dump.truth["objects"]["slab_test"]
-    return {
-        int(row["addr"], 16)
-        for states in objects.values()
-        for state in ("leaked", "live")
-        for row in states.get(state, [])
-    }
+    return {int(row["addr"], 16) for row in allocated_rows(before.dump.truth, "slab_test")}
 
 
 def test_the_whole_dump_is_as_the_module_says(before: Before) -> None:

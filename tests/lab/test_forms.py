@@ -15,6 +15,7 @@ from tests import lab
 from tests.lab.forms import FORMS, form
 from tests.lab.judge import judge
 from tests.lab.session import records, run_lines
+from tests.lab.truth import allocated_rows
 
 VERSION = "9.0.2"
 """It reads every form, and starts in the shortest time."""
@@ -38,13 +39,7 @@ def test_slab_pages_that_makedumpfile_has_excluded_are_never_made_up() -> None:
     )
     rows = records(said[0])
     told = {row["address"]: row["state"] for row in rows if row["type"] == "object"}
-    objects = dump.truth["objects"]["slab_test"]
-    account = {
-        row["addr"]
-        for states in objects.values()
-        for state in ("leaked", "live")
-        for row in states.get(state, [])
-    }
+    account = {row["addr"] for row in allocated_rows(dump.truth, "slab_test")}
     lost = {address for address in account if told.get(address) != "allocated"}
     assert 0 < len(lost) < len(account), "this makedumpfile has learned it"
     assert {told.get(address, "unknown") for address in lost} == {"unknown"}

@@ -30,6 +30,16 @@ _ALLOCATED = ("leaked", "live")
 _FREED = ("freed", "late")
 
 
+def allocated_rows(truth: Truth, cache: str) -> List[Dict[str, Any]]:
+    """The allocated objects of all caches of that name."""
+    return [
+        row
+        for states in truth["objects"][cache].values()
+        for state in _ALLOCATED
+        for row in states.get(state, [])
+    ]
+
+
 def parse(text: str) -> Truth:
     """The account's dict. ValueError if it isn't whole: the channel lost something."""
     caches: Dict[str, Dict[str, Dict[str, Any]]] = {}
