@@ -70,7 +70,7 @@ def main(call: Call) -> Dict[str, object]:
     if "-q" in call.options:
         for one in lost:
             for address in sorted([*one.definitely, *one.indirectly])[:limit]:
-                out.address(f"{address:0{2 * call.session.reader.word}x}")
+                out.address(hexa(address))
         return {**_counts(lost, reach.objects), **fits}
     if lost:
         out.text(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN))

@@ -16,6 +16,7 @@ from crash_ext.reader import ReadError
 from crash_ext.report.text import visible
 from crash_ext.slub.model import ALLOCATED, SlabObjects
 from crash_ext.slub.session import Session
+from crash_ext.slub.slabmemory import object_data, slab_memory
 from crash_ext.view.choice import Wanted
 from crash_ext.view.members import Members
 from crash_ext.why.log.reports import lines_of
@@ -67,32 +68,20 @@ class Details:
 
     def memory(self, decoded: SlabObjects, objects: int) -> Optional[bytes]:
         """The slab's memory in one read; None where it can't be had, or isn't needed whole."""
-        if decoded.memory is not None:
-            return decoded.memory
-        if objects < 2:
-            return None
-        try:
-            size = len(decoded.states) * self._cache.size
-            return self._reader.read(decoded.slab.base, size)
-        except ReadError:
-            # Some of its pages may be there: each object is read alone, with an error line if not.
-            return None
+        # An object that is then read alone has an error line if it isn't there.
+        alone = decoded.memory is None and objects < 2
+        return None if alone else slab_memory(self._reader, decoded, self._cache.size)
 
     def of(self, decoded: SlabObjects, index: int, length: int, memory: Optional[bytes]) -> Detail:
         """One object, its contents out of the slab's memory or read by themselves."""
         address = decoded.address(index)
-        data: Optional[bytes] = b""
+        data: Optional[bytes] = None
         problem = ""
-        start = address - decoded.slab.base
-        if memory is not None and start + length <= len(memory):
-            data = memory[start : start + length]
-        elif length:
-            try:
-                data = self._reader.read(address, length)
-            except ReadError as error:
-                data = None
-                if not self._absent.add(address, length, decoded.slab.address):
-                    problem = str(error)
+        try:
+            data = object_data(self._reader, decoded, address, length, memory)
+        except ReadError as error:
+            if not self._absent.add(address, length, decoded.slab.address):
+                problem = str(error)
         words = self._explain(decoded, index, data)
         struct: Optional[str] = None
         if self._wanted.struct is not None:

@@ -19,6 +19,7 @@ from crash_ext.report.caches import object_line
 from crash_ext.report.hexdump import RdForm
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, STATE_NAMES, Cache, SlabObjects
+from crash_ext.slub.slabmemory import object_data, slab_memory
 from crash_ext.view.members import Members
 from crash_ext.view.notes import notes, word_fields
 
@@ -103,33 +104,22 @@ def _add(what: Grouping, decoded: SlabObjects, only: Optional[int], sorter: Grou
     if only is not None:
         chosen = bytes(only) + chosen[only : only + 1]
     shift = decoded.first - base
+    reader = what.words.places.session.reader
     memory = decoded.memory
-    if memory is None and chosen.count(1) > 1:
-        memory = _read(what, base, len(decoded.states) * size)
+    if memory is None and length and chosen.count(1) > 1:
+        memory = slab_memory(reader, decoded, size)
     end = shift + (len(chosen) - 1) * size + length
     if memory is not None and end <= len(memory):
         sorter.add_all(base, memory, (shift, size, length), chosen)
         return 0
     unreadable = 0
     for index in compress(range(len(chosen)), chosen):
-        start = shift + index * size
-        data: Optional[bytes] = None
-        if memory is not None and start + length <= len(memory):
-            data = memory[start : start + length]
-        else:
-            data = _read(what, base + start, length)
-        if data is None:
+        address = decoded.address(index)
+        try:
+            sorter.add(address, object_data(reader, decoded, address, length, memory))
+        except ReadError:
             unreadable += 1
-        else:
-            sorter.add(base + start, data)
     return unreadable
-
-
-def _read(what: Grouping, address: int, length: int) -> Optional[bytes]:
-    try:
-        return what.words.places.session.reader.read(address, length) if length else b""
-    except ReadError:
-        return None
 
 
 def _show(what: Grouping, group: Group, total: int, members: Members) -> None:
@@ -137,7 +127,8 @@ def _show(what: Grouping, group: Group, total: int, members: Members) -> None:
     out, address = what.out, group.example
     share = 100 * group.objects / total
     # It could be read a moment ago; of a live kernel that's no promise.
-    data = _read(what, address, group.length) or b""
+    reader = what.words.places.session.reader
+    data = (reader.try_read(address, group.length) if group.length else None) or b""
     words = members.named(what.words.explain(address, data)) if what.annotate else None
     out.record(
         "group",

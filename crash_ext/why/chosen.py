@@ -16,6 +16,7 @@ from crash_ext.places.place import MODULE, SYMBOL
 from crash_ext.places.places import Places
 from crash_ext.reader import ReadError
 from crash_ext.slub.model import Cache, SlabObjects
+from crash_ext.slub.slabmemory import object_data, slab_memory
 from crash_ext.why.owners import TracksOf
 
 
@@ -56,8 +57,7 @@ class Chosen:
         what = self._asked.what
         memory = slab.memory
         if memory is None and objects.count(1) > 1 and (what.contents or what.owner):
-            size = len(slab.states) * self._cache.size
-            memory = self._reader.try_read(slab.slab.base, size)
+            memory = slab_memory(self._reader, slab, self._cache.size)
         for index in compress(range(len(objects)), objects):
             facts = self._facts(slab, slab.address(index), memory)
             verdict = what.judge(facts, self._reader.byteorder)
@@ -94,11 +94,8 @@ class Chosen:
         self, slab: SlabObjects, address: int, memory: Optional[bytes]
     ) -> Optional[bytes]:
         length = self._cache.object_size if slab.length is None else slab.length
-        start = address - slab.slab.base
-        if memory is not None and start + length <= len(memory):
-            return memory[start : start + length]
         try:
-            return self._reader.read(address, length)
+            return object_data(self._reader, slab, address, length, memory)
         except ReadError:
             return None
 

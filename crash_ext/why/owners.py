@@ -21,6 +21,7 @@ from crash_ext.slub.memcg import Memcg
 from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.ownertags import AllocationTag, OwnerTags
 from crash_ext.slub.session import Session
+from crash_ext.slub.slabmemory import slab_memory
 from crash_ext.slub.tracks import NO_TRACKS, Track, TrackReader, Tracks
 
 TaskOf = Callable[[int, Optional[float]], Optional[str]]
@@ -194,13 +195,7 @@ class TracksOf:
         """The slab's bytes, if objects keep tracks behind them and it can be read whole."""
         if slab.slab.place == PLACE or not self.noted(slab):
             return None
-        if slab.memory is not None:
-            return slab.memory
-        try:
-            return self._reader.read(slab.slab.base, len(slab.states) * self._cache.size)
-        except ReadError:
-            # Then each by itself.
-            return None
+        return slab_memory(self._reader, slab, self._cache.size)
 
     def of(self, slab: SlabObjects, address: int, memory: Optional[bytes]) -> Tracks:
         """The tracks of an object of the slab; memory: what memory() gave."""
