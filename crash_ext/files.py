@@ -9,13 +9,32 @@ from __future__ import annotations
 import io
 import os
 from contextlib import contextmanager, redirect_stdout
+from errno import EINVAL
 from typing import Iterable, Iterator, Optional, TextIO
+
+_PACKED = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+)
+"""How a compressed file begins: none of them is text."""
 
 
 def read_text(name: str) -> str:
-    """What is in a file; bytes that are no UTF-8 are replaced."""
-    with open(name, encoding="utf-8", errors="replace") as file:
-        return file.read()
+    """What is in a file of UTF-8, or of UTF-16 with a byte order mark.
+
+    Bytes that are neither are replaced; lines end with "\\n". A compressed file is an OSError.
+    """
+    with open(name, "rb") as file:
+        data = file.read()
+    for magic, packed in _PACKED:
+        if data.startswith(magic):
+            raise OSError(EINVAL, f"compressed ({packed}): unpack it first", name)
+    # Shells of other systems redirect in UTF-16. Only b"".decode() needs no module for it.
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = data.decode("utf-16" if wide else "utf-8", "replace")
+    return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def check_writable(name: str) -> None:
