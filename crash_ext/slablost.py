@@ -24,6 +24,8 @@ from crash_ext.report.jsonl import name_field
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.report.why import paragraph
+from crash_ext.slub.model import Cache
+from crash_ext.slub.slabmemory import SlabBytes
 from crash_ext.view.groups import Grouping, show_together
 from crash_ext.view.lost import (
     Lost,
@@ -81,7 +83,7 @@ def main(call: Call) -> Dict[str, object]:
         for one in together if out.json else ():
             out.record("lost", **_fields(one))
         kinds = [
-            (Grouping(out, one.cache, words, True, length, limit), one)
+            (Grouping(out, one.cache, _bytes(call, one.cache), words, True, length, limit), one)
             for one in together
             if one.number
         ]
@@ -108,6 +110,10 @@ def main(call: Call) -> Dict[str, object]:
         made = Made(call.source(), call.line)
         out.file(page, lost_lines(call.session, words, told, made, closing))
     return {**_counts(lost, reach.objects), **fits}
+
+
+def _bytes(call: Call, cache: Cache) -> SlabBytes:
+    return SlabBytes(call.session.reader, cache.size)
 
 
 def _only_fitting(call: Call, asked: Asked, found: List[Lost]) -> Tuple[List[Lost], Dict[str, int]]:

@@ -7,12 +7,13 @@ Which objects are allocated slub/ knows; how they look is not decided here.
 from __future__ import annotations
 
 from itertools import compress
-from typing import Iterable, List, NamedTuple, Optional
+from typing import Iterable, Iterator, List, NamedTuple, Optional
 
 from crash_ext.contents.words import Words
 from crash_ext.host.structs import StructForm
 from crash_ext.leak.select import Selection
 from crash_ext.slub.model import ONLY_ALLOCATED, SlabObjects
+from crash_ext.slub.slabmemory import SlabBytes
 from crash_ext.why.chosen import Asked, Chosen
 from crash_ext.why.log.reports import ObjectReports
 
@@ -51,12 +52,12 @@ class Wanted(NamedTuple):
 class Choice:
     """The slabs and objects of one selection that are wanted; counts them as it goes."""
 
-    def __init__(self, wanted: Wanted, selection: Selection) -> None:
+    def __init__(self, wanted: Wanted, selection: Selection, data: SlabBytes) -> None:
         self.shown = 0
         """Objects chosen so far."""
         self.left_out = 0
         """Objects beyond the limit, of the slabs asked about."""
-        self.fitting = None if wanted.asked is None else Chosen(wanted.asked, selection.cache)
+        self.fitting = None if wanted.asked is None else Chosen(wanted.asked, selection.cache, data)
         """The objects that -w has chosen so far; None without it."""
         self._wanted = wanted
         self._slab = selection.slab
@@ -97,9 +98,12 @@ class Choice:
         self.shown += chosen.count(1)
         return chosen
 
-    def allocated(self, slabs: Iterable[SlabObjects]) -> List[SlabObjects]:
-        """The slabs with only the allocated objects that -w chooses; the limit is no matter."""
-        return [self._only_fitting(decoded) for decoded in self.slabs(slabs)]
+    def allocated(self, slabs: Iterable[SlabObjects]) -> Iterator[SlabObjects]:
+        """The same slabs with only the allocated objects that -w chooses, each when its turn comes.
+
+        The limit is no matter.
+        """
+        return map(self._only_fitting, slabs)
 
     def _only_fitting(self, decoded: SlabObjects) -> SlabObjects:
         if self.fitting is None:

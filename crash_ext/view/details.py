@@ -16,7 +16,7 @@ from crash_ext.reader import ReadError
 from crash_ext.report.text import visible
 from crash_ext.slub.model import ALLOCATED, SlabObjects
 from crash_ext.slub.session import Session
-from crash_ext.slub.slabmemory import object_data, slab_memory
+from crash_ext.slub.slabmemory import SlabBytes
 from crash_ext.view.choice import Wanted
 from crash_ext.view.members import Members
 from crash_ext.why.log.reports import lines_of
@@ -43,8 +43,10 @@ class Detail(NamedTuple):
 class Details:
     """Of the objects of one selection."""
 
-    def __init__(self, session: Session, wanted: Wanted, selection: Selection) -> None:
-        self._reader = session.reader
+    def __init__(
+        self, session: Session, wanted: Wanted, selection: Selection, data: SlabBytes
+    ) -> None:
+        self._data = data
         self._wanted = wanted
         self._cache = selection.cache
         self._one = selection.slab is not None and selection.slab.number is not None
@@ -68,9 +70,7 @@ class Details:
 
     def memory(self, decoded: SlabObjects, objects: int) -> Optional[bytes]:
         """The slab's memory in one read; None where it can't be had, or isn't needed whole."""
-        # An object that is then read alone has an error line if it isn't there.
-        alone = decoded.memory is None and objects < 2
-        return None if alone else slab_memory(self._reader, decoded, self._cache.size)
+        return self._data.whole(decoded, objects)
 
     def of(self, decoded: SlabObjects, index: int, length: int, memory: Optional[bytes]) -> Detail:
         """One object, its contents out of the slab's memory or read by themselves."""
@@ -78,7 +78,7 @@ class Details:
         data: Optional[bytes] = None
         problem = ""
         try:
-            data = object_data(self._reader, decoded, address, length, memory)
+            data = self._data.of(decoded, address, length, memory)
         except ReadError as error:
             if not self._absent.add(address, length, decoded.slab.address):
                 problem = str(error)

@@ -7,7 +7,7 @@ Reads the objects and shows the groups; what makes objects alike is contents/gro
 from __future__ import annotations
 
 from itertools import compress
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from crash_ext.contents.groups import Group, Groups
 from crash_ext.contents.words import Words
@@ -19,7 +19,7 @@ from crash_ext.report.caches import object_line
 from crash_ext.report.hexdump import RdForm
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, STATE_NAMES, Cache, SlabObjects
-from crash_ext.slub.slabmemory import object_data, slab_memory
+from crash_ext.slub.slabmemory import SlabBytes
 from crash_ext.view.members import Members
 from crash_ext.view.notes import notes, word_fields
 
@@ -29,6 +29,7 @@ class Grouping(NamedTuple):
 
     out: Output
     cache: Cache
+    data: SlabBytes
     words: Words
     annotate: bool
     """Say beside the contents of each example what they are."""
@@ -38,13 +39,15 @@ class Grouping(NamedTuple):
     """Most groups to show."""
 
 
-def show_groups(what: Grouping, slabs: List[SlabObjects], only: Optional[int] = None) -> int:
+def show_groups(
+    what: Grouping, slabs: Iterable[SlabObjects], number: int, only: Optional[int] = None
+) -> int:
     """Write the groups of the slabs' allocated objects; how many objects are in them.
 
-    only: index of the one object that counts; None for all.
+    number: of the slabs; only: index of the one object that counts, None for all.
     """
     sorter = Groups(what.words)
-    _sort(what, slabs, only, sorter)
+    _sort(what, slabs, number, only, sorter)
     return _tell(what, sorter)
 
 
@@ -55,15 +58,21 @@ def show_together(parts: Sequence[Tuple[Grouping, List[SlabObjects]]]) -> None:
     """
     sorter = Groups(parts[0][0].words)
     for what, slabs in parts:
-        _sort(what, slabs, None, sorter)
+        _sort(what, slabs, len(slabs), None, sorter)
     _tell(parts[0][0], sorter)
 
 
-def _sort(what: Grouping, slabs: List[SlabObjects], only: Optional[int], sorter: Groups) -> None:
+def _sort(
+    what: Grouping,
+    slabs: Iterable[SlabObjects],
+    total: int,
+    only: Optional[int],
+    sorter: Groups,
+) -> None:
     """Sort a cache's objects into groups."""
     unreadable = 0
     for number, decoded in enumerate(slabs):
-        what.words.places.session.progress(number, len(slabs))
+        what.words.places.session.progress(number, total)
         if decoded.problem is not None:
             text = f"slab {hexa(decoded.slab.address)}: {decoded.problem}: its objects are unknown"
             what.out.error(text, what.cache)
@@ -104,10 +113,7 @@ def _add(what: Grouping, decoded: SlabObjects, only: Optional[int], sorter: Grou
     if only is not None:
         chosen = bytes(only) + chosen[only : only + 1]
     shift = decoded.first - base
-    reader = what.words.places.session.reader
-    memory = decoded.memory
-    if memory is None and length and chosen.count(1) > 1:
-        memory = slab_memory(reader, decoded, size)
+    memory = what.data.whole(decoded, chosen.count(1)) if length else decoded.memory
     end = shift + (len(chosen) - 1) * size + length
     if memory is not None and end <= len(memory):
         sorter.add_all(base, memory, (shift, size, length), chosen)
@@ -116,7 +122,7 @@ def _add(what: Grouping, decoded: SlabObjects, only: Optional[int], sorter: Grou
     for index in compress(range(len(chosen)), chosen):
         address = decoded.address(index)
         try:
-            sorter.add(address, object_data(reader, decoded, address, length, memory))
+            sorter.add(address, what.data.of(decoded, address, length, memory))
         except ReadError:
             unreadable += 1
     return unreadable

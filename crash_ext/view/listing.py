@@ -20,6 +20,7 @@ from crash_ext.report.caches import counted
 from crash_ext.report.text import plural, printable, visible
 from crash_ext.slub.model import SlabObjects
 from crash_ext.slub.session import Session
+from crash_ext.slub.slabmemory import SlabBytes
 from crash_ext.view.addresses import show_addresses
 from crash_ext.view.choice import Choice, Wanted
 from crash_ext.view.details import Details
@@ -51,13 +52,14 @@ class Listing:
         self._wanted = wanted
         self._selection = selection
         self._cache = selection.cache
-        self._choice = Choice(wanted, selection)
+        self._data = SlabBytes(session.reader, selection.cache.size)
+        self._choice = Choice(wanted, selection, self._data)
         self._slabs = Slabs(session, selection.cache, wanted)
-        self._details = Details(session, wanted, selection)
+        self._details = Details(session, wanted, selection, self._data)
 
     def ranges(self) -> Iterator[Tuple[int, int]]:
         """(address, bytes) of each object that show() will show."""
-        choice = Choice(self._wanted, self._selection)
+        choice = Choice(self._wanted, self._selection, self._data)
         slabs = Slabs(self._session, self._cache, self._wanted)
         for decoded in choice.slabs(slabs.all()):
             chosen = choice.objects(decoded)
@@ -110,9 +112,13 @@ class Listing:
         everything = self._slabs.all()
         self._summary(Tally.of(everything))
         notes_too = wanted.words is not None
-        what = Grouping(self._out, self._cache, words, notes_too, wanted.bytes, wanted.limit)
-        chosen = self._choice.allocated(everything)
-        self._choice.shown += show_groups(what, chosen, slab.number if slab else None)
+        what = Grouping(
+            *(self._out, self._cache, self._data, words, notes_too, wanted.bytes, wanted.limit)
+        )
+        asked = self._choice.slabs(everything)
+        chosen = self._choice.allocated(asked)
+        only = slab.number if slab else None
+        self._choice.shown += show_groups(what, chosen, len(asked), only)
 
     def _show_whole(self, sink: Sink) -> None:
         """Nothing is written before all is known: a record can't be corrected."""

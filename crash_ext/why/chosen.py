@@ -16,7 +16,7 @@ from crash_ext.places.place import MODULE, SYMBOL
 from crash_ext.places.places import Places
 from crash_ext.reader import ReadError
 from crash_ext.slub.model import Cache, SlabObjects
-from crash_ext.slub.slabmemory import object_data, slab_memory
+from crash_ext.slub.slabmemory import SlabBytes
 from crash_ext.why.owners import TracksOf
 
 
@@ -40,7 +40,8 @@ class Asked:
 class Chosen:
     """The objects of one cache that fit; counts them."""
 
-    def __init__(self, asked: Asked, cache: Cache) -> None:
+    def __init__(self, asked: Asked, cache: Cache, data: Optional[SlabBytes] = None) -> None:
+        """data: of whoever looks at the same objects afterwards."""
         self.fit = 0
         self.of = 0
         """Objects that were judged, or were to be."""
@@ -49,15 +50,15 @@ class Chosen:
         self._asked = asked
         self._cache = cache
         self._reader = asked.places.session.reader
+        self._data = data or SlabBytes(self._reader, cache.size)
         self._tracks = TracksOf(asked.places.session, cache)
 
     def among(self, slab: SlabObjects, objects: bytes) -> bytes:
         """1 for each of these objects of a slab that fits."""
         fits = bytearray(len(objects))
         what = self._asked.what
-        memory = slab.memory
-        if memory is None and objects.count(1) > 1 and (what.contents or what.owner):
-            memory = slab_memory(self._reader, slab, self._cache.size)
+        looks = what.contents or what.owner
+        memory = self._data.whole(slab, objects.count(1)) if looks else None
         for index in compress(range(len(objects)), objects):
             facts = self._facts(slab, slab.address(index), memory)
             verdict = what.judge(facts, self._reader.byteorder)
@@ -95,7 +96,7 @@ class Chosen:
     ) -> Optional[bytes]:
         length = self._cache.object_size if slab.length is None else slab.length
         try:
-            return object_data(self._reader, slab, address, length, memory)
+            return self._data.of(slab, address, length, memory)
         except ReadError:
             return None
 

@@ -23,11 +23,12 @@ from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from crash_ext.slub.model import ONLY_ALLOCATED
 from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.slabmemory import SlabBytes
 from crash_ext.why.chosen import Asked, Chosen, doubts
 from mocks.crash_module import FakeCrash
 from tests.golden import printed
 from tests.golden.scenes import SCENES, asked, owned
-from tests.replay import addresses, run_line
+from tests.replay import addresses, recorded, run_line
 
 WRONG = {
     "": "not a condition",
@@ -227,6 +228,31 @@ def test_a_limit_counts_what_fits_and_leaves_out_nothing_else() -> None:
     assert "2 of 3 objects fit +0x8=0,node=0" in text
 
 
+def _reads_of_slabs(fake: FakeCrash, line: str) -> List[Tuple[int, int]]:
+    """(address, size) of what `slabobjs LINE CACHE` reads of the leftover's slabs."""
+    cache, leaked = _left(fake)
+    pages = {address & ~0xFFF for address in leaked}
+    reads: List[Tuple[int, int]] = []
+
+    def note(address: int, size: int) -> None:
+        if address & ~0xFFF in pages:
+            reads.append((address, size))
+
+    fake.on_read = note
+    text = run_line(fake, f"slabobjs {line} {cache}")
+    fake.on_read = None
+    assert f"{leaked[0]:x}" in text
+    return reads
+
+
+@pytest.mark.parametrize("form", ["", "-j", "-f", "-e", "-g", "-l 2"])
+def test_what_is_judged_by_its_contents_and_then_shown_is_read_once(form: str) -> None:
+    plain, filtered = (FakeCrash(recorded("lab-6.1-leak").image) for _ in range(2))
+    reads = _reads_of_slabs(filtered, f"{form} -w +0x0:4=0x4a41434b")
+    assert reads == _reads_of_slabs(plain, form)
+    assert reads
+
+
 def test_an_object_asked_for_by_its_address_has_to_fit_too() -> None:
     fake = asked()
     _, (first, second, _) = _left(fake)
@@ -264,10 +290,19 @@ def test_contents_that_are_not_in_the_dump_fit_nothing() -> None:
     (known,) = [one for one in all_caches(session, []) if f"{one.address:016x}" == cache]
     (slab,) = for_each_decoded_slab(session, known, [])
     fake.image.unmap(leaked[1], 64)
-    found = Chosen(Asked(Places(session, lambda: [known]), chosen), known)
-    fits = found.among(slab.without_memory(), slab.states.translate(ONLY_ALLOCATED))
+    data = SlabBytes(session.reader, known.size)
+    found = Chosen(Asked(Places(session, lambda: [known]), chosen), known, data)
+    slab = slab.without_memory()
+    fits = found.among(slab, slab.states.translate(ONLY_ALLOCATED))
     assert (fits.count(1), found.fit, found.of) == (0, 0, 3)
     assert next(doubts([found])).startswith("contents can't be read for ")
+
+    # What was read one by one is not read again to be shown, and the hole not asked for twice.
+    before = fake.reads
+    assert data.whole(slab, 3) is None
+    shown = [data.of(slab, address, 64, None) for address in (leaked[0], leaked[2])]
+    assert fake.reads == before
+    assert shown == [fake.image.read(address, 64) for address in (leaked[0], leaked[2])]
 
 
 @pytest.mark.parametrize("order", [("-w", "-t"), ("-t", "-w")])
