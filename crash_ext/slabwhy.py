@@ -97,10 +97,13 @@ def _none(caches: int, problems: int) -> str:
 
 
 def _chosen(call: Call, diagnoser: Diagnoser) -> List[Cache]:
-    """The caches that are named, or every one that was left behind."""
+    """The caches that are named, or every one that was left behind.
+
+    What a memcg child holds is seen with its root where that one is among them.
+    """
     if call.arguments:
         named = {selection.cache.address: selection.cache for selection in call.selections()}
-        return list(named.values())
+        return [cache for cache in named.values() if cache.root not in named]
     return [*diagnoser.leftovers(), *diagnoser.reported()]
 
 

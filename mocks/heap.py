@@ -467,8 +467,10 @@ class Heap:
         """Destroys a cache that still has objects, as far as this layout's kernel gets.
 
         how: another state than the layout's (readded, in-place, freed or unlinked).
+        Objects in its memcg children count: a busy child keeps its root.
         """
-        if not any(slab.allocated for slab in cache.slabs):
+        family = [each for each in self.caches if cache in (each, each.root)]
+        if not any(slab.allocated for each in family for slab in each.slabs):
             raise ValueError("destroying an empty cache succeeds")
         how = how or self.layout.leftover
         self._flush(cache)
@@ -509,8 +511,9 @@ class Heap:
             elif slab.where != "full":
                 slab.where = "full-unlisted"
         # The first node that is still busy ends it: empty slabs stay on the nodes behind.
-        busy = min(slab.node for slab in cache.slabs if slab.allocated)
-        for slab in [s for s in cache.slabs if s.node <= busy and not s.allocated]:
+        busy = [slab.node for slab in cache.slabs if slab.allocated]
+        behind = min(busy, default=self.nodes)
+        for slab in [s for s in cache.slabs if s.node <= behind and not s.allocated]:
             cache.slabs.remove(slab)
             self.writer.release(slab)
 

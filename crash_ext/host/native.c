@@ -490,6 +490,15 @@ struct marks {
 	struct edges kept;  /* edges that find no place in `parents` */
 };
 
+/* levels, parents: the buffers that the marks were lent. */
+static void release_marks(struct marks *marks, Py_buffer *levels, Py_buffer *parents)
+{
+	PyMem_Free(marks->queue.end);
+	PyMem_Free(marks->kept.end);
+	PyBuffer_Release(levels);
+	PyBuffer_Release(parents);
+}
+
 enum { OFTEN = 0xffff };
 
 /* Ctrl-C has to be seen while a loop runs that is as long as there are objects: asked each time,
@@ -645,12 +654,9 @@ static PyObject *mark(PyObject *self, PyObject *arguments)
 	}
 	result = edges_bytes(&marks.kept);
 out:
-	PyMem_Free(marks.queue.end);
-	PyMem_Free(marks.kept.end);
+	release_marks(&marks, &levels, &parents);
 	PyBuffer_Release(&data);
 	release_ranges(&ranges);
-	PyBuffer_Release(&levels);
-	PyBuffer_Release(&parents);
 	return result;
 }
 
@@ -712,12 +718,9 @@ static PyObject *spread(PyObject *self, PyObject *arguments)
 		}
 	result = edges_bytes(&marks.kept);
 out:
-	PyMem_Free(marks.queue.end);
-	PyMem_Free(marks.kept.end);
+	release_marks(&marks, &levels, &parents);
 	PyBuffer_Release(&edges);
 	PyBuffer_Release(&from);
-	PyBuffer_Release(&levels);
-	PyBuffer_Release(&parents);
 	return result;
 }
 

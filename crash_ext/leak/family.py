@@ -9,7 +9,7 @@ Knows which cache belongs to which, and how many objects a child's slabs count.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Optional
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from crash_ext.reader import Reader
 from crash_ext.report.text import printable
@@ -42,9 +42,41 @@ class Families:
         """A cache and, where it is a root, its children."""
         return [cache, *self.children(cache)]
 
+    def kin(self, cache: Cache) -> List[Cache]:
+        """The cache's root and all children of that one: their objects are of one kind."""
+        return self.with_children(self.root(cache) or cache)
+
+    def living_namesakes(self, cache: Cache) -> List[List[Cache]]:
+        """What a cache that was left behind can be compared with: families that are in use.
+
+        Their roots have the name and object size of the cache's root. Root first, without
+        its children that were left behind themselves.
+        """
+        own = self.root(cache) or cache
+        found: List[List[Cache]] = []
+        for other in self._caches.values():
+            alike = own.name is not None and (other.name, other.object_size) == (
+                own.name,
+                own.object_size,
+            )
+            if alike and _in_use(other) and not self.is_member(other):
+                members = filter(_in_use, self.with_children(other))
+                found.append([member for member in members if member is not cache])
+        return found
+
     def is_member(self, cache: Cache) -> bool:
         """Whether the cache is a child of a known root: then it goes with that one."""
         return self.root(cache) is not None
+
+    def dead_namesakes(self, cache: Cache) -> List[Cache]:
+        """Other caches that a failed destroy may have left behind under its name or a child's."""
+        own = self.with_children(cache)
+        names = {member.name for member in own if member.name is not None}
+        return [
+            other
+            for other in self._caches.values()
+            if other.name in names and other not in own and (other.dropped or not other.listed)
+        ]
 
 
 class ChildCount(NamedTuple):
@@ -54,6 +86,18 @@ class ChildCount(NamedTuple):
     slabs: int
     allocated: int
     unknown: int
+
+
+def _in_use(cache: Cache) -> bool:
+    return cache.listed and cache.refcount != 0
+
+
+def children_text(allocated: Sequence[int]) -> str:
+    """ "11 of them in 2 memcg children", by the objects of each; nothing without children."""
+    if not allocated:
+        return ""
+    number = f"{len(allocated)} memcg {'child' if len(allocated) == 1 else 'children'}"
+    return f"{sum(allocated)} of them in {number}"
 
 
 def cgroup_text(reader: Reader, cache: Cache) -> str:

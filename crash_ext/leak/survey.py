@@ -7,7 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.absent import Absent
-from crash_ext.leak.family import Families, cgroup_text
+from crash_ext.leak.family import Families, cgroup_text, children_text
 from crash_ext.leak.state import State, judge
 from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, Slab
@@ -127,7 +127,7 @@ def _survey(
         counts[ALLOCATED] + sum(child.allocated for child in children),
         slab_mutex_held(session.reader),
         root,
-        children_text(children),
+        children_text([child.allocated for child in children]),
         cgroup_text(session.reader, cache),
     )
     return Survey(
@@ -145,14 +145,6 @@ def _survey(
         problems=problems,
         children=children,
     )
-
-
-def children_text(children: Tuple[Survey, ...]) -> str:
-    """ "11 of them in 2 memcg children"; nothing without children."""
-    if not children:
-        return ""
-    number = f"{len(children)} memcg {'child' if len(children) == 1 else 'children'}"
-    return f"{sum(child.allocated for child in children)} of them in {number}"
 
 
 def _slab_bytes(page_size: int, objects_bytes: int) -> int:

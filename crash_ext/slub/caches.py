@@ -76,6 +76,7 @@ def read_cache(slub: Slub, address: int, listed: bool) -> Cache:
         )
     links = struct.offset("list")
     word = reader.word
+    root = root_cache(reader, address)
     return Cache(
         address=address,
         name=read_string(reader, struct.pointer(data, "name")),
@@ -95,13 +96,22 @@ def read_cache(slub: Slub, address: int, listed: bool) -> Cache:
         max_objects=max(objects, most),
         list_next=struct.pointer(data, "list"),
         list_prev=int.from_bytes(data[links + word : links + 2 * word], reader.byteorder),
-        root=root_cache(reader, address),
+        root=root,
         cpu_slab=struct.pointer(data, "cpu_slab") if "cpu_slab" in struct else None,
         cpu_sheaves=struct.pointer(data, "cpu_sheaves") if "cpu_sheaves" in struct else None,
         sheaf_capacity=(
             struct.value(data, "sheaf_capacity") if "sheaf_capacity" in struct else None
         ),
+        root_refcount=_refcount(slub, root) if root else None,
     )
+
+
+def _refcount(slub: Slub, cache: int) -> Optional[int]:
+    struct = slub.layout.cache
+    try:
+        return struct.signed(slub.reader.read(cache, struct.span()), "refcount")
+    except ReadError:
+        return None
 
 
 def list_caches(slub: Slub) -> CacheList:

@@ -74,6 +74,13 @@ class Cache(NamedTuple):
     """struct slub_percpu_sheaves __percpu *; None or 0 where the cache has none."""
     sheaf_capacity: Optional[int] = None
     """The most objects of one of its sheaves; None where the kernel has none."""
+    root_refcount: Optional[int] = None
+    """Of a memcg child: its root's refcount, where that can be read."""
+
+    @property
+    def dropped(self) -> bool:
+        """kmem_cache_destroy() has dropped its last reference, or its root's."""
+        return self.refcount == 0 or self.root_refcount == 0
 
 
 class Node(NamedTuple):

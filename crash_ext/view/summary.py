@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import List
 
 from crash_ext.hexa import hexa
-from crash_ext.leak.family import Families, cgroup_text, count_child
+from crash_ext.leak.family import Families, cgroup_text, children_text, count_child
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import judge
 from crash_ext.output import Output
@@ -38,7 +38,8 @@ def show_summary(
         tally.allocated + sum(child.allocated for child in children),
         slab_mutex_held(session.reader),
         families.root(cache),
-        cgroup=cgroup_text(session.reader, cache),
+        children_text([child.allocated for child in children]),
+        cgroup_text(session.reader, cache),
     )
     out.record(
         "cache",

@@ -6,7 +6,7 @@ gather.py fills it in, rules.py concludes. Reads nothing.
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Set
 
 from crash_ext.contents.callbacks import Callback
 from crash_ext.contents.profile import Profile
@@ -116,6 +116,8 @@ class Case:
         """Red zones bear witness beside the freelist that an object is allocated."""
         self.twins: List[Cache] = []
         """Live caches of the same name."""
+        self.kin: Set[int] = {cache.address}
+        """struct kmem_cache * of it, its twins, and the memcg children: objects of one kind."""
         self.twin_profile = Profile()
         self.twin_traces: Dict[int, Trace] = {}
         """Offset -> what all living objects have in that word."""

@@ -102,11 +102,10 @@ class Containers:
 
     def _first_outside(self, case: Case, path: List[Step]) -> int:
         """Which step has the pointer from outside of the cache."""
-        kin = {case.cache.address, *(twin.address for twin in case.twins)}
         at = len(path) - 1
         while at:
             place = path[at].place
-            if place is None or place.cache is None or place.cache.address not in kin:
+            if place is None or place.cache is None or place.cache.address not in case.kin:
                 break
             at -= 1
         return at

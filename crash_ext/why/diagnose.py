@@ -15,7 +15,7 @@ from crash_ext.contents.pieces import pieces
 from crash_ext.contents.typehints import related
 from crash_ext.contents.words import Words
 from crash_ext.kernel.say import count
-from crash_ext.leak.family import Families, cgroup_text
+from crash_ext.leak.family import Families, cgroup_text, children_text
 from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
 from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
@@ -56,6 +56,7 @@ from crash_ext.why.owners import owners
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
 from crash_ext.why.running import UNFINISHED, who_destroys
 from crash_ext.why.tell_ages import likely_ages
+from crash_ext.why.tell_children import children_evidence, held_by_children
 from crash_ext.why.tell_objects import (
     examined_evidence,
     twins_evidence,
@@ -186,7 +187,7 @@ class Diagnoser:
 
     def _open(self, cache: Cache, reach: Optional[Reach]) -> _Opened:
         problems: List[str] = []
-        children = self._families.children(cache)
+        children, kin = self._families.children(cache), self._families.kin(cache)
         slabs = self._family(cache, problems)
         addresses = sorted(allocated(slabs))
         asked = self._fitting(cache, slabs)
@@ -198,7 +199,9 @@ class Diagnoser:
         if destroyer:
             state = state._replace(reason=f"being destroyed by {destroyer}: {state.reason}")
         behind = state.kind == LEFTOVER
-        log = match_reports(self.session, cache, slabs, self._log.reports, children, behind)
+        rivals = [(each, self._slabs(each, [])) for each in self._families.dead_namesakes(cache)]
+        reports = self._log.reports
+        log = match_reports(self.session, cache, slabs, reports, children, behind, rivals)
         if destroyer:
             log = log._replace(unlisted=_unfinished(log.unlisted))
         whole = not problems and self._all_slabs_seen()
@@ -210,15 +213,18 @@ class Diagnoser:
             # others have users, and are the twins.
             left = log.allocated or _lost_of(reach, addresses)
             fits = set(chosen)
-            case = examine(self.session, self.words, cache, [each for each in left if each in fits])
+            leaked = [each for each in left if each in fits]
+            case = examine(self.session, self.words, cache, kin, leaked)
             rest = sorted(set(addresses) - set(left))
-            compare_with(self.session, self.words, case, cache, rest)
+            compare_with(self.session, self.words, case, [cache], rest)
             case.live = not log.allocated
         else:
-            case = examine(self.session, self.words, cache, chosen)
-            for twin in self._twins(cache):
-                twin_slabs = self._slabs(twin, [])
-                compare_with(self.session, self.words, case, twin, allocated(twin_slabs))
+            case = examine(self.session, self.words, cache, kin, chosen)
+            for family in self._families.living_namesakes(cache):
+                living = [
+                    address for each in family for address in allocated(self._slabs(each, []))
+                ]
+                compare_with(self.session, self.words, case, family, living)
             case.freed_late = log.freed
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
@@ -250,7 +256,8 @@ class Diagnoser:
         number = sum(decoded.count(ALLOCATED) for decoded in slabs)
         held = slab_mutex_held(self.session.reader)
         root, cgroup = self._families.root(cache), cgroup_text(self.session.reader, cache)
-        return judge(cache, len(slabs), number, held, root, cgroup=cgroup)
+        within = children_text(held_by_children(self._families.children(cache), slabs))
+        return judge(cache, len(slabs), number, held, root, within, cgroup)
 
     def _family(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         """The slabs of a cache and of its memcg children."""
@@ -270,22 +277,12 @@ class Diagnoser:
         found = for_each_slab_decoded_once(self.session, cache, problems, self._lists_only)
         return list(found)
 
-    def _twins(self, cache: Cache) -> Iterator[Cache]:
-        """Living caches of the same name and object size: only these can be compared with."""
-        for other in self._caches:
-            if (
-                other.address != cache.address
-                and other.listed
-                and other.refcount != 0
-                and other.name is not None
-                and (other.name, other.object_size) == (cache.name, cache.object_size)
-            ):
-                yield other
-
     def _close(self, item: _Opened) -> Diagnosis:
         case = item.case
         state = f"{item.state.kind}: {item.state.reason}"
         evidence = [Evidence("state", state, case.cache.address)]
+        children = self._families.children(case.cache)
+        evidence.extend(children_evidence(self.session.reader, children, item.slabs))
         with_line = partial(logged_caller_text, self.places)
         evidence.extend(log_evidence(item.log, self._log.whole, with_line))
         evidence.extend(boot_evidence(self._log.boots, case.cache, self._log.elsewhere))

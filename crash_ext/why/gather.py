@@ -69,12 +69,16 @@ def allocated(slabs: Iterable[SlabObjects]) -> List[int]:
     return [address for decoded in slabs for address in decoded.allocated()]
 
 
-def examine(session: Session, explainer: Words, cache: Cache, addresses: List[int]) -> Case:
+def examine(
+    session: Session, explainer: Words, cache: Cache, kin: Iterable[Cache], addresses: List[int]
+) -> Case:
     """The case of a cache with these allocated objects; of very many, evenly spread ones.
 
-    Says how far it is: a word takes some microseconds.
+    kin: its memcg children, or the caches that it is one of. Says how far it is: a word takes
+    some microseconds.
     """
     case = Case(cache)
+    case.kin.update(each.address for each in kin)
     case.total = len(addresses)
     case.red_zones = bool(cache.flags & session.layout.flags.mask("RED_ZONE"))
     limit = min(EXAMINED, max(_FEWEST, EXAMINED_BYTES // cache.object_size))
@@ -100,10 +104,15 @@ def examine(session: Session, explainer: Words, cache: Cache, addresses: List[in
 
 
 def compare_with(
-    slub: Slub, explainer: Words, case: Case, twin: Cache, addresses: List[int]
+    slub: Slub, explainer: Words, case: Case, family: Sequence[Cache], addresses: List[int]
 ) -> None:
-    """Add a living cache of the same name to what the leaked objects are compared with."""
+    """Add a living cache of the same name to what the leaked objects are compared with.
+
+    family: with its memcg children, the root first; addresses: of objects of them all.
+    """
+    twin = family[0]
     case.twins.append(twin)
+    case.kin.update(each.address for each in family)
     limit = min(COMPARED, max(_FEWEST, COMPARED_BYTES // twin.object_size))
     step, _ = spread(len(addresses), limit)
     poisoned = bool(twin.flags & slub.layout.flags.mask("POISON"))
@@ -170,11 +179,10 @@ def _pattern(word: Word) -> str:
 def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
     """Find the lists that the objects are on. alive: whether what is at an address holds."""
     known = {subject.address: subject for subject in case.subjects}
-    peers = {case.cache.address, *(twin.address for twin in case.twins)}
     name = explainer.places.name
     _find_bereft(explainer, case)
     lists = Lists(
-        *(explainer.memory, slub.reader.word, name, known.keys(), peers, alive),
+        *(explainer.memory, slub.reader.word, name, known.keys(), case.kin, alive),
         waits=lambda node: _waits(explainer, node),
         lowest=explainer.lowest,
     )
@@ -458,8 +466,7 @@ def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -
     offset = value - subject.address
     if offset not in subject.lists or place is None or place.cache is None:
         return False
-    kin = {case.cache.address, *(twin.address for twin in case.twins)}
-    return place.cache.address in kin and 0 <= place.offset - offset < 16
+    return place.cache.address in case.kin and 0 <= place.offset - offset < 16
 
 
 def _is_neighbour(slub: Slub, places: Places, subject: Subject, holder: int, value: int) -> bool:

@@ -296,7 +296,7 @@ def _rank(place: Optional[Place]) -> int:
     if place.kind in (UNLOADED, FREED_INIT):
         return _GONE
     if place.kind == OBJECT and place.state == ALLOCATED:
-        return _LOST if place.cache is None or place.cache.refcount == 0 else _OBJECT
+        return _LOST if place.cache is None or place.cache.dropped else _OBJECT
     return _GONE if _freed(place) else _UNTOLD
 
 

@@ -976,8 +976,7 @@ def _holder_kind(case: Case, subject: Subject) -> str:
 
 def _is_kin(case: Case, place: Optional[Place]) -> bool:
     """Whether a place lies in an object of the same kind: one that leads on, and no root."""
-    kin = {case.cache.address, *(twin.address for twin in case.twins)}
-    return place is not None and place.cache is not None and place.cache.address in kin
+    return place is not None and place.cache is not None and place.cache.address in case.kin
 
 
 def _by(best: Optional[Held], subject: Subject) -> str:

@@ -83,6 +83,7 @@ def test_where_both_ways_end_in_one_place_there_was_the_head() -> None:
         (VARIABLE, HEADED),
         (lies_in(OTHER, ALLOCATED), HEADED),
         (lies_in(OTHER._replace(refcount=0), ALLOCATED), LEAKED),
+        (lies_in(OTHER._replace(root=1, root_refcount=0), ALLOCATED), LEAKED),
         (lies_in(OTHER, FREE), HEADLESS),
         (lies_in(OTHER, RCU_PENDING), HEADLESS),
         (Place(PAGE, "page", HEAD, ""), OPEN),

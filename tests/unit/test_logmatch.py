@@ -258,7 +258,7 @@ def test_a_report_of_full_slabs_alone_fits_by_name() -> None:
 def test_other_names_are_other_caches() -> None:
     left = Left()
     log = left.log(raw).replace("slab_test", "slab_tes")
-    assert evidence(left.heap, left.cache.address, log) == ([], [], [], [], [], {})
+    assert evidence(left.heap, left.cache.address, log) == LogEvidence([], [], [], [], [], {})
 
 
 @pytest.mark.parametrize(

@@ -237,3 +237,74 @@ def test_a_cgroup_that_cannot_be_read_is_not_named(lost: str) -> None:
     rows = records(heap, "slabobjs", "-b", "0", f"{root.address:x}")
     assert problems(rows) == []
     assert "cgroup" not in text(heap, "slabobjs", "-b", "0", f"{root.address:x}")
+
+
+@every_record
+def test_a_child_is_compared_with_the_living_and_not_with_another_leftover_s_child(
+    name: str,
+) -> None:
+    """A busy child of a destroyed root keeps its refcount of 1."""
+    heap, _, children = _left_twice(name)
+    rows = records(heap, "slabwhy", "-F", f"{children[0].address:x}")
+    twins = [row["text"] for row in of_type(rows, "evidence") if row["topic"] == "twin"]
+    assert twins == ["no living cache of this name and object size: nothing to compare with"]
+    live = heap.cache("dentry", 192)
+    heap.slab(live, {0, 1, 2})
+    second = heap.cache("dentry(9:web)", 192, root=live)
+    heap.slab(second, {0, 1})
+    rows = records(heap, "slabwhy", "-F", f"{children[0].address:x}")
+    twins = [
+        (row["address"], row["text"]) for row in of_type(rows, "evidence") if row["topic"] == "twin"
+    ]
+    assert (f"{live.address:x}", "living cache of the same name") in twins
+    assert (None, "5 living objects compared") in twins
+
+
+def _left_twice(name: str) -> Tuple[Heap, List[Cache], List[Cache]]:
+    """Two leftovers of one name, empty but for the children, whose names are the same, too."""
+    heap = Heap(LAYOUTS[name], seed=9)
+    roots: List[Cache] = []
+    children: List[Cache] = []
+    for number in range(2):
+        roots.append(heap.cache("dentry", 192))
+        children.append(heap.cache("dentry(7:docker)", 192, root=roots[-1]))
+        heap.slab(children[-1], {number, 5})
+        heap.leave_behind(roots[-1])
+    return heap, roots, children
+
+
+@every_record
+def test_two_leftovers_of_one_name_have_the_objects_of_their_own_children(name: str) -> None:
+    heap, roots, children = _left_twice(name)
+    rows = records(heap, "slabwhy", "-F")
+    assert [row["allocated"] for row in of_type(rows, "cache")] == [2, 2]
+    states = [row for row in of_type(rows, "evidence") if row["topic"] == "state"]
+    for root, child in zip(roots, children):
+        own = [row for row in states if row["cache"] == f"{root.address:x}"]
+        assert own[0]["text"].endswith("in 1 slab (2 of them in 1 memcg child)")
+        assert own[1]["address"] == f"{child.address:x}"
+        assert own[1]["text"].startswith("memcg child dentry(7:docker): 2 objects in 1 slab")
+
+
+@every_record
+def test_slabwhy_sees_a_child_with_its_root_or_alone_by_its_own_name(name: str) -> None:
+    heap, roots, children = _left_twice(name)
+    rows = records(heap, "slabwhy", "-F", "dentry")
+    assert set(_states(rows)) == {root.address for root in roots}
+    rows = records(heap, "slabwhy", "-F", "dentry(7:docker)")
+    assert set(_states(rows)) == {child.address for child in children}
+
+
+@every_record
+def test_of_a_thousand_busy_children_the_largest_have_a_line(name: str) -> None:
+    heap = Heap(LAYOUTS[name], seed=9)
+    root = heap.cache("dentry", 192)
+    for number in range(12):
+        child = heap.cache(f"dentry({number}:job)", 192, root=root)
+        heap.slab(child, set(range(number + 1)))
+    rows = records(heap, "slabwhy", "-F", f"{root.address:x}")
+    states = [row["text"] for row in of_type(rows, "evidence") if row["topic"] == "state"]
+    assert states[0].endswith("78 allocated objects in 12 slabs (78 of them in 12 memcg children)")
+    assert states[1] == "memcg child dentry(11:job): 12 objects in 1 slab"
+    assert len(states) == 10
+    assert states[-1] == "10 objects in 4 more memcg children"

@@ -93,6 +93,8 @@ class LogEvidence(NamedTuple):
     """The cache has them no longer: emptied since, their objects freed too late."""
     unlisted: Dict[str, List[int]]
     """Why the log doesn't have them (NOT_LISTED_...) -> allocated objects."""
+    alone: bool = True
+    """No other cache of its name was left behind: a report of the name is its own."""
 
     @property
     def proven(self) -> bool:
@@ -107,19 +109,28 @@ def match_reports(
     reports: Sequence[Report],
     children: Iterable[Cache] = (),
     left: bool = False,
+    rivals: Iterable[Tuple[Cache, List[SlabObjects]]] = (),
 ) -> LogEvidence:
     """Compare a cache with the log. decoded_slabs: all of the cache's, or some seem gone.
 
     children: its memcg children, whose slabs are among these; what the log reports under their
     names is of the cache. left: it was left behind, whatever its refcount: a child's stays 1.
+    rivals: other caches with one of these names that were left behind, and their slabs: a
+    report without addresses that fits one of them, too, is no proof.
     """
+    others_slabs = [_Matcher(rival, its, slub.reader, True) for rival, its in rivals]
     slabs: Dict[int, List[SlabObjects]] = {child.address: [] for child in children}
     own: List[SlabObjects] = []
     for found in decoded_slabs:
         slabs.get(found.slab.cache, own).append(found)
     members = [(cache, own), *((child, slabs[child.address]) for child in children)]
     told = [
-        _match_member(slub, member, its, reports, left or cache.refcount == 0, member != cache)
+        _match_member(
+            _Matcher(member, its, slub.reader, left or cache.refcount == 0),
+            [report for report in reports if is_named(member, report)],
+            [rival for rival in others_slabs if rival.cache.name == member.name],
+            member != cache,
+        )
         for member, its in members
     ]
     # Children of one name: a report is that one's whose slabs it lists.
@@ -141,30 +152,31 @@ def match_reports(
         freed=[address for each in told for address in each.freed],
         gone=[slab for each in told for slab in each.gone],
         unlisted=unlisted,
+        alone=not others_slabs,
     )
 
 
 def _match_member(
-    slub: Slub,
-    cache: Cache,
-    slabs: List[SlabObjects],
-    reports: Iterable[Report],
-    left: bool,
-    child: bool,
+    matcher: _Matcher, named: Iterable[Report], rivals: List[_Matcher], child: bool
 ) -> LogEvidence:
-    named = [report for report in reports if is_named(cache, report)]
-    if not named:
-        return LogEvidence([], [], [], [], [], {})
-    matcher = _Matcher(cache, slabs, slub.reader, left)
+    """named: the reports of the cache's name."""
     found: List[MatchedReport] = []
     others: List[Report] = []
     for report in named:
         matched = matcher.match(report)
+        if matched is not None and matched.how != ADDRESSES and _fits_any(rivals, report):
+            # It is of one of them: of the rival, if it doesn't fit here.
+            matched = _by_name(matched) if matched.how == OFFSETS else None
         if matched is None:
             others.append(report)
         else:
             found.append(matched._replace(child=child))
-    return _compare(cache, slabs, _without_doubles(found), others)
+    return _compare(matcher.cache, matcher.slabs, _without_doubles(found), others)
+
+
+def _fits_any(rivals: Iterable[_Matcher], report: Report) -> bool:
+    found = (rival.match(report) for rival in rivals)
+    return any(matched is not None and matched.how != NAME for matched in found)
 
 
 def reported_caches(
@@ -208,13 +220,14 @@ class _Matcher:
     """Finds a report's slabs among those of one cache."""
 
     def __init__(self, cache: Cache, slabs: List[SlabObjects], reader: Reader, left: bool) -> None:
-        self._cache = cache
+        self.cache = cache
+        self.slabs = slabs
         self._left = left
         self._hashed = PointerHash(reader)
         self._long = reader.word == 8
         # An object of KFENCE is on no list, and a slab of the log is from one.
-        self._slabs = [found for found in slabs if found.slab.place != KFENCE]
-        self._by_address = {found.slab.address: found for found in self._slabs}
+        self._listed = [found for found in slabs if found.slab.place != KFENCE]
+        self._by_address = {found.slab.address: found for found in self._listed}
         self._resolved: Dict[int, int] = {}
         """The log's pointers that are slabs of the cache, and which."""
 
@@ -283,7 +296,7 @@ class _Matcher:
         pointer, offset = logged.objects_listed[0][:2]
         if not pointer:
             return None
-        places = {slab.slab.base + offset: slab for slab in self._slabs}
+        places = {slab.slab.base + offset: slab for slab in self._listed}
         address = self._hashed.resolve([pointer], places).get(pointer)
         return places[address] if address is not None else None
 
@@ -330,7 +343,7 @@ class _Matcher:
         """
         taken = {slab.slab.address for slab in found if slab is not None}
         real: Dict[_Form, List[SlabObjects]] = {}
-        for slab in self._slabs:
+        for slab in self._listed:
             if slab.slab.address not in taken and slab.problem is None:
                 real.setdefault(self._form(slab), []).append(slab)
         forms = [_logged_form(logged) for logged in report.slabs]
@@ -369,7 +382,7 @@ class _Matcher:
             and slab.slab.node in nodes
             and slab.slab.address not in taken
             and slab.count(ALLOCATED) > 0
-            for slab in self._slabs
+            for slab in self._listed
         )
         return 2 * max(len(found) - len(known), others) <= len(known)
 
@@ -380,7 +393,7 @@ class _Matcher:
     # what was found -------------------------------------------------------------------
 
     def _index(self, slab: SlabObjects, offset: int) -> Optional[int]:
-        index, rest = divmod(slab.slab.base + offset - slab.first, self._cache.size)
+        index, rest = divmod(slab.slab.base + offset - slab.first, self.cache.size)
         return index if not rest and 0 <= index < len(slab.states) else None
 
     def _matched(

@@ -197,7 +197,7 @@ def destroyed_by(found: LogEvidence) -> str:
 
 def _sure(found: LogEvidence) -> List[MatchedReport]:
     sure = [matched for matched in found.reports if matched.how in _MATCHED]
-    if not sure and len(found.reports) == 1 and not found.others:
+    if not sure and len(found.reports) == 1 and not found.others and found.alone:
         sure = [matched for matched in found.reports if matched.report.sure]
     return sure
 
