@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Golden tests: a file's name is the command line, its content what that prints and writes.
 
-One folder a recording, or a scene of scenes.py or damages.py. `python -m tests.golden` (make golden)
-writes them all anew; add a command line by making an empty file of its name.
+One folder a recording, or a scene of scenes.py or damages.py. `python -m tests.golden` (make
+golden) writes them all anew; add a command line by making an empty file of its name.
 """
 
 from __future__ import annotations

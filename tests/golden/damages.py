@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Optional
 
-from mocks.annex import Annex
 from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
 from mocks.kernfs import SlabDirectory
 from mocks.kfence import KfencePool
 from mocks.layouts import LAYOUTS
-from mocks.model import Cache, Slab
+from mocks.model import Slab
 
 NOWHERE = 0x1238
 """An address that nothing is at."""
@@ -98,9 +97,7 @@ def lists() -> FakeCrash:
     made = Damaged()
     heap = made.heap
     caches = [heap.cache(f"list_{number}", 84, store_user=number == 6) for number in range(8)]
-    slabs = [
-        [heap.slab(cache, {1, 2}, node=number % 2) for number in range(3)] for cache in caches
-    ]
+    slabs = [[heap.slab(cache, {1, 2}, node=number % 2) for number in range(3)] for cache in caches]
     made.image = heap.image
     link = heap.layout.slab_list
     struct = heap.layout.descriptor

@@ -84,9 +84,7 @@ def held_by_units(unheld: Set[Sentence], tests: Sequence[str]) -> Dict[str, List
             if outcome.excinfo is not None or process_time() - begin > _SECONDS:
                 return
             wanted = sorted(
-                number
-                for number in sentences.used - held
-                if sentences.all[number] in unheld
+                number for number in sentences.used - held if sentences.all[number] in unheld
             )
             # Most tests hold none of them. One that can't be run twice says nothing.
             if wanted and fails(item, wanted) and not fails(item, ()):
