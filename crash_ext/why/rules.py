@@ -190,7 +190,7 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         shown = members[0][1]
         kind = "klist" if members[0][0].container.startswith(IN_KLIST) else "list"
         lists = f"a {kind} whose head is" if len(heads) == 1 else f"{len(heads)} {kind}s with heads"
-        whose = head or "memory in use"
+        whose = head
         led = _led_to(members[0][0], shown) if len(heads) == 1 else ""
         if led:
             whose += f", to which {led} leads,"
@@ -861,8 +861,8 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
     profile = case.twin_profile
     if profile.objects >= ENOUGH:
         for kind, what, ways in (
-            (HLIST_LINKED, "hash list", "hlist_del_init()"),
-            (RB_LINKED, "rb tree", "rb_erase()"),
+            (HLIST_LINKED, "a hash list", "hlist_del_init()"),
+            (RB_LINKED, "an rb tree", "rb_erase()"),
         ):
             for offset in profile.offsets():
                 if profile.count_kind(offset, kind) < USUAL * profile.objects:
@@ -870,7 +870,7 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
                 if any(offset in s.lists or offset in s.trees for s in chosen):
                     continue
                 return (
-                    f" At +{offset:#x} living objects are in a {what}, and"
+                    f" At +{offset:#x} living objects are in {what}, and"
                     f" {'this is' if number == 1 else 'these are'} not: never inserted, or taken"
                     f" out again ({ways})."
                 )
@@ -1055,20 +1055,18 @@ def _holder(place: Optional[Place]) -> str:
 def _kinds(held: Iterable[Held]) -> str:
     """Who points, without repeating what holds many of them."""
     labels: Dict[str, None] = {}
-    for each in held:
-        if each.place is None:
-            labels["memory that can't be named"] = None
-        elif each.place.kind == OBJECT:
-            state = "a freed object" if _in_free_object(each.place) else "an object"
-            labels[f"{state} of {each.place.label}"] = None
-        elif each.place.kind == UNLOADED:
+    for place in (each.place for each in held if each.place is not None):
+        if place.kind == OBJECT:
+            state = "a freed object" if _in_free_object(place) else "an object"
+            labels[f"{state} of {place.label}"] = None
+        elif place.kind == UNLOADED:
             labels["the memory of an unloaded module"] = None
-        elif each.place.kind == FREED_INIT:
+        elif place.kind == FREED_INIT:
             labels["a module's init memory, which is freed"] = None
-        elif each.place.kind in (PERCPU, STACK):
-            labels[each.place.text] = None
+        elif place.kind in (PERCPU, STACK):
+            labels[place.text] = None
         else:
-            labels[each.place.label or each.place.text] = None
+            labels[place.label or place.text] = None
     names = list(labels)
     more = f" and {len(names) - _EXAMPLES} others" if len(names) > _EXAMPLES else ""
     return ", ".join(names[:_EXAMPLES]) + more

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Golden tests: a file's name is the command line, its content what that prints and writes.
 
-One folder a recording, or a scene of scenes.py. `python -m tests.golden` (make golden)
-writes them all anew; add a command line by making an empty file of its name.
+One folder a recording, or a scene of scenes.py or damages.py. `python -m tests.golden` (make
+golden) writes them all anew; add a command line by making an empty file of its name.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Iterator, Tuple
 
 from mocks.crash_module import FakeCrash
+from tests.golden.damages import DAMAGES
 from tests.golden.scenes import FILES, SCENES
 from tests.replay import recorded, run_line
 
@@ -29,7 +30,7 @@ def for_each_golden() -> Iterator[Tuple[str, Path]]:
 
 def kernel(folder: str) -> FakeCrash:
     """The crash session that a folder's command lines are typed in."""
-    build = SCENES.get(folder)
+    build = SCENES.get(folder) or DAMAGES.get(folder)
     return build() if build is not None else FakeCrash(recorded(folder).image)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections import Counter
 from time import process_time
 from typing import Any, Dict, List, Sequence, Set, Tuple
 
@@ -22,11 +21,8 @@ from tests.sentences.explained import EXPLAINED
 from tests.sentences.literals import MARKS, ROOT, Sentence, Sentences
 
 _TESTS = ("tests/unit", "tests/batch")
-_TRIES, _CASES = 12, 2
-"""Tests that make a literal and don't fail without it: how many are tried, and how many cases
-of one test function."""
-_SECONDS = 0.5
-"""A test that takes longer is not run again for each literal."""
+_SECONDS = 2.0
+"""A test that takes longer is not run again."""
 
 
 def printed_by_goldens() -> Dict[str, List[Any]]:
@@ -54,18 +50,30 @@ def held_by_units(unheld: Set[Sentence], tests: Sequence[str]) -> Dict[str, List
     sentences.install()
     import pytest
 
-    tries: Counter[int] = Counter()
-    cases: Counter[Tuple[int, str]] = Counter()
     held: Set[int] = set()
 
-    def fails(item: pytest.Item) -> bool:
+    def fails(item: pytest.Item, changed: Sequence[int]) -> bool:
+        sentences.changed = set(changed)
         try:
             item.runtest()
         except Exception:
             return True
         except pytest.fail.Exception:
             return True
+        finally:
+            sentences.changed = set()
         return False
+
+    def find(item: pytest.Item, wanted: Sequence[int]) -> None:
+        """Halves the literals until those are alone without which the test fails."""
+        if not wanted or not fails(item, wanted):
+            return
+        if len(wanted) == 1:
+            held.update(wanted)
+            return
+        half = len(wanted) // 2
+        find(item, wanted[:half])
+        find(item, wanted[half:])
 
     class Plugin:
         @pytest.hookimpl(hookwrapper=True)
@@ -75,25 +83,12 @@ def held_by_units(unheld: Set[Sentence], tests: Sequence[str]) -> Dict[str, List
             outcome = yield
             if outcome.excinfo is not None or process_time() - begin > _SECONDS:
                 return
-            function = item.nodeid.split("[")[0]
-            wanted = [
-                number
-                for number in sentences.used
-                if number not in held
-                and tries[number] < _TRIES
-                and cases[number, function] < _CASES
-                and sentences.all[number] in unheld
-            ]
-            # One that can't be run twice says nothing.
-            if not wanted or fails(item):
-                return
-            for number in wanted:
-                tries[number] += 1
-                cases[number, function] += 1
-                sentences.changed = number
-                if fails(item):
-                    held.add(number)
-                sentences.changed = None
+            wanted = sorted(
+                number for number in sentences.used - held if sentences.all[number] in unheld
+            )
+            # Most tests hold none of them. One that can't be run twice says nothing.
+            if wanted and fails(item, wanted) and not fails(item, ()):
+                find(item, wanted)
 
     status = pytest.main(["-q", *tests], [Plugin()])
     assert status == pytest.ExitCode.OK, "the tests fail as they are"

@@ -3,7 +3,8 @@
 
 A sentence is a string literal, or a piece of an f-string, with a blank and a word in it; no
 docstring, no pattern of a regular expression, and no type's name. What is made at run time can
-be changed at any time, a constant of a module only as the module is imported.
+be changed at any time; a constant, which is made as its module is imported, is a text that looks
+anew at what it is each time that it is printed, joined by + or compared.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "crash_ext"
-_CALL = "__sentence__"
+_CALL, _CONSTANT = "__sentence__", "__sentence_constant__"
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _TYPE = re.compile(r"(?:struct|union|enum) \w*|(?:(?:un|)signed|char|short|int|long| )+")
 _PATTERN = re.compile(r"\(\?|\\[dswb(\[]")
@@ -41,6 +42,34 @@ class Sentence(NamedTuple):
     text: str
 
 
+class Constant(str):
+    """A literal that is made once and may be another text later."""
+
+    sentences: Sentences
+    number: int
+
+    def __str__(self) -> str:
+        return self.sentences.text(self.number)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __add__(self, other: str) -> str:
+        return str(self) + str(other)
+
+    def __radd__(self, other: str) -> str:
+        return str(other) + str(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and str(self) == str(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.sentences.all[self.number].text)
+
+
 class Sentences:
     """All literals that were met, and what is to become of them."""
 
@@ -49,8 +78,8 @@ class Sentences:
         self.all: List[Sentence] = []
         self.used: Set[int] = set()
         """Numbers of the literals that were made since somebody emptied this."""
-        self.changed: Optional[int] = None
-        """Number of the one that is another text now."""
+        self.changed: Set[int] = set()
+        """Numbers of those that are another text now."""
         self._marked = marked
         self._numbers: Dict[Sentence, int] = {}
 
@@ -65,17 +94,26 @@ class Sentences:
         """What the literal is at this moment."""
         text = self.all[number].text
         self.used.add(number)
-        if not self._marked and number != self.changed:
+        if not self._marked and number not in self.changed:
             return text
         put = _MARK.format(number) if self._marked else "XXXX"
         at = _WORD.search(text)
         assert at is not None
         return f"{text[: at.start()]}{put}{text[at.start() if self._marked else at.end() :]}"
 
+    def constant(self, number: int) -> str:
+        """The literal, for a name that keeps it."""
+        if self._marked:
+            return self.text(number)
+        made = Constant(self.all[number].text)
+        made.sentences, made.number = self, number
+        return made
+
     def install(self) -> None:
         """From now on the package's modules are compiled with calls in place of literals."""
         assert not any(name.split(".")[0] == PACKAGE for name in sys.modules)
         setattr(builtins, _CALL, self.text)
+        setattr(builtins, _CONSTANT, self.constant)
         sys.meta_path.insert(0, _Finder(self))
 
 
@@ -118,6 +156,21 @@ class _Changer(ast.NodeTransformer):
     def __init__(self, sentences: Sentences, file: str) -> None:
         self._sentences = sentences
         self._file = file
+        self._functions = 0
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Outside of all functions a literal is a constant."""
+        self._functions += 1
+        self.generic_visit(node)
+        self._functions -= 1
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        """As a function."""
+        self._functions += 1
+        self.generic_visit(node)
+        self._functions -= 1
+        return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         """A literal as a statement is a docstring."""
@@ -166,12 +219,14 @@ class _Changer(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         """A literal that is no piece of an f-string."""
-        return self._call(node) if _is_sentence(node) else node
+        if not _is_sentence(node):
+            return node
+        return self._call(node, _CALL if self._functions else _CONSTANT)
 
-    def _call(self, node: ast.Constant) -> ast.expr:
+    def _call(self, node: ast.Constant, call: str = _CALL) -> ast.expr:
         assert isinstance(node.value, str)
         number = self._sentences.number(Sentence(self._file, node.lineno, node.value))
-        name = ast.Name(_CALL, ast.Load())
+        name = ast.Name(call, ast.Load())
         return ast.copy_location(ast.Call(name, [ast.Constant(number)], []), node)
 
 

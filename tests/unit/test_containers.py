@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Sequence
 
 import pytest
 
@@ -43,7 +43,8 @@ class Scene:
         held = self.pages.heap.slab(self.pages.heap.cache(holders, 128), {1, 2})
         self.holders = [held.object(1), held.object(2)]
         symbols = {b"take": (ALLOC, 16), b"give": (FREES, 16), b"notify": (CALL, 16)}
-        self.code = Landscape(self.pages.heap, "mem").module(b"bar", symbols)
+        self.land = Landscape(self.pages.heap, "mem")
+        self.code = self.land.module(b"bar", symbols)
         for name, text in FORMS.items():
             image.structs[name] = parse(text, image.word)
         for address in (*self.objects, *self.holders):
@@ -61,6 +62,7 @@ class Scene:
         held: Optional[int] = None,
         ring: Optional[int] = None,
         head: int = 0,
+        trees: Sequence[int] = (),
     ) -> str:
         """held: where the pointer to it lies; ring: the offset of a list_head that is on a list
         of that head.
@@ -77,8 +79,10 @@ class Scene:
         }
         if ring is not None:
             subject.memberships[ring] = Membership(OPEN, 2, [], head, "")
+        subject.trees = list(trees)
         case = Case(CACHE)
         case.subjects = [subject]
+        self.subject = subject
         pointer = None
         if held is not None:
             value = self.image.get(held, 8)
@@ -95,8 +99,7 @@ def test_a_tree_of_nodes_is_named_by_what_has_its_root(flags: int, what: str) ->
     scene.image.u32(scene.root - 4, flags)
     scene.put(scene.root, scene.holders[0] + 2)
     scene.put(scene.holders[0] + 0x28, scene.objects[0])
-    assert scene.name().startswith(what)
-    assert f"page {scene.pages.start:x}" in scene.name()
+    assert scene.name() == f"{what} page {scene.pages.start:x}, of no slab"
 
 
 def test_a_pointer_in_an_object_alone_is_no_tree() -> None:
@@ -121,7 +124,9 @@ def mempool(scene: Scene, current: int) -> None:
 def test_an_element_of_a_mempool_s_reserve_is_named() -> None:
     scene = Scene()
     mempool(scene, 3)
-    assert scene.name(2).startswith(f"in the reserve of a mempool, {scene.holders[0]:x}: ")
+    pool, page = scene.holders[0], f"page {scene.pages.start:x}, of no slab"
+    found = f"in the reserve of a mempool, {pool:016x}: kmalloc-128 {pool:x}+0x10, allocated"
+    assert scene.name(2) == f"{found}, to which {page} leads"
 
 
 @pytest.mark.parametrize("current", [0, 2, 4])
@@ -146,9 +151,9 @@ def test_a_notifier_chain_needs_another_notifier_beside_it() -> None:
     scene.put(scene.root, first)
     scene.put(first, scene.code + CALL, second)
     scene.put(second, scene.code + CALL)
+    page = f"page {scene.pages.start:x}, of no slab"
     found = scene.name(0, scene.root)
-    assert found.startswith("in a notifier chain, for notify [bar]: page ")
-    assert "has its head" in found
+    assert found == f"in a notifier chain, for notify [bar]: {page} has its head"
     scene.put(first, scene.code + CALL, 0)
     assert scene.name(0, scene.root) == ""
 
@@ -189,3 +194,167 @@ def test_a_node_of_a_klist_says_so_and_that_has_the_head(flag: int) -> None:
     named = scene.name(0, ring=0x48, head=klist + 8)
     assert named == f"in a klist at page {scene.pages.start:x}, of no slab"
     assert scene.name(0, ring=0x48, head=klist + 16) == ""
+
+
+def test_a_tree_behind_an_object_is_told_with_what_leads_there() -> None:
+    scene = Scene("maple_node")
+    owner = scene.pages.heap.slab(scene.pages.heap.cache("mm_struct", 128), {1}).object(1)
+    scene.image.write(owner, bytes(128))
+    scene.put(scene.root, owner)
+    scene.put(owner + 0x40, scene.holders[0] + 0x1E)
+    scene.put(scene.holders[0] + 0x28, scene.objects[0])
+    page = f"page {scene.pages.start:x}, of no slab"
+    assert (
+        scene.name()
+        == f"in a maple tree at mm_struct {owner:x}+0x40, allocated, to which {page} leads"
+    )
+
+
+def test_an_array_whose_flags_are_not_in_the_dump_may_be_of_three_kinds() -> None:
+    scene = Scene("radix_tree_node")
+    scene.root = scene.pages.start
+    scene.image.unmap(scene.root - 4096, 4096)
+    scene.put(scene.root, scene.holders[0] + 2)
+    scene.put(scene.holders[0] + 0x28, scene.objects[0])
+    page = f"page {scene.root:x}, of no slab"
+    assert scene.name() == f"in an XArray, IDR or radix tree at {page}"
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_a_task_that_has_an_object_is_named(blocked: bool) -> None:
+    scene = Scene("task_struct")
+    image, land, task = scene.image, scene.land, scene.holders[0]
+    image.structs["task_struct"][1]["blocked_on"] = (112, 8)
+    land.task(812, b"conn server", 0x5000000, at=task)
+    land._tasks.append(land.member("task_struct", task, "tasks"))
+    land.task(813, b"another", 0x6000000)
+    at = 112 if blocked else 104
+    scene.put(scene.root, task)
+    scene.put(task + at, scene.objects[0] + 0x10)
+    assert scene.name() == (
+        "by task 812 conn server, which waits for a mutex at +0x10 of it"
+        if blocked
+        else "by task 812 conn server, at +0x68 of its task_struct"
+    )
+
+
+def test_an_object_in_a_tree_of_its_kind_is_told_by_the_tree_s_root() -> None:
+    scene = Scene()
+    scene.put(scene.root, scene.objects[0] + 0x18)
+    scene.put(scene.objects[0] + 0x18, 1, 0, scene.objects[1] + 0x18)
+    scene.put(scene.objects[1] + 0x18, scene.objects[0] + 0x19)
+    page = f"page {scene.pages.start:x}, of no slab"
+    found = scene.name(1, trees=[0x18])
+    assert (
+        found
+        == f"in an rb tree at slab_test {scene.objects[0]:x}+0x28, allocated, to which {page} leads"
+    )
+
+
+def test_a_notifier_at_a_chain_s_end_is_in_it_even_where_nothing_has_the_head() -> None:
+    scene = Scene()
+    first, second, _ = scene.objects
+    scene.put(scene.root, second)
+    scene.put(scene.root - 8, scene.code + CALL)
+    scene.put(second, scene.code + CALL)
+    assert scene.name(1, scene.root) == "in a notifier chain, for notify [bar]"
+
+
+def test_a_kset_without_a_name_is_told_by_its_address() -> None:
+    scene = Scene()
+    kset(scene, True)
+    scene.put(scene.holders[0] + 24, 0x1238)
+    assert scene.name(0, ring=0x48) == f"in the kset {scene.holders[0]:016x}, as a kobject at +0x40"
+
+
+def test_an_object_of_what_a_timer_will_call_is_kept_by_that() -> None:
+    scene = Scene()
+    scene.image.structs["timer_list"] = parse("entry:2p expires:p function:p flags:4", 8)
+    conn = scene.holders[0]
+    scene.put(scene.root, conn + 0x20)
+    scene.put(conn + 0x20, 0, scene.root, 5000, scene.code + CALL)
+    scene.put(conn + 0x60, scene.objects[0])
+    assert scene.name() == (
+        f"by an object of kmalloc-128, {conn:016x}, whose timer notify [bar] is still to be called"
+    )
+
+
+def noted(scene: Scene) -> None:
+    """The page in use is one in which kfree_rcu() notes what it is to free."""
+    image, heap = scene.image, scene.pages.heap
+    image.structs["kfree_rcu_cpu"] = parse("krw:2p head:p", 8)
+    image.structs["kvfree_rcu_bulk_data"] = parse("next:p nr:p records:4p", 8)
+    image.symbols["krc"] = heap._arena.percpu(24)
+    image.pointer(image.symbols["krc"] + image.percpu_offsets[1] + 8, scene.pages.start)
+
+
+def test_what_kfree_rcu_has_noted_is_freed_by_that() -> None:
+    scene = Scene()
+    noted(scene)
+    scene.put(scene.root, scene.objects[0])
+    assert scene.name() == ""
+    assert scene.subject.kfree_rcu
+    assert scene.subject.freed_by == f"slab_test {scene.objects[0]:016x}, given to kfree_rcu()"
+    scene.put(scene.root, scene.holders[0])
+    scene.put(scene.holders[0] + 0x20, scene.objects[1])
+    assert scene.name(1) == ""
+    assert not scene.subject.kfree_rcu
+    assert scene.subject.freed_by == f"kmalloc-128 {scene.holders[0]:016x}, given to kfree_rcu()"
+
+
+def test_memory_of_alloc_percpu_is_told_by_its_chunk() -> None:
+    scene = Scene()
+    image = scene.image
+    start, _ = scene.land.area([scene.pages.page(2)])
+    chunk = scene.pages.annex.take(image.sizeof("pcpu_chunk"))
+    image.pointer(scene.land.member("pcpu_chunk", chunk, "base_addr"), start)
+    size, members = image.structs["page"]
+    image.structs["page"] = (size, {**members, "index": (members["lru"][0], 8)})
+    scene.pages.set(0, index=chunk)
+    scene.put(scene.root, scene.objects[0])
+    page = f"page {scene.pages.start:x}, of no slab"
+    assert scene.name() == f"by dynamic per-CPU memory, {page}"
+    scene.put(scene.root, scene.holders[0])
+    scene.put(scene.holders[0] + 0x20, scene.objects[0])
+    assert scene.name() == (
+        f"by dynamic per-CPU memory, {page} and kmalloc-128 {scene.holders[0]:x}+0x20, allocated"
+    )
+
+
+def test_a_page_without_a_name_is_told_by_the_variable_that_has_its_address() -> None:
+    scene = Scene()
+    scene.put(scene.pages.heap._arena.variable("conn_table"), scene.pages.start)
+    scene.put(scene.root, scene.objects[0])
+    page = f"page {scene.pages.start:x}, of no slab"
+    assert scene.name() == f"by way of {page}: conn_table has that memory"
+    scene.put(scene.root, scene.holders[0])
+    scene.put(scene.holders[0] + 0x20, scene.objects[0])
+    assert scene.name() == (
+        f"by way of {page} and kmalloc-128 {scene.holders[0]:x}+0x20, allocated: conn_table has that memory"
+    )
+
+
+def show_page_structures(scene: Scene) -> None:
+    """The sixth page is where the direct map has the structures of the first ones."""
+    image, pages = scene.image, scene.pages
+    pages.set(5, _refcount=1)
+    link = image.structs["page"][1]["lru"][0]
+    pages.heap.writer.ring(pages.page(1) + link, [pages.page(2) + link])
+    start = pages.page(0) - pages.page(0) % image.page_size
+    image.write(pages.start + 5 * image.page_size, image.read(start, image.page_size))
+
+
+def test_what_a_page_structure_has_is_told_with_who_has_its_page() -> None:
+    scene = Scene()
+    scene.pages.set(0, private=scene.objects[0])
+    show_page_structures(scene)
+    struct = f"private of the struct page of {scene.pages.start:016x}"
+    assert scene.name() == f"by {struct}"
+    scene.put(scene.pages.heap._arena.variable("conn_page"), scene.pages.start)
+    assert scene.name() == f"by {struct}: conn_page has that page"
+    scene.pages.set(0, private=scene.holders[0])
+    show_page_structures(scene)
+    scene.put(scene.holders[0] + 0x20, scene.objects[0])
+    assert scene.name() == (
+        f"by {struct} and kmalloc-128 {scene.holders[0]:x}+0x20, allocated: conn_page has that page"
+    )
