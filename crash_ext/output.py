@@ -14,7 +14,7 @@ from typing import Dict, Iterable, List, Optional
 from crash_ext.files import write_lines
 from crash_ext.hexa import hexa
 from crash_ext.report.jsonl import VERSION, Encoder
-from crash_ext.report.text import plural, printable, visible
+from crash_ext.report.text import plural, printable, visible, wrapped
 from crash_ext.slub.model import Cache
 from crash_ext.version import TOOL_VERSION
 
@@ -72,6 +72,11 @@ class Output:
             for line in lines:
                 sys.stdout.write(line + "\n")
 
+    def sentences(self, texts: Iterable[str]) -> None:
+        """Write each for a reader, in lines of at most 80 columns."""
+        for text in texts if self._speaks else ():
+            self.lines(wrapped(text))
+
     def address(self, digits: str) -> None:
         """Write one of the addresses that -q asks for."""
         sys.stdout.write(digits + "\n")
@@ -92,7 +97,7 @@ class Output:
         """Say what was left out, right where that is."""
         self.limits.append(text)
         self.told.append(text)
-        self.text(text)
+        self.sentences([text])
 
     def file(self, name: str, lines: Iterable[str]) -> None:
         """Write lines to a file. One that can't be written is an error, and no more."""

@@ -81,8 +81,8 @@ def _members(groups: Sequence[Group]) -> List[Survey]:
 def _close(call: Call, groups: Sequence[Group], caches: int) -> Dict[str, object]:
     sums = total(groups)
     out = call.out
-    out.text(_closing(sums, caches, whole=not (out.problems or call.session.has_problems)))
-    out.lines(out.limits)
+    whole = not (out.problems or call.session.has_problems)
+    out.sentences([_closing(sums, caches, whole), *out.limits])
     return {"caches": caches, **sums._asdict()}
 
 
@@ -103,7 +103,7 @@ def _compare(call: Call) -> Dict[str, object]:
             "field", field=row.field, values=dict(zip(heads, row.values)), differs=row.differs
         )
     call.out.text(*table_lines(["", "CACHE", *heads], lines, [LEFT] * (2 + len(heads))))
-    call.out.lines(call.out.limits)
+    call.out.sentences(call.out.limits)
     _details(call, surveys)
     return {"caches": len(surveys)}
 
@@ -131,7 +131,7 @@ def _details(call: Call, surveys: Sequence[Survey]) -> None:
         )
         if survey.state.kind != LIVE or survey.children:
             where = f"{hexa(cache.address)} {printable(cache.name)}"
-            call.out.text(f"{where}: {survey.state.kind}: {survey.state.reason}")
+            call.out.sentences([f"{where}: {survey.state.kind}: {survey.state.reason}"])
         for problem in survey.problems:
             call.out.error(problem, cache)
 
@@ -168,7 +168,7 @@ def _closing(sums: Totals, caches: int, whole: bool) -> str:
         return f"no two of {known} share a name, and none is a leftover{rest}"
     return (
         f"{plural(sums.groups, 'name')} with several caches, {plural(sums.leftovers, 'leftover')}"
-        f" holding {plural(sums.objects, 'object')} in {plural(sums.slabs, 'slab')}"
+        f": {plural(sums.objects, 'object')} in {plural(sums.slabs, 'slab')}"
         f" ({sums.bytes} bytes)"
     )
 
@@ -226,14 +226,15 @@ COMMAND = Command(
   cache with a reference, and leaked and live objects lie side by side in it.
 
 EXAMPLES
-  Which caches were left behind?  (The lines are wider than this page.)
+  Which caches were left behind?  (The table is wider than this page.)
 
     crash> slabdup
     CACHE             OBJSIZE  ALLOCATED  TOTAL  SLABS   ..  STATE     NAME
     ffff8961022eec00       84        543    704     22   ..  live      slab_test
     ffff8961022ee000       84          5    160      5   ..  leftover  slab_test
-    ffff8961022ee000 slab_test: leftover: on slab_caches, refcount 0, 5 alloc ..
-    1 name with several caches, 1 leftover holding 5 objects in 5 slabs (2048 ..
+    ffff8961022ee000 slab_test: leftover: on slab_caches, refcount 0, 5
+      allocated objects in 5 slabs
+    1 name with several caches, 1 leftover: 5 objects in 5 slabs (20480 bytes)
 
   How does the leftover differ from its living twin?
 
@@ -262,7 +263,8 @@ EXAMPLES
     *  node 0 slabs          22                5
     *  node 0 objects        704               160
     *  node 0 allocated      543               5
-    ffff8961022ee000 slab_test: leftover: on slab_caches, refcount 0, 5 alloc ..""",
+    ffff8961022ee000 slab_test: leftover: on slab_caches, refcount 0, 5
+      allocated objects in 5 slabs""",
 )
 
 if __name__ == "__main__":

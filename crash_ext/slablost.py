@@ -105,7 +105,7 @@ def main(call: Call) -> Dict[str, object]:
         closing.append(
             f"-w: {fits['fit']} of {many} lost or possibly lost fit {visible(asked.text)}"
         )
-    out.text(*closing)
+    out.sentences(closing)
     if page is not None:
         made = Made(call.source(), call.line)
         out.file(page, lost_lines(call.session, words, told, made, closing))
@@ -171,7 +171,7 @@ def _details(out: Output, places: Places, together: List[Tuple[Grouping, Lost]])
     if not together:
         return []
     for _, one in together:
-        out.text(*_headline(one))
+        out.sentences(_headline(one))
     if len(together) > 1:
         out.text(f"  {len(together)} kmalloc caches of one size, told together:")
     show_together([(what, one.slabs) for what, one in together])

@@ -132,7 +132,7 @@ COMMAND = Command(
                 In scripts write them into a file ("> FILE"), not into a pipe.
       -o FILE   with -q or -j: write to FILE, in place of a redirection, to
                 which a program of PyKdump's may add lines of its own.
-      -e        explain: beside each line of contents, what its words are.
+      -e        explain: beneath each line of contents, what its words are.
       -g        groups of like objects instead of slabs.  Like objects have, at
                 the same offsets, lists in the same state, pointers to the same
                 cache or symbol, and poison.  The largest comes first; each
@@ -230,7 +230,7 @@ EXAMPLES
     ffff896102a492d0:  00000398                            ....
     ffff8961022ee000 slab_test: 4 objects left out (-l)
 
-  What are its words?  (The notes are cut off here.)
+  What are its words?
 
     crash> slabobjs -e -l 1 ffff8961022ee000
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
@@ -238,10 +238,14 @@ EXAMPLES
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
       fffff67b800a9240  ffff896102a49000     0     32          1    31  partial
       [ffff896102a49280]
-    ffff896102a49280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes   ..
+    ffff896102a49280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+                       +0x0 "KCAJ"; +0x8 "slab_test-184"
     ffff896102a49290:  0000003438312d74 0000000000000000   t-184...........
-    ffff896102a492a0:  ffff896102a492a0 ffff896102a492a0   ....a.......a...   ..
-    ffff896102a492b0:  ffff896102a48ac0 ffffffffc044b840   ....a...@.D.....   ..
+    ffff896102a492a0:  ffff896102a492a0 ffff896102a492a0   ....a.......a...
+                       +0x20 list_head, empty
+    ffff896102a492b0:  ffff896102a48ac0 ffffffffc044b840   ....a...@.D.....
+                       +0x30 kmalloc-64 ffff896102a48ac0, allocated
+                       +0x38 slabtest_ops [slabtest]
     ffff896102a492c0:  00000170000000b8 000002e000000228   ....p...(.......
     ffff896102a492d0:  00000398                            ....
     ffff8961022ee000 slab_test: 4 objects left out (-l)

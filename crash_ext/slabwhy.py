@@ -60,7 +60,7 @@ def main(call: Call) -> Dict[str, object]:
     )
     chosen = _chosen(call, diagnoser)
     if not chosen and not call.arguments:
-        out.text(_none(len(call.caches()), out.problems))
+        out.sentences([_none(len(call.caches()), out.problems)])
     findings = 0
     told = []
     diagnoses = diagnoser.diagnose(chosen)
@@ -75,11 +75,11 @@ def main(call: Call) -> Dict[str, object]:
         if page is not None:
             told.append(diagnosis)
     out.limits.extend(doubts(diagnoser.fitting))
-    out.lines(out.limits)
+    out.sentences(out.limits)
     fits = {} if asked is None else fit_counts(diagnoser.fitting)
     if asked is not None:
         many = plural(fits["of"], "allocated object")
-        out.text(f"-w: {fits['fit']} of {many} fit {visible(asked.text)}")
+        out.sentences([f"-w: {fits['fit']} of {many} fit {visible(asked.text)}"])
     if diagnoser.blind:
         out.error(diagnoser.blind)
     if page is not None:
@@ -295,9 +295,9 @@ EXAMPLES
       EVIDENCE    ADDRESS           STATEMENT
       state       ffff8961022ee000  leftover: on slab_caches, refcount 0, 5
                                     allocated objects in 5 slabs
-      log         -                 at 1.455573 s a destroy failed in pid 90  ..
-                                    5 objects in 5 slabs listed (its objects  ..
-                                    this cache's do)
+      log         -                 at 1.455573 s a destroy failed in pid 90
+                                    insmod: 5 objects in 5 slabs listed (its
+                                    objects lie as this cache's do)
       log         -                 kmem_cache_destroy() was called from
                                     build_leak+0xad/0xf0 [slabtest]
       log         -                 on the way: build_leak+0xad/0xf0 [slabtest],
@@ -305,15 +305,16 @@ EXAMPLES
       log         ffff896102a49280  5 of 5 listed objects still allocated
       owner       -                 to have the allocations noted, boot with
                                     slub_debug=U,slab_test no_hash_pointers
-      type        -                 debug information of slabtest isn't loade ..
-                                    -s slabtest FILE
+      type        -                 debug information of slabtest isn't loaded:
+                                    mod -s slabtest FILE
       twin        ffff8961022eec00  living cache of the same name
       twin        -                 543 living objects compared
-      twin        -                 +0x20 list linked: in 543 of 543 living o ..
-                                    list empty in 5 of 5 leaked
+      twin        -                 +0x20 list linked: in 543 of 543 living
+                                    objects; list empty in 5 of 5 leaked
       CONCLUSION
       The destroy that failed was called from build_leak+0xad/0xf0 [slabtest].
-      5 objects are not explained: memory was not searched for what leads to  ..
+      5 objects are not explained: memory was not searched for what leads to
+      them.
     fast (-F): memory was not searched for pointers""",
 )
 

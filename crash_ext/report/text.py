@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Optional
+import textwrap
+from typing import List, Optional
 
 UNREADABLE = "(unreadable)"
+WIDTH = 80
+"""Columns of a line for a reader. Only records that stay whole for grep and awk are wider."""
 
 
 def printable(name: Optional[bytes]) -> str:
@@ -32,6 +35,21 @@ def visible(text: str) -> str:
 def plural(count: int, noun: str) -> str:
     """ "1 slab", "2 slabs" """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def wrapped(text: str, further: int = 2, first: str = "") -> List[str]:
+    """Lines of at most 80 columns, broken at blanks.
+
+    first: what the first one begins with; further: blanks before each of the others.
+    """
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=" " * further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def text_of(name: Optional[bytes]) -> str:

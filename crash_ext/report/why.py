@@ -3,28 +3,20 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import List, Optional
 
 from crash_ext.hexa import hexa
+from crash_ext.report.text import wrapped
 
 EVIDENCE_HEAD = "  EVIDENCE    ADDRESS           STATEMENT"
 CAUSE_HEAD = "  CAUSE             OBJECTS  STRENGTH  EXAMPLE"
-_WIDTH = 80
 _STATEMENT = EVIDENCE_HEAD.index("STATEMENT")
 
 
 def evidence_lines(topic: str, address: int, text: str) -> List[str]:
     """A statement under EVIDENCE_HEAD, wrapped in its column; address 0: it rests on none alone."""
     where = hexa(address) if address else "-"
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=f"  {topic:<10}  {where:<16}  ",
-        subsequent_indent=" " * _STATEMENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(text, _STATEMENT, f"  {topic:<10}  {where:<16}  ")
 
 
 def cause_line(cause: str, objects: int, strength: str, example: Optional[int]) -> str:
@@ -35,11 +27,4 @@ def cause_line(cause: str, objects: int, strength: str, example: Optional[int]) 
 
 def paragraph(text: str, further: int = 2) -> List[str]:
     """Lines of at most 80 characters, indented as a conclusion is; all but the first so far."""
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent="  ",
-        subsequent_indent=" " * further,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(text, further, "  ")

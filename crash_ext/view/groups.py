@@ -90,7 +90,7 @@ def _tell(what: Grouping, sorter: Groups) -> int:
     if what.annotate and shown:
         line = members.learn((group.example for group in shown), what.cache.object_size)
         if line:
-            out.text(line)
+            out.sentences([line])
     for group in shown:
         _show(what, group, sorter.total, members)
     if sorter.other:
@@ -156,4 +156,4 @@ def _show(what: Grouping, group: Group, total: int, members: Members) -> None:
     if data:
         reader = what.words.places.session.reader
         text = RdForm(len(data), reader.word, reader.byteorder).text(address, data)
-        out.text(text if words is None else annotated(text, notes(words)))
+        out.lines([text] if words is None else annotated(text, notes(words)))

@@ -99,7 +99,7 @@ class Listing:
                 else:
                     self._limit(doubt)
             text = f"{fitting.fit} of {plural(fitting.of, 'object')} fit {wanted.asked.what.text}"
-            out.text(f"{self._where}: {visible(text)}")
+            out.sentences([f"{self._where}: {visible(text)}"])
         return choice.shown
 
     @property
@@ -183,7 +183,7 @@ class Listing:
             return
         members = self._details.learn_members(decoded)
         if members:
-            self._out.text(members)
+            self._out.sentences([members])
         sink.slab(decoded)
         if decoded.problem is not None and not absent:
             sink.flush()

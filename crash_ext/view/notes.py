@@ -12,7 +12,7 @@ from crash_ext.contents.words import NUMBER, ZERO, Word
 from crash_ext.hexa import hexa
 from crash_ext.places.place import Place
 from crash_ext.reach.references import References
-from crash_ext.report.text import plural, visible
+from crash_ext.report.text import plural, visible, wrapped
 from crash_ext.slub.model import STATE_NAMES, Cache
 
 
@@ -51,7 +51,7 @@ def reference_lines(references: References, cache: Cache, address: int) -> Itera
         where = each.place.text if each.place is not None else "memory that can't be named"
         to = f"{each.value - address:+#x}" if each.value != address else "+0"
         old = ", an entry of a sheaf" if each.sheaf else ""
-        yield f"   {hexa(each.holder)} points to {to}: {visible(where)}{old}"
+        yield from wrapped(f"   {hexa(each.holder)} points to {to}: {visible(where)}{old}", 5)
     more = references.more(address)
     if more:
         yield f"   {plural(more, 'more pointer')} to it"

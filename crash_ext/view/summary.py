@@ -54,7 +54,7 @@ def show_summary(
     for problem in problems:
         out.error(problem, cache)
     if selection.alias:
-        out.text(f"{visible(selection.alias)} is merged into {printable(cache.name)}:")
+        out.sentences([f"{visible(selection.alias)} is merged into {printable(cache.name)}:"])
     out.text(
         CACHE_HEAD,
         cache_line(

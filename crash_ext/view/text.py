@@ -20,6 +20,7 @@ from crash_ext.report.annotate import annotated
 from crash_ext.report.caches import SLAB_HEAD, object_line, slab_line
 from crash_ext.report.contents import Records, Whole
 from crash_ext.report.hexdump import RdForm
+from crash_ext.report.text import WIDTH, wrapped
 from crash_ext.slub.model import ALLOCATED, STATE_NAMES, SlabObjects
 from crash_ext.view.choice import Wanted
 from crash_ext.view.details import Detail
@@ -101,11 +102,11 @@ class TextSink:
             out.text(detail.struct)
         elif detail.data and detail.struct is None:
             text = self._form(len(detail.data)).text(detail.address, detail.data)
-            out.text(text if detail.words is None else annotated(text, notes(detail.words)))
+            out.lines([text] if detail.words is None else annotated(text, notes(detail.words)))
         if self._references is not None:
             out.lines(reference_lines(self._references, self._cache, detail.address))
         for text in detail.log:
-            out.text(f"   log: {text}")
+            out.text(*wrapped(f"   log: {text}", 8))
 
     def flush(self) -> None:
         """Write what was put off: of some slabs at once the text is made in less time."""
@@ -141,13 +142,14 @@ class TextSink:
         address = decoded.address(index)
         state = STATE_NAMES[decoded.states[index]]
         line = object_line(address, state, decoded.notes.get(index))
+        more = ""
         if self._slots:
             # What kmem shows as its address with `set redzone on`.
             line += f"  red zone from {hexa(address - self._cache.red_left)}"
         if self._selected is not None and self._selected.offset:
             offset = self._selected.offset
-            line += f"  {hexa(address + offset)} is at {offset:+#x}"
-        return line
+            more = f"  {hexa(address + offset)} is at {offset:+#x}"
+        return line + more if len(line + more) <= WIDTH else f"{line}\n   {more}"
 
     def _records_of(self, length: int) -> Records:
         if self._records is None or self._records.length != length:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Dict, Iterator, List
+from unittest.mock import patch
 
 from mocks.crash_module import FakeCrash
 from tests.replay import COMMANDS, recorded, run_line
@@ -51,7 +52,9 @@ def output(line: str) -> List[str]:
     if " > " in line:
         return []
     fake = FakeCrash(recorded(RECORDING).image)
-    return [narrow(text).rstrip() for text in run_line(fake, line).splitlines()]
+    with patch("crash_ext.report.text.WIDTH", WIDTH):
+        said = run_line(fake, line)
+    return [narrow(text).rstrip() for text in said.splitlines()]
 
 
 def narrow(text: str) -> str:

@@ -7,15 +7,15 @@ Each set is complete: every object of the account that fits is there, and no oth
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 import pytest
 
 from tests import lab
 from tests.lab.dumps import Dump
+from tests.lab.often import kernels
 from tests.lab.session import records, run_lines
 
-RUNS = [(kernel, lab.crashes_for(kernel)[-1]) for kernel in lab.KERNELS]
 _KEPT = 300
 """Objects that the module allocates for the living slab_dbg, in turns on both CPUs."""
 _PLACE = re.compile(
@@ -23,13 +23,41 @@ _PLACE = re.compile(
 )
 _TASK = re.compile(r"Allocated in .* cpu=\d+ pid=(\d+)$", re.MULTILINE)
 
-Run = Tuple[Dump, str]
+_CONTENTS = ("+0x4:1=9", "4:2=0x9", "+0:4=0x4a41434b", "+0x8=0x6762645f62616c73", "0x5c:4=1")
+_LOST = ("older=0s", "older=1h", "cpu=1", "+0x4:1=9", "func=build_debug")
 
 
-@pytest.fixture(scope="module", name="run", params=RUNS, ids="-".join)
+class Run(NamedTuple):
+    """A dump, and what was said to each command line: one start of crash for all tests."""
+
+    dump: Dump
+    place: str
+    """Where build_debug() allocates what the leftover slab_dbg has lost."""
+    insmod: str
+    """The pid of the task that allocated."""
+    said: Dict[str, str]
+
+
+@pytest.fixture(scope="module", name="run", params=kernels({"5.10", "7.3"}))
 def fixture_run(request: pytest.FixtureRequest) -> Run:
-    kernel, version = request.param
-    return lab.dump(kernel, "debug"), version
+    dump = lab.dump(request.param, "debug")
+    (place,) = set(_PLACE.findall(dump.log.split("BUG slab_dbg_ctor")[0]))
+    (insmod,) = set(_TASK.findall(dump.log))
+    filters = [
+        *("func=build_debug", "func=build_d*", f"func={place}", "func=vfs_read*"),
+        *("cpu=0", "cpu=1", "cpu=0,cpu=1"),
+        *(f"pid={insmod}", f"pid={insmod}1", "older=0s,newer=1h", "older=1h"),
+        *_CONTENTS,
+    ]
+    cache = dump.truth["caches"]["slab_dbg"]["leftover"]["kmem_cache"]
+    lines = [
+        *(f"slabobjs -q -w {each} slab_dbg" for each in filters),
+        *(f"slablost -q -w {each} slab_dbg" for each in _LOST),
+        *("slablost -q slab_dbg", "slablost -q slab_dbg_ctor"),
+        *(f"slabwhy -j {options} {cache}" for options in ("", "-w func=alloc", "-w +0x4:1=9")),
+    ]
+    said = run_lines(dump, lab.crashes_for(dump.kernel)[-1], lines)
+    return Run(dump, place, insmod, dict(zip(lines, said)))
 
 
 def _rows(dump: Dump, name: str, *roles: str) -> Iterator[Dict[str, Any]]:
@@ -48,7 +76,7 @@ def _chosen(run: Run, *filters: str, command: str = "slabobjs") -> List[Set[str]
 
     The module's init code is gone: its place in the stacks has no name, which -q says.
     """
-    texts = run_lines(*run, [f"{command} -q -w {each} slab_dbg" for each in filters])
+    texts = [run.said[f"{command} -q -w {each} slab_dbg"] for each in filters]
     chosen: List[Set[str]] = []
     for text in texts:
         errors = [line for line in text.splitlines() if line.startswith(f"{command}: ")]
@@ -61,20 +89,18 @@ def _chosen(run: Run, *filters: str, command: str = "slabobjs") -> List[Set[str]
 
 def test_a_function_is_in_every_stack_that_the_kernel_has_noted(run: Run) -> None:
     """The log has the stacks of leaked objects: one place of build_debug() for each cache."""
-    dump, _ = run
-    (place,) = set(_PLACE.findall(dump.log.split("BUG slab_dbg_ctor")[0]))
-    every = _of(_rows(dump, "slab_dbg"))
+    every = _of(_rows(run.dump, "slab_dbg"))
     by_name, by_pattern, by_place, other = _chosen(
-        run, "func=build_debug", "func=build_d*", f"func={place}", "func=vfs_read*"
+        run, "func=build_debug", "func=build_d*", f"func={run.place}", "func=vfs_read*"
     )
     assert by_name == by_pattern == every
-    assert by_place == _of(_rows(dump, "slab_dbg", "leftover"))
+    assert by_place == _of(_rows(run.dump, "slab_dbg", "leftover"))
     assert len(by_place) > 5
     assert not other
 
 
 def test_the_cpu_is_the_one_that_the_module_ran_on(run: Run) -> None:
-    dump, _ = run
+    dump = run.dump
     live = list(_rows(dump, "slab_dbg", "live"))
     first = min(row["id"] for row in live) // 1000 * 1000
     on_second = {row["addr"] for row in live if (row["id"] - first) * 4 // _KEPT % 2 == 1}
@@ -87,11 +113,9 @@ def test_the_cpu_is_the_one_that_the_module_ran_on(run: Run) -> None:
 
 
 def test_the_task_is_the_insmod_of_the_log(run: Run) -> None:
-    dump, _ = run
-    (insmod,) = set(_TASK.findall(dump.log))
-    every = _of(_rows(dump, "slab_dbg"))
+    every = _of(_rows(run.dump, "slab_dbg"))
     ours, other, old, new = _chosen(
-        run, f"pid={insmod}", f"pid={insmod}1", "older=0s,newer=1h", "older=1h"
+        run, f"pid={run.insmod}", f"pid={run.insmod}1", "older=0s,newer=1h", "older=1h"
     )
     assert ours == old == every
     assert not other
@@ -99,9 +123,8 @@ def test_the_task_is_the_insmod_of_the_log(run: Run) -> None:
 
 
 def test_a_value_is_in_the_contents_that_the_module_has_written(run: Run) -> None:
-    dump, _ = run
-    rows = [row for row in _rows(dump, "slab_dbg") if row["hex"]]
-    assert len(rows) == len(_of(_rows(dump, "slab_dbg")))
+    rows = [row for row in _rows(run.dump, "slab_dbg") if row["hex"]]
+    assert len(rows) == len(_of(_rows(run.dump, "slab_dbg")))
     contents = {row["addr"]: bytes.fromhex(row["hex"]) for row in rows}
     filters = {
         "+0x4:1=9": {one for one, data in contents.items() if data[4] == 9},
@@ -112,16 +135,15 @@ def test_a_value_is_in_the_contents_that_the_module_has_written(run: Run) -> Non
         },
         "0x5c:4=1": {one for one, data in contents.items() if data[0x5C:0x60] == b"\1\0\0\0"},
     }
+    assert tuple(filters) == _CONTENTS
     assert 0 < len(filters["+0x4:1=9"]) < len(contents)
     assert dict(zip(filters, _chosen(run, *filters))) == filters
 
 
 def test_slablost_leaves_of_the_lost_objects_those_that_fit(run: Run) -> None:
-    dump, _ = run
-    every, nobody, second, nine, place = _chosen(
-        run, "older=0s", "older=1h", "cpu=1", "+0x4:1=9", "func=build_debug", command="slablost"
-    )
-    lost, of_ctor = run_lines(*run, ["slablost -q slab_dbg", "slablost -q slab_dbg_ctor"])
+    dump = run.dump
+    every, nobody, second, nine, place = _chosen(run, *_LOST, command="slablost")
+    lost, of_ctor = run.said["slablost -q slab_dbg"], run.said["slablost -q slab_dbg_ctor"]
     assert set(of_ctor.split()) <= _of(_rows(dump, "slab_dbg_ctor"))
     assert every == place == set(lost.split())
     assert len(every) > 5
@@ -134,13 +156,15 @@ def test_slablost_leaves_of_the_lost_objects_those_that_fit(run: Run) -> None:
 
 
 def test_slabwhy_examines_the_objects_that_fit_and_no_others(run: Run) -> None:
-    dump, version = run
+    dump = run.dump
     cache = dump.truth["caches"]["slab_dbg"]["leftover"]["kmem_cache"]
     every = {row["addr"]: bytes.fromhex(row["hex"]) for row in _rows(dump, "slab_dbg", "leftover")}
     fits = {one for one, data in every.items() if data[4] == 9}
     assert 0 < len(fits) < len(every)
-    lines = [f"slabwhy -j {options} {cache}" for options in ("", "-w func=alloc", "-w +0x4:1=9")]
-    whole, same, some = map(records, run_lines(dump, version, lines))
+    whole, same, some = (
+        records(run.said[f"slabwhy -j {options} {cache}"])
+        for options in ("", "-w func=alloc", "-w +0x4:1=9")
+    )
     assert _findings(same) == _findings(whole)
     assert whole[-1]["findings"] == same[-1]["findings"] > 0
     assert (same[-1]["fit"], same[-1]["of"]) == (len(every), len(every))

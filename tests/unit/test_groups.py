@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Set, Tuple
+import re
+from typing import Dict, List, Tuple
 
 import pytest
 from pytest_mock import MockerFixture
@@ -129,17 +130,26 @@ def test_what_does_not_go_together_is_refused(options: List[str]) -> None:
 
 
 @every_kind
-def test_notes_stand_in_a_column_behind_lines_that_stay_as_they_are(layout: str) -> None:
+def test_notes_stand_in_the_words_column_beneath_lines_that_stay_as_they_are(layout: str) -> None:
     scene = Scene(layout)
     plain = text(scene.heap, "slabobjs", "slab_test").splitlines()
     noted = text(scene.heap, "slabobjs", "-e", "slab_test").splitlines()
-    assert len(plain) == len(noted)
-    columns: Set[int] = set()
-    for bare, full in zip(plain, noted):
-        assert full.startswith(bare)
-        if full != bare:
-            columns.add(full.index("  +0x", len(bare)))
-    assert len(columns) == 1
+    indent = " " * (2 * scene.heap.image.word + 3)
+    notes = [line for line in noted if line.startswith(indent)]
+    assert [line for line in noted if line not in notes] == plain
+    # Each stands beneath the line with the word that it is about.
+    told = 0
+    start = at = 0
+    for line in noted:
+        if re.match(r"  \[[0-9a-f]+\]$", line):
+            start = int(line.strip(" []"), 16)
+        elif re.match(r"[0-9a-f]+:", line):
+            at = int(line.split(":")[0], 16)
+        elif line.startswith(indent):
+            offsets = re.findall(r"(?:^ +|; )\+0x([0-9a-f]+) ", line)
+            assert {start + int(offset, 16) // 16 * 16 for offset in offsets} <= {at}
+            told += len(offsets)
+    assert told > 10
 
 
 def test_the_record_of_an_object_holds_its_words() -> None:

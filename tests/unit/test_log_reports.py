@@ -181,8 +181,10 @@ def test_slabobjs_and_slabwhy_show_it_beside_the_object(
     assert row["log"][0].endswith("s Poison overwritten, of the cache req_cache")
     assert row["log"][1].startswith("allocated then by pid 41: ")
     assert row["log"][2].startswith("freed then by pid 42: ")
-    shown = text(heap, "slabobjs", f"{address + 8:x}").splitlines()
-    assert [line for line in shown if line.startswith("   log: ")] == [
+    shown = text(heap, "slabobjs", f"{address + 8:x}")
+    assert max(map(len, shown.splitlines())) <= 80
+    lines = shown.replace("\n        ", " ").splitlines()
+    assert [line for line in lines if line.startswith("   log: ")] == [
         f"   log: {line}" for line in row["log"]
     ]
     rows = of_type(records(heap, "slabwhy", "-F", f"{cache:x}"), "evidence")
