@@ -46,7 +46,7 @@ class Config:
 
     name: what the lab calls it; kernel: the row of KERNELS whose release and hosts it has;
     has, lacks: options (without CONFIG_) that make it worth a row; values: options with a
-    value that is neither.
+    value that is neither; crash: options without which crash doesn't open its dumps.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Config:
     has: Tuple[str, ...] = ()
     lacks: Tuple[str, ...] = ()
     values: Tuple[Tuple[str, str], ...] = ()
+    crash: Tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """As a .config has them."""
@@ -68,6 +69,8 @@ _VALUES = (
     ("NR_CPUS", "8"),
 )
 
+# The lab's module keeps its caches from being merged by declaring them open to usercopy.
+_MERGING = ("SLAB_MERGE_DEFAULT", "HARDENED_USERCOPY")
 _HARDENED = ("SLAB_FREELIST_HARDENED", "SLAB_FREELIST_RANDOM", "SLUB_CPU_PARTIAL")
 
 CONFIGS: Dict[str, Config] = {
@@ -79,12 +82,15 @@ CONFIGS: Dict[str, Config] = {
             "6.12-profiled", "6.12",
             has=(
                 "MEM_ALLOC_PROFILING", "MEM_ALLOC_PROFILING_ENABLED_BY_DEFAULT",
-                "RANDOM_KMALLOC_CACHES", "SLAB_MERGE_DEFAULT", *_HARDENED, "RANDOMIZE_BASE",
-                "RELOCATABLE",
+                "RANDOM_KMALLOC_CACHES", *_MERGING, *_HARDENED, "RANDOMIZE_BASE", "RELOCATABLE",
             ),
         ),
-        # No kmem_cache_cpu, no count of slabs or objects, no sysfs.
-        Config("6.12-tiny", "6.12", has=("SLUB_TINY",), lacks=("SLUB_DEBUG",)),
+        # No kmem_cache_cpu, no count of slabs or objects, no sysfs. crash (to 9.0.2) takes it
+        # for the old SLAB.
+        Config(
+            "6.12-tiny", "6.12",
+            has=("SLUB_TINY", *_MERGING), lacks=("SLUB_DEBUG",), crash=("--no_kmem_cache",),
+        ),
         # Plain pointers on freelists in the order of addresses; what is free is zero.
         Config(
             "6.12-plain", "6.12",

@@ -57,7 +57,9 @@ class _Kernels(Dict[str, Kernel]):
     def __missing__(self, name: str) -> Kernel:
         """A kernel of our own configuration: on the hosts of the one it is made from."""
         config = CONFIGS[name]
-        return replace(self[config.kernel], name=name, config=config)
+        row = self[config.kernel]
+        crashes = tuple((version, (*options, *config.crash)) for version, options in row.crashes)
+        return replace(row, name=name, config=config, crashes=crashes)
 
 
 KERNELS = _Kernels(
