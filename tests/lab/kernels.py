@@ -59,7 +59,9 @@ class _Kernels(Dict[str, Kernel]):
         config = CONFIGS[name]
         row = self[config.kernel]
         crashes = tuple((version, (*options, *config.crash)) for version, options in row.crashes)
-        return replace(row, name=name, config=config, crashes=crashes)
+        arguments = f"{row.arch.arguments} {config.arguments}".strip()
+        arch = replace(row.arch, arguments=arguments)
+        return replace(row, name=name, config=config, crashes=crashes, arch=arch)
 
 
 KERNELS = _Kernels(
