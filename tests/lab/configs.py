@@ -46,7 +46,8 @@ class Config:
 
     name: what the lab calls it; kernel: the row of KERNELS whose release and hosts it has;
     has, lacks: options (without CONFIG_) that make it worth a row; values: options with a
-    value that is neither.
+    value that is neither; arguments: for its command line; crash: options without which crash
+    doesn't open its dumps.
     """
 
     name: str
@@ -54,6 +55,8 @@ class Config:
     has: Tuple[str, ...] = ()
     lacks: Tuple[str, ...] = ()
     values: Tuple[Tuple[str, str], ...] = ()
+    arguments: str = ""
+    crash: Tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """As a .config has them."""
@@ -74,17 +77,23 @@ CONFIGS: Dict[str, Config] = {
     row.name: row
     for row in (
         # Tags of who allocated behind each slab's objects, 16 caches for each size of
-        # kmalloc, and created caches that are names for another.
+        # kmalloc, and created caches that are names for another (but for those that the lab's
+        # module declares open to usercopy).
         Config(
             "6.12-profiled", "6.12",
             has=(
                 "MEM_ALLOC_PROFILING", "MEM_ALLOC_PROFILING_ENABLED_BY_DEFAULT",
-                "RANDOM_KMALLOC_CACHES", "SLAB_MERGE_DEFAULT", *_HARDENED, "RANDOMIZE_BASE",
-                "RELOCATABLE",
+                "RANDOM_KMALLOC_CACHES", "SLAB_MERGE_DEFAULT", "HARDENED_USERCOPY", *_HARDENED,
+                "RANDOMIZE_BASE", "RELOCATABLE",
             ),
         ),
-        # No kmem_cache_cpu, no count of slabs or objects, no sysfs.
-        Config("6.12-tiny", "6.12", has=("SLUB_TINY",), lacks=("SLUB_DEBUG",)),
+        # No kmem_cache_cpu, no count of slabs or objects, no sysfs. It merges what it can; crash
+        # (to 9.0.2) takes it for the old SLAB.
+        Config(
+            "6.12-tiny", "6.12",
+            has=("SLUB_TINY",), lacks=("SLUB_DEBUG",),
+            arguments="slab_nomerge", crash=("--no_kmem_cache",),
+        ),
         # Plain pointers on freelists in the order of addresses; what is free is zero.
         Config(
             "6.12-plain", "6.12",

@@ -57,7 +57,11 @@ class _Kernels(Dict[str, Kernel]):
     def __missing__(self, name: str) -> Kernel:
         """A kernel of our own configuration: on the hosts of the one it is made from."""
         config = CONFIGS[name]
-        return replace(self[config.kernel], name=name, config=config)
+        row = self[config.kernel]
+        crashes = tuple((version, (*options, *config.crash)) for version, options in row.crashes)
+        arguments = f"{row.arch.arguments} {config.arguments}".strip()
+        arch = replace(row.arch, arguments=arguments)
+        return replace(row, name=name, config=config, crashes=crashes, arch=arch)
 
 
 KERNELS = _Kernels(

@@ -13,6 +13,7 @@ from mocks.crash_module import FakeCrash
 from tests.golden import HERE as GOLDEN
 from tests.pykdump.host import Session, pythons
 from tests.replay import COMMANDS, recorded, run_line
+from tests.unit.test_recording_exact import EL8_MEMCG
 
 RECORDING = "lab-6.1-leak"
 LINES = sorted(
@@ -38,6 +39,25 @@ def test_all_golden_lines_in_one_interpreter(fake: FakeCrash, tmp_path: Path, py
     assert dict(zip(lines, shown[1:])) == {line: outputs[line] for line in lines}
     assert shown[0] == ""
     assert set(fake.help_pages) >= {"slabdup", "slabobjs", "slabwhy"}
+
+
+@pytest.mark.parametrize("name", [EL8_MEMCG, "612-map-memcg"])
+def test_on_vendors_kernels_every_command_shows_what_it_shows_elsewhere(
+    name: str, tmp_path: Path
+) -> None:
+    image, truth = recorded(name).image, recorded(name).truth
+    caches = " ".join(sorted(truth["caches"]))
+    lines = [
+        "slabdup",
+        f"slabdup {caches}",
+        f"slabobjs -b 16 -l 3 {caches}",
+        f"slabobjs -f -q {caches}",
+        f"slabwhy {caches}",
+        f"slablost {caches}",
+    ]
+    shown = Session(FakeCrash(image), tmp_path).run(*lines)
+    assert shown == [run_line(FakeCrash(image), line) for line in lines]
+    assert not any("Traceback" in text for text in shown)
 
 
 def test_without_json_the_records_are_refused_in_one_line(session: Session) -> None:
