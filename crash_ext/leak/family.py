@@ -54,6 +54,8 @@ class ChildCount(NamedTuple):
     slabs: int
     allocated: int
     unknown: int
+    lacking: bool
+    """Not all of its slabs were found."""
 
 
 def cgroup_text(reader: Reader, cache: Cache) -> str:
@@ -71,4 +73,4 @@ def count_child(
         slabs += 1
         allocated += found.allocated
         unknown += found.unknown
-    return ChildCount(child, slabs, allocated, unknown)
+    return ChildCount(child, slabs, allocated, unknown, session.lacks(child))
