@@ -83,7 +83,10 @@ def _close(call: Call, groups: Sequence[Group], caches: int) -> Dict[str, object
     out = call.out
     whole = not (out.problems or call.session.has_problems)
     out.sentences([_closing(sums, caches, whole), *out.limits])
-    return {"caches": caches, **sums._asdict()}
+    fields = sums._asdict()
+    # What may be missing is in the records of type problem.
+    del fields["more_objects"], fields["more_slabs"]
+    return {"caches": caches, **fields}
 
 
 def _compare(call: Call) -> Dict[str, object]:
@@ -98,7 +101,8 @@ def _compare(call: Call) -> Dict[str, object]:
     heads = [hexa(survey.cache.address) for survey in surveys]
     lines = [["*" if len(set(names)) > 1 else "", "name", *names]]
     for row in compare_caches(call.session, surveys):
-        lines.append(["*" if row.differs else "", row.field, *map(_shown, row.values)])
+        shown = [_shown(value) + "+" * more for value, more in zip(row.values, row.more)]
+        lines.append(["*" if row.differs else "", row.field, *shown])
         call.out.record(
             "field", field=row.field, values=dict(zip(heads, row.values)), differs=row.differs
         )
@@ -148,9 +152,9 @@ def _row(survey: Survey, page_size: int) -> List[str]:
     return [
         hexa(cache.address),
         str(cache.object_size),
-        counted(survey.whole_allocated, survey.whole_unknown),
-        str(survey.whole_objects),
-        str(survey.whole_slabs),
+        counted(survey.whole_allocated, survey.more_allocated),
+        counted(survey.whole_objects, survey.more_slabs),
+        counted(survey.whole_slabs, survey.more_slabs),
         kilobytes(page_size << cache.order),
         str(cache.refcount),
         survey.state.kind,
@@ -168,8 +172,9 @@ def _closing(sums: Totals, caches: int, whole: bool) -> str:
         return f"no two of {known} share a name, and none is a leftover{rest}"
     return (
         f"{plural(sums.groups, 'name')} with several caches, {plural(sums.leftovers, 'leftover')}"
-        f": {plural(sums.objects, 'object')} in {plural(sums.slabs, 'slab')}"
-        f" ({sums.bytes} bytes)"
+        f": {plural(sums.objects, 'object', sums.more_objects)}"
+        f" in {plural(sums.slabs, 'slab', sums.more_slabs)}"
+        f" ({counted(sums.bytes, sums.more_slabs)} bytes)"
     )
 
 

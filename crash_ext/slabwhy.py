@@ -175,9 +175,9 @@ def _text(diagnosis: Diagnosis, page_size: int) -> Iterator[str]:
     yield cache_line(
         cache.address,
         cache.object_size,
-        counted(diagnosis.allocated, diagnosis.unknown),
-        sum(len(decoded.states) for decoded in diagnosis.slabs),
-        len(diagnosis.slabs),
+        counted(diagnosis.allocated, diagnosis.lacking or diagnosis.unknown > 0),
+        counted(sum(len(decoded.states) for decoded in diagnosis.slabs), diagnosis.lacking),
+        counted(len(diagnosis.slabs), diagnosis.lacking),
         page_size << cache.order,
         printable(cache.name),
     )

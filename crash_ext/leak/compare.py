@@ -20,6 +20,8 @@ class Row(NamedTuple):
 
     field: str
     values: List[Value]
+    more: List[bool]
+    """Of a count: whether what can't be read may add to it; else False."""
 
     @property
     def differs(self) -> bool:
@@ -30,9 +32,11 @@ class Row(NamedTuple):
 def compare_caches(session: Session, surveys: Sequence[Survey]) -> Iterator[Row]:
     """The fields of the caches, a value for each cache; sizes and offsets in bytes."""
 
-    def row(field: str, values: Iterator[Value]) -> Row:
-        return Row(field, list(values))
+    def row(field: str, values: Iterator[Value], more: Sequence[bool] = ()) -> Row:
+        return Row(field, list(values), list(more) or [False] * len(surveys))
 
+    slabs = [survey.lacking for survey in surveys]
+    objects = [survey.lacking or survey.unknown > 0 for survey in surveys]
     caches = [survey.cache for survey in surveys]
     yield row("state", (survey.state.kind for survey in surveys))
     yield row("on slab_caches", (cache.listed for cache in caches))
@@ -48,16 +52,16 @@ def compare_caches(session: Session, surveys: Sequence[Survey]) -> Iterator[Row]
     yield row("ctor", (symbol_text(session, cache.ctor) for cache in caches))
     yield row("order", (cache.order for cache in caches))
     yield row("objects per slab", (cache.objects for cache in caches))
-    yield row("slabs", (survey.slabs for survey in surveys))
-    yield row("objects", (survey.objects for survey in surveys))
-    yield row("allocated", (survey.allocated for survey in surveys))
+    yield row("slabs", (survey.slabs for survey in surveys), slabs)
+    yield row("objects", (survey.objects for survey in surveys), slabs)
+    yield row("allocated", (survey.allocated for survey in surveys), objects)
     for number in sorted({number for survey in surveys for number in survey.nodes}):
         counts = [survey.nodes.get(number, NodeCount(0, 0, 0, 0)) for survey in surveys]
         name = f"node {number}" if number >= 0 else "node ?"
-        yield row(f"{name} partial slabs", (count.partial for count in counts))
-        yield row(f"{name} slabs", (count.slabs for count in counts))
-        yield row(f"{name} objects", (count.objects for count in counts))
-        yield row(f"{name} allocated", (count.allocated for count in counts))
+        yield row(f"{name} partial slabs", (count.partial for count in counts), slabs)
+        yield row(f"{name} slabs", (count.slabs for count in counts), slabs)
+        yield row(f"{name} objects", (count.objects for count in counts), slabs)
+        yield row(f"{name} allocated", (count.allocated for count in counts), objects)
 
 
 def _names(names: List[bytes]) -> Optional[str]:
@@ -88,7 +92,8 @@ def _module_symbol(reader: Reader, address: int) -> Optional[Tuple[str, int]]:
 def _flag_rows(slub: Slub, surveys: Sequence[Survey]) -> Iterator[Row]:
     """flags as a number, and each flag that one of the caches has by its name."""
     flags = [survey.cache.flags for survey in surveys]
-    yield Row("flags", [f"{value:x}" for value in flags])
+    counts = [False] * len(surveys)
+    yield Row("flags", [f"{value:x}" for value in flags], counts)
     names = [slub.layout.flags.names(value) for value in flags]
     for name in dict.fromkeys(name for own in names for name in own):
-        yield Row(name, [name in own for own in names])
+        yield Row(name, [name in own for own in names], counts)

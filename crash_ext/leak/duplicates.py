@@ -32,6 +32,10 @@ class Totals(NamedTuple):
     """Held by leftovers."""
     bytes: int
     """Memory of those slabs."""
+    more_objects: bool
+    """There may be more objects, which can't be read."""
+    more_slabs: bool
+    """There may be more slabs, which can't be found."""
 
 
 def all_caches(session: Session, problems: List[str], lists_only: bool = False) -> List[Cache]:
@@ -93,6 +97,7 @@ def total(groups: Iterable[Group]) -> Totals:
     A leftover's memcg children are no leftovers of their own, but what they hold counts.
     """
     several = leftovers = objects = slabs = held = 0
+    more_objects = more_slabs = False
     for group in groups:
         roots = [member for member in group.members if not member.cache.root]
         several += group.name is not None and len(roots) > 1
@@ -100,6 +105,8 @@ def total(groups: Iterable[Group]) -> Totals:
             if member.state.kind == LEFTOVER:
                 leftovers += 1
                 objects += member.whole_allocated
+                more_objects |= member.more_allocated
+                more_slabs |= member.more_slabs
                 slabs += member.whole_slabs
                 held += member.whole_bytes
                 continue
@@ -108,6 +115,8 @@ def total(groups: Iterable[Group]) -> Totals:
                 if child.state.kind == LEFTOVER:
                     leftovers += 1
                     objects += child.allocated
+                    more_objects |= child.more_allocated
+                    more_slabs |= child.more_slabs
                     slabs += child.slabs
                     held += child.bytes
-    return Totals(several, leftovers, objects, slabs, held)
+    return Totals(several, leftovers, objects, slabs, held, more_objects, more_slabs)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from crash_ext.reader import Reader
+from crash_ext.report.caches import counted
 from crash_ext.report.text import printable
 from crash_ext.slub.memcg import memcg_of_child
 from crash_ext.slub.model import Cache
@@ -86,18 +87,23 @@ class ChildCount(NamedTuple):
     slabs: int
     allocated: int
     unknown: int
+    lacking: bool
+    """Not all of its slabs were found."""
 
 
 def _in_use(cache: Cache) -> bool:
     return cache.listed and cache.refcount != 0
 
 
-def children_text(allocated: Sequence[int]) -> str:
-    """ "11 of them in 2 memcg children", by the objects of each; nothing without children."""
+def children_text(allocated: Sequence[int], more: bool) -> str:
+    """ "11 of them in 2 memcg children", by the objects of each; nothing without children.
+
+    more: what can't be read may add to them.
+    """
     if not allocated:
         return ""
     number = f"{len(allocated)} memcg {'child' if len(allocated) == 1 else 'children'}"
-    return f"{sum(allocated)} of them in {number}"
+    return f"{counted(sum(allocated), more)} of them in {number}"
 
 
 def cgroup_text(reader: Reader, cache: Cache) -> str:
@@ -115,4 +121,4 @@ def count_child(
         slabs += 1
         allocated += found.allocated
         unknown += found.unknown
-    return ChildCount(child, slabs, allocated, unknown)
+    return ChildCount(child, slabs, allocated, unknown, session.lacks(child))

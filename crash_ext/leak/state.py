@@ -24,6 +24,22 @@ _POISON2 = (0x122, 0x200)
 _POISON_MASK = 0xFFF
 
 
+class Held(NamedTuple):
+    """What a cache, with its memcg children, still holds."""
+
+    slabs: int
+    allocated: int
+    unknown: int
+    """Objects of damaged slabs, and of slabs that can't be read."""
+    lacking: bool
+    """Not all of its slabs were found."""
+
+    def text(self) -> str:
+        """5 allocated objects in 2 slabs; 5+ where it may be more."""
+        objects = count(self.allocated, "allocated object", self.lacking or self.unknown > 0)
+        return f"{objects} in {count(self.slabs, 'slab', self.lacking)}"
+
+
 class State(NamedTuple):
     """LIVE, LEFTOVER or UNKNOWN, and the evidence in words."""
 
@@ -33,16 +49,15 @@ class State(NamedTuple):
 
 def judge(
     cache: Cache,
-    slabs: int,
-    allocated: int,
+    holds: Held,
     mutex_held: Optional[bool],
     root: Optional[Cache] = None,
     in_children: str = "",
     cgroup: str = "",
 ) -> State:
-    """The state of a cache that still holds these numbers of slabs and allocated objects.
+    """The state of a cache by what it still holds, its memcg children included.
 
-    Those of its memcg children count. mutex_held: slab_mutex is taken; None where that can't
+    mutex_held: slab_mutex is taken; None where that can't
     be told. root: of a memcg child, where it is known. in_children: how many of the objects
     lie in which children, in words; cgroup: whose a memcg child is (family.cgroup_text).
 
@@ -52,14 +67,17 @@ def judge(
     is running has the mutex, and frees every slab that holds no object. A busy memcg child
     keeps its refcount of 1: it shares its root's fate.
     """
-    held = f"{count(allocated, 'allocated object')} in {count(slabs, 'slab')}"
+    slabs, allocated, held = holds.slabs, holds.allocated, holds.text()
+    passing = "being destroyed, or emptied since it failed"
+    if holds.lacking or holds.unknown:
+        passing = "being destroyed, emptied since it failed, or with objects that can't be read"
     if in_children:
         held += f" ({in_children})"
     if root is not None and root.listed and root.refcount == 0 and cache.listed:
         of = f"memcg child of {hexa(root.address)}, which has refcount 0: {held}{cgroup}"
         if allocated or mutex_held is False:
             return State(LEFTOVER, of)
-        return State(UNKNOWN, f"{of}: being destroyed, or emptied since it failed")
+        return State(UNKNOWN, f"{of}: {passing}")
     if cache.listed and cache.refcount != 0:
         also = f", {held}" if in_children else ""
         return State(LIVE, f"on slab_caches, refcount {cache.refcount}{also}{cgroup}")
@@ -68,11 +86,11 @@ def judge(
             return State(LEFTOVER, f"on slab_caches, refcount 0, {held}")
         if mutex_held is False:
             return State(LEFTOVER, f"on slab_caches, refcount 0, no destroy is running, {held}")
-        return State(UNKNOWN, f"refcount 0, {held}: being destroyed, or emptied since it failed")
+        return State(UNKNOWN, f"refcount 0, {held}: {passing}")
     if cache.refcount == 0 and unlinked(cache):
         if slabs:
             return State(LEFTOVER, f"unlinked from slab_caches, refcount 0, {held}")
-        return State(UNKNOWN, "unlinked, no slab: being destroyed, or emptied since it failed")
+        return State(UNKNOWN, f"unlinked, no slab{' could be found' * holds.lacking}: {passing}")
     if cache.list_next == 0 and cache.list_prev == 0:
         return State(UNKNOWN, "never linked to slab_caches: being created")
     if cache.refcount == 0:

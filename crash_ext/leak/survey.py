@@ -8,7 +8,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from crash_ext.hexa import hexa
 from crash_ext.kernel.absent import Absent
 from crash_ext.leak.family import Families, cgroup_text, children_text
-from crash_ext.leak.state import State, judge
+from crash_ext.leak.state import Held, State, judge
 from crash_ext.slub.kfence import PLACE
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, UNKNOWN, Cache, Slab
 from crash_ext.slub.mutex import slab_mutex_held
@@ -39,6 +39,8 @@ class Survey(NamedTuple):
     """Freed, and waiting for an RCU grace period."""
     unknown: int
     """Objects of slabs whose records contradict themselves."""
+    lacking: bool
+    """Not all of its slabs were found."""
     bytes: int
     """Memory of the slabs."""
     kfence: int
@@ -66,9 +68,14 @@ class Survey(NamedTuple):
         return self.allocated + sum(child.allocated for child in self.children)
 
     @property
-    def whole_unknown(self) -> int:
-        """Unknown objects, those of the memcg children included."""
-        return self.unknown + sum(child.unknown for child in self.children)
+    def more_allocated(self) -> bool:
+        """Whether there may be more allocated objects, in memcg children, too."""
+        return bool(self.unknown) or self.lacking or any(c.more_allocated for c in self.children)
+
+    @property
+    def more_slabs(self) -> bool:
+        """Whether there may be more slabs, in memcg children, too."""
+        return self.lacking or any(child.lacking for child in self.children)
 
     @property
     def whole_bytes(self) -> int:
@@ -121,13 +128,21 @@ def _survey(
         more = f" (and {len(damaged) - 1} more of its slabs)" if len(damaged) > 1 else ""
         problems.append(damaged[0] + more)
     problems += absent.summary("their objects are unknown")
+    lacking = session.lacks(cache)
     judged = judge(
         cache,
-        slabs + sum(child.slabs for child in children),
-        counts[ALLOCATED] + sum(child.allocated for child in children),
+        Held(
+            slabs + sum(child.slabs for child in children),
+            counts[ALLOCATED] + sum(child.allocated for child in children),
+            counts[UNKNOWN] + sum(child.unknown for child in children),
+            lacking or any(child.lacking for child in children),
+        ),
         slab_mutex_held(session.reader),
         root,
-        children_text([child.allocated for child in children]),
+        children_text(
+            [child.allocated for child in children],
+            any(child.more_allocated for child in children),
+        ),
         cgroup_text(session.reader, cache),
     )
     return Survey(
@@ -139,6 +154,7 @@ def _survey(
         free=counts[FREE],
         pending=counts[RCU_PENDING],
         unknown=counts[UNKNOWN],
+        lacking=lacking,
         bytes=held,
         kfence=pooled,
         nodes=nodes,

@@ -12,9 +12,9 @@ SLAB_HEAD = "  SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE 
 
 
 def cache_line(
-    address: int, object_size: int, allocated: str, total: int, slabs: int, ssize: int, name: str
+    address: int, object_size: int, allocated: str, total: str, slabs: str, ssize: int, name: str
 ) -> str:
-    """A cache under CACHE_HEAD; ssize: bytes of a usual slab."""
+    """A cache under CACHE_HEAD, its counts as counted() has them; ssize: bytes of a usual slab."""
     return (
         f"{hexa(address):<16}  {object_size:>7}  {allocated:>9}  {total:>8}  {slabs:>5}"
         f"  {kilobytes(ssize):>5}  {name}"
@@ -53,9 +53,9 @@ def kilobytes(size: int) -> str:
     return f"{size // 1024}k"
 
 
-def counted(number: int, unknown: int) -> str:
-    """A count, with + where unknown objects may add to it."""
-    return f"{number}+" if unknown else str(number)
+def counted(number: int, more: bool) -> str:
+    """A count, with + where what can't be read may add to it."""
+    return f"{number}+" if more else str(number)
 
 
 def _known(number: Optional[int]) -> str:

@@ -32,8 +32,10 @@ def visible(text: str) -> str:
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in data)
 
 
-def plural(count: int, noun: str) -> str:
-    """ "1 slab", "2 slabs" """
+def plural(count: int, noun: str, more: bool = False) -> str:
+    """ "1 slab", "2 slabs"; more: there may be others that can't be read: "1+ slabs" """
+    if more:
+        return f"{count}+ {noun}s"
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

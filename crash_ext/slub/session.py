@@ -52,6 +52,7 @@ class Session(Slub):
         self._aliases: Optional[Dict[int, List[bytes]]] = None
         self._nodes: Optional[Set[int]] = None
         self._holes_told = False
+        self._lacking: Set[int] = set()
         self._btf: Optional[KernelBtf] = None
         self._types: Optional[KernelTypes] = None
         self._kept: Dict[object, object] = {}
@@ -77,6 +78,14 @@ class Session(Slub):
             self._problems += range_lines(
                 self.page_index().holes, "page structure", "slabs there can't be seen"
             )
+
+    def lack(self, cache: Cache) -> None:
+        """Slabs of a cache can't be found: what is counted of it is the least that it has."""
+        self._lacking.add(cache.address)
+
+    def lacks(self, cache: Cache) -> bool:
+        """Whether slabs of a cache were missed, wherever they were last looked for."""
+        return cache.address in self._lacking
 
     def deferred(self) -> Pending:
         """Objects whose free is put off, of all caches: looked for until forget_caches()."""
@@ -156,6 +165,7 @@ class Session(Slub):
         self._nodes = None
         self._types = None
         self._holes_told = False
+        self._lacking.clear()
         self._kept_for_command.clear()
 
     def forget(self) -> None:

@@ -57,18 +57,24 @@ def for_each_slab(
 
     lists_only: without the page scan, so full slabs that no list holds are missing.
     What is wrong (an unreadable list, a slab on two lists or of another cache, a count
-    that differs from the kernel's) goes to `problems`, and the rest is still found.
+    that differs from the kernel's) goes to `problems`, and the rest is still found. Where
+    slabs are missed by it, session.lacks() says so behind the last one.
     """
     seen: _Seen = {}
     own = cache.address
-    nodes = list(for_each_node(session, cache, problems, session.usual_nodes()))
+    missed: List[str] = []
+    nodes = list(for_each_node(session, cache, missed, session.usual_nodes()))
     read = session.descriptors.read
     frozen_by_cpus = session.layout.cpu is not None and not _debugging(session, cache)
     lost = session.kfence().lost
     # Nothing is asked twice in this loop: it runs for each slab.
     for address, place, node, page, cpu, cpu_freelist, claimed in _claims(
-        session, cache, nodes, seen, problems, lists_only
+        session, cache, nodes, seen, missed, lists_only
     ):
+        if missed:
+            problems += missed
+            missed.clear()
+            session.lack(cache)
         if address in seen:
             if place != NO_LIST:
                 problems.append(f"slab {hexa(address)}: on two lists, the second is {place}")
@@ -78,11 +84,13 @@ def for_each_slab(
             slab = read(address, place, node, page)
         except SlabError as error:
             problems.append(f"{place}: {error}")
+            session.lack(cache)
             continue
         if slab.cache != own:
             problems.append(
                 f"slab {hexa(address)}: on the list {place} but of cache {hexa(slab.cache)}"
             )
+            session.lack(cache)
             continue
         seen[address] = slab.objects
         doubt = claimed
@@ -96,9 +104,13 @@ def for_each_slab(
         if cpu is not None or doubt is not None:
             slab = slab._replace(cpu=cpu, cpu_freelist=cpu_freelist, doubt=doubt)
         yield slab
+    if missed:
+        problems += missed
+        session.lack(cache)
     if not lists_only:
         known = len(problems)
-        _compare_counts(nodes, *_own(seen), problems)
+        if _compare_counts(nodes, *_own(seen), problems):
+            session.lack(cache)
         if session.live and problems[known:]:
             now = list(for_each_node(session, cache, []))
             if now != nodes:
@@ -113,6 +125,7 @@ def for_each_slab(
                 f"{unreadable} page structures can't be read, and nothing counts the cache's"
                 " slabs: some may be missing"
             )
+            session.lack(cache)
 
 
 def _of_another(slub: Slub, cache: Cache, slab: Slab) -> Optional[str]:
@@ -257,11 +270,12 @@ def _listed(slub: Slub, node: Node, member: str, problems: List[str]) -> Iterato
         )
 
 
-def _compare_counts(nodes: List[Node], slabs: int, objects: int, problems: List[str]) -> None:
-    """nr_slabs and total_objects are there with CONFIG_SLUB_DEBUG only."""
+def _compare_counts(nodes: List[Node], slabs: int, objects: int, problems: List[str]) -> bool:
+    """Whether the kernel counts more: nr_slabs, total_objects (with CONFIG_SLUB_DEBUG only)."""
     counted = [node.nr_slabs for node in nodes if node.nr_slabs is not None]
     if len(counted) == len(nodes) and nodes and sum(counted) != slabs:
         problems.append(f"{slabs} slabs found, nr_slabs says {sum(counted)}")
     totals = [node.total_objects for node in nodes if node.total_objects is not None]
     if len(totals) == len(nodes) and nodes and sum(totals) != objects:
         problems.append(f"{objects} objects found, total_objects says {sum(totals)}")
+    return sum(counted) > slabs or sum(totals) > objects

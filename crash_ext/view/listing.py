@@ -110,7 +110,7 @@ class Listing:
     def _show_groups(self, words: Words) -> None:
         wanted, slab = self._wanted, self._selection.slab
         everything = self._slabs.all()
-        self._summary(Tally.of(everything))
+        self._summary(Tally.of(everything, self._lacking))
         notes_too = wanted.words is not None
         what = Grouping(
             *(self._out, self._cache, self._data, words, notes_too, wanted.bytes, wanted.limit)
@@ -123,7 +123,7 @@ class Listing:
     def _show_whole(self, sink: Sink) -> None:
         """Nothing is written before all is known: a record can't be corrected."""
         everything = self._slabs.all()
-        self._summary(Tally.of(everything))
+        self._summary(Tally.of(everything, self._lacking))
         for decoded in self._choice.slabs(everything):
             self._slab(sink, decoded)
 
@@ -143,7 +143,7 @@ class Listing:
             if slabs.is_large(size):
                 break
         else:
-            self._summary(Tally.of(ahead))
+            self._summary(Tally.of(ahead, self._lacking))
             for decoded in choice.slabs(ahead):
                 self._slab(sink, decoded)
             return
@@ -164,11 +164,13 @@ class Listing:
                 choice.left_out = max(0, here - choice.shown)
                 self._limit("the objects left out were counted by their slabs' counters")
                 return
+        found.lacking = self._lacking
         if not found.agrees_with(tally):
             sink.flush()
             self._out.error(
-                f"by what was decoded it has {counted(found.allocated, found.unknown)} allocated"
-                f" objects of {found.objects} in {plural(found.slabs, 'slab')}; the line above is"
+                f"by what was decoded it has {counted(found.allocated, found.more)} allocated"
+                f" objects of {counted(found.objects, found.lacking)} in"
+                f" {plural(found.slabs, 'slab', found.lacking)}; the line above is"
                 " by the slabs' counters",
                 self._cache,
             )
@@ -210,6 +212,11 @@ class Listing:
 
     def _limit(self, text: str) -> None:
         self._out.limit(f"{self._where}: {text}")
+
+    @property
+    def _lacking(self) -> bool:
+        """Whether slabs of the cache were missed; known behind the last one."""
+        return self._session.lacks(self._cache)
 
     @property
     def _where(self) -> str:

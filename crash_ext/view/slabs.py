@@ -57,6 +57,7 @@ class Slabs:
             tally.unknown += count.unknown
             if choice.on_node(count.slab.node):
                 here += count.objects if self._wanted.free else count.allocated
+        tally.lacking = self._session.lacks(self._cache)
         return tally, here, problems
 
     def is_large(self, size: int) -> bool:

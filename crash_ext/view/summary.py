@@ -8,7 +8,7 @@ from typing import List
 from crash_ext.hexa import hexa
 from crash_ext.leak.family import Families, cgroup_text, children_text, count_child
 from crash_ext.leak.select import Selection
-from crash_ext.leak.state import judge
+from crash_ext.leak.state import Held, judge
 from crash_ext.output import Output
 from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
 from crash_ext.report.text import plural, printable, visible
@@ -34,11 +34,18 @@ def show_summary(
     ]
     state = judge(
         cache,
-        tally.slabs + sum(child.slabs for child in children),
-        tally.allocated + sum(child.allocated for child in children),
+        Held(
+            tally.slabs + sum(child.slabs for child in children),
+            tally.allocated + sum(child.allocated for child in children),
+            tally.unknown + sum(child.unknown for child in children),
+            tally.lacking or any(child.lacking for child in children),
+        ),
         slab_mutex_held(session.reader),
         families.root(cache),
-        children_text([child.allocated for child in children]),
+        children_text(
+            [child.allocated for child in children],
+            any(child.lacking or child.unknown for child in children),
+        ),
         cgroup_text(session.reader, cache),
     )
     out.record(
@@ -60,9 +67,9 @@ def show_summary(
         cache_line(
             cache.address,
             cache.object_size,
-            counted(tally.allocated, tally.unknown),
-            tally.objects,
-            tally.slabs,
+            counted(tally.allocated, tally.more),
+            counted(tally.objects, tally.lacking),
+            counted(tally.slabs, tally.lacking),
             session.reader.page_size << cache.order,
             printable(cache.name),
         ),
@@ -71,6 +78,6 @@ def show_summary(
         cgroup = cgroup_text(session.reader, child.cache)
         out.text(
             f"  memcg child {hexa(child.cache.address)} {printable(child.cache.name)}:"
-            f" {counted(child.allocated, child.unknown)} allocated in"
-            f" {plural(child.slabs, 'slab')}{cgroup}"
+            f" {counted(child.allocated, child.lacking or child.unknown > 0)} allocated in"
+            f" {plural(child.slabs, 'slab', child.lacking)}{cgroup}"
         )

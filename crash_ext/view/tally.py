@@ -13,6 +13,13 @@ class Tally:
 
     def __init__(self) -> None:
         self.slabs = self.objects = self.allocated = self.unknown = 0
+        self.lacking = False
+        """Not all slabs of the cache were found."""
+
+    @property
+    def more(self) -> bool:
+        """Whether there may be more allocated objects."""
+        return bool(self.unknown) or self.lacking
 
     def agrees_with(self, other: Tally) -> bool:
         """Whether all numbers are the same."""
@@ -26,11 +33,12 @@ class Tally:
         self.unknown += decoded.count(UNKNOWN)
 
     @classmethod
-    def of(cls, decoded_slabs: Iterable[SlabObjects]) -> Tally:
-        """All of these slabs."""
+    def of(cls, decoded_slabs: Iterable[SlabObjects], lacking: bool) -> Tally:
+        """All of these slabs; lacking: which are not all of the cache's."""
         tally = cls()
         for decoded in decoded_slabs:
             tally.add(decoded)
+        tally.lacking = lacking
         return tally
 
 

@@ -63,9 +63,9 @@ def _row(slub: Slub, usage: Usage, survey: Survey) -> List[str]:
     return [
         hexa(cache.address),
         str(cache.object_size),
-        counted(survey.whole_allocated, survey.whole_unknown),
-        str(survey.whole_objects),
-        str(survey.whole_bytes),
+        counted(survey.whole_allocated, survey.more_allocated),
+        counted(survey.whole_objects, survey.more_slabs),
+        counted(survey.whole_bytes, survey.more_slabs),
         percent(survey.whole_bytes, usage.memory),
         flags or "-",
         survey.state.kind,

@@ -16,7 +16,7 @@ from crash_ext.contents.typehints import related
 from crash_ext.contents.words import Words
 from crash_ext.kernel.say import count
 from crash_ext.leak.family import Families, cgroup_text, children_text
-from crash_ext.leak.state import LEFTOVER, LIVE, State, judge
+from crash_ext.leak.state import LEFTOVER, LIVE, Held, State, judge
 from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
 from crash_ext.reach.model import REACHED, UNREACHED
@@ -77,6 +77,8 @@ class Diagnosis(NamedTuple):
     """Allocated objects of the cache."""
     unknown: int
     """Objects of damaged slabs."""
+    lacking: bool
+    """Not all slabs of the cache were found."""
     module: Optional[str]
     """That called the failed kmem_cache_destroy(), as far as the log tells."""
     destroyed_by: str
@@ -98,6 +100,7 @@ class _Opened(NamedTuple):
     slabs: List[SlabObjects]
     allocated: int
     unknown: int
+    lacking: bool
     left: int
     """Of a live cache: the objects that are leaked, or that nothing leads to."""
     asked: List[SlabObjects]
@@ -167,7 +170,8 @@ class Diagnoser:
             # These can't be, and decoding a cache takes time.
             if cache.refcount != 0 and cache.listed:
                 continue
-            if self._state(cache, self._family(cache, [])).kind == LEFTOVER:
+            slabs = self._family(cache, [])
+            if self._state(cache, self._holds(cache, slabs), slabs).kind == LEFTOVER:
                 yield cache
 
     def reported(self) -> Iterator[Cache]:
@@ -193,8 +197,9 @@ class Diagnoser:
         asked = self._fitting(cache, slabs)
         chosen = sorted(allocated(asked))
         left = chosen
-        unknown = sum(decoded.count(UNKNOWN) for decoded in slabs)
-        state = self._state(cache, slabs)
+        holds = self._holds(cache, slabs)
+        unknown = holds.unknown
+        state = self._state(cache, holds, slabs)
         destroyer = who_destroys(self.places, cache)
         if destroyer:
             state = state._replace(reason=f"being destroyed by {destroyer}: {state.reason}")
@@ -235,6 +240,7 @@ class Diagnoser:
             slabs=slabs,
             allocated=len(addresses),
             unknown=unknown,
+            lacking=holds.lacking,
             left=len(left),
             asked=asked,
             users=[] if reach is None or state.kind != LIVE else users_of(reach, chosen),
@@ -251,13 +257,25 @@ class Diagnoser:
         among = self.fitting[-1].among
         return [slab.only(among(slab, slab.states.translate(ONLY_ALLOCATED))) for slab in slabs]
 
-    def _state(self, cache: Cache, slabs: List[SlabObjects]) -> State:
+    def _holds(self, cache: Cache, slabs: List[SlabObjects]) -> Held:
         """slabs: those of its memcg children, too."""
-        number = sum(decoded.count(ALLOCATED) for decoded in slabs)
+        return Held(
+            len(slabs),
+            sum(decoded.count(ALLOCATED) for decoded in slabs),
+            sum(decoded.count(UNKNOWN) for decoded in slabs),
+            any(map(self.session.lacks, self._families.with_children(cache))),
+        )
+
+    def _state(self, cache: Cache, holds: Held, slabs: List[SlabObjects]) -> State:
+        """holds, slabs: its memcg children's, too."""
         held = slab_mutex_held(self.session.reader)
         root, cgroup = self._families.root(cache), cgroup_text(self.session.reader, cache)
-        within = children_text(held_by_children(self._families.children(cache), slabs))
-        return judge(cache, len(slabs), number, held, root, within, cgroup)
+        children = self._families.children(cache)
+        more = any(map(self.session.lacks, children)) or any(
+            decoded.slab.cache != cache.address and UNKNOWN in decoded.states for decoded in slabs
+        )
+        within = children_text(held_by_children(children, slabs), more)
+        return judge(cache, holds, held, root, within, cgroup)
 
     def _family(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         """The slabs of a cache and of its memcg children."""
@@ -330,6 +348,7 @@ class Diagnoser:
             slabs=item.slabs,
             allocated=item.allocated,
             unknown=item.unknown,
+            lacking=item.lacking,
             module=module,
             log=[line for matched in item.log.reports for line in matched.report.lines],
             destroyed_by=destroyed_by(item.log) if item.state.kind != LIVE else "",
@@ -405,6 +424,8 @@ def _conclusion(
         paragraphs.append(
             f"{count(item.unknown, 'object')} of damaged slabs may be allocated, too."
         )
+    if item.lacking:
+        paragraphs.append("Slabs of the cache can't be found: their objects may be allocated, too.")
     if not paragraphs:
         none = "None fits" if item.allocated else "No allocated object was found"
         paragraphs.append(f"{none}, so there is none to explain.")

@@ -104,7 +104,7 @@ def test_without_tabulate_tables_are_still_tables(mocker: MockerFixture) -> None
 
 
 def test_rows_stand_under_crashs_own_columns() -> None:
-    line = cache_line(0xFFFF88000006B900, 84, "1", 32, 1, 4096, "slab_test")
+    line = cache_line(0xFFFF88000006B900, 84, "1", "32", "1", 4096, "slab_test")
     assert line == "ffff88000006b900       84          1        32      1     4k  slab_test"
     line = slab_line(0xFFFFEA000000E840, 0xFFFF8800003A1000, None, 32, None, None, "partial")
     assert line == "  ffffea000000e840  ffff8800003a1000     ?     32          ?     ?  partial"

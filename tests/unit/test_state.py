@@ -7,7 +7,7 @@ from typing import Optional
 
 import pytest
 
-from crash_ext.leak.state import LEFTOVER, LIVE, UNKNOWN, judge
+from crash_ext.leak.state import LEFTOVER, LIVE, UNKNOWN, Held, judge
 from crash_ext.slub.model import Cache
 from tests.unit.plain import CACHE
 
@@ -38,6 +38,6 @@ UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_pr
 def test_the_state_follows_from_references_list_and_contents(
     cache: Cache, slabs: int, allocated: int, mutex: Optional[bool], kind: str
 ) -> None:
-    state = judge(cache, slabs, allocated, mutex)
+    state = judge(cache, Held(slabs, allocated, 0, False), mutex)
     assert state.kind == kind
     assert state.reason

@@ -55,3 +55,37 @@ def test_no_leftover_is_denied_where_caches_may_be_missing() -> None:
         r"|no cache could be read)$",
         said,
     )
+
+
+@pytest.mark.parametrize("missing", ["descriptor", "memory", "node"])
+@each_form
+def test_every_count_that_may_be_higher_says_so(layout: str, missing: str) -> None:
+    """What a leftover holds, as the user reads it in each command: never a bare 0."""
+    heap = Heap(LAYOUTS[layout], seed=5)
+    cache = heap.cache("slab_test", 84)
+    slab = heap.slab(cache, {1, 3})
+    heap.leave_behind(cache)
+    # Nobody destroys it any more: on slab_caches it's a leftover then, whatever it holds.
+    heap.image.pointer(heap.image.symbols["slab_mutex"], 0)
+    if missing == "node":
+        members = LAYOUTS[layout].structs["kmem_cache"][1]
+        heap.image.unmap(cache.address + members.get("per_node", members.get("node", (0,)))[0], 8)
+    elif missing == "descriptor":
+        heap.image.unmap(slab.page, heap.image.sizeof("page"))
+    else:
+        heap.image.unmap(slab.va, 4096)
+    asked = f"{cache.address:x}"
+    shown = {
+        line: text(heap, *line.split())
+        for line in (f"slabobjs {asked}", f"slabwhy {asked}", f"slabdup {asked}", "slabdup -a")
+    }
+    for line, said in shown.items():
+        rows = [row.split() for row in said.splitlines()]
+        counts = [row[2] for row in rows if row[:1] == [asked] and row[2][:1].isdigit()]
+        if line == f"slabdup {asked}":
+            counts = [row[1] for row in rows if row[:1] == ["allocated"]]
+        # The page scan finds slabs that no node leads to.
+        assert counts == ["2+" if missing == "node" else "0+"], said
+        # An error line tells what was found, and what was to be found.
+        ours = [row for row in said.splitlines() if not row.startswith(f"{line.split()[0]}: ")]
+        assert not re.search(r"\b0 allocated objects|holding 0 ", "\n".join(ours)), said
