@@ -247,8 +247,12 @@ class Places:
             return self._unloaded(address, area is not None)
         offset = address - area.start
         made, label = "", ""
+        caller = None
         if area.caller and self.image.holds(area.caller):
             caller = self._symbol(area.caller)
+        elif area.caller:
+            caller = self._module(area.caller)
+        if caller is not None:
             made, label = f", made by {caller.text}", caller.label
         text = f"vmalloc {hexa(area.start)}{plus(offset)}{made}"
         return Place(VMALLOC, text, address, label, offset=offset)

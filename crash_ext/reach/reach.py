@@ -187,6 +187,32 @@ class Reach:
             way = way[: _PATH // 2] + way[-_PATH // 2 :]
         return [self._step(number) for number in reversed(way)]
 
+    def ways(self, addresses: Iterable[int]) -> Iterator[Tuple[int, Step, Step]]:
+        """(address, first step, last step) of the path to each of these objects that has one.
+
+        A path may be as long as the list is: what is common to several is walked once.
+        """
+        index, levels, parent = self._marks.targets.index, self._marks.levels, self._marks.parent
+        asked = [(address, index(address)) for address in addresses]
+        roots = {number: -1 for _, number in asked if number >= 0 and levels[number]}
+        """Number of an object -> of the first one on the way to it; -1: not known yet."""
+        for number in list(roots):
+            passed: List[int] = []
+            at, root, left = number, roots[number], self.objects
+            while root < 0:
+                if at in roots:
+                    passed.append(at)
+                holder, left = parent(at), left - 1
+                above = index(holder) if holder else -1
+                if above < 0 or not levels[above] or not left:
+                    root = at
+                else:
+                    at, root = above, roots.get(above, -1)
+            roots.update(dict.fromkeys(passed, root))
+        for address, number in asked:
+            if number in roots:
+                yield address, self._step(roots[number]), self._step(number)
+
     def _step(self, number: int) -> Step:
         """The pointer that an object was marked by."""
         start, holder = self._marks.targets.starts[number], self._marks.parent(number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Dict, List, NamedTuple, Optional
 
-from crash_ext.places.place import OBJECT, Place, plus
+from crash_ext.places.place import OBJECT, PAGE, STACK, VMALLOC, Place, plus
 from crash_ext.reach.reach import Reach
 
 _ASKED = 2000
@@ -30,34 +30,34 @@ class Users(NamedTuple):
 
 def users_of(reach: Reach, addresses: List[int]) -> List[Users]:
     """Who has these objects, most first; nothing of objects that nothing leads to."""
-    step = max(1, -(-len(addresses) // _ASKED))
     counts: Counter[str] = Counter()
     first: Dict[str, int] = {}
-    for address in addresses[::step]:
-        found = _holder(reach, address)
-        if found is not None:
-            counts[found] += 1
-            first.setdefault(found, address)
+    for address, root, last in reach.ways(sample(addresses)):
+        text = _what(root.place)
+        if last != root:
+            text += f", by way of {_what(last.place)}"
+        counts[text] += 1
+        first.setdefault(text, address)
     total = sum(counts.values())
     return [Users(text, number, total, first[text]) for text, number in counts.most_common()]
 
 
-def _holder(reach: Reach, address: int) -> Optional[str]:
-    """The root of the way to an object, and what has the last pointer."""
-    path = reach.path(address)
-    if not path:
-        return None
-    root, last = path[0].place, path[-1].place
-    text = _what(root)
-    if len(path) > 1:
-        text += f", by way of {_what(last)}"
-    return text
+def sample(addresses: List[int]) -> List[int]:
+    """Those of the addresses that are asked about."""
+    return addresses[:: max(1, -(-len(addresses) // _ASKED))]
 
 
 def _what(place: Optional[Place]) -> str:
-    """The same words for like places: an object by its cache and the offset in it."""
+    """The same words for like places: an object by its cache and the offset in it, an array or
+    a stack as a whole."""
     if place is None:
         return "memory that can't be named"
     if place.kind == OBJECT:
         return f"objects of {place.label} at {place.offset:+#x}"
+    if place.kind == VMALLOC:
+        return f"vmalloc area made by {place.label}" if place.label else "a vmalloc area"
+    if place.kind == STACK:
+        return f"stack of {place.label}"
+    if place.kind == PAGE:
+        return "a page of no slab"
     return f"{place.label}{plus(place.offset)}" if place.label else place.kind

@@ -91,6 +91,24 @@ class TrackReader:
         free = self._decode(data, self._size, f"object {hexa(address)}: free track", problems)
         return Tracks(alloc, free, tuple(problems))
 
+    def seconds_since_allocation(
+        self, address: int, memory: Optional[bytes] = None, base: int = 0
+    ) -> Optional[float]:
+        """How long ago the object was allocated; None where that isn't noted. Never raises.
+
+        As of() tells it, without the stack: cheap enough for a million objects.
+        """
+        struct = self._struct
+        if self.missing is not None or struct is None:
+            return None
+        start = address + self._at
+        data = memory[start - base : start - base + self._size] if memory is not None else b""
+        if len(data) < self._size:
+            data = self._reader.try_read(start, self._size) or b""
+        if len(data) < self._size or not struct.pointer(data, "addr"):
+            return None
+        return self._clock.seconds(self._clock.age(struct.pointer(data, "when")))
+
     def of_kfence(self, found: KfenceObject) -> Tracks:
         """What KFENCE itself notes of an object in its pool. Never raises."""
         problems: List[str] = []

@@ -22,9 +22,14 @@ from crash_ext.slub.model import ALLOCATED, FREE, ONLY_ALLOCATED, Cache, SlabObj
 from crash_ext.slub.session import Session
 from crash_ext.slub.slabs import for_each_slab
 from crash_ext.why.chosen import Chosen
+from crash_ext.why.owners import TracksOf
 
 _NAMED = 1000
 """Of so many objects of a cache, which are perhaps lost, it is said where the way begins."""
+
+_YOUNG = 1.0
+"""Seconds: an object that was allocated so shortly before the dump may be on its way."""
+_ON_ITS_WAY = "allocated less than a second before the dump: perhaps on its way to an owner"
 
 
 class Lost(NamedTuple):
@@ -103,6 +108,8 @@ def find_lost(
         for each in find_hidden(session, reach, array("Q", sorted(lost)))
         if not each.round
     }
+    for one in found:
+        hidden.update(_young(session, reach, one))
     return most_bytes_first(_judge(one, reach, hidden) for one in found)
 
 
@@ -153,6 +160,22 @@ def _look(
                     found.known[address] = reason
         found.parts.append(part)
     return found
+
+
+def _young(session: Session, reach: Reach, found: _Found) -> Iterator[Tuple[int, str]]:
+    """Objects that nothing leads to, but which were allocated just before the dump, and why
+    they may be held: a CPU may have the address in a form that can't be seen, on the way from
+    kmalloc() to where it is kept.
+    """
+    tracks = TracksOf(session, found.cache)
+    for part in found.parts:
+        if not tracks.noted(part.slab):
+            continue
+        memory = tracks.memory(part.slab)
+        for address in _unreached(reach, part.numbers, found.known):
+            seconds = tracks.seconds(part.slab, address, memory)
+            if seconds is not None and seconds < _YOUNG:
+                yield address, _ON_ITS_WAY
 
 
 def _maybe(reach: Reach, address: int, told: int) -> str:

@@ -21,7 +21,7 @@ from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
 from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
-from crash_ext.reach.users import Users, users_of
+from crash_ext.reach.users import Users, sample, users_of
 from crash_ext.slub.decoded import for_each_slab_decoded_once
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache, SlabObjects
 from crash_ext.slub.mutex import slab_mutex_held
@@ -315,8 +315,8 @@ class Diagnoser:
         evidence.extend(examined_evidence(case, item.unknown))
         report = owners(self.session, case.cache, item.asked, self.places.tasks.name_of)
         evidence.extend(owner_evidence(self.places, report))
+        every = sorted(allocated(item.asked))
         if item.state.kind == LIVE and report.ages is None:
-            every = sorted(allocated(item.asked))
             evidence.extend(likely_ages(self.session, case.cache, every))
         samples = [pieces(words) for words in case.samples]
         module = module_of(item.log)
@@ -324,7 +324,7 @@ class Diagnoser:
         whose = related(self.places, case.cache, case.samples, makers, module)
         evidence.extend(type_evidence(self.session, case.cache, samples, whose, self._all_types))
         if case.live:
-            evidence.extend(users_evidence(item.users))
+            evidence.extend(users_evidence(item.users, len(sample(every)), len(every)))
         if not case.live or case.subjects:
             evidence.extend(twins_evidence(case))
         findings = conclude(case)

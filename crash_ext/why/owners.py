@@ -204,6 +204,13 @@ class TracksOf:
         found = self._kfence.get(address)
         return NO_TRACKS if found is None else self._tracks.of_kfence(found)
 
+    def seconds(self, slab: SlabObjects, address: int, memory: Optional[bytes]) -> Optional[float]:
+        """How long ago an object of the slab was allocated; None where that isn't noted."""
+        if slab.slab.place != PLACE:
+            return self._tracks.seconds_since_allocation(address, memory, slab.slab.base)
+        track = self.of(slab, address, memory).alloc
+        return None if track is None else track.seconds
+
 
 def caller_of(reader: Reader, track: Track) -> int:
     """The first address of a track that isn't in the slab allocator's code; 0: none.

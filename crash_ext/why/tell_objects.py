@@ -51,8 +51,10 @@ def twins_evidence(case: Case) -> Iterator[Evidence]:
             )
 
 
-def users_evidence(users: List[Users]) -> Iterator[Evidence]:
-    """Who has the objects of a live cache, most first."""
+def users_evidence(users: List[Users], asked: int, total: int) -> Iterator[Evidence]:
+    """Who has the objects of a live cache, most first; so many of them were asked about."""
+    if users and asked < total:
+        yield Evidence("held", f"{asked} of {total} objects were looked at, evenly spread")
     for found in users[:_SHOWN]:
         text = f"{found.number} of {count(found.of, 'object')}: {found.text}"
         yield Evidence("held", text, found.example)
