@@ -189,6 +189,16 @@ def test_kfences_count_of_a_stack_that_is_no_stacks_is_not_told() -> None:
     assert report.problems[0].endswith(f"KFENCE alloc_track: {1 << 30} stack entries")
 
 
+def test_kfences_time_of_a_moment_that_is_to_come_is_not_told() -> None:
+    heap = Heap(LAYOUTS["6.12"], seed=9)
+    History(heap)
+    pool = KfencePool(heap)
+    address = pool.put(1, heap.cache("slab_test", 84), 84)
+    pool.track(1, [heap.function("f")], pid=80, cpu=0, nanoseconds=1 << 62)
+    told = f"object {address:x}: KFENCE alloc_track: a moment that is to come"
+    assert _owners(heap).problems == [told]
+
+
 def _extended(name: str, **built: bool) -> Tuple[Heap, Slab, ObjectExtensions]:
     heap = Heap(LAYOUTS[name], seed=10)
     # 84 bytes in 128: room for an entry at 104, as calculate_sizes() would find it.
@@ -311,7 +321,9 @@ def test_a_tag_that_is_not_in_the_dump_is_said() -> None:
     extensions.put(slab, {0: Kept(0, 0x1230)})
     report = _owners(heap)
     assert tag
-    assert report.problems == ["allocation tag 0000000000001230: cannot read 32 bytes at 0000000000001230"]
+    assert report.problems == [
+        "allocation tag 0000000000001230: cannot read 32 bytes at 0000000000001230"
+    ]
 
 
 def test_a_vector_without_room_for_anything_is_said() -> None:
