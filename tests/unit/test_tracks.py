@@ -228,7 +228,7 @@ def test_each_track_is_told_by_its_name_where_it_contradicts_itself() -> None:
     )
 
 
-def test_a_cache_without_room_for_tracks_has_none() -> None:
+def test_where_there_is_no_room_for_two_tracks_the_sizes_are_told() -> None:
     heap, slab, _ = _built("6.12")
     found, cache = _asked(heap)
     size = heap.image.sizeof("track")
