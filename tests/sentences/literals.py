@@ -54,6 +54,9 @@ class Constant(str):
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
 
+    def format(self, *args: object, **kwargs: object) -> str:
+        return str(self).format(*args, **kwargs)
+
     def __add__(self, other: str) -> str:
         return str(self) + str(other)
 

@@ -121,8 +121,7 @@ def test_what_would_run_in_place_of_a_command_is_named(
 ) -> None:
     monkeypatch.setenv("PYKDUMPPATH", str(tmp_path))
     here = tmp_path / "here"
-    here.mkdir()
-    (here / "slabdup").mkdir()
+    (here / "slabdup").mkdir(parents=True, exist_ok=True)
     (here / "slabobjs.py").write_text("")
     for name in ("slabdup.py", "slabobjs.py"):
         (tmp_path / name).write_text("")
