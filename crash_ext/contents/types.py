@@ -300,6 +300,11 @@ def _compare(
     return fits / len(samples), misfits / len(samples), speaking
 
 
+def _as_c(member: Member) -> str:
+    """A member with its type, as C has it."""
+    return f"{member.type}{'' if member.type.endswith('*') else ' '}{member.name}"
+
+
 def _verdict(members: List[Member], piece: Piece) -> Tuple[float, str]:
     """What a piece counts, below 0 against the structure; and in words, if that's worth it."""
     at = [member for member in members if member.offset == piece.offset]
@@ -321,31 +326,31 @@ def _verdict(members: List[Member], piece: Piece) -> Tuple[float, str]:
             # Of an array of nodes any element may be seen.
             within = (piece.offset - member.offset) % max(1, piece.size)
             if not within and member.type.split("[")[0] in _NODES[piece.kind]:
-                return weight, f"{member.type} {member.name} {where} is one"
+                return weight, f"{_as_c(member)} {where} is one"
         if all(_is_scalar(member) for member in _leaves(over)):
-            return -weight, f"a {piece.kind} {where}, where it has {leaf.type} {leaf.name}"
+            return -weight, f"a {piece.kind} {where}, where it has {_as_c(leaf)}"
         return 0.0, ""
     if piece.kind == POINTER:
         for member in at:
             if member.is_pointer:
-                return weight, f"{member.type}{member.name} {where} is one"
+                return weight, f"{_as_c(member)} {where} is one"
         if any(member.size >= 8 or not _is_scalar(member) for member in _leaves(over)):
             return 0.0, ""
-        return -weight, f"a pointer {where}, where it has {leaf.type} {leaf.name}"
+        return -weight, f"a pointer {where}, where it has {_as_c(leaf)}"
     if piece.kind == TEXT:
         for member in over:
             if _BYTES.fullmatch(member.type):
-                return weight, f"{member.type} {member.name} {where} has text"
+                return weight, f"{_as_c(member)} {where} has text"
         if any(member.is_pointer for member in _leaves(over)):
-            return -weight, f"text {where}, where it has {leaf.type}{leaf.name}"
+            return -weight, f"text {where}, where it has {_as_c(leaf)}"
         if all(_is_scalar(member) for member in _leaves(over)):
-            return -weight / 2, f"text {where}, where it has {leaf.type} {leaf.name}"
+            return -weight / 2, f"text {where}, where it has {_as_c(leaf)}"
         return 0.0, ""
     if piece.kind == NUMBER:
         if any(member.type in nodes for member in at for nodes in _NODES.values()):
-            return -2.0, f"a number {where}, where it has {leaf.type} {leaf.name}"
+            return -2.0, f"a number {where}, where it has {_as_c(leaf)}"
         if at and all(member.is_pointer for member in _leaves(at)):
-            return -1.0, f"a number {where}, where it has {leaf.type}{leaf.name}"
+            return -1.0, f"a number {where}, where it has {_as_c(leaf)}"
         if any(_INTEGER.fullmatch(member.type) for member in over):
             return weight, ""
     return 0.0, ""

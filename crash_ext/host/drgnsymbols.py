@@ -52,7 +52,7 @@ class SymbolTable:
         text = self._program["VMCOREINFO"].string_().decode(errors="replace")
         told = re.search(r"^KERNELOFFSET=([0-9a-f]+)$", text, re.MULTILINE)
         if told is None:
-            raise LookupError("no KERNELOFFSET")
+            raise LookupError
         return int(told.group(1), 16)
 
     def at(self, address: int) -> Optional[Tuple[str, int]]:

@@ -141,7 +141,7 @@ class _Form:
         self._free = [wanted_values(at, [0]) for at in self._bytes(count, 4)]
         buddy = vmcoreinfo_number(reader, "PAGE_BUDDY_MAPCOUNT_VALUE")
         if buddy is None:
-            raise MissingMember("the kernel does not tell how it marks free pages")
+            raise MissingMember("PAGE_BUDDY_MAPCOUNT_VALUE")
         self._buddy = self._equal("_mapcount", buddy & _NO_TYPE)
         self._typed = [[*self._free, *columns] for columns in self._types()]
         low = self._lowest("mapping")

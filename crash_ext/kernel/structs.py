@@ -33,7 +33,7 @@ class Struct:
         for member in required:
             field = _field(reader, name, member)
             if field is None:
-                raise MissingMember(f"struct {name} has no member {member}")
+                raise _missing(name, member)
             self._fields[member] = field
         for member in optional:
             field = _field(reader, name, member)
@@ -74,6 +74,18 @@ class Struct:
         """The first word of the member: a pointer, or list_head.next."""
         offset = base + self._fields[member][0]
         return int.from_bytes(buffer[offset : offset + self.word], self.byteorder)
+
+
+def find_offset(reader: Reader, struct: str, member: str) -> int:
+    """reader.offset(), but MissingMember where there is none."""
+    offset = reader.offset(struct, member)
+    if offset is None:
+        raise _missing(struct, member)
+    return offset
+
+
+def _missing(struct: str, member: str) -> MissingMember:
+    return MissingMember(f"struct {struct} has no member {member}")
 
 
 def _field(reader: Reader, struct: str, member: str) -> Optional[Tuple[int, int]]:

@@ -12,7 +12,7 @@ from typing import Dict, Iterator, List, Optional, Set
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import LIST_BOUND, read_string, read_word
-from crash_ext.kernel.structs import MissingMember, Struct
+from crash_ext.kernel.structs import MissingMember, Struct, find_offset
 from crash_ext.reader import Reader, ReadError
 
 # include/linux/kernfs.h: enum kernfs_node_type. The enumerator isn't used, and so not in
@@ -74,10 +74,10 @@ class _Tree:
             reader, "kernfs_node", ("name", "rb", "flags", "dir", "symlink", "priv"), ("ns", "hash")
         )
         self._link = Struct(reader, "rb_node", ("rb_left", "rb_right"))
-        self._children = _offset(reader, "kernfs_elem_dir", "children")
-        self._target = _offset(reader, "kernfs_elem_symlink", "target_kn")
-        self._kobject = _offset(reader, "kmem_cache", "kobj")
-        self._directory = _offset(reader, "kset", "kobj") + _offset(reader, "kobject", "sd")
+        self._children = find_offset(reader, "kernfs_elem_dir", "children")
+        self._target = find_offset(reader, "kernfs_elem_symlink", "target_kn")
+        self._kobject = find_offset(reader, "kmem_cache", "kobj")
+        self._directory = find_offset(reader, "kset", "kobj") + find_offset(reader, "kobject", "sd")
 
     @classmethod
     def of(cls, reader: Reader) -> Optional[_Tree]:
@@ -192,10 +192,3 @@ def name_hash(name: bytes, word: int) -> int:
     # 0, 1 and INT_MAX stand for something else.
     value &= 0x7FFFFFFF
     return min(value + 2 if value < 2 else value, _LARGEST_HASH)
-
-
-def _offset(reader: Reader, struct: str, member: str) -> int:
-    offset = reader.offset(struct, member)
-    if offset is None:
-        raise MissingMember(f"struct {struct} has no member {member}")
-    return offset

@@ -34,15 +34,14 @@ class Geometry(NamedTuple):
 
 
 class KeyForm(NamedTuple):
-    """How a hardened kernel hides free pointers; `name` is for messages."""
+    """How a hardened kernel hides free pointers."""
 
-    name: str
     swab: bool
 
 
-PLAIN_ADDRESS = KeyForm("address", swab=False)
+PLAIN_ADDRESS = KeyForm(swab=False)
 """CONFIG_SLAB_FREELIST_HARDENED of v4.14 to v5.6: pointer ^ random ^ its address."""
-SWAPPED_ADDRESS = KeyForm("byte-swapped address", swab=True)
+SWAPPED_ADDRESS = KeyForm(swab=True)
 """Linux kernel commit 1ad53d9fa3f6 ("slub: improve bit diffusion for freelist ptr
 obfuscation") (in v5.7 and many stable kernels): the address is byte-swapped. No member
 tells which of the two it is."""

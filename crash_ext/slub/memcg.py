@@ -12,7 +12,7 @@ from typing import List, NamedTuple, Optional, Set
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_number, read_string, read_word
-from crash_ext.kernel.structs import MissingMember
+from crash_ext.kernel.structs import MissingMember, find_offset
 from crash_ext.reader import Reader, ReadError
 
 _MEMBER = "memcg_params"
@@ -80,14 +80,6 @@ def read_memcg(reader: Reader, address: int) -> Memcg:
     if subsystem != reader.symbol("memory_cgrp_subsys"):
         raise NoMemcg(f"{hexa(address)} is no struct mem_cgroup")
     return Memcg(address, _number(reader, address), _path(reader, cgroup))
-
-
-def find_offset(reader: Reader, struct: str, member: str) -> int:
-    """reader.offset(), but MissingMember where there is none."""
-    offset = reader.offset(struct, member)
-    if offset is None:
-        raise MissingMember(f"struct {struct} has no member {member}")
-    return offset
 
 
 def _params(reader: Reader, cache: int) -> int:

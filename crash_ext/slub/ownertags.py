@@ -10,9 +10,9 @@ from typing import Dict, List, NamedTuple, Optional
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_string, read_word
-from crash_ext.kernel.structs import MissingMember, Struct
+from crash_ext.kernel.structs import MissingMember, Struct, find_offset
 from crash_ext.reader import Reader, ReadError
-from crash_ext.slub.memcg import Memcg, NoMemcg, find_offset, memcg_of_child, read_memcg
+from crash_ext.slub.memcg import Memcg, NoMemcg, memcg_of_child, read_memcg
 
 _LINES = 1 << 24
 

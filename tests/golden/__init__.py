@@ -7,16 +7,22 @@ golden) writes them all anew; add a command line by making an empty file of its 
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Iterator, Tuple
 
+from crash_ext import command as common
+from crash_ext import drgnprogram
 from mocks.crash_module import FakeCrash
 from tests.golden.damages import DAMAGES
 from tests.golden.scenes import FILES, SCENES
 from tests.replay import recorded, run_line
 
+PROGRAM = "slableak"
+"""Its lines are typed in a shell: there no kernel is."""
 HERE = Path(__file__).resolve().parent
 
 
@@ -34,12 +40,21 @@ def kernel(folder: str) -> FakeCrash:
     return build() if build is not None else FakeCrash(recorded(folder).image)
 
 
+def run_program(line: str) -> str:
+    """What the program that drgn serves prints; its status, where that isn't 0, at the end."""
+    stream, voice = io.StringIO(), list(common._voice)
+    with redirect_stdout(stream), redirect_stderr(stream):
+        status = drgnprogram.main(line.split()[1:])
+    common._voice[:] = voice
+    return stream.getvalue() + (f"==> status {status}\n" if status else "")
+
+
 def printed(folder: str, line: str) -> str:
     """What a command line prints, and behind it each file that it writes.
 
     It is typed in a directory of its own, which has the files of scenes.FILES that it names.
     """
-    fake, before = kernel(folder), Path.cwd()
+    before = Path.cwd()
     given = {name: text() for name, text in FILES.items() if name in line.split()}
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
@@ -47,7 +62,8 @@ def printed(folder: str, line: str) -> str:
             (place / name).write_text(text, encoding="utf-8")
         os.chdir(place)
         try:
-            said = run_line(fake, line)
+            program = line.split()[0] == PROGRAM
+            said = run_program(line) if program else run_line(kernel(folder), line)
         finally:
             os.chdir(before)
         written = sorted(file for file in place.iterdir() if file.name not in given)

@@ -170,6 +170,67 @@ def sheaves() -> FakeCrash:
     return made.done()
 
 
+def sheaves_in_flight() -> FakeCrash:
+    """Sheaves that wait for RCU: on the CPUs' lists, and found among objects of kmalloc."""
+    made = Damaged("7.3")
+    heap = made.heap
+    caches = [heap.cache(f"flight_{number}", 96) for number in range(4)]
+    slabs = [heap.slab(cache, set(range(12))) for cache in caches]
+    for where, cache, slab in zip(("deferred", "loose", "deferred", "main"), caches, slabs):
+        heap.sheaf(cache, [slab.object(n) for n in (1, 2, 3)], where=where, cpu=1)
+    made.image = heap.image
+    for slab in slabs[:2]:
+        # Free in the slab, too.
+        made.image.pointer(
+            made.member("slab_sheaf", slab.cache.loose[0].address, "objects"),
+            slab.object(slab.chain[3]),
+        )
+    variable = made.image.symbols["deferred_percpu_work"]
+    head = made.member("deferred_percpu_work", made.percpu(variable, 1), "rcu_sheaves")
+    last = made.image.get(head, 8)
+    made.image.pointer(made.image.get(last, 8), NOWHERE)
+    return made.done()
+
+
+def sheaves_lost() -> FakeCrash:
+    """The slabs that sheaves come from are damaged."""
+    made = Damaged("7.3")
+    heap = made.heap
+    caches = [heap.cache(f"lost_{number}", 96) for number in range(8)]
+    slabs = [heap.slab(cache, set(range(12))) for cache in caches]
+    for cache, slab in zip(caches, slabs):
+        heap.sheaf(cache, [slab.object(n) for n in (1, 2, 3)])
+    made.image = heap.image
+    home = next(cache for cache in heap.caches if cache.name == b"kmalloc-512")
+    made.counters(home.slabs[0], objects=0)
+    made.set("page", home.slabs[-1].page, page_type=0)
+    return made.done()
+
+
+def sheaves_of_nothing() -> FakeCrash:
+    """The struct of the cache that sheaves come from is overwritten."""
+    made = Damaged("7.3")
+    heap = made.heap
+    cache = heap.cache("slab_test", 96)
+    slab = heap.slab(cache, set(range(12)))
+    heap.sheaf(cache, [slab.object(n) for n in (1, 2, 3)])
+    made.image = heap.image
+    home = next(each for each in heap.caches if each.name == b"kmalloc-512")
+    made.set("kmem_cache", home.address, size=0)
+    return made.done()
+
+
+def no_nodes() -> FakeCrash:
+    """The end of a cache's struct is not in the dump: where its nodes and barns would be told."""
+    made = Damaged("7.0")
+    heap = made.heap
+    cache = heap.cache("slab_test", 96)
+    heap.slab(cache, {1})
+    made.image = heap.image
+    made.lose(made.member("kmem_cache", cache.address, "node"), 16)
+    return made.done()
+
+
 def deferred() -> FakeCrash:
     """Frees that were put off, on lists of the CPUs."""
     made = Damaged("7.3")
@@ -258,10 +319,71 @@ def sysfs() -> FakeCrash:
     made.image = heap.image
     directory = SlabDirectory(heap)
     target = directory.directory(cache, b":0000088")
-    entries = [directory.link(target, name) for name in (b"one", b"slab_test", b"two", b"three")]
+    names = (b"one", b"slab_test", b"two", b"three", b"four")
+    entries = [directory.link(target, name) for name in names]
     made.set("kernfs_node", entries[1], symlink=NOWHERE)
     directory.cycle(entries[3])
-    made.set("rb_node", directory.rb_node(entries[0]), rb_right=NOWHERE)
+    made.set("rb_node", directory.rb_node(entries[4]), rb_right=NOWHERE)
+    return made.done()
+
+
+def no_sysfs() -> FakeCrash:
+    """slab_kset leads nowhere."""
+    made = Damaged()
+    heap = made.heap
+    cache = heap.cache("slab_test", 84, refcount=3)
+    heap.slab(cache, {1})
+    made.image = heap.image
+    SlabDirectory(heap)
+    made.image.pointer(made.image.symbols["slab_kset"], NOWHERE)
+    return made.done()
+
+
+def freed_struct() -> FakeCrash:
+    """v6.0 to v6.5 free the struct of a leftover; slabs that name it may be of a later one."""
+    made = Damaged("6.1")
+    heap = made.heap
+    cache = heap.cache("slab_test", 2000, order=1)
+    slabs = [heap.slab(cache, {1, 2}, where="partial") for _ in range(3)]
+    heap.leave_behind(cache, "freed")
+    made.image = heap.image
+    made.counters(slabs[0], objects=cache.objects - 1)
+    made.set("page", slabs[1].page + made.image.sizeof("page"), compound_head=0)
+    return made.done()
+
+
+def counts() -> FakeCrash:
+    """Slabs on no list that by the node's counts can't all be the cache's."""
+    made = Damaged()
+    heap = made.heap
+    cache = heap.cache("slab_test", 84)
+    for _ in range(3):
+        heap.slab(cache, set(range(cache.objects)), where="full-unlisted")
+    made.image = heap.image
+    made.set("kmem_cache_node", cache.nodes[0], nr_slabs=9, total_objects=2 * cache.objects)
+    return made.done()
+
+
+def uncounted() -> FakeCrash:
+    """A kernel that counts no slabs, and a dump that lacks some page structures."""
+    made = Damaged("6.6-tiny")
+    heap = made.heap
+    cache = heap.cache("slab_test", 84)
+    slab = heap.slab(cache, {1})
+    made.image = heap.image
+    made.lose(slab.page & -4096, 4096)
+    return made.done()
+
+
+def unlisted() -> FakeCrash:
+    """The struct of an unlinked leftover is overwritten."""
+    made = Damaged("6.12")
+    heap = made.heap
+    cache = heap.cache("slab_test", 84)
+    heap.slab(cache, {1, 2})
+    heap.leave_behind(cache)
+    made.image = heap.image
+    made.set("kmem_cache", cache.address, size=0)
     return made.done()
 
 
@@ -336,6 +458,30 @@ def kfence_none() -> FakeCrash:
     return made.done()
 
 
+def kfence_elsewhere() -> FakeCrash:
+    """The variable leads out of the direct map, and the metadata follow it."""
+    made = _Pool()
+    pool = 0x10000000
+    made.image.pointer(made.image.symbols["__kfence_pool"], pool)
+    for number in range(4):
+        made.set("kfence_metadata", made.entry(number), addr=pool + 8192 * (number + 1))
+    return made.done()
+
+
+def kfence_page() -> FakeCrash:
+    """There is no metadata; a slab of one object on no list is as a page of the pool is."""
+    made = Damaged("6.12")
+    heap = made.heap
+    cache = heap.cache("large", 3000)
+    lost = heap.slab(cache, {0}, where="full-unlisted")
+    pool = KfencePool(heap)
+    pool.put(0, cache, 3000, state="FREED")
+    made.image = heap.image
+    made.set("page", lost.page, page_type=0)
+    made.image.pointer(made.image.symbols["kfence_metadata"], NOWHERE)
+    return made.done()
+
+
 def red_zones() -> FakeCrash:
     """Written over, or contradicted by the freelist."""
     made = Damaged()
@@ -355,18 +501,29 @@ DAMAGES: Dict[str, Callable[[], FakeCrash]] = {
         lists,
         cpus,
         sheaves,
+        sheaves_in_flight,
+        sheaves_lost,
+        sheaves_of_nothing,
+        no_nodes,
         deferred,
         structs,
         broken_caches,
         boot_cache,
         no_symbols,
         sysfs,
+        no_sysfs,
+        freed_struct,
+        counts,
+        uncounted,
+        unlisted,
         kfence_metadata,
         kfence_cut,
         kfence_unread,
         kfence_unknown,
         kfence_members,
         kfence_none,
+        kfence_elsewhere,
+        kfence_page,
         red_zones,
     )
 }

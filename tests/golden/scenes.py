@@ -491,7 +491,10 @@ def _boot_and_report(scene: Scene) -> str:
     return f"[    0.000000] {logs.BOOT}\n[    0.100000] conn: one\n[    0.200000] two\n{report}"
 
 
-FILES: Dict[str, Callable[[], str]] = {"dmesg.txt": lambda: _boot_and_report(Scene())}
+FILES: Dict[str, Callable[[], str]] = {
+    "dmesg.txt": lambda: _boot_and_report(Scene()),
+    "qemu": lambda: "KDUMP   " + "\0" * 8192,
+}
 """What a line can name: file -> what is in it."""
 
 SCENES: Dict[str, Callable[[], FakeCrash]] = {

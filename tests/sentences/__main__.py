@@ -44,8 +44,8 @@ def printed_by_goldens() -> Dict[str, List[Any]]:
     return {"all": list(sentences.all), "held": sorted(seen)}
 
 
-def held_by_units(unheld: Set[Sentence], tests: Sequence[str]) -> Dict[str, List[Any]]:
-    """All literals met, and the numbers of those of the unheld without which a test fails."""
+def held_by_units(printed: Set[Sentence], tests: Sequence[str]) -> Dict[str, List[Any]]:
+    """All literals met, and the numbers of those that no golden prints, and a test holds."""
     sentences = Sentences(marked=False)
     sentences.install()
     import pytest
@@ -84,7 +84,9 @@ def held_by_units(unheld: Set[Sentence], tests: Sequence[str]) -> Dict[str, List
             if outcome.excinfo is not None or process_time() - begin > _SECONDS:
                 return
             wanted = sorted(
-                number for number in sentences.used - held if sentences.all[number] in unheld
+                number
+                for number in sentences.used - held
+                if sentences.all[number] not in printed
             )
             # Most tests hold none of them. One that can't be run twice says nothing.
             if wanted and fails(item, wanted) and not fails(item, ()):

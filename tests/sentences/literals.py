@@ -28,7 +28,7 @@ _TYPE = re.compile(r"(?:struct|union|enum) \w*|(?:(?:un|)signed|char|short|int|l
 _PATTERN = re.compile(r"\(\?|\\[dswb(\[]")
 _ASKING = {
     *("exec_crash_command", "get_GDB_output", "_command"),
-    *("startswith", "endswith", "replace", "partition", "rpartition", "find"),
+    *("startswith", "endswith", "replace", "partition", "rpartition", "find", "split"),
 }
 _MARK = "Zq{}q"
 MARKS = re.compile(r"Zq(\d+)q")
@@ -53,6 +53,9 @@ class Constant(str):
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
+
+    def format(self, *args: object, **kwargs: object) -> str:
+        return str(self).format(*args, **kwargs)
 
     def __add__(self, other: str) -> str:
         return str(self) + str(other)

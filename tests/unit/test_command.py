@@ -80,7 +80,7 @@ def test_a_letter_means_the_same_in_every_command_that_has_it(command: Command) 
     explained = _explained(command)
     assert letters <= set(explained)
     for letter in letters:
-        assert LETTERS[letter] in explained[letter], letter
+        assert str(LETTERS[letter]) in explained[letter], letter
 
 
 def test_the_table_of_letters_names_no_letter_that_no_command_has() -> None:
@@ -162,3 +162,9 @@ def test_the_pages_are_scanned_once_a_session_and_again_on_demand(fake: FakeCras
     pages = 65536 * 64
     assert first > pages > second
     assert third > pages
+
+
+def test_a_dump_in_which_what_is_missing_reads_as_zeroes_is_not_trusted(fake: FakeCrash) -> None:
+    fake.commands["set"] = lambda line: f"{line.split()[1]}: on\n"
+    warning = "zero_excluded is on: what isn't in the dump reads as zeroes; set it off"
+    assert run_line(fake, "slabdup").startswith(f"slabdup: {warning}\n")

@@ -253,7 +253,7 @@ def test_an_object_in_a_tree_of_its_kind_is_told_by_the_tree_s_root() -> None:
 
 def test_a_notifier_at_a_chain_s_end_is_in_it_even_where_nothing_has_the_head() -> None:
     scene = Scene()
-    first, second, _ = scene.objects
+    second = scene.objects[1]
     scene.put(scene.root, second)
     scene.put(scene.root - 8, scene.code + CALL)
     scene.put(second, scene.code + CALL)
@@ -330,7 +330,8 @@ def test_a_page_without_a_name_is_told_by_the_variable_that_has_its_address() ->
     scene.put(scene.root, scene.holders[0])
     scene.put(scene.holders[0] + 0x20, scene.objects[0])
     assert scene.name() == (
-        f"by way of {page} and kmalloc-128 {scene.holders[0]:x}+0x20, allocated: conn_table has that memory"
+        f"by way of {page} and kmalloc-128 {scene.holders[0]:x}+0x20, allocated:"
+        " conn_table has that memory"
     )
 
 

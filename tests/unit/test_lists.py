@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
 from crash_ext.places.place import OBJECT, PAGE, STACK, SYMBOL, Place
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache
@@ -56,7 +57,9 @@ def test_of_two_list_heads_either_may_be_the_head() -> None:
     """The other one is a variable: a list's head, or an entry of the object's own list."""
     memory = Words()
     memory.ring(HEAD, node(0x1000))
-    assert rings(memory, {HEAD: VARIABLE}, [0x1000])[0x1000].verdict == EITHER
+    found = rings(memory, {HEAD: VARIABLE}, [0x1000])[0x1000]
+    assert (found.verdict, found.head) == (EITHER, "all_objects")
+    assert found.text == f"one other list_head beside it, {hexa(HEAD)}: all_objects"
 
 
 def test_an_entry_of_a_sleeping_task_waits_and_heads_nothing() -> None:
@@ -66,6 +69,9 @@ def test_an_entry_of_a_sleeping_task_waits_and_heads_nothing() -> None:
     lists = Lists(memory, 8, {HEAD: stack}.get, OBJECTS, set(), waits=lambda at: at == HEAD)
     found = lists.rings(OFFSET, [0x1000])[0x1000]
     assert (found.verdict, found.head) == (WAITED, "stack of 7 sleeper+0x10")
+    assert found.text == (
+        f"its own list: a task waits with {hexa(HEAD)}: stack of 7 sleeper+0x10"
+    )
 
 
 def test_where_both_ways_end_in_one_place_there_was_the_head() -> None:
@@ -75,12 +81,14 @@ def test_where_both_ways_end_in_one_place_there_was_the_head() -> None:
     memory.words[HEAD] = memory.words[HEAD + 8] = 5
     found = rings(memory, {HEAD: lies_in(OTHER, ALLOCATED)}, [0x1000])[0x1000]
     assert (found.verdict, found.at) == (HEADLESS, HEAD)
+    assert found.text == f"the head was at {hexa(HEAD)}, which is none any more: there"
 
 
 @pytest.mark.parametrize(
     ("head", "verdict"),
     [
         (VARIABLE, HEADED),
+        (None, OPEN),
         (lies_in(OTHER, ALLOCATED), HEADED),
         (lies_in(OTHER._replace(refcount=0), ALLOCATED), LEAKED),
         (lies_in(OTHER._replace(root=1, root_refcount=0), ALLOCATED), LEAKED),
@@ -90,14 +98,20 @@ def test_where_both_ways_end_in_one_place_there_was_the_head() -> None:
         (Place(STACK, "stack of 1 init", HEAD, ""), OPEN),
     ],
 )
-def test_a_list_is_as_alive_as_what_has_its_head(head: Place, verdict: str) -> None:
+def test_a_list_is_as_alive_as_what_has_its_head(head: Optional[Place], verdict: str) -> None:
     memory = Words()
     memory.ring(HEAD, *map(node, OBJECTS))
-    found = rings(memory, {HEAD: head}, OBJECTS)
+    found = rings(memory, {} if head is None else {HEAD: head}, OBJECTS)
     assert set(found) == set(OBJECTS)
     assert {each.verdict for each in found.values()} == {verdict}
     assert found[OBJECTS[0]].at == HEAD
     assert found[OBJECTS[0]].nodes == 4
+    where = "memory that can't be named" if head is None else head.text
+    assert found[OBJECTS[0]].text == f"head {hexa(HEAD)}: {where}"
+    label = where
+    if head is not None and head.kind in (OBJECT, SYMBOL):
+        label = "an object of other" if head.kind == OBJECT else head.label
+    assert found[OBJECTS[0]].head == label
 
 
 def test_living_twins_on_the_list_are_no_heads() -> None:
@@ -123,7 +137,11 @@ def test_of_an_object_s_own_list_no_entry_is_the_head() -> None:
         memory = Words()
         memory.ring(node(0x1000), *children)
         places = {child: lies_in(OTHER, ALLOCATED, offset=0) for child in children}
-        assert rings(memory, places, [0x1000])[0x1000].verdict == OPEN
+        found = rings(memory, places, [0x1000])[0x1000]
+        assert found.verdict == OPEN
+        assert found.text == (
+            f"{1 + len(children)} list_heads in a ring, perhaps headed by the object's own"
+        )
 
 
 def test_of_several_kinds_in_a_ring_the_head_is_the_one_there_is_once() -> None:
@@ -174,7 +192,19 @@ def test_a_ring_that_breaks_in_two_places_in_memory_in_use_is_left_open() -> Non
     memory.words[HEAD] = memory.words[HEAD + 8] = 5
     memory.words[node(0x1000) + 8] = HEAD + 64
     places = {HEAD: VARIABLE, HEAD + 64: VARIABLE}
-    assert rings(memory, places, [0x1000])[0x1000].verdict == OPEN
+    found = rings(memory, places, [0x1000])[0x1000]
+    assert (found.verdict, found.text) == (
+        OPEN,
+        f"broken at {hexa(HEAD)}, which doesn't point back: all_objects",
+    )
+
+
+def test_a_ring_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crash_ext.why.lists._NODES", 4)
+    memory = Words()
+    memory.ring(node(0x1000), *range(0x5000, 0x5100, 16))
+    found = rings(memory, {}, [0x1000])[0x1000]
+    assert (found.verdict, found.text) == (OPEN, "a ring of more than 4 list_heads")
 
 
 def test_a_list_of_several_kinds_of_objects_has_its_head_in_one_that_is_not_told() -> None:
@@ -184,6 +214,7 @@ def test_a_list_of_several_kinds_of_objects_has_its_head_in_one_that_is_not_told
     kset, fellow = lies_in(OTHER, ALLOCATED, 0), lies_in(OTHER, ALLOCATED, 0x10)
     found = rings(memory, {HEAD: kset, 0x7010: fellow}, [0x1000])[0x1000]
     assert (found.verdict, found.head) == (OPEN, "")
+    assert found.text == "4 list_heads in a ring, one of several has the head"
 
 
 def test_an_hlist_is_followed_back_to_its_first_pointer() -> None:
@@ -198,6 +229,13 @@ def test_an_hlist_is_followed_back_to_its_first_pointer() -> None:
     found = lists.chains(OFFSET, [0x2000])
     assert [found[address].verdict for address in (0x1000, 0x2000)] == [HEADLESS, HEADLESS]
     assert found[0x2000].at == HEAD
+    gone = f"the hlist's head was at {hexa(HEAD)}, which is none any more: all_objects"
+    assert found[0x2000].text == gone
+    memory.words[node(0x1000) + 8] = 0
+    text = f"hlist without a first pointer, broken at {hexa(node(0x1000))}"
+    assert lists.chains(OFFSET, [0x2000])[0x2000].text == text
+    memory.words[node(0x1000) + 8] = 0x13
+    assert lists.chains(OFFSET, [0x2000])[0x2000].text == text
 
 
 _ADDRESSES = st.sampled_from([*map(node, OBJECTS), *(node(a) + 8 for a in OBJECTS), HEAD, HEAD + 8])

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import List, Optional
 
 import pytest
 
-from crash_ext.host.pykdump import PyKdump, is_pykdump
+from crash_ext.host.pykdump import PyKdump, is_pykdump, offer
 from mocks.crash_module import FakeCrash
 from tests.replay import recorded
 
@@ -81,3 +82,69 @@ def test_large_reads_are_whole_or_refused_by_a_probe(hole: int, skipped: int) ->
 def test_our_loader_s_module_is_asked_as_it_is() -> None:
     fake = FakeCrash(recorded("lab-6.1-leak").image)
     assert not is_pykdump(fake)
+
+
+class Extensions:
+    """A crash with PyKdump that notes which commands it is given, and how."""
+
+    error = RuntimeError
+
+    def __init__(self, refusal: str = "") -> None:
+        self.refusal = refusal
+        self.found: List[str] = []
+        self.aliases: List[str] = []
+
+    def register_epython_prog(self, name: str, *page: str) -> None:
+        self.found.append(name)
+
+    def exec_crash_command(self, line: str) -> str:
+        self.aliases.append(line)
+        if self.refusal:
+            raise self.error(self.refusal)
+        return ""
+
+
+PAGES = [(name, "short", "synopsis", "text") for name in ("slabdup", "slabobjs")]
+
+
+def test_commands_on_pykdumps_path_are_found_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYKDUMPPATH", f"{tmp_path / 'other'}:{tmp_path}")
+    crash = Extensions()
+    assert offer(crash, str(tmp_path), PAGES) == []
+    assert (crash.found, crash.aliases) == (["slabdup", "slabobjs"], [])
+
+
+def test_what_would_run_in_place_of_a_command_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYKDUMPPATH", str(tmp_path))
+    here = tmp_path / "here"
+    (here / "slabdup").mkdir(parents=True, exist_ok=True)
+    (here / "slabobjs.py").write_text("")
+    for name in ("slabdup.py", "slabobjs.py"):
+        (tmp_path / name).write_text("")
+    monkeypatch.chdir(here)
+    crash = Extensions()
+    assert offer(crash, str(tmp_path), PAGES) == [
+        "slabdup: the directory ./slabdup would be run for it; it is an alias now instead",
+        "slabobjs: the file ./slabobjs.py would be run for it; it is an alias now instead",
+    ]
+    assert crash.aliases == [
+        f"alias {name} epython {tmp_path}/{name}.py" for name in ("slabdup", "slabobjs")
+    ]
+
+
+def test_a_command_that_cannot_be_an_alias_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYKDUMPPATH", "")
+    folder = tmp_path / "my commands"
+    told = offer(Extensions(), str(folder), PAGES[:1])
+    start = f"start crash with PYKDUMPPATH={folder}"
+    assert told == [f"slabdup: {folder}/slabdup.py: a blank in it; {start}"]
+    refusal = "alias: slabdup: a command of that name exists\nfurther"
+    told = offer(Extensions(refusal), str(tmp_path), PAGES[:1])
+    start = f"start crash with PYKDUMPPATH={tmp_path}"
+    assert told == [f"slabdup: alias: slabdup: a command of that name exists; {start}"]

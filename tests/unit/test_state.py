@@ -16,28 +16,123 @@ UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_pr
 
 
 @pytest.mark.parametrize(
-    ("cache", "slabs", "allocated", "mutex", "kind"),
+    ("cache", "slabs", "allocated", "mutex", "kind", "reason"),
     [
-        (CACHE, 3, 40, True, LIVE),
-        (CACHE._replace(refcount=-1), 3, 40, None, LIVE),
-        (CACHE, 0, 0, False, LIVE),
-        (CACHE._replace(refcount=0), 1, 1, True, LEFTOVER),
-        (CACHE._replace(refcount=0), 1, 0, False, LEFTOVER),
-        (CACHE._replace(refcount=0), 1, 0, True, UNKNOWN),
-        (CACHE._replace(refcount=0), 1, 0, None, UNKNOWN),
-        (CACHE._replace(refcount=0), 0, 0, True, UNKNOWN),
-        (UNLINKED, 1, 1, True, LEFTOVER),
-        (UNLINKED, 1, 0, True, LEFTOVER),
-        (UNLINKED, 0, 0, False, UNKNOWN),
-        (UNLINKED._replace(list_prev=POISON[0] + 0x100), 1, 1, None, LEFTOVER),
-        (UNLINKED._replace(list_next=0, list_prev=0), 0, 0, True, UNKNOWN),
-        (UNLINKED._replace(list_prev=0xFFFF888000030068), 1, 1, False, UNKNOWN),
-        (UNLINKED._replace(refcount=1), 1, 1, False, UNKNOWN),
+        (CACHE, 3, 40, True, LIVE, "on slab_caches, refcount 1"),
+        (CACHE._replace(refcount=-1), 3, 40, None, LIVE, "on slab_caches, refcount -1"),
+        (CACHE, 0, 0, False, LIVE, "on slab_caches, refcount 1"),
+        (
+            CACHE._replace(refcount=0),
+            1,
+            1,
+            True,
+            LEFTOVER,
+            "on slab_caches, refcount 0, 1 allocated object in 1 slab",
+        ),
+        (
+            CACHE._replace(refcount=0),
+            1,
+            0,
+            False,
+            LEFTOVER,
+            "on slab_caches, refcount 0, no destroy is running, 0 allocated objects in 1 slab",
+        ),
+        (
+            CACHE._replace(refcount=0),
+            1,
+            0,
+            True,
+            UNKNOWN,
+            "refcount 0, 0 allocated objects in 1 slab: being destroyed, or emptied since it failed",
+        ),
+        (
+            CACHE._replace(refcount=0),
+            1,
+            0,
+            None,
+            UNKNOWN,
+            "refcount 0, 0 allocated objects in 1 slab: being destroyed, or emptied since it failed",
+        ),
+        (
+            CACHE._replace(refcount=0),
+            0,
+            0,
+            True,
+            UNKNOWN,
+            "refcount 0, 0 allocated objects in 0 slabs: being destroyed, or emptied since it failed",
+        ),
+        (
+            UNLINKED,
+            1,
+            1,
+            True,
+            LEFTOVER,
+            "unlinked from slab_caches, refcount 0, 1 allocated object in 1 slab",
+        ),
+        (
+            UNLINKED,
+            1,
+            0,
+            True,
+            LEFTOVER,
+            "unlinked from slab_caches, refcount 0, 0 allocated objects in 1 slab",
+        ),
+        (
+            UNLINKED,
+            0,
+            0,
+            False,
+            UNKNOWN,
+            "unlinked, no slab: being destroyed, or emptied since it failed",
+        ),
+        (
+            UNLINKED._replace(list_prev=POISON[0] + 0x100),
+            1,
+            1,
+            None,
+            LEFTOVER,
+            "unlinked from slab_caches, refcount 0, 1 allocated object in 1 slab",
+        ),
+        (
+            UNLINKED._replace(list_next=0, list_prev=0),
+            0,
+            0,
+            True,
+            UNKNOWN,
+            "never linked to slab_caches: being created",
+        ),
+        (
+            UNLINKED._replace(list_prev=0xFFFF888000030068),
+            1,
+            1,
+            False,
+            UNKNOWN,
+            "not on slab_caches, refcount 0, 1 allocated object in 1 slab: being destroyed",
+        ),
+        (UNLINKED._replace(refcount=1), 1, 1, False, UNKNOWN, "not on slab_caches, but refcount 1"),
     ],
 )
 def test_the_state_follows_from_references_list_and_contents(
-    cache: Cache, slabs: int, allocated: int, mutex: Optional[bool], kind: str
+    cache: Cache, slabs: int, allocated: int, mutex: Optional[bool], kind: str, reason: str
 ) -> None:
     state = judge(cache, Held(slabs, allocated, 0, False), mutex)
-    assert state.kind == kind
-    assert state.reason
+    assert state == (kind, reason)
+
+
+@pytest.mark.parametrize(
+    ("allocated", "mutex", "kind", "more"),
+    [
+        (2, True, LEFTOVER, ""),
+        (0, False, LEFTOVER, ""),
+        (0, None, UNKNOWN, ": being destroyed, or emptied since it failed"),
+    ],
+)
+def test_a_memcg_child_shares_the_state_of_its_root(
+    allocated: int, mutex: Optional[bool], kind: str, more: str
+) -> None:
+    root = CACHE._replace(address=0x5000, refcount=0)
+    held = f"{allocated} allocated objects in 1 slab"
+    assert judge(CACHE, Held(1, allocated, 0, False), mutex, root=root) == (
+        kind,
+        f"memcg child of 0000000000005000, which has refcount 0: {held}{more}",
+    )

@@ -158,3 +158,21 @@ def test_a_crash_that_answers_oddly_shows_nothing(answer: str) -> None:
     two = Two()
     two.fake.commands["struct"] = two.fake.commands["union"] = answer
     assert two.text("-t", "foo", "slab_test").count("\n") == 1
+
+
+@pytest.mark.parametrize("shown", ["", "struct foo {\n}\nSIZE: 8\n"])
+def test_a_crash_that_refuses_without_a_word_is_told_as_such(shown: str) -> None:
+    two = Two()
+
+    def refuse(line: str) -> str:
+        if not shown or len(line.split()) > 2:
+            raise CrashError("")
+        return shown
+
+    two.fake.commands["struct"] = two.fake.commands["union"] = refuse
+    text = two.text("-t", "foo", "slab_test")
+    if shown:
+        at = two.addresses[0]
+        assert f": object {at}: struct foo {at}: crash shows nothing\n" in text
+    else:
+        assert text == "slabobjs: struct foo: crash shows nothing for it\n"

@@ -211,3 +211,48 @@ def test_a_track_whose_stack_is_lost_still_has_its_caller(name: str) -> None:
 def test_a_kernel_without_depot_says_so() -> None:
     heap = Heap(LAYOUTS["6.12"])
     assert Depot(target(heap)).stack(1)[0] == ()
+
+
+def test_each_track_is_told_by_its_name_where_it_contradicts_itself() -> None:
+    heap, slab, history = _built("6.12")
+    history.track(slab, 2, FRAMES, pid=1 << 23)
+    history.track(slab, 2, FRAMES, cpu=999, free=True)
+    at = f"object {slab.object(2):016x}"
+    assert _tracks(heap, slab, 2) == Tracks(
+        None,
+        None,
+        (
+            f"{at}: alloc track: pid {1 << 23}, which can't be",
+            f"{at}: free track: cpu 999, but there are 2",
+        ),
+    )
+
+
+def test_where_there_is_no_room_for_two_tracks_the_sizes_are_told() -> None:
+    heap, slab, _ = _built("6.12")
+    found, cache = _asked(heap)
+    size = heap.image.sizeof("track")
+    reader = TrackReader(found, cache._replace(size=cache.inuse + size))
+    assert reader.missing == f"no room for two tracks of {size} bytes in {cache.inuse + size}"
+    assert reader.of(slab.object(2)) == NO_TRACKS
+
+
+def test_a_stack_of_which_nothing_is_known_is_told_by_its_handle() -> None:
+    heap, slab, history = _built("6.12")
+    history.track(slab, 1, FRAMES, handle=0x1)
+    history.track(slab, 2, FRAMES, handle=0x7FFF)
+    at = heap.image.structs["track"][1]["handle"][0]
+    heap.image.u32(history.at(slab, 1) + at, 1 << 20)
+    told = _tracks(heap, slab, 1).problems
+    assert told == (
+        f"object {slab.object(1):016x}: alloc track: stack handle 100000 names no pool",
+    )
+    told = _tracks(heap, slab, 2).problems
+    assert told == (
+        f"object {slab.object(2):016x}: alloc track: stack handle 7fff leads to no stack",
+    )
+    del heap.image.structs["stack_record"]
+    told = _tracks(heap, slab, 2).problems
+    assert told == (
+        f"object {slab.object(2):016x}: alloc track: no stack depot known in this kernel",
+    )

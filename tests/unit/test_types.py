@@ -315,3 +315,35 @@ def test_whatever_gdb_prints_ends_in_members_or_none(
     assert all(member.offset >= 0 for member in asked.members("foo"))
     found = propose_types(asked, b"foo", 84, [[Piece(*piece) for piece in pieces]])
     assert found is not None
+
+
+@pytest.mark.parametrize(
+    ("piece", "why"),
+    [
+        (Piece(200, 16, LIST), "a list at +0xc8, where it has no member"),
+        (Piece(8, 16, LIST), "a list at +0x8, where it has char[24] name"),
+        (Piece(4, 8, POINTER), "a pointer at +0x4, where it has u32 id"),
+        (Piece(4, 8, TEXT), "text at +0x4, where it has u32 id"),
+        (Piece(56, 8, TEXT), "text at +0x38, where it has const void *ops"),
+        (Piece(32, 8, NUMBER), "a number at +0x20, where it has struct list_head *next"),
+    ],
+)
+def test_each_word_that_does_not_fit_is_told_with_the_member_that_is_there(
+    piece: Piece, why: str
+) -> None:
+    found = propose_types(reader(OBJECT), b"slab_test", 84, [WORDS, [*WORDS, piece]])
+    assert found is not None
+    assert found[0].against == [f"{why} in 1 of 2 objects"]
+
+
+@pytest.mark.parametrize(
+    ("cache", "why"),
+    [
+        (b"slabtest_obj_cache", "has the cache's name, slabtest_obj"),
+        (b"old_slabtest", 'has "slabtest" in its name, as the cache has'),
+    ],
+)
+def test_what_a_name_has_in_common_with_the_caches_is_told(cache: bytes, why: str) -> None:
+    found = propose_types(reader(OBJECT), cache, 84, [WORDS])
+    assert found is not None
+    assert found[0].reasons[1] == why
