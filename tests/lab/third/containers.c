@@ -96,9 +96,9 @@ static void bucket_locked(struct leak *l, void **objs)
 {
 	int i;
 
+	__set_bit(0, (unsigned long *)&locked_table[2].first);
 	for (i = 0; i < l->n; i++)
 		hlist_bl_add_head(&((struct item *)objs[i])->bl, &locked_table[2]);
-	locked_table[2].first = (void *)((unsigned long)locked_table[2].first | 1);
 }
 
 static void fill_ranges(struct rb_root_cached *root, void **objs, int n)

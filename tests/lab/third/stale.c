@@ -21,7 +21,8 @@ static struct page *scratch_page;
 static struct header {
 	u32 magic, version;
 	char text[504];
-} *header;
+} *header, *other;
+static struct bystander *bystander;
 static void *ends[4];
 static LIST_HEAD(incoming);
 static LIST_HEAD(accepted);
@@ -103,6 +104,52 @@ static void dirty_kmalloc(struct leak *l, void **objs)
 	}
 	header->magic = 0x4d414749;
 	header->version = 2;
+}
+
+/* A parent of kmalloc-512 had the list's head, was freed, and is somebody else's. Lost. */
+static void dirty_head(struct leak *l, void **objs)
+{
+	struct list_head *head;
+	int i, tries;
+
+	for (tries = 0; tries < 100; tries++) {
+		preempt_disable();
+		head = kmalloc(512, GFP_ATOMIC);
+		INIT_LIST_HEAD(head + 9);
+		for (i = 0; i < l->n; i++)
+			list_add_tail(&((struct conn *)objs[i])->list, head + 9);
+		kfree(head);
+		other = kmalloc(512, GFP_ATOMIC);
+		preempt_enable();
+		if ((void *)other == head)
+			break;
+	}
+	for (i = 0; i < l->n; i++)
+		enter(objs[i]);
+	other->magic = 0x4d414750;
+	other->version = 3;
+}
+
+struct bystander {
+	u64 number;
+	struct list_head list;
+	unsigned long words[20];
+};
+
+/* list_del() of a head leaves a ring; in it is an entry of another type, which is held. */
+static void mixed_ring(struct leak *l, void **objs)
+{
+	LIST_HEAD(head);
+	int i;
+
+	for (i = 0; i < l->n; i++) {
+		list_add_tail(&((struct conn *)objs[i])->list, &head);
+		enter(objs[i]);
+	}
+	bystander = kzalloc(sizeof(*bystander), GFP_KERNEL);
+	bystander->number = 77;
+	list_add_tail(&bystander->list, &head);
+	list_del(&head);
 }
 
 static int by_address(const void *a, const void *b)
@@ -198,6 +245,8 @@ struct leak stale_leaks[] = {
 	{ "array-count", DESC, 4, true, array_count, live_array },
 	{ "dirty-page", DESC, 4, false, dirty_page },
 	{ "dirty-kmalloc", DESC, 4, false, dirty_kmalloc },
+	{ "dirty-head", CONN, 3, false, dirty_head },
+	{ "mixed-ring", CONN, 4, true, mixed_ring, live_conns },
 	{ "end-cursor", DESC, 40, false, end_cursor },
 	{ "splice-left", CONN, 4, true, splice_left, live_conns },
 	{ "stale-frame", REQ, 1, false, stale_frame },
