@@ -8,7 +8,7 @@ void third_borrow(void *object, int which);
 
 void third_borrow(void *object, int which)
 {
-	borrowed[which] = object;
+	WRITE_ONCE(borrowed[which], object);
 }
 EXPORT_SYMBOL_GPL(third_borrow);
 

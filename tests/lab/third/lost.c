@@ -74,7 +74,7 @@ static void realloc_short(struct leak *l, void **objs)
 	int i;
 
 	memcpy(longer, objs, 12 * sizeof(*longer));
-	shrunk = kmalloc_array(8, sizeof(*shrunk), GFP_KERNEL);
+	WRITE_ONCE(shrunk, kmalloc_array(8, sizeof(*shrunk), GFP_KERNEL));
 	memcpy(shrunk, longer, 8 * sizeof(*shrunk));
 	kfree(longer);
 	for (i = 0; i < l->n; i++)
@@ -233,7 +233,7 @@ static void rehash_left(struct leak *l, void **objs)
 		hlist_add_head(&c->hash, &old[3]);
 		enter(c);
 	}
-	new_table = kvcalloc(2048, sizeof(*old), GFP_KERNEL);
+	WRITE_ONCE(new_table, kvcalloc(2048, sizeof(*old), GFP_KERNEL));
 	kfree(old);
 }
 

@@ -77,7 +77,7 @@ static void file_open_(struct leak *l, void **objs)
 /* A registered device's driver data. */
 static void drvdata(struct leak *l, void **objs)
 {
-	board = platform_device_register_simple("third", -1, NULL, 0);
+	WRITE_ONCE(board, platform_device_register_simple("third", -1, NULL, 0));
 	platform_set_drvdata(board, objs[0]);
 }
 
@@ -122,7 +122,7 @@ static const struct net_device_ops netdev_operations = { };
 /* In a registered network device's private part. */
 static void netdev_private(struct leak *l, void **objs)
 {
-	netdev = alloc_netdev(64, "third%d", NET_NAME_UNKNOWN, ether_setup);
+	WRITE_ONCE(netdev, alloc_netdev(64, "third%d", NET_NAME_UNKNOWN, ether_setup));
 	netdev->netdev_ops = &netdev_operations;
 	eth_hw_addr_random(netdev);
 	if (register_netdev(netdev))
@@ -144,8 +144,9 @@ static int show_nothing(struct seq_file *file, void *unused)
 /* The private data of the seq_file of an open file: watched. */
 static void seq_private(struct leak *l, void **objs)
 {
-	watched = anon_inode_getfile("[third]", &no_operations, NULL, O_RDONLY);
-	if (single_open(watched, show_nothing, objs[0]))
+	struct file *file = anon_inode_getfile("[third]", &no_operations, NULL, O_RDONLY);
+	WRITE_ONCE(watched, file);
+	if (single_open(file, show_nothing, objs[0]))
 		pr_err("no seq_file\n");
 }
 
@@ -182,7 +183,7 @@ static void middle(struct leak *l, void **objs)
 /* In a page that a variable has by its struct page: table_page. */
 static void in_page(struct leak *l, void **objs)
 {
-	table_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	WRITE_ONCE(table_page, alloc_page(GFP_KERNEL | __GFP_ZERO));
 	memcpy(page_address(table_page) + 1024, objs, l->n * sizeof(*objs));
 }
 

@@ -51,7 +51,7 @@ static void ring_stale(struct leak *l, void **objs)
 {
 	int i;
 
-	ring = kzalloc(sizeof(*ring), GFP_KERNEL);
+	WRITE_ONCE(ring, kzalloc(sizeof(*ring), GFP_KERNEL));
 	for (i = 0; i < l->n; i++)
 		ring->slots[ring->tail++ % 16] = objs[i];
 	ring->head = ring->tail;
@@ -78,7 +78,7 @@ static void dirty_page(struct leak *l, void **objs)
 		page = alloc_page(GFP_ATOMIC);
 		memcpy(page_address(page) + 512, objs, l->n * sizeof(*objs));
 		__free_page(page);
-		scratch_page = alloc_page(GFP_ATOMIC);
+		WRITE_ONCE(scratch_page, alloc_page(GFP_ATOMIC));
 		preempt_enable();
 		if (scratch_page == page)
 			break;
@@ -97,7 +97,7 @@ static void dirty_kmalloc(struct leak *l, void **objs)
 		before = kmalloc(512, GFP_ATOMIC);
 		memcpy(before + 20, objs, l->n * sizeof(*objs));
 		kfree(before);
-		header = kmalloc(512, GFP_ATOMIC);
+		WRITE_ONCE(header, kmalloc(512, GFP_ATOMIC));
 		preempt_enable();
 		if ((void *)header == before)
 			break;
@@ -119,7 +119,7 @@ static void dirty_head(struct leak *l, void **objs)
 		for (i = 0; i < l->n; i++)
 			list_add_tail(&((struct conn *)objs[i])->list, head + 9);
 		kfree(head);
-		other = kmalloc(512, GFP_ATOMIC);
+		WRITE_ONCE(other, kmalloc(512, GFP_ATOMIC));
 		preempt_enable();
 		if ((void *)other == head)
 			break;
@@ -146,7 +146,7 @@ static void mixed_ring(struct leak *l, void **objs)
 		list_add_tail(&((struct conn *)objs[i])->list, &head);
 		enter(objs[i]);
 	}
-	bystander = kzalloc(sizeof(*bystander), GFP_KERNEL);
+	WRITE_ONCE(bystander, kzalloc(sizeof(*bystander), GFP_KERNEL));
 	bystander->number = 77;
 	list_add_tail(&bystander->list, &head);
 	list_del(&head);
