@@ -15,7 +15,7 @@ from .strangers import Plot
 
 _LOST = "lost, lost with others"
 _OFF = make_row("taken off", "off the list, lost")
-_SURE = "still (held|on)(?!.*(former use|nobody cleared|may also be))"
+_SURE = "still (held|on)(?!.*(former use|nobody cleared|left over))"
 """What may not stand without its other explanation."""
 _STALE = make_row(_LOST, "perhaps held, held")._replace(lie=_SURE)
 
