@@ -786,7 +786,7 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
     findings = []
     groups: Dict[Tuple[bool, str], List[Subject]] = {}
     for subject in _lost(rest):
-        if subject.inner or subject.together:
+        if subject.inner or subject.ring:
             on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
             head = on.head if on is not None else ""
             groups.setdefault((subject.ring, head), []).append(subject)
