@@ -258,6 +258,10 @@ class Reach:
         for one, other in zip(edges[::2], edges[1::2]):
             yield starts[one], starts[other]
 
+    def pointers(self, owner: int, target: int) -> Iterator[int]:
+        """Addresses of the words of one object that point into another; both by their starts."""
+        return self._pointers_in(self._marks.targets.index(owner), self._marks.targets.index(target))
+
     def inner(self, numbers: range) -> bytes:
         """For objects by their numbers a byte: 1 if a lost one leads to that one, which is lost.
 
@@ -497,6 +501,9 @@ class Reach:
 
     def _pointer_in(self, owner: int, target: int) -> int:
         """Address of a word of one object that points into another; the object's where none is."""
+        return next(self._pointers_in(owner, target), self._marks.targets.starts[owner])
+
+    def _pointers_in(self, owner: int, target: int) -> Iterator[int]:
         targets, word, order = (
             self._marks.targets,
             self._reader.word,
@@ -508,8 +515,7 @@ class Reach:
         if data is not None:
             for at in range(-start % word, len(data) - word + 1, word):
                 if low <= int.from_bytes(data[at : at + word], order) < high:
-                    return start + at
-        return start
+                    yield start + at
 
 
 _WHY: Dict[int, str] = {

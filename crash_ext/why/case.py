@@ -91,9 +91,7 @@ class Subject:
         self.leader = 0
         """Of an inner one: the object that nothing points to and that leads to it; 0 in a ring."""
         self.ring = False
-        """It and others that nothing leads to lead to each other."""
-        self.together = False
-        """In that ring there are other objects of the case."""
+        """It and others of the case, which nothing leads to either, lead to each other."""
         self.values: Dict[int, int] = {}
         """Offset -> value of each aligned word."""
         self.halves: Dict[int, int] = {}

@@ -9,7 +9,7 @@ allocator and the other files of this folder; concludes nothing.
 from __future__ import annotations
 
 from array import array
-from typing import Callable, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.contents.profile import ENOUGH, USUAL, Cell, spread
@@ -40,6 +40,8 @@ from crash_ext.slub.session import Session
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace, best_held
 from crash_ext.why.containers import Containers
 from crash_ext.why.lists import HEADLESS, Alive, Lists, is_gone
+from crash_ext.why.oldlinks import OLD_HEAD, is_old_head, is_old_rcu
+from crash_ext.why.together import sort_lost
 
 EXAMINED = 20000
 """Leaked objects of a cache whose contents are looked at; of more, evenly spread ones."""
@@ -260,12 +262,15 @@ def find_holders(
             ranges.append((subject.address, case.cache.object_size))
             subject.level = reach.level(subject.address)
     callbacks = Callbacks(places)
+    apart = {case.cache.address: _unlinked_nodes(case) for case in cases}
     summary = Summary()
     for hit in find_pointers(slub.reader, Targets(ranges), summary, cap=HOLDERS, progress=progress):
         case, subject = subjects[hit.start]
         held = _holder(slub, places, reach, case, subject, hit.holder, hit.value)
         if held is None:
             continue
+        if held.worth == IN_USE and is_old_head(slub.reader, held.holder, apart[case.cache.address]):
+            held = held._replace(worth=PERHAPS, why=OLD_HEAD)
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)
             if found is not None and (
@@ -274,9 +279,11 @@ def find_holders(
                 held = held._replace(callback=found)
         subject.held.append(held)
     for case, subject in subjects.values():
+        if subject.level == REACHED and _by_old_head_alone(subject):
+            subject.level = MAYBE
         _find_queued(callbacks, slub, places, reach, case, subject)
     _show_paths(reach, cases, Containers(places, callbacks))
-    _find_inner(reach, slub.reader.word, cases)
+    _find_inner(slub, places, reach, cases)
     _find_hidden(slub, places, reach, cases)
     text = f"{summary.bytes >> 20} MB of dumped memory"
     for case in cases:
@@ -303,6 +310,22 @@ def _holder(
         elif place.state == ALLOCATED and reach.object_at(holder) is not None:
             worth = PERHAPS if level == MAYBE else DEAD if "sheaf" in why else LOST
     return Held(known, value, place, worth, why)
+
+
+def _unlinked_nodes(case: Case) -> Set[int]:
+    """Addresses of the objects' list_heads that say that they are on no list."""
+    return {
+        subject.address + offset
+        for subject in case.subjects
+        for offset, kind in subject.lists.items()
+        if kind in (LIST_EMPTY, LIST_DELETED)
+    }
+
+
+def _by_old_head_alone(subject: Subject) -> bool:
+    """Whether all that leads to an object is a head of a list that it is on no longer."""
+    in_use = [held for held in subject.held if held.worth in (IN_USE, PERHAPS)]
+    return bool(in_use) and all(held.why == OLD_HEAD for held in in_use)
 
 
 def _find_queued(
@@ -374,35 +397,29 @@ def holder_label(held: Held) -> str:
     return f"{held.place.kind} {held.place.label} {held.place.offset}"
 
 
-def _find_inner(reach: Reach, word: int, cases: List[Case]) -> None:
-    """Of objects that nothing leads to: which are lost only with others, and with which.
-
-    A satellite that only the object itself leads to holds nothing.
-    """
+def _find_inner(slub: Slub, places: Places, reach: Reach, cases: List[Case]) -> None:
+    """Of objects that nothing leads to: which are lost only with others, and with which."""
     subjects = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
     if not subjects:
         return
-    to: Dict[int, List[int]] = {}
-    by: Dict[int, List[int]] = {}
-    for owner, target in reach.lost_edges():
-        if owner in subjects and _by_old_head(reach, word, subjects[owner], target):
-            continue
-        to.setdefault(owner, []).append(target)
-        by.setdefault(target, []).append(owner)
-    leaders: Dict[int, int] = {}
-    for first in to:
-        if first not in by:
-            front = [first]
-            while front:
-                for address in to.get(front.pop(), ()):
-                    if address not in leaders:
-                        leaders[address] = first
-                        front.append(address)
-    for address, subject in subjects.items():
-        subject.leader = leaders.get(address, 0)
-        subject.ring = not subject.leader and address in by
-        subject.together = subject.ring and _meets(address, by, subjects)
-        subject.inner = bool(subject.leader) or (subject.together and reach.is_inner(address))
+    reader = slub.reader
+    start, end = (reader.symbol("_stext") or 0, reader.symbol("_etext") or 0)
+    modules = places.modules.regions
+
+    def is_code(address: int) -> bool:
+        return start <= address < end or modules.at(address) is not None
+
+    edges = (
+        (owner, target)
+        for owner, target in reach.lost_edges()
+        if not (owner in subjects and _by_old_head(reach, reader.word, subjects[owner], target))
+        and not all(is_old_rcu(reader, at, is_code) for at in reach.pointers(owner, target))
+    )
+    for address, found in sort_lost(edges, subjects).items():
+        subject = subjects.get(address)
+        if subject is not None:
+            subject.leader, subject.ring = found.leader, found.ring
+            subject.inner = found.inner or (found.ring and reach.is_inner(address))
 
 
 def _by_old_head(reach: Reach, word: int, subject: Subject, target: int) -> bool:
@@ -418,19 +435,6 @@ def _by_old_head(reach: Reach, word: int, subject: Subject, target: int) -> bool
     return bool(found) and all(
         values[at] in (values.get(at + word), values.get(at - word)) for at in found
     )
-
-
-def _meets(first: int, edges: Dict[int, List[int]], wanted: Container[int]) -> bool:
-    """Whether the edges lead from an object to a wanted one, itself left out."""
-    found, front = {first}, [first]
-    while front:
-        for each in edges.get(front.pop(), ()):
-            if each not in found:
-                if each in wanted:
-                    return True
-                found.add(each)
-                front.append(each)
-    return False
 
 
 def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) -> None:

@@ -17,6 +17,7 @@ from crash_ext.places.place import (
     FREED_INIT,
     MODULE,
     OBJECT,
+    PAGE,
     PERCPU,
     STACK,
     SYMBOL,
@@ -66,6 +67,9 @@ class Membership(NamedTuple):
     """The evidence in words."""
     head: str = ""
     """What has the head, in words, without the offset in it."""
+    lent: bool = False
+    """The head lies in memory that others had before: an object, a page, a vmalloc area. It
+    may be left over from them, or be another kind of entry on the list."""
 
 
 class Lists:
@@ -174,13 +178,10 @@ class Lists:
                 text = f"{count} list_heads in a ring, one of several has the head"
                 return Membership(OPEN, count, members, at, text)
             at, head = heads[0]
-        verdict = _VERDICTS[rank]
+        verdict, text = _VERDICTS[rank], f"head {hexa(at)}: {_text(head)}"
         if verdict == HEADED and count == 2:
-            text = f"one other list_head beside it, {hexa(at)}: {_text(head)}"
-            return Membership(EITHER, count, members, at, text, _label(head))
-        return Membership(
-            verdict, count, members, at, f"head {hexa(at)}: {_text(head)}", _label(head)
-        )
+            verdict, text = EITHER, f"one other list_head beside it, {hexa(at)}: {_text(head)}"
+        return Membership(verdict, count, members, at, text, _label(head), _is_lent(head))
 
     def _follow(self, start: int, way: int, nodes: List[int]) -> Optional[int]:
         """Collect the nodes from start on: by next (way 0), or prev (way: a word).
@@ -234,7 +235,10 @@ class Lists:
             if not own and not self._is_node(pprev):
                 verdict = _VERDICTS[self._rank(pprev, place)]
                 text = f"hlist headed by {hexa(pprev)}: {_text(place)}"
-                return Membership(verdict, count, [start - offset], pprev, text, _label(place))
+                return Membership(
+                    *(verdict, count, [start - offset], pprev, text, _label(place)),
+                    lent=_is_lent(place),
+                )
             seen.add(pprev)
             at, count = pprev, count + 1
         text = f"hlist without a first pointer, broken at {hexa(at)}"
@@ -298,6 +302,10 @@ def _rank(place: Optional[Place]) -> int:
     if place.kind == OBJECT and place.state == ALLOCATED:
         return _LOST if place.cache is None or place.cache.dropped else _OBJECT
     return _GONE if _freed(place) else _UNTOLD
+
+
+def _is_lent(place: Optional[Place]) -> bool:
+    return place is not None and place.kind in (OBJECT, PAGE, VMALLOC)
 
 
 def is_gone(place: Optional[Place]) -> bool:

@@ -168,7 +168,8 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
     """They are on a list whose head is in use.
 
     A list of two list_heads doesn't tell which of them is the head, and a single hlist_node
-    is thin: living objects do, that are linked there.
+    is thin: living objects do, that are linked there. In memory that others had before, what
+    looks like the head may be one of theirs, or another kind of entry.
     """
     groups: Dict[Tuple[bool, str], List[Tuple[Subject, Membership]]] = {}
     for subject in rest:
@@ -180,7 +181,7 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
             if found.verdict == HEADED or (found.verdict == EITHER and not _own(case, offset)):
                 lone = subject.lists.get(offset) == HLIST_LINKED and found.nodes == 1
                 lone = (lone or found.verdict == EITHER) and not klist
-                sure = case.searched is not None and (usual or not lone)
+                sure = case.searched is not None and (usual or not lone) and not found.lent
                 groups.setdefault((sure, found.head), []).append((subject, found))
                 break
     findings = []
@@ -205,6 +206,12 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
             sentence += (
                 " Two list_heads lead to each other, so the other one may also be an entry of a"
                 " list of the object's own: then look for who should have taken it off."
+            )
+        elif shown.lent:
+            whose = "that" if len(heads) == 1 else "one of those"
+            sentence += (
+                f" If {whose} is another kind of entry, or left over from who had that memory"
+                " before, the list's head is gone."
             )
         each = {found.text: subject.address for subject, found in reversed(members)}
         texts = list(dict.fromkeys(found.text for _, found in members))
@@ -263,17 +270,22 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
                 " A reference was not dropped before kmem_cache_destroy(): look for who sets and"
                 " who clears that pointer."
             )
-        roots = {each.path[0].place for each in members if each.path}
-        if any(root is not None and root.kind in (PAGE, STACK) for root in roots) and not (
-            first.container or ring is not None
-        ):
-            sentence += " A page or a stack may also keep words from a former use."
+            if not first.container:
+                sentence += _LEFT_OVER
         evidence = [_pointer(best, first.address)] if best is not None else []
         if ring is not None:
             evidence.append(Evidence("list", ring.text, first.address))
         evidence += _way(first)
         findings.append(Finding("", LIKELY, [s.address for s in members], evidence, sentence))
     return findings
+
+
+_LEFT_OVER = (
+    " Or it is left over: nobody cleared a slot after use, or the words of the last owner of"
+    " that memory."
+)
+"""A consumed slot of a ring, one behind an array's count, memory that wasn't cleared: all
+of them look like a pointer that is used."""
 
 
 def _ring_of(subject: Subject) -> Optional[Membership]:
@@ -774,7 +786,7 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
     findings = []
     groups: Dict[Tuple[bool, str], List[Subject]] = {}
     for subject in _lost(rest):
-        if subject.inner or subject.together:
+        if subject.inner or subject.ring:
             on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
             head = on.head if on is not None else ""
             groups.setdefault((subject.ring, head), []).append(subject)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Leaks of the module stranger/: the dump, and the module's own account of each plot.
+"""Leaks of strangers: the dump, and the module's own account of each plot.
 
     dump = estranged("6.1")
     for plot in for_each_plot(dump): ...
 
-stranger/ was written from what slabwhy promises, before a look at how slabwhy works.
+stranger/ was written from what slabwhy promises, before a look at how slabwhy works;
+third/ from what drivers do wrong, before a look at what was asked already.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ from .dumps import Dump
 from .guest import Setup
 from .plants import make_dump
 
-SOURCE = Path(__file__).with_name("stranger")
 SCENARIOS = {
     "stranger": Setup(
         ("first", "second"), memory=512, arguments="log_buf_len=8M loglevel=1", seeded=True
     ),
     "alive": Setup(("alive",)),
     "panic": Setup(("panic",), arguments="panic_on_warn=1 panic=0"),
+    "third": Setup(
+        ("third",), memory=512, arguments="log_buf_len=8M loglevel=1 init_on_alloc=0", seeded=True
+    ),
 }
 """stranger: all kinds; first is unloaded again: its exit destroys caches that have leaks.
 alive: caches in use, some of whose objects are lost. panic: a destroy is still running: the
-account comes from a panic notifier that never returns."""
+account comes from a panic notifier that never returns. third: module third/; memory is not
+cleared, so that it has what its last owner wrote."""
 
 
 class Plot(NamedTuple):
@@ -50,7 +54,9 @@ class Plot(NamedTuple):
 
 def estranged(kernel: str, scenario: str = "stranger") -> Dump:
     """The dump; made if the cache doesn't have it. Raises Unavailable, GuestFailed."""
-    return make_dump(kernel, scenario, SCENARIOS[scenario], SOURCE, "stranger")
+    module = "third" if scenario == "third" else "stranger"
+    source = Path(__file__).with_name(module)
+    return make_dump(kernel, scenario, SCENARIOS[scenario], source, module)
 
 
 def for_each_plot(dump: Dump) -> Iterator[Plot]:

@@ -14,20 +14,22 @@ from tests.lab.judged import FALSE, RIGHT, SILENT, Verdict, judge
 from tests.lab.often import kernels
 from tests.lab.session import Record, records, run_lines
 from tests.lab.strangers import estranged, for_each_plot
+from tests.lab.thirds import LOST, judge_third
 
 UNREACHED = {"never": 40, "deleted": 3}
 """Of the caches in use: objects that nothing leads to."""
 HOLDERS = {"by-object": "thing_domains [slabtest]", "none": "residents [slabtest]"}
 
 
-def verdicts(kernel: str) -> List[Verdict]:
+def verdicts(kernel: str, scenario: str = "stranger") -> List[Verdict]:
     """On each plot of the kernel's dump, by the newest crash."""
-    dump = estranged(kernel)
+    dump = estranged(kernel, scenario)
     (text,) = run_lines(dump, lab.crashes_for(kernel)[-1], ["slabwhy -j"], timeout=900)
     of_cache: Dict[str, List[Record]] = {}
     for record in records(text):
         of_cache.setdefault(str(record.get("cache", record.get("address"))), []).append(record)
-    return [judge(plot, of_cache.get(plot.cache, [])) for plot in for_each_plot(dump)]
+    judged = judge_third if scenario == "third" else judge
+    return [judged(plot, of_cache.get(plot.cache, [])) for plot in for_each_plot(dump)]
 
 
 @pytest.mark.parametrize("kernel", kernels({"6.1"}))
@@ -38,6 +40,15 @@ def test_leaks_of_a_stranger_are_explained_and_none_falsely(kernel: str) -> None
     weak = [(each.plot.name, each.grade, each.why) for each in found if each.grade != RIGHT]
     assert grades[SILENT] == 0, weak
     assert grades[RIGHT] >= 0.82 * len(found), weak
+
+
+@pytest.mark.parametrize("kernel", kernels({"6.1"}))
+def test_leaks_as_drivers_make_them_are_explained_and_none_falsely(kernel: str) -> None:
+    found = verdicts(kernel, "third")
+    assert [verdict for verdict in found if verdict.grade == FALSE] == []
+    grades = Counter(verdict.grade for verdict in found)
+    weak = [(each.plot.name, each.grade, each.why) for each in found if each.grade != RIGHT]
+    assert grades[RIGHT] >= 0.8 * len(found), weak
 
 
 @pytest.mark.parametrize("kernel", kernels({"6.1"}))

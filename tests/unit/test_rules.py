@@ -192,6 +192,31 @@ def test_poison_of_a_list_is_likely_only_for_it_may_be_from_a_former_life() -> N
 # --- who holds it is asked first ---
 
 
+@pytest.mark.parametrize("place", [VARIABLE, OWNER, OLD])
+def test_a_pointer_may_be_left_in_a_slot_that_nobody_cleared(place: Place) -> None:
+    """A consumed slot of a kfifo looks like one that is to be read yet."""
+    finding = only(case(subject(1, level=REACHED, by=[held(place)])))
+    assert (finding.cause, finding.strength) == ("held", LIKELY)
+    assert "Or it is left over: nobody cleared a slot after use" in finding.sentence
+
+
+def test_a_container_clears_its_own_slots() -> None:
+    made = subject(1, level=REACHED, by=[held(OWNER)])
+    made.container = "in an XArray at thing_xas"
+    assert "left over" not in only(case(made)).sentence
+
+
+def test_a_list_head_in_memory_that_others_had_is_likely_only() -> None:
+    """It may be a freed parent's head, in memory that its next owner did not write; or an
+    entry of another kind, in a ring whose head was taken out."""
+    ring = on(HEADED)._replace(lent=True)
+    made = case(*(subject(n, LIST_LINKED, level=REACHED, ring=ring) for n in (1, 2)))
+    finding = only(made)
+    assert (finding.cause, finding.strength) == ("still listed", LIKELY)
+    assert "If that is another kind of entry, or left over from who had" in finding.sentence
+    assert only(case(subject(1, LIST_LINKED, level=REACHED, ring=on(HEADED)))).strength == CERTAIN
+
+
 @pytest.mark.parametrize("kind", [LIST_EMPTY, LIST_DELETED, ""])
 @pytest.mark.parametrize("blank", [ZEROES, POISON, None])
 def test_what_memory_in_use_leads_to_is_held_whatever_it_looks_like(
