@@ -260,7 +260,9 @@ class Reach:
 
     def pointers(self, owner: int, target: int) -> Iterator[int]:
         """Addresses of the words of one object that point into another; both by their starts."""
-        return self._pointers_in(self._marks.targets.index(owner), self._marks.targets.index(target))
+        return self._pointers_in(
+            self._marks.targets.index(owner), self._marks.targets.index(target)
+        )
 
     def inner(self, numbers: range) -> bytes:
         """For objects by their numbers a byte: 1 if a lost one leads to that one, which is lost.

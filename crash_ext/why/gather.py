@@ -269,7 +269,9 @@ def find_holders(
         held = _holder(slub, places, reach, case, subject, hit.holder, hit.value)
         if held is None:
             continue
-        if held.worth == IN_USE and is_old_head(slub.reader, held.holder, apart[case.cache.address]):
+        if held.worth == IN_USE and is_old_head(
+            slub.reader, held.holder, apart[case.cache.address]
+        ):
             held = held._replace(worth=PERHAPS, why=OLD_HEAD)
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)

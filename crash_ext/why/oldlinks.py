@@ -11,7 +11,6 @@ from typing import Callable, Collection, Optional
 
 from crash_ext.reader import Reader
 
-
 OLD_HEAD = "the head of a list that they were on"
 """Why the pointers of such a head may be old."""
 

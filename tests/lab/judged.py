@@ -150,7 +150,10 @@ _TABLE: Dict[str, Row] = {
 }
 _OWNER = re.compile("memory of|has that (memory|page)")
 _UNTOLD = make_row("off the list, lost")  # linking writes nothing else, or nobody lives to compare
-_TAKEN, _NEVER = make_row("taken off", "off the list, lost"), make_row("never linked", "off the list, lost")
+_TAKEN, _NEVER = (
+    make_row("taken off", "off the list, lost"),
+    make_row("never linked", "off the list, lost"),
+)
 _CERTAIN = frozenset(
     ["called back", "still listed", "held", "freed late", "until grace", "never linked"]
 )
@@ -170,7 +173,9 @@ def row(plot: Plot, history: int) -> Row:
     if plot.kind == "family":
         return make_row("held" if history == 1 else _HELD, "perhaps held", "ancestor")
     if plot.kind == "family-lost":
-        return make_row("lost", "off the list, lost with others") if history == 1 else make_row(_LOST)
+        return (
+            make_row("lost", "off the list, lost with others") if history == 1 else make_row(_LOST)
+        )
     if plot.kind == "some-left":
         return _NEVER if history == 2 else held("registry")
     if plot.kind == "index":

@@ -14,7 +14,7 @@ from tests.lab.judged import FALSE, RIGHT, SILENT, Verdict, judge
 from tests.lab.often import kernels
 from tests.lab.session import Record, records, run_lines
 from tests.lab.strangers import estranged, for_each_plot
-from tests.lab.thirds import LOST, judge_third
+from tests.lab.thirds import judge_third
 
 UNREACHED = {"never": 40, "deleted": 3}
 """Of the caches in use: objects that nothing leads to."""

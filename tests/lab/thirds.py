@@ -43,7 +43,9 @@ _TABLE: Dict[str, Row] = {
     "array-count": _STALE,
     "dirty-page": _STALE,
     "dirty-kmalloc": _STALE,
-    "splice-left": make_row("taken off, off the list, lost", "perhaps held, held")._replace(lie=_SURE),
+    "splice-left": make_row("taken off, off the list, lost", "perhaps held, held")._replace(
+        lie=_SURE
+    ),
     "stale-frame": _STALE,
     "dirty-head": make_row(f"no head, {_LOST}", "still listed, held")._replace(lie=_SURE),
     "mixed-ring": make_row(f"no head, {_LOST}", "still listed, held")._replace(lie=_SURE),

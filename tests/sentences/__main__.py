@@ -15,7 +15,7 @@ import json
 import subprocess
 import sys
 from time import process_time
-from typing import Any, Dict, List, Sequence, Set, Tuple
+from typing import Any, Dict, List, Sequence, Set
 
 from tests.sentences.explained import EXPLAINED
 from tests.sentences.literals import MARKS, ROOT, Sentence, Sentences
@@ -84,9 +84,7 @@ def held_by_units(printed: Set[Sentence], tests: Sequence[str]) -> Dict[str, Lis
             if outcome.excinfo is not None or process_time() - begin > _SECONDS:
                 return
             wanted = sorted(
-                number
-                for number in sentences.used - held
-                if sentences.all[number] not in printed
+                number for number in sentences.used - held if sentences.all[number] not in printed
             )
             # Most tests hold none of them. One that can't be run twice says nothing.
             if wanted and fails(item, wanted) and not fails(item, ()):

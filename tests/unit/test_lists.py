@@ -69,9 +69,7 @@ def test_an_entry_of_a_sleeping_task_waits_and_heads_nothing() -> None:
     lists = Lists(memory, 8, {HEAD: stack}.get, OBJECTS, set(), waits=lambda at: at == HEAD)
     found = lists.rings(OFFSET, [0x1000])[0x1000]
     assert (found.verdict, found.head) == (WAITED, "stack of 7 sleeper+0x10")
-    assert found.text == (
-        f"its own list: a task waits with {hexa(HEAD)}: stack of 7 sleeper+0x10"
-    )
+    assert found.text == (f"its own list: a task waits with {hexa(HEAD)}: stack of 7 sleeper+0x10")
 
 
 def test_where_both_ways_end_in_one_place_there_was_the_head() -> None:

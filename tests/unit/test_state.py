@@ -43,7 +43,8 @@ UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_pr
             0,
             True,
             UNKNOWN,
-            "refcount 0, 0 allocated objects in 1 slab: being destroyed, or emptied since it failed",
+            "refcount 0, 0 allocated objects in 1 slab: being destroyed,"
+            " or emptied since it failed",
         ),
         (
             CACHE._replace(refcount=0),
@@ -51,7 +52,8 @@ UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_pr
             0,
             None,
             UNKNOWN,
-            "refcount 0, 0 allocated objects in 1 slab: being destroyed, or emptied since it failed",
+            "refcount 0, 0 allocated objects in 1 slab: being destroyed,"
+            " or emptied since it failed",
         ),
         (
             CACHE._replace(refcount=0),
@@ -59,7 +61,8 @@ UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_pr
             0,
             True,
             UNKNOWN,
-            "refcount 0, 0 allocated objects in 0 slabs: being destroyed, or emptied since it failed",
+            "refcount 0, 0 allocated objects in 0 slabs: being destroyed,"
+            " or emptied since it failed",
         ),
         (
             UNLINKED,
