@@ -26,6 +26,7 @@ from crash_ext.contents.words import (
     Words,
 )
 from crash_ext.hexa import hexa
+from crash_ext.kernel.pages import Memory
 from crash_ext.kernel.say import count
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import OBJECT, STACK, Place
@@ -263,15 +264,16 @@ def find_holders(
             subject.level = reach.level(subject.address)
     callbacks = Callbacks(places)
     apart = {case.cache.address: _unlinked_nodes(case) for case in cases}
+    memory = Memory(slub.reader)
     summary = Summary()
     for hit in find_pointers(slub.reader, Targets(ranges), summary, cap=HOLDERS, progress=progress):
         case, subject = subjects[hit.start]
         held = _holder(slub, places, reach, case, subject, hit.holder, hit.value)
         if held is None:
             continue
-        if held.worth == IN_USE and is_old_head(
-            slub.reader, held.holder, apart[case.cache.address]
-        ):
+        nodes = apart[case.cache.address]
+        old = hit.value in nodes and is_old_head(memory, held.holder, slub.reader.word, nodes)
+        if held.worth == IN_USE and old:
             held = held._replace(worth=PERHAPS, why=OLD_HEAD)
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)
@@ -285,7 +287,7 @@ def find_holders(
             subject.level = MAYBE
         _find_queued(callbacks, slub, places, reach, case, subject)
     _show_paths(reach, cases, Containers(places, callbacks))
-    _find_inner(slub, places, reach, cases)
+    _find_inner(slub, reach, cases)
     _find_hidden(slub, places, reach, cases)
     text = f"{summary.bytes >> 20} MB of dumped memory"
     for case in cases:
@@ -399,24 +401,26 @@ def holder_label(held: Held) -> str:
     return f"{held.place.kind} {held.place.label} {held.place.offset}"
 
 
-def _find_inner(slub: Slub, places: Places, reach: Reach, cases: List[Case]) -> None:
+def _find_inner(slub: Slub, reach: Reach, cases: List[Case]) -> None:
     """Of objects that nothing leads to: which are lost only with others, and with which."""
     subjects = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
     if not subjects:
         return
-    reader = slub.reader
-    start, end = (reader.symbol("_stext") or 0, reader.symbol("_etext") or 0)
-    modules = places.modules.regions
-
-    def is_code(address: int) -> bool:
-        return start <= address < end or modules.at(address) is not None
-
-    edges = (
+    memory, word = Memory(slub.reader), slub.reader.word
+    edges = [
         (owner, target)
         for owner, target in reach.lost_edges()
-        if not (owner in subjects and _by_old_head(reach, reader.word, subjects[owner], target))
-        and not all(is_old_rcu(reader, at, is_code) for at in reach.pointers(owner, target))
-    )
+        if owner not in subjects or not _by_old_head(reach, word, subjects[owner], target)
+    ]
+    known = {edge for edge in edges if edge[0] in subjects}
+    satellites = {owner for owner, target in edges if (target, owner) in known} - subjects.keys()
+    edges = [
+        (owner, target)
+        for owner, target in edges
+        if owner not in satellites
+        or target not in satellites
+        or not all(is_old_rcu(memory, at, word) for at in reach.pointers(owner, target))
+    ]
     for address, found in sort_lost(edges, subjects).items():
         subject = subjects.get(address)
         if subject is not None:

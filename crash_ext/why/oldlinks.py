@@ -7,37 +7,36 @@ taken over by another head (list_splice() without _init), once the objects are o
 
 from __future__ import annotations
 
-from typing import Callable, Collection, Optional
+from typing import Collection
 
-from crash_ext.reader import Reader
+from crash_ext.kernel.pages import Memory
 
 OLD_HEAD = "the head of a list that they were on"
 """Why the pointers of such a head may be old."""
 
 
-def is_old_rcu(reader: Reader, at: int, is_code: Callable[[int], bool]) -> bool:
-    """Whether the pointer at an address links one rcu_head to the next.
+def is_old_rcu(memory: Memory, at: int, word: int) -> bool:
+    """Whether the pointer at an address may link an rcu_head to the next, both of which are done.
 
-    Two words, the second a function, and the same where it points. Among objects that nothing
-    leads to it is old: RCU's own lists lead to all that wait. is_code: of an address.
+    Before a callback runs RCU clears its function, and leaves its next (kernel/rcu/tree.c,
+    rcu_do_batch()). So does many another pair of words look: ask only where that fits.
     """
-    function, following = (_word(reader, at + reader.word), _word(reader, at))
-    if not function or not following or not is_code(function):
+    following = memory.word(at)
+    if following is None or memory.word(at + word) != 0:
         return False
-    return is_code(_word(reader, following + reader.word) or 0)
+    return memory.word(following + word) == 0
 
 
-def is_old_head(reader: Reader, at: int, nodes: Collection[int]) -> bool:
+def is_old_head(memory: Memory, at: int, word: int, nodes: Collection[int]) -> bool:
     """Whether the pointer at an address is one of two of a list_head that heads nothing.
 
-    nodes: list_heads, or hlist_nodes, that say themselves that they are on no list. Both
-    words lead to such, and the words around them don't: an array has more.
+    nodes: list_heads that say themselves that they are on no list. Both words lead to such,
+    and the words around them don't: an array has more.
     """
-    word = reader.word
-    near = [_word(reader, at + shift * word) in nodes for shift in (-2, -1, 0, 1, 2)]
-    return near in ([False, True, True, False, near[4]], [near[0], False, True, True, False])
-
-
-def _word(reader: Reader, address: int) -> Optional[int]:
-    data = reader.try_read(address, reader.word)
-    return None if data is None else int.from_bytes(data, reader.byteorder)
+    if memory.word(at) not in nodes:
+        return False
+    before, behind = (memory.word(at - word) in nodes, memory.word(at + word) in nodes)
+    if before == behind:
+        return False
+    outer = (at - 2 * word, at + word) if before else (at - word, at + 2 * word)
+    return not any(memory.word(each) in nodes for each in outer)

@@ -192,7 +192,8 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         kind = "klist" if members[0][0].container.startswith(IN_KLIST) else "list"
         lists = f"a {kind} whose head is" if len(heads) == 1 else f"{len(heads)} {kind}s with heads"
         whose = head
-        led = _led_to(members[0][0], shown) if len(heads) == 1 else ""
+        ways = {_led_to(subject, ring) for subject, ring in members if subject.path}
+        led = ways.pop() if len(ways) == 1 else ""
         if led:
             whose += f", to which {led} leads,"
         elif members[0][0].keeper:
@@ -270,7 +271,8 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
                 " A reference was not dropped before kmem_cache_destroy(): look for who sets and"
                 " who clears that pointer."
             )
-            if not first.container:
+            if not first.container.startswith("in "):
+                # A tree or a chain clears its own slots; a page or an area does not.
                 sentence += _LEFT_OVER
         evidence = [_pointer(best, first.address)] if best is not None else []
         if ring is not None:
@@ -570,7 +572,12 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
     findings = []
     for offset, chosen in _unlinked(case, rest).items():
         missing = {s.address: _missing(case, s) for s in chosen}
-        without = [s for s in chosen if _tells(case, missing[s.address])]
+        without = [
+            s
+            for s in chosen
+            if _tells(case, missing[s.address])
+            or (missing[s.address] and _failed(case, [s]) and _unlike(case, missing[s.address]))
+        ]
         if not without:
             continue
         words = sorted(set.intersection(*(missing[s.address] for s in without)))
@@ -592,9 +599,10 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
         sentence = (
             f"{_objects(number, 'was', 'were')} never linked, unless who takes objects off clears"
             f" all that the insertion wrote: the list node at +{offset:#x} points to itself, and"
-            f" {named} are zero, where living objects are on a list and have values."
+            f" {named} {'is' if len(words) == 1 else 'are'} zero, where living objects are on a"
+            " list and have values."
             " Look first for an error path between the allocation and the insertion into the"
-            " list that does not free the object."
+            f" list that does not free the object.{_failure(case, without)}"
         )
         findings.append(Finding("", LIKELY, [s.address for s in without], evidence, sentence))
     return findings
@@ -621,7 +629,7 @@ def off_the_list(case: Case, rest: List[Subject]) -> List[Finding]:
             "points to itself, where living objects are on a list, and nothing in use leads to"
             f" {_it(number)}."
         )
-        sentence += _numbers(case, changed)
+        sentence += _numbers(case, changed) + _failure(case, chosen)
         if later or whole:
             sentence += (
                 " This fits an object that was taken off (list_del_init()) and not freed: look at"
@@ -677,12 +685,40 @@ def _tells(case: Case, missing: Set[int]) -> bool:
     A pointer and a state are often cleared by who takes an object off; a number that is
     another one in each object (a time, a serial number) is not.
     """
-    unlike = [
-        at
-        for at in missing
-        if case.twin_traces[at].constant is None and not case.twin_traces[at].pointer
-    ]
-    return bool(unlike) and len(missing) > 1 and case.twin_profile.objects >= _MANY
+    return _unlike(case, missing) and len(missing) > 1 and case.twin_profile.objects >= _MANY
+
+
+def _unlike(case: Case, missing: Set[int]) -> bool:
+    return any(
+        case.twin_traces[at].constant is None and not case.twin_traces[at].pointer for at in missing
+    )
+
+
+def _failed(case: Case, chosen: List[Subject]) -> Dict[int, int]:
+    """Offset -> number of an error that they have (ERR_PTR()) where living ones have a pointer."""
+    if case.twin_profile.objects < ENOUGH:
+        return {}
+    found: Dict[int, int] = {}
+    for at, trace in case.twin_traces.items():
+        values = {subject.values.get(at, 0) for subject in chosen}
+        value = values.pop() if len(values) == 1 and trace.pointer else 0
+        # From the end of 64 bits of addresses, or of 32.
+        error = (1 << 64 if value >> 32 else 1 << 32) - value
+        if 0 < error <= _ERRORS:
+            found[at] = error
+    return found
+
+
+def _failure(case: Case, chosen: List[Subject]) -> str:
+    """Which step failed, as far as an error in place of a pointer shows."""
+    failed = _failed(case, chosen)
+    if not failed:
+        return ""
+    at, error = min(failed.items())
+    return (
+        f" +{at:#x} is the error -{error} where all {case.twin_profile.objects} living objects"
+        " have a pointer: what belongs there could not be had, so look at the way out after that."
+    )
 
 
 def _has_every_trace(case: Case, chosen: List[Subject]) -> bool:
@@ -705,7 +741,8 @@ class _Changed(NamedTuple):
     def text(self, case: Case) -> str:
         """In words."""
         objects = f"all {case.twin_profile.objects} living objects"
-        return f"+{self.offset:#x} is {self.value} where {objects} have {self.living}"
+        value = f"{self.value:x}" if self.value == _SATURATED else self.value
+        return f"+{self.offset:#x} is {value} where {objects} have {self.living}"
 
 
 def _changed_numbers(case: Case, chosen: List[Subject]) -> List[_Changed]:
@@ -717,7 +754,7 @@ def _changed_numbers(case: Case, chosen: List[Subject]) -> List[_Changed]:
         values = {subject.halves.get(at, 0) for subject in chosen}
         if len(values) == 1:
             (value,) = values
-            if 0 < value <= _SMALL and value != living:
+            if (0 < value <= _SMALL and value != living) or value == _SATURATED:
                 found.append(_Changed(at, value, living))
     return found[:_EXAMPLES]
 
@@ -736,6 +773,11 @@ def _numbers(case: Case, changed: List[_Changed]) -> str:
     text = f" {changed[0].text(case)}"
     for each in changed[1:]:
         text += f", +{each.offset:#x} is {each.value} where these have {each.living}"
+    if any(each.value == _SATURATED for each in changed):
+        return text + (
+            ": a saturated count of references (refcount_t): of too many gets, or a put too many,"
+            " and no put frees the object any more."
+        )
     if _any_larger(changed):
         text += (
             ": another state; or a count of references, and one was not dropped (look for a get"
@@ -852,7 +894,7 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     changed = _changed_numbers(case, chosen)
     evidence = [*_numbers_evidence(case, chosen, changed), *_no_pointer(chosen, case)]
     evidence += _open_lists(chosen)
-    sentence += _numbers(case, changed)
+    sentence += _numbers(case, changed) + _failure(case, chosen)
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
 
@@ -946,6 +988,10 @@ _MANY = 5
 """Living objects at least, for a word that none of them lacks to mean much."""
 _SMALL = 255
 """A state is a small number."""
+_SATURATED = 0xC0000000
+"""include/linux/refcount.h, REFCOUNT_SATURATED: INT_MIN / 2."""
+_ERRORS = 4095
+"""include/linux/err.h, MAX_ERRNO: an error as a pointer is one of the last addresses."""
 
 
 def _lost(subjects: Iterable[Subject]) -> List[Subject]:

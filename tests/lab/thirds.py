@@ -23,7 +23,7 @@ _TABLE: Dict[str, Row] = {
     # Nobody has them.
     "put-missing": _OFF,
     "error-path": make_row("never linked", "off the list, lost"),
-    "early-error": make_row("never linked", "off the list, lost"),
+    "early-error": make_row("never linked, lost", "off the list", "error -5"),
     "bulk-half": make_row("all zeroes", "lost"),
     "kref-cycle": make_row(_LOST + ", no head"),
     "percpu-ref": make_row("off the list, taken off", "lost"),

@@ -164,6 +164,41 @@ def test_each_object_of_a_leftover_has_its_own_history() -> None:
     assert causes(made) == {"never linked": [1], "taken off": [3, 2]}
 
 
+NO_MEMORY = (1 << 64) - 12
+
+
+def test_an_error_in_place_of_a_pointer_shows_the_step_that_failed() -> None:
+    """ERR_PTR(-ENOMEM): the object was given up there. With its number missing, too, it was
+    not on the list yet."""
+    made = case(subject(1, LIST_EMPTY, values=of(since=8, owner=NO_MEMORY)))
+    finding = only(made)
+    assert finding.cause == "never linked"
+    assert "+0x50 is the error -12 where all 10 living objects have a pointer" in finding.sentence
+
+
+def test_an_error_alone_does_not_show_that_it_was_never_linked() -> None:
+    """A later step may have failed, of an object that was linked and taken off again."""
+    whole = of(serial=7, since=8, owner=NO_MEMORY, state=2)
+    finding = only(case(subject(1, LIST_EMPTY, values=whole)))
+    assert finding.cause == "off the list"
+    assert "the error -12" in finding.sentence
+    assert "never linked" in finding.sentence
+
+
+def test_no_address_is_an_error() -> None:
+    for owner in (0xFFFF888000000000, 0xFFFFFFFFC02A9626, (1 << 64) - 4096, 12):
+        made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=owner)))
+        assert all("the error" not in finding.sentence for finding in conclude(made))
+
+
+def test_a_saturated_count_is_named() -> None:
+    whole = of(serial=7, since=8, owner=9, state=0xC0000000)
+    finding = only(case(subject(1, LIST_EMPTY, values=whole)))
+    assert finding.cause == "taken off"
+    assert "+0x58 is c0000000 where all 10 living objects have 2" in finding.sentence
+    assert "a saturated count of references" in finding.sentence
+
+
 def test_few_living_objects_make_no_rule() -> None:
     assert set(causes(case(subject(1, LIST_EMPTY, values=of()), twins=4))) == {"off the list"}
     assert set(causes(case(subject(1, LIST_EMPTY, values=of()), twins=2))) == {"lost"}
@@ -200,10 +235,12 @@ def test_a_pointer_may_be_left_in_a_slot_that_nobody_cleared(place: Place) -> No
     assert "Or it is left over: nobody cleared a slot after use" in finding.sentence
 
 
-def test_a_container_clears_its_own_slots() -> None:
+def test_a_container_clears_its_own_slots_and_a_page_does_not() -> None:
     made = subject(1, level=REACHED, by=[held(OWNER)])
     made.container = "in an XArray at thing_xas"
     assert "left over" not in only(case(made)).sentence
+    made.container = "by way of page 7000, of no slab: table has that memory"
+    assert "left over" in only(case(made)).sentence
 
 
 def test_a_list_head_in_memory_that_others_had_is_likely_only() -> None:
