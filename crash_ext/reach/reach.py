@@ -33,6 +33,7 @@ from crash_ext.reach.inner import find_inner
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
 from crash_ext.reach.sheaves import Sheaves, may_have_sheaves
+from crash_ext.reach.slots import for_each_unused
 from crash_ext.slub.decoded import decoded_before
 from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache
 from crash_ext.slub.objects import for_each_decoded_slab
@@ -81,7 +82,7 @@ class Reach:
         self._marks = Marks(session.reader, self._objects())
         self._stale = Extents()
         """Behind the entries of sheaves: ascending, as memory is read."""
-        self._blank = self._records_of_kfence()
+        self._blank = self._without_worth()
         self._sheaves = Sheaves(session, self._marks.targets, every, self._kmalloced)
         self._stacks: List[LiveStack] = []
         self._waiting: List[int] = []
@@ -241,6 +242,8 @@ class Reach:
             if holder in stack.doubtful:
                 return MAYBE, "left in the frame of kthread(), maybe old"
             return (REACHED, "") if stack.sure else (MAYBE, "on the stack of a running task")
+        if self._is_stale(holder):
+            return UNREACHED, "in a slot that is not in use"
         use = self.use.of(holder)
         if use is None:
             place = self._places.name(holder)
@@ -343,10 +346,10 @@ class Reach:
             self.allocated[owner] += number
         return Targets.of_arrays(starts, sizes)
 
-    def _records_of_kfence(self) -> Extents:
-        """The pointer that KFENCE itself has to each of its objects.
+    def _without_worth(self) -> Extents:
+        """Words that hold nothing: KFENCE's own pointer to each of its objects, unused slots.
 
-        In the direct map: up to v6.5 the records lie in the kernel's image.
+        In the direct map: up to v6.5 KFENCE's records lie in the kernel's image.
         """
         at = self._reader.offset("kfence_metadata", "addr")
         found = Extents()
@@ -355,6 +358,8 @@ class Reach:
             if self._reader.virt_to_page(address) is None:
                 address += self._places.image.shift or 0
             found.add(address, self._reader.word)
+        for start, length in for_each_unused(self._reader):
+            found.add(start, length)
         found.sort()
         return found
 
@@ -481,7 +486,7 @@ class Reach:
             summary.unreadable += 1
 
     def _without_stale(self, address: int, data: bytes) -> bytes:
-        """Memory with the old entries of sheaves, and KFENCE's own pointers, blanked."""
+        """Memory with the old entries of sheaves, and what else holds nothing, blanked."""
         end = address + len(data)
         old = [*self._stale.of(address, end), *self._blank.of(address, end)]
         if not old:

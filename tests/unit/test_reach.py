@@ -8,6 +8,7 @@ from crash_ext.places.places import Places
 from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from mocks.kfence import KfencePool
+from mocks.structs import parse
 from tests.unit.asked import session
 from tests.unit.test_pageuse import Pages
 
@@ -76,6 +77,23 @@ def test_a_register_alone_holds_an_object() -> None:
     (step,) = found.path(slab.object(1))
     assert step.place is not None
     assert step.place.text == "register RAX of cpu 3"
+
+
+def test_a_cpus_reserve_of_socket_buffers_has_only_those_below_its_count() -> None:
+    pages = Pages()
+    image = pages.heap.image
+    slab = pages.heap.slab(pages.heap.cache("skbuff_head_cache", 64), {1, 2})
+    for index in (1, 2):
+        image.write(slab.object(index), bytes(64))
+    image.structs["napi_alloc_cache"] = parse("page:2p skb_count:8 skb_cache:4p", image.word)
+    pages.set(0, _refcount=1)
+    image.symbols["napi_alloc_cache"] = pages.start - image.percpu_offsets[0]
+    image.put(pages.start + 16, 4, 1)
+    image.pointer(pages.start + 24, slab.object(1))
+    image.pointer(pages.start + 32, slab.object(2))
+    found = reach(pages)
+    assert [found.level(slab.object(index)) for index in (1, 2)] == [REACHED, UNREACHED]
+    assert found.holds(pages.start + 32) == (UNREACHED, "in a slot that is not in use")
 
 
 def test_kfences_own_record_of_an_object_holds_nothing() -> None:

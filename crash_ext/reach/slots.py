@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel's own arrays with a count, whose slots behind it keep what was taken out.
+
+Each CPU's reserve of socket buffers is one (net/core/skbuff.c, struct napi_alloc_cache): a
+buffer that left it years ago still has its address there. Knows these by their names.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, Tuple
+
+from crash_ext.reader import Reader
+
+_ARRAYS = (("napi_alloc_cache", "napi_alloc_cache", "skb_cache", "skb_count"),)
+"""(per-CPU variable, structure, its array of pointers, their number)"""
+_COUNT = 4
+
+
+def for_each_unused(reader: Reader) -> Iterator[Tuple[int, int]]:
+    """(start, bytes) of the slots behind the count, of each CPU, in the direct map."""
+    for variable, structure, slots, count in _ARRAYS:
+        start, size = reader.symbol(variable), reader.struct_size(structure)
+        at, number_at = reader.offset(structure, slots), reader.offset(structure, count)
+        if start is None or at is None or number_at is None or not size:
+            continue
+        for cpu in reader.possible_cpus():
+            own = reader.percpu(start, cpu)
+            data = None if own is None else reader.try_read(own + number_at, _COUNT)
+            if own is None or data is None or reader.virt_to_page(own) is None:
+                continue
+            used = at + int.from_bytes(data, reader.byteorder) * reader.word
+            if used < size:
+                yield own + used, size - used
