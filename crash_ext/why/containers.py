@@ -65,7 +65,9 @@ class Containers:
         if tree:
             return tree
         last = path[-1]
-        if last.offset in subject.trees and _is_tree(case, last.offset):
+        # A child has its parent's address with its own colour in the lowest bit.
+        node = last.offset & -2
+        if node in subject.trees and _is_tree(case, node):
             top = self._first_outside(case, path)
             return f"in an rb tree at {self._at(path, top)}"
         pool = self._mempool(path)

@@ -180,6 +180,8 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
             klist = subject.container.startswith(IN_KLIST)
             if found.verdict == HEADED or (found.verdict == EITHER and not _own(case, offset)):
                 lone = subject.lists.get(offset) == HLIST_LINKED and found.nodes == 1
+                # A next one, which leads back, is as good as one before it.
+                lone = lone and not subject.values.get(offset)
                 lone = (lone or found.verdict == EITHER) and not klist
                 sure = case.searched is not None and (usual or not lone) and not found.lent
                 groups.setdefault((sure, found.head), []).append((subject, found))

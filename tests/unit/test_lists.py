@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
-from crash_ext.places.place import OBJECT, PAGE, STACK, SYMBOL, Place
+from crash_ext.places.place import OBJECT, PAGE, STACK, SYMBOL, VMALLOC, Place
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Lists, Membership
 from tests.unit.plain import CACHE
@@ -250,3 +250,23 @@ def test_any_links_end_in_a_verdict_for_each_object(links: Dict[int, int]) -> No
         assert {each.verdict for each in found.values()} <= {EITHER, HEADED, HEADLESS, LEAKED, OPEN}
         lists = Lists(memory, 8, places.get, OBJECTS, {0x100})
         assert set(lists.chains(OFFSET, OBJECTS)) == set(OBJECTS)
+
+
+@pytest.mark.parametrize(
+    ("place", "lent"),
+    [
+        (Place(SYMBOL, "variable", HEAD, "variable"), False),
+        (lies_in(OTHER, ALLOCATED), True),
+        (Place(PAGE, "page", HEAD, "page"), True),
+        # Where an unloaded module was, say: who has it now need not have written all of it.
+        (Place(VMALLOC, "vmalloc 9000+0x0", HEAD, ""), True),
+    ],
+)
+def test_a_head_in_memory_that_others_had_before_is_told_from_a_variable(
+    place: Place, lent: bool
+) -> None:
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    lists = Lists(memory, 8, {HEAD: place}.get, OBJECTS, {0x100, 0x200}, lambda address: True)
+    ring = lists.rings(OFFSET, OBJECTS)[OBJECTS[0]]
+    assert (ring.verdict, ring.lent) == (HEADED, lent)

@@ -12,7 +12,7 @@ import pytest
 
 from crash_ext.contents.callbacks import TIMER, Callback
 from crash_ext.contents.profile import Cell, Profile
-from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
+from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.hexa import hexa
 from crash_ext.places.place import OBJECT, STACK, SYMBOL, Place
 from crash_ext.reach.model import (
@@ -202,6 +202,14 @@ def test_a_saturated_count_is_named() -> None:
 def test_few_living_objects_make_no_rule() -> None:
     assert set(causes(case(subject(1, LIST_EMPTY, values=of()), twins=4))) == {"off the list"}
     assert set(causes(case(subject(1, LIST_EMPTY, values=of()), twins=2))) == {"lost"}
+
+
+def test_an_hlist_of_several_is_as_sure_for_its_first_as_for_the_others() -> None:
+    ring = on(HEADED)._replace(nodes=1)
+    lone = subject(1, HLIST_LINKED, level=REACHED, ring=ring)
+    first = subject(1, HLIST_LINKED, level=REACHED, ring=ring, values={AT: 0x7000})
+    assert only(case(lone, twins=0)).strength == LIKELY
+    assert only(case(first, twins=0)).strength == CERTAIN
 
 
 def test_a_head_that_points_to_itself_says_nothing_without_a_twin_that_is_on_a_list() -> None:
