@@ -23,9 +23,9 @@ from crash_ext.leak.family import Families
 from crash_ext.leak.state import LIVE
 from crash_ext.leak.survey import Survey, survey_family
 from crash_ext.leak.usage import accounted, reclaimable, usage_of
-from crash_ext.report.caches import counted, kilobytes
+from crash_ext.report.caches import kilobytes
 from crash_ext.report.table import LEFT, RIGHT, table_lines
-from crash_ext.report.text import plural, printable, visible
+from crash_ext.report.text import counted, plural, printable, visible
 from crash_ext.slub.model import Cache
 from crash_ext.view.caches import cache_fields
 from crash_ext.view.usage import usage_fields, usage_lines, usage_table

@@ -18,9 +18,9 @@ if __name__ == "__main__":
 from crash_ext.command import Call, Command, run
 from crash_ext.hexa import hexa
 from crash_ext.output import Output
-from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
+from crash_ext.report.caches import CACHE_HEAD, cache_line
 from crash_ext.report.table import LEFT, RIGHT, table_lines
-from crash_ext.report.text import plural, printable, visible
+from crash_ext.report.text import counted, plural, printable, visible
 from crash_ext.report.why import (
     CAUSE_HEAD,
     EVIDENCE_HEAD,

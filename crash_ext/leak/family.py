@@ -12,8 +12,7 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from crash_ext.reader import Reader
-from crash_ext.report.caches import counted
-from crash_ext.report.text import printable
+from crash_ext.report.text import counted, printable
 from crash_ext.slub.memcg import memcg_of_child
 from crash_ext.slub.model import Cache
 from crash_ext.slub.objects import for_each_counted_slab

@@ -53,10 +53,5 @@ def kilobytes(size: int) -> str:
     return f"{size // 1024}k"
 
 
-def counted(number: int, more: bool) -> str:
-    """A count, with + where what can't be read may add to it."""
-    return f"{number}+" if more else str(number)
-
-
 def _known(number: Optional[int]) -> str:
     return "?" if number is None else str(number)

@@ -32,11 +32,14 @@ def visible(text: str) -> str:
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in data)
 
 
+def counted(number: int, more: bool) -> str:
+    """A count, with + where what can't be read may add to it."""
+    return f"{number}+" if more else str(number)
+
+
 def plural(count: int, noun: str, more: bool = False) -> str:
     """ "1 slab", "2 slabs"; more: there may be others that can't be read: "1+ slabs" """
-    if more:
-        return f"{count}+ {noun}s"
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{counted(count, more)} {noun}{'' if count == 1 and not more else 's'}"
 
 
 def wrapped(text: str, further: int = 2, first: str = "") -> List[str]:

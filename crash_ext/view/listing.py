@@ -16,8 +16,7 @@ from crash_ext.leak.family import Families
 from crash_ext.leak.select import Selection
 from crash_ext.output import Output
 from crash_ext.reach.references import References
-from crash_ext.report.caches import counted
-from crash_ext.report.text import plural, printable, visible
+from crash_ext.report.text import counted, plural, printable, visible
 from crash_ext.slub.model import SlabObjects
 from crash_ext.slub.session import Session
 from crash_ext.slub.slabmemory import SlabBytes

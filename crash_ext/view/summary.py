@@ -10,8 +10,8 @@ from crash_ext.leak.family import Families, cgroup_text, children_text, count_ch
 from crash_ext.leak.select import Selection
 from crash_ext.leak.state import Held, judge
 from crash_ext.output import Output
-from crash_ext.report.caches import CACHE_HEAD, cache_line, counted
-from crash_ext.report.text import plural, printable, visible
+from crash_ext.report.caches import CACHE_HEAD, cache_line
+from crash_ext.report.text import counted, plural, printable, visible
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.session import Session
 from crash_ext.view.caches import cache_fields

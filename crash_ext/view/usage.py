@@ -8,9 +8,8 @@ from typing import Dict, Iterator, List, Optional, Sequence
 from crash_ext.hexa import hexa
 from crash_ext.leak.survey import Survey
 from crash_ext.leak.usage import Sum, Usage, accounted, reclaimable
-from crash_ext.report.caches import counted
 from crash_ext.report.table import LEFT, RIGHT, table_lines
-from crash_ext.report.text import printable
+from crash_ext.report.text import counted, printable
 from crash_ext.slub.allocator import Slub
 
 _HEAD = ("CACHE", "OBJSIZE", "ALLOCATED", "TOTAL", "BYTES", "MEM%", "FLAGS", "STATE", "NAME")
