@@ -36,7 +36,7 @@ class Wanted(NamedTuple):
     slots: bool
     """Where a red zone comes first, its address, too."""
     words: Optional[Words]
-    """Says beside the contents what they are; None where that isn't asked for."""
+    """Says beneath the contents what they are; None where that isn't asked for."""
     groups: Optional[Words]
     """Tells groups of like objects, in place of slabs; None where slabs are asked for."""
     references: bool

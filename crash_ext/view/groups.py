@@ -32,7 +32,7 @@ class Grouping(NamedTuple):
     data: SlabBytes
     words: Words
     annotate: bool
-    """Say beside the contents of each example what they are."""
+    """Say beneath the contents of each example what they are."""
     length: Optional[int]
     """Bytes of each object, no farther than to the next one; None for all of it."""
     limit: Optional[int]
