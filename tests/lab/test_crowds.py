@@ -59,6 +59,10 @@ def counts(statements: List[str]) -> Dict[str, Tuple[int, int]]:
         told = re.match(r"(\d+) of (\d+) objects: (.*)", text)
         if told is None:
             continue
+        if told.group(3) == "other holders":
+            # What is left behind the five with the most objects.
+            assert int(told.group(1)) < OFF * LOOKED_AT
+            continue
         owners = [owner for owner, name in NAMED.items() if name in told.group(3)]
         assert len(owners) == 1, text
         number = int(told.group(1)) + found.get(owners[0], (0, 0))[0]
@@ -82,7 +86,7 @@ def test_who_holds_very_many_objects_is_told_as_counts(kernel: str, version: str
     told = evidence(dump, version or lab.crashes_for(kernel)[-1])
     found = counts(told["held"])
     assert f"{LOOKED_AT} of 30000 objects were looked at, evenly spread" in told["held"]
-    assert sum(number for number, _ in found.values()) == LOOKED_AT
+    assert LOOKED_AT * (1 - OFF) <= sum(number for number, _ in found.values()) <= LOOKED_AT
     for each in batches(dump):
         number, of = found.get(each.owner, (0, LOOKED_AT))
         assert abs(number / of - each.objects / 30_000) < OFF, each

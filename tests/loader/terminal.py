@@ -42,15 +42,35 @@ class Terminal:
         while not (found := re.search(pattern, self._text)):
             left = end - time.monotonic()
             assert left > 0, f"no {pattern!r} in {seconds} s; shown: {self._text[-2000:]!r}"
-            if select.select([self._fd], [], [], left)[0]:
-                try:
-                    data = os.read(self._fd, 65536)
-                except OSError:  # how Linux says that the other end is gone
-                    data = b""
-                assert data, f"the program ended; shown: {self._text[-2000:]!r}"
-                self._text += data.decode(errors="replace").replace("\r\n", "\n")
+            self._read(left)
         shown, self._text = self._text[: found.end()], self._text[found.end() :]
         return shown
+
+    def _read(self, seconds: float) -> None:
+        """What is shown next, if it comes in time."""
+        if select.select([self._fd], [], [], seconds)[0]:
+            try:
+                data = os.read(self._fd, 65536)
+            except OSError:  # how Linux says that the other end is gone
+                data = b""
+            assert data, f"the program ended; shown: {self._text[-2000:]!r}"
+            self._text += data.decode(errors="replace").replace("\r\n", "\n")
+
+    def cpu(self) -> float:
+        """Seconds that the program has computed: a busy machine does not add to them."""
+        with open(f"/proc/{self._pid}/stat", encoding="ascii", errors="replace") as file:
+            # proc_pid_stat(5): utime and stime, in clock ticks; the name may hold blanks.
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def let_compute(self, seconds: float, until: str = PROMPT) -> bool:
+        """Whether the program has computed that much more, before the pattern was shown."""
+        end = self.cpu() + seconds
+        while self.cpu() < end:
+            if re.search(until, self._text):
+                return False
+            self._read(0.005)
+        return True
 
     def press(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
