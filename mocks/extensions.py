@@ -15,13 +15,15 @@ from mocks.structs import parse
 
 _STRUCTS = {
     "obj_cgroup": "refcnt:2p memcg:p nr_charged_bytes:4",
-    "cgroup_subsys_state": "cgroup:p ss:p",
-    "mem_cgroup": "css:2p id:8",
-    "cgroup": "self:2p flags:p kn:p",
+    "cgroup_subsys_state": "cgroup:p ss:p flags:4",
+    "mem_cgroup": "css:3p id:8",
+    "cgroup": "self:3p flags:p kn:p",
     "codetag": "flags:4 lineno:4 modname:p function:p filename:p",
     "alloc_tag": "ct:4p counters:p",
 }
 _KERNFS = "count:4 active:4 {parent}:p name:p rb:3p"
+
+_CSS_ONLINE = 2
 
 _OBJEXTS = 1
 """MEMCG_DATA_OBJEXTS, and MEMCG_DATA_OBJCGS before it."""
@@ -67,6 +69,7 @@ class ObjectExtensions:
             structs["slabobj_ext"] = " ".join(parts)
         for name, text in structs.items():
             self._image.structs[name] = parse(text, self._image.word)
+        self._image.enums["CSS_ONLINE"] = _CSS_ONLINE
         self._root = self._kernfs(b"", 0)
         self.subsystem = self._annex.variable("memory_cgrp_subsys", 64)
 
@@ -84,14 +87,15 @@ class ObjectExtensions:
         )
         return address
 
-    def memcg(self, path: bytes, number: int) -> int:
-        """The struct obj_cgroup * of a new memcg whose cgroup has that path."""
+    def memcg(self, path: bytes, number: int, *, removed: bool = False) -> int:
+        """The struct obj_cgroup * of a new memcg whose cgroup has that path, or had it."""
         node = self._root
         for name in path.split(b"/"):
             node = self._kernfs(name, node) if name else node
         cgroup, memcg, objcg = self._new("cgroup"), self._new("mem_cgroup"), self._new("obj_cgroup")
         self._set("cgroup", cgroup, kn=node)
-        self._set("cgroup_subsys_state", memcg, cgroup=cgroup, ss=self.subsystem)
+        flags = 0 if removed else _CSS_ONLINE
+        self._set("cgroup_subsys_state", memcg, cgroup=cgroup, ss=self.subsystem, flags=flags)
         self._set(self._id, memcg + self._offset("mem_cgroup", "id"), id=number)
         self._set("obj_cgroup", objcg, memcg=memcg)
         return objcg

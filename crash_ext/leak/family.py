@@ -108,7 +108,9 @@ def children_text(allocated: Sequence[int], more: bool) -> str:
 def cgroup_text(reader: Reader, cache: Cache) -> str:
     """ ", cgroup /docker/web" of a memcg child; nothing where that can't be read any more."""
     memcg = memcg_of_child(reader, cache.address) if cache.root else None
-    return "" if memcg is None or memcg.path is None else f", cgroup {printable(memcg.path)}"
+    if memcg is None or memcg.path is None:
+        return ""
+    return f", {'removed ' if memcg.removed else ''}cgroup {printable(memcg.path)}"
 
 
 def count_child(

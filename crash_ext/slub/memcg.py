@@ -30,6 +30,8 @@ class Memcg(NamedTuple):
     """mem_cgroup.id: the kernel's private number for it."""
     path: Optional[bytes]
     """Of its cgroup, from the hierarchy's root; None where it can't be read."""
+    removed: bool = False
+    """Its cgroup's directory is gone: what is charged to it keeps it."""
 
 
 class NoMemcg(Exception):
@@ -79,7 +81,7 @@ def read_memcg(reader: Reader, address: int) -> Memcg:
     subsystem = read_word(reader, css + find_offset(reader, "cgroup_subsys_state", "ss"))
     if subsystem != reader.symbol("memory_cgrp_subsys"):
         raise NoMemcg(f"{hexa(address)} is no struct mem_cgroup")
-    return Memcg(address, _number(reader, address), _path(reader, cgroup))
+    return Memcg(address, _number(reader, address), _path(reader, cgroup), _offline(reader, css))
 
 
 def _params(reader: Reader, cache: int) -> int:
@@ -103,6 +105,18 @@ def _number(reader: Reader, memcg: int) -> Optional[int]:
         except (MissingMember, ReadError):
             return None
     return None
+
+
+def _offline(reader: Reader, css: int) -> bool:
+    """Whether rmdir has taken the memcg off line; False where that can't be told."""
+    online, flags = reader.enumerator("CSS_ONLINE"), reader.offset("cgroup_subsys_state", "flags")
+    if not online or flags is None:
+        return False
+    try:
+        size = reader.size("cgroup_subsys_state", "flags") or 4
+        return not read_number(reader, css + flags, size) & online
+    except ReadError:
+        return False
 
 
 def _path(reader: Reader, cgroup: int) -> Optional[bytes]:

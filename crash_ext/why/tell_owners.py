@@ -43,7 +43,8 @@ def owner_evidence(places: Places, report: OwnerReport) -> Iterator[Evidence]:
     for charged in report.memcgs[:_GROUPS]:
         memcg = charged.memcg
         path = text_of(memcg.path) if memcg.path is not None else f"memcg {hexa(memcg.address)}"
-        text = f"{len(charged.objects)} of {total} charged to {path}"
+        gone = ", a cgroup that is removed" if memcg.removed else ""
+        text = f"{len(charged.objects)} of {total} charged to {path}{gone}"
         yield Evidence("owner", text, charged.objects[0])
     for kind, found in (
         ("stack", len(report.groups)),

@@ -175,7 +175,9 @@ def test_a_report_that_names_the_child_lists_the_child_s_slabs(name: str) -> Non
     assert [row["address"] for row in of_type(rows, "cache")] == [f"{root.address:x}"]
 
 
-def _charged(name: str, path: bytes = b"/docker/web") -> Tuple[Heap, Cache, Cache, int]:
+def _charged(
+    name: str, path: bytes = b"/docker/web", removed: bool = False
+) -> Tuple[Heap, Cache, Cache, int]:
     """A leftover root, its busy child, and the struct mem_cgroup * that the child is for."""
     heap = Heap(LAYOUTS[name], seed=9)
     root = heap.cache("slab_acct", 192)
@@ -184,7 +186,7 @@ def _charged(name: str, path: bytes = b"/docker/web") -> Tuple[Heap, Cache, Cach
     heap.slab(child, {1, 2})
     heap.leave_behind(root)
     built = ObjectExtensions(heap, profiling=False)
-    memcg = built.memcg_of(built.memcg(path, 7))
+    memcg = built.memcg_of(built.memcg(path, 7, removed=removed))
     params = heap.writer.member("kmem_cache", child.address, "memcg_params")
     heap.image.pointer(heap.writer.member("memcg_cache_params", params, "memcg"), memcg)
     return heap, root, child, memcg
@@ -308,3 +310,18 @@ def test_of_a_thousand_busy_children_the_largest_have_a_line(name: str) -> None:
     assert states[1] == "memcg child dentry(11:job): 12 objects in 1 slab"
     assert len(states) == 10
     assert states[-1] == "10 objects in 4 more memcg children"
+
+
+@with_kernfs
+def test_of_a_cgroup_that_was_removed_the_name_is_told_with_that(name: str) -> None:
+    """rmdir leaves the memcg as long as objects are charged to it."""
+    heap, root, child, _ = _charged(name, removed=True)
+    assert ", removed cgroup /docker/web\n" in text(
+        heap, "slabobjs", "-b", "0", f"{root.address:x}"
+    )
+    charged = [
+        row["text"]
+        for row in of_type(records(heap, "slabwhy", "-F", f"{child.address:x}"), "evidence")
+        if "charged" in row["text"]
+    ]
+    assert charged == ["2 of 2 charged to /docker/web, a cgroup that is removed"]

@@ -216,9 +216,9 @@ def test_objects_are_grouped_by_the_memcg_that_pays_for_them(name: str) -> None:
     first, second = report.memcgs
     assert first.objects == [slab.object(0), slab.object(4)]
     assert first.bytes == 2 * 84
-    assert first.memcg == (extensions.memcg_of(one), 17, b"/system.slice/a")
+    assert first.memcg == (extensions.memcg_of(one), 17, b"/system.slice/a", False)
     assert second.objects == [slab.object(2)]
-    assert second.memcg == (extensions.memcg_of(other), 1, b"/")
+    assert second.memcg == (extensions.memcg_of(other), 1, b"/", False)
     assert (report.tags, report.problems, report.recorded) == ([], [], False)
 
 
