@@ -24,7 +24,8 @@ def examined_evidence(case: Case, unknown: int) -> Iterator[Evidence]:
         text = f"{looked} of {case.total} allocated objects were examined, evenly spread"
         yield Evidence("contents", text)
     if case.unreadable:
-        yield Evidence("contents", f"of {count(case.unreadable, 'object')} not in the dump")
+        text = f"{count(case.unreadable, 'object')}: contents not in the dump"
+        yield Evidence("contents", text)
     if unknown:
         yield Evidence("state", f"{count(unknown, 'object')} of damaged slabs: unknown")
 

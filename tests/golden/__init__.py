@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Golden tests: a file's name is the command line, its content what that prints and writes.
 
-One folder a recording, or a scene of scenes.py or damages.py. `python -m tests.golden` (make
-golden) writes them all anew; add a command line by making an empty file of its name.
+One folder a recording, or a scene of scenes.py, damages.py or told.py. `python -m tests.golden`
+(make golden) writes them all anew; add a command line by making an empty file of its name.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from crash_ext import drgnprogram
 from mocks.crash_module import FakeCrash
 from tests.golden.damages import DAMAGES
 from tests.golden.scenes import FILES, SCENES
+from tests.golden.told import TOLD
 from tests.replay import recorded, run_line
 
 PROGRAM = "slableak"
@@ -36,7 +37,7 @@ def for_each_golden() -> Iterator[Tuple[str, Path]]:
 
 def kernel(folder: str) -> FakeCrash:
     """The crash session that a folder's command lines are typed in."""
-    build = SCENES.get(folder) or DAMAGES.get(folder)
+    build = {**SCENES, **DAMAGES, **TOLD}.get(folder)
     return build() if build is not None else FakeCrash(recorded(folder).image)
 
 

@@ -299,6 +299,14 @@ def boot_cache() -> FakeCrash:
     return made.done()
 
 
+def no_caches() -> FakeCrash:
+    """Not one struct of a cache is in order."""
+    made = Damaged()
+    for cache in made.heap.caches:
+        made.set("kmem_cache", cache.address, size=0)
+    return made.done()
+
+
 def no_symbols() -> FakeCrash:
     """A kernel whose symbols slab_caches and kmem_cache are not to be had."""
     made = Damaged()
@@ -509,6 +517,7 @@ DAMAGES: Dict[str, Callable[[], FakeCrash]] = {
         structs,
         broken_caches,
         boot_cache,
+        no_caches,
         no_symbols,
         sysfs,
         no_sysfs,

@@ -35,43 +35,52 @@ def heap_of(own: Sequence[Entry]) -> Heap:
     return heap
 
 
-def verdict(own: Sequence[Entry], log: str) -> str:
-    return boot_of(target(heap_of(own)), log).verdict
+def verdict(own: Sequence[Entry], log: str) -> Boot:
+    return boot_of(target(heap_of(own)), log)
+
+
+EARLIER = Boot(UNKNOWN, "the dump's own log does not reach back to it")
 
 
 @pytest.mark.parametrize("dress", ["crash's log", "syslog", "journal json", "dmesg -J", "quoted"])
 def test_lines_of_one_time_in_both_are_of_one_boot(dress: str) -> None:
-    assert verdict(CHATTER, DRESSES[dress](CHATTER[:10])) == SAME
+    why = "10 lines of the log are in the dump's own, at the same time"
+    assert verdict(CHATTER, DRESSES[dress](CHATTER[:10])) == Boot(SAME, why)
 
 
 def test_lines_of_the_early_boot_are_in_every_boot() -> None:
     early = [(0.0, f"BIOS-e820: {n}") for n in range(30)]
-    assert verdict(early, plain(early)) == UNKNOWN
+    assert verdict(early, plain(early)) == Boot(UNKNOWN, "the log has no times since boot")
 
 
 def test_a_log_of_the_same_time_without_one_equal_line_is_another_boot_s() -> None:
-    assert verdict(CHATTER, plain(OTHERS)) == OTHER
+    why = "no line of the log is in the dump's own, which covers its time"
+    assert verdict(CHATTER, plain(OTHERS)) == Boot(OTHER, why)
 
 
 def test_one_that_ends_before_the_dump_s_own_begins_cannot_be_told() -> None:
-    assert verdict([(when + 1000, body) for when, body in CHATTER], plain(OTHERS)) == UNKNOWN
+    assert verdict([(when + 1000, body) for when, body in CHATTER], plain(OTHERS)) == EARLIER
 
 
 def test_one_that_goes_on_longer_than_the_kernel_ran_is_another_boot_s() -> None:
     heap = heap_of([])
     history.History(heap)
     late = [(when + UPTIME, body) for when, body in OTHERS]
-    assert boot_of(target(heap), plain(late)).verdict == OTHER
-    assert boot_of(target(heap), plain(OTHERS)).verdict == UNKNOWN
+    why = f"the log goes on to {late[-1][0]:.0f} s, but the dump's kernel ran {UPTIME:.0f} s"
+    assert boot_of(target(heap), plain(late)) == Boot(OTHER, why)
+    assert boot_of(target(heap), plain(OTHERS)) == EARLIER
 
 
 def test_another_kernel_s_banner_is_another_boot_s() -> None:
     own = [(0.0, BANNER)]
-    assert verdict(own, plain([(0.0, BANNER.replace("-56-", "-57-")), *OTHERS])) == OTHER
+    other = plain([(0.0, BANNER.replace("-56-", "-57-")), *OTHERS])
+    why = "it begins with the banner of Linux 6.1.0-57-amd64"
+    assert verdict(own, other) == Boot(OTHER, why)
 
 
 def test_a_log_without_times_cannot_be_told() -> None:
-    assert verdict(CHATTER, DRESSES["no times"](CHATTER)) == UNKNOWN
+    told = verdict(CHATTER, DRESSES["no times"](CHATTER))
+    assert told == Boot(UNKNOWN, "the log has no times since boot")
 
 
 def test_the_journal_s_boot_id_tells() -> None:
@@ -80,7 +89,8 @@ def test_the_journal_s_boot_id_tells() -> None:
     heap.image.symbols["sysctl_bootid"] = 0xFFFF888070000000
     text = DRESSES["journal export"](OTHERS)
     mine = text.replace("0123456789abcdef" * 2, bytes(range(16)).hex())
-    assert boot_of(target(heap), text).verdict == OTHER
+    other = Boot(OTHER, "the log has another boot id than the dump")
+    assert boot_of(target(heap), text) == other
     assert boot_of(target(heap), mine) == Boot(SAME, "the log has the boot id of the dump")
 
 

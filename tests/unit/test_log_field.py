@@ -16,9 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crash_ext.why.log.dress import for_each_line, undress
-from crash_ext.why.log.match import NAME, LogEvidence, MatchedReport
+from crash_ext.why.log.match import (
+    NAME,
+    NOT_LISTED_KFENCE,
+    NOT_LISTED_LOST,
+    NOT_LISTED_SLAB,
+    LogEvidence,
+    MatchedReport,
+)
 from crash_ext.why.log.parse import Report, parse_reports
 from crash_ext.why.log.tell import calling_module, log_evidence
+from crash_ext.why.running import UNFINISHED
 from tests.unit.dresses import DRESSES, Dress, Entry
 
 LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"
@@ -155,7 +163,38 @@ def test_the_way_to_the_destroy_is_evidence() -> None:
     ]
     nobody = matched._replace(report=report._replace(caller=None, trace=[], mixed=True))
     (_, text) = log_evidence(LogEvidence([nobody], [], [], [], [], {}), True, str)
-    assert "mixed with another task's" in text.text
+    assert text.text == "its call trace is mixed with another task's: who called can't be told"
+
+
+def test_reports_that_list_nothing_or_are_too_many_are_told_as_such() -> None:
+    (report,) = parse_reports((LOGS / f"{BIOSET}.txt").read_text(encoding="utf-8"))
+    bare = report._replace(slabs=[], caller=None, trace=[], when=None)
+    matched = [MatchedReport(bare, NAME, [])] * 5
+    texts = [
+        item.text for item in log_evidence(LogEvidence(matched, [], [], [], [], {}), True, str)
+    ]
+    by_name = "matched by name alone: it may be of another"
+    assert set(texts[:-1]) == {
+        f"a destroy failed in pid {report.pid} {report.comm}: no object listed ({by_name})"
+    }
+    assert texts[-1] == "2 more reports of it"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (NOT_LISTED_SLAB, "in a slab that was full then, or was added since"),
+        (NOT_LISTED_KFENCE, "in KFENCE's pool, which is on no list"),
+        (NOT_LISTED_LOST, "lines of the report are lost, or can't be matched"),
+        (UNFINISHED, "the destroy is still running: its report is not finished"),
+    ],
+)
+def test_why_the_log_lacks_an_object_is_told(reason: str, words: str) -> None:
+    (report,) = parse_reports((LOGS / f"{BIOSET}.txt").read_text(encoding="utf-8"))
+    found = LogEvidence([MatchedReport(report, NAME, [])], [], [], [], [], {reason: [0x1000]})
+    *_, last = log_evidence(found, True, str)
+    assert last.text == f"1 allocated object not in the log: {words}"
+    assert last.address == 0x1000
 
 
 STRANGERS = [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crash_ext.why.log.hashed import siphash_1u64
-from crash_ext.why.log.reports import MemoryReport, parse_memory_reports
+from crash_ext.why.log.reports import MemoryReport, lines_of, parse_memory_reports
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from tests.unit import logs
@@ -178,7 +178,9 @@ def test_slabobjs_and_slabwhy_show_it_beside_the_object(
     address = objects[number - 2]
     heap.image.log = logs.stamped(slub(hide(address), "req_cache"))
     (row,) = of_type(records(heap, "slabobjs", f"{address + 8:x}"), "object")
-    assert row["log"][0].endswith("s Poison overwritten, of the cache req_cache")
+    when, what = row["log"][0].split(" s ")
+    assert float(when[len("at ") :]) > 0
+    assert (when[:3], what) == ("at ", "Poison overwritten, of the cache req_cache")
     assert row["log"][1].startswith("allocated then by pid 41: ")
     assert row["log"][2].startswith("freed then by pid 42: ")
     shown = text(heap, "slabobjs", f"{address + 8:x}")
@@ -199,7 +201,26 @@ def test_another_object_is_not_told_so() -> None:
     assert "log" not in row
     heap.image.log = logs.stamped(kasan(raw(0xFFFF888000000000), "req_cache"))
     rows = of_type(records(heap, "slabwhy", "-F", f"{cache:x}"), "evidence")
-    assert any("of no object that is here now" in row["text"] for row in rows)
+    told = [row["text"] for row in rows if row["topic"] == "log"]
+    assert any(
+        text.endswith("of the cache req_cache: of that name, but of no object that is here now")
+        for text in told
+    ), told
+
+
+def test_of_many_reports_about_the_objects_the_rest_is_counted() -> None:
+    heap, cache, object_, _ = left_behind()
+    log = [line for _ in range(5) for line in kasan(raw(object_), "req_cache")]
+    heap.image.log = logs.stamped(log)
+    rows = of_type(records(heap, "slabwhy", "-F", f"{cache:x}"), "evidence")
+    assert "2 more reports about its objects" in [row["text"] for row in rows]
+
+
+def test_an_old_kasan_names_no_task() -> None:
+    heap, _, object_, _ = left_behind()
+    lines = ["Allocated:" if "Allocated" in line else line for line in kasan(raw(object_), "x")]
+    (report,) = parse_memory_reports("\n".join(lines))
+    assert [line.split(":")[0] for line in lines_of(report)][1] == "allocated then by a task"
 
 
 @given(st.lists(st.sampled_from([*slub("1" * 16, "a"), *kasan("2" * 16, "b")]) | st.text()))

@@ -191,7 +191,6 @@ _SOURCE = re.compile(r" [\w./+-]+\.\w+:\d+$")
 _BUILD_ID = re.compile(r"\[(\S+) [0-9a-f]{8,}\]$")
 _TRACE_STARTS = re.compile(r"(?:Call [Tt]race|Backtrace):\s*")
 _TASK_BEGINS = "<TASK>"
-_BREAKING = "Last Breaking-Event"
 _TRACE_ENDS = re.compile(r"\s*(?:</TASK>|RIP: 00|---\[ end trace|Code: |Last Breaking-Event)")
 _DESTROY = re.compile(r"\.?kmem_cache_destroy(?:\.\w+)*(?:\+0x.*)?")
 # What a trace may have below kmem_cache_destroy(): the allocator, who prints, and traps.
@@ -533,7 +532,7 @@ class _Parser:
             self._irq = True
         elif _TRACE_ENDS.match(body):
             self._stray = False
-            self._breaking = body.startswith(_BREAKING)
+            self._breaking = body.startswith("Last Breaking-Event")
             self._open -= self._open > 0 and body == "</TASK>"
             if self._frames:
                 self._end_trace()
