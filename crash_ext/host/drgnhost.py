@@ -25,6 +25,10 @@ _UNKNOWN = (LookupError, AttributeError, ValueError, drgn.FaultError)
 """What drgn raises where memory or a type that it needs isn't there."""
 
 
+_NO_WAY = "No way to translate"
+"""libkdumpfile's words where an address has no form that it knows, dumped or not."""
+
+
 class HostError(Exception):
     """What is crash.error there."""
 
@@ -43,6 +47,7 @@ class DrgnHost:
         self._shown = Shown(program, self._symbols)
         self._ranges: Optional[List[Tuple[int, int, int]]] = None
         self.PAGESIZE = self._page_size()
+        self._check_translation()
         platform = program.platform
         little = platform is None or platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
         self.byteorder = "little" if little else "big"
@@ -55,6 +60,26 @@ class DrgnHost:
             return int(self._program["PAGE_SIZE"])
         except LookupError as error:
             raise HostError(f"the dump doesn't tell its page size: {error}") from error
+
+    def _check_translation(self) -> None:
+        """drgn may know no way from any of the kernel's addresses into the file.
+
+        s390x's kernels since 6.10 in kdump files, with drgn 0.3.0: each read would fail for it.
+        """
+        task = self.sym2addr("init_task")
+        try:
+            if task:
+                self._program.read(task, 1)
+        except drgn.FaultError as error:
+            if _NO_WAY not in str(error):
+                # What else can't be read is told where it's needed.
+                return
+            platform = self._program.platform
+            machine = f"{platform.arch.name.lower()} " if platform else ""
+            raise HostError(
+                f"drgn can't translate the addresses of this {machine}kernel in this form of dump:"
+                " it can in an ELF dump (makedumpfile -E)"
+            ) from None
 
     # symbols --------------------------------------------------------------------------
 
