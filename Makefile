@@ -5,6 +5,7 @@
 PYTHON = python3
 CRASH = crash
 CRASH_INCLUDE = /usr/include/crash
+PYTHON_INCLUDE =
 PREFIX = /usr
 DESTDIR =
 BUILD = build
@@ -61,7 +62,7 @@ FORCE:
 
 # Asked every time, written only when the answer is another one.
 $(BUILD)/python.env: FORCE
-	@.ci/python write '$(PYTHON)' '$(origin PYTHON)' '$@'
+	@PYTHON_INCLUDE='$(PYTHON_INCLUDE)' .ci/python write '$(PYTHON)' '$(origin PYTHON)' '$@'
 
 # The environment is the embedded interpreter's, too. Tables have a plain form without
 # tabulate, so a machine without a network gets its loader all the same: pip asks once.

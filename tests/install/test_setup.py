@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import shlex
@@ -148,6 +149,34 @@ def test_good_python_is_written_down_once(fake: Fake, tmp_path: pathlib.Path) ->
     written.write_text("another\n")
     assert run(fake, *command).returncode == 0
     assert written.read_text() == text
+
+
+def test_headers_that_are_unpacked_but_not_installed_will_do(
+    fake: Fake, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine where python3-devel can't be installed: the library's link is in it, too."""
+    lacks = {"LDLIBRARY": "libpython9.so", "INCLUDEPY": "/nowhere"}
+    (fake.bin / "python").write_text(
+        '#!/bin/sh\n[ "$2" = - ] || { echo "$0"; exit; }\n'
+        f"exec {base_python()} -I -c 'import sys, sysconfig\n"
+        "real = sysconfig.get_config_var\n"
+        f"sysconfig.get_config_var = lambda name: {json.dumps(lacks)}.get(name) or real(name)\n"
+        "exec(sys.stdin.read())'\n"
+    )
+    (fake.bin / "python").chmod(0o755)
+    refused = run(fake, "python", "write", "python", "command line", str(tmp_path / "env"))
+    assert refused.returncode == 1
+    assert "lacks /nowhere/Python.h (Debian: python3-dev, RHEL: python3-devel)" in refused.stdout
+    include = tmp_path / "usr/include/python3"
+    include.mkdir(parents=True)
+    (include / "Python.h").touch()
+    environment = {**fake.environment(), "PYTHON_INCLUDE": str(include)}
+    monkeypatch.setattr(fake, "environment", lambda: environment)
+    taken = run(fake, "python", "write", "python", "command line", str(tmp_path / "env"))
+    assert taken.returncode == 0, taken.stdout
+    written = (tmp_path / "env").read_text()
+    assert f"-isystem {include} -isystem {include.parent}" in written
+    assert re.search(r"libpython3\.\d+\.so\.1\.0", written)
 
 
 def test_requirements_are_those_of_setup_cfg() -> None:

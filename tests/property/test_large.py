@@ -24,8 +24,10 @@ LARGE, SMALL = 1, 1 << 40
 
 
 def _as(ahead: int, heap: Heap, *line: str) -> str:
-    """slabobjs where more than so many bytes make a cache large."""
-    with mock.patch("crash_ext.view.slabs._LARGE", ahead):
+    """slabobjs where more than so many bytes make a cache large; no sentence is wrapped."""
+    with mock.patch("crash_ext.view.slabs._LARGE", ahead), mock.patch(
+        "crash_ext.report.text.WIDTH", 1 << 20
+    ):
         return text(heap, "slabobjs", *line)
 
 
