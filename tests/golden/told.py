@@ -32,7 +32,9 @@ def destroyed_now() -> FakeCrash:
     objects = [(f"{scene.slab.object(1):016x}", scene.slab.object(1) - scene.slab.va)]
     told = [(f"{scene.slab.page:016x}", objects)]
     image.log = logs.stamped(
-        logs.report(logs.WORDINGS["6.1"], "slab_test", told, last=False, per_slab=scene.left.objects)
+        logs.report(
+            logs.WORDINGS["6.1"], "slab_test", told, last=False, per_slab=scene.left.objects
+        )
     )
     return scene.done()
 
@@ -59,10 +61,7 @@ def many_owners() -> FakeCrash:
     first = kept[1]
     extensions.put(
         scene.slab,
-        {
-            index: Kept(*reversed(first if index < 8 else found))
-            for index, found in kept.items()
-        },
+        {index: Kept(*reversed(first if index < 8 else found)) for index, found in kept.items()},
     )
     return scene.done()
 

@@ -217,7 +217,7 @@ def test_of_many_reports_about_the_objects_the_rest_is_counted() -> None:
 
 
 def test_an_old_kasan_names_no_task() -> None:
-    heap, _, object_, _ = left_behind()
+    _, _, object_, _ = left_behind()
     lines = ["Allocated:" if "Allocated" in line else line for line in kasan(raw(object_), "x")]
     (report,) = parse_memory_reports("\n".join(lines))
     assert [line.split(":")[0] for line in lines_of(report)][1] == "allocated then by a task"
