@@ -273,8 +273,12 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
                 " A reference was not dropped before kmem_cache_destroy(): look for who sets and"
                 " who clears that pointer."
             )
-            if not first.container.startswith("in "):
-                # A tree or a chain clears its own slots; a page or an area does not.
+            roots = {each.path[0].place for each in members if each.path}
+            old = any(root is not None and root.kind in (PAGE, STACK) for root in roots)
+            if old and not first.container:
+                sentence += " A page or a stack may also keep words from a former use."
+            elif not first.container.startswith("in "):
+                # A tree or a chain clears its own slots; an array or an area does not.
                 sentence += _LEFT_OVER
         evidence = [_pointer(best, first.address)] if best is not None else []
         if ring is not None:
