@@ -51,6 +51,14 @@ class Place(NamedTuple):
     """Of an OBJECT: slub.model's ALLOCATED, FREE, UNKNOWN or RCU_PENDING."""
 
 
+UNNAMED = "memory that can't be named"
+
+
+def words_of(place: Optional[Place]) -> str:
+    """A place in words; None is memory that can't be named."""
+    return UNNAMED if place is None else place.text
+
+
 def plus(offset: int) -> str:
     """ "+0x10", "-0x8", or nothing for 0."""
     return f"{offset:+#x}" if offset else ""

@@ -14,15 +14,15 @@ MAYBE = 1
 REACHED = 2
 """Memory in use leads to it."""
 
-IN_USE = "in use"
+IN_USE = "in-use"
 """The pointer lies in memory that is in use, and that something leads to."""
-PERHAPS = "perhaps in use"
+PERHAPS = "perhaps"
 """It lies in memory that may be in use: a running task's stack, a page without a user."""
-PENDING = "until the grace period"
+PENDING = "pending"
 """It lies in an object that waits for an RCU grace period to be freed."""
-LOST = "in a lost object"
+LOST = "lost"
 """It lies in an allocated object that nothing leads to."""
-DEAD = "not in use"
+DEAD = "dead"
 """It lies in a free object, a free page, a dead part of a stack."""
 
 

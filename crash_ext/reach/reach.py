@@ -24,6 +24,7 @@ from crash_ext.places.place import (
     PERCPU,
     REGISTER,
     SYMBOL,
+    UNNAMED,
     VMALLOC,
     Place,
 )
@@ -248,7 +249,7 @@ class Reach:
         if use is None:
             place = self._places.name(holder)
             known = place is not None and place.kind in _MAPPED
-            return (REACHED, "") if known else (UNREACHED, "in memory that can't be named")
+            return (REACHED, "") if known else (UNREACHED, f"in {UNNAMED}")
         if use == pageuse.USED:
             return REACHED, ""
         if use == pageuse.MAYBE:

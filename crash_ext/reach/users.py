@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Dict, List, NamedTuple, Optional
 
-from crash_ext.places.place import OBJECT, PAGE, STACK, VMALLOC, Place, plus
+from crash_ext.places.place import OBJECT, PAGE, STACK, UNNAMED, VMALLOC, Place, plus
 from crash_ext.reach.reach import Reach
 
 _ASKED = 2000
@@ -51,7 +51,7 @@ def _what(place: Optional[Place]) -> str:
     """The same words for like places: an object by its cache and the offset in it, an array or
     a stack as a whole."""
     if place is None:
-        return "memory that can't be named"
+        return UNNAMED
     if place.kind == OBJECT:
         return f"objects of {place.label} at {place.offset:+#x}"
     if place.kind == VMALLOC:

@@ -10,7 +10,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from crash_ext.contents.words import NUMBER, ZERO, Word
 from crash_ext.hexa import hexa
-from crash_ext.places.place import Place
+from crash_ext.places.place import Place, words_of
 from crash_ext.reach.references import References
 from crash_ext.report.text import plural, visible, wrapped
 from crash_ext.slub.model import STATE_NAMES, Cache
@@ -48,7 +48,7 @@ def reference_lines(references: References, cache: Cache, address: int) -> Itera
     """Beneath an object: a line for each pointer to it, or that there is none."""
     found = references.of(address, cache)
     for each in found:
-        where = each.place.text if each.place is not None else "memory that can't be named"
+        where = words_of(each.place)
         to = f"{each.value - address:+#x}" if each.value != address else "+0"
         old = ", an entry of a sheaf" if each.sheaf else ""
         yield from wrapped(f"   {hexa(each.holder)} points to {to}: {visible(where)}{old}", 5)

@@ -15,7 +15,16 @@ from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_string
 from crash_ext.kernel.tasks import Task
-from crash_ext.places.place import MODULE, OBJECT, PAGE, PAGE_STRUCT, SYMBOL, VMALLOC, Place
+from crash_ext.places.place import (
+    MODULE,
+    OBJECT,
+    PAGE,
+    PAGE_STRUCT,
+    SYMBOL,
+    VMALLOC,
+    Place,
+    words_of,
+)
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from crash_ext.reader import ReadError
@@ -156,7 +165,7 @@ class Containers:
             return ""
         for _ in range(_CHAIN):
             if self._function(holder - next_at + call_at) is None:
-                where = _text(self._places.name(holder))
+                where = words_of(self._places.name(holder))
                 return f"in a notifier chain, for {function}: {where} has its head"
             # A notifier before it in the chain.
             found = self._pointers(holder - next_at)
@@ -264,7 +273,7 @@ class Containers:
         for offset, ring in subject.memberships.items():
             klist = subject.values.get(offset - link + owner, 0) & ~_DEAD
             if klist and klist + members == ring.at:
-                return f"{IN_KLIST} at {_text(self._places.name(klist))}"
+                return f"{IN_KLIST} at {words_of(self._places.name(klist))}"
         return ""
 
     def _is_on(self, head: int, node: int) -> bool:
@@ -316,7 +325,7 @@ class Containers:
             return self._page_struct(path, place)
         if place is None or place.kind not in (PAGE, VMALLOC):
             return ""
-        way = "" if len(path) == 1 else f" and {_text(path[-1].place)}"
+        way = "" if len(path) == 1 else f" and {words_of(path[-1].place)}"
         if self._is_kfree_rcu(path[0].holder):
             freed = self._places.name(path[0].target)
             what = freed.label if freed is not None else "memory"
@@ -333,7 +342,7 @@ class Containers:
 
     def _page_struct(self, path: List[Step], place: Place) -> str:
         """What a page structure says of its page, mostly page->private: who has that page?"""
-        way = "" if len(path) == 1 else f" and {_text(path[-1].place)}"
+        way = "" if len(path) == 1 else f" and {words_of(path[-1].place)}"
         who = "" if place.object is None else self._owner(place.object, place)
         return f"by {place.text}{way}" + (f": {who} has that page" if who else "")
 
@@ -346,7 +355,7 @@ class Containers:
         for start in starts:
             if start not in self._known:
                 found = self._pointers(start)
-                self._known[start] = _text(self._places.name(found[0])) if found else ""
+                self._known[start] = words_of(self._places.name(found[0])) if found else ""
             if self._known[start]:
                 return self._known[start]
         return ""
@@ -428,7 +437,7 @@ class Containers:
 
     def _at(self, path: List[Step], at: int) -> str:
         """The place of a step's pointer, and the root of the way where that is another."""
-        text = _text(path[at].place)
+        text = words_of(path[at].place)
         root = path[0].place
         if at and root is not None:
             text += f", to which {root.label if root.kind in (SYMBOL, MODULE) else root.text} leads"
@@ -444,7 +453,3 @@ class Containers:
 def _is_tree(case: Case, offset: int) -> bool:
     """Whether an object has a parent there: a root with one child is as good as an hlist_node."""
     return any(offset in s.trees and s.values.get(offset, 0) > 1 for s in case.subjects)
-
-
-def _text(place: Optional[Place]) -> str:
-    return place.text if place is not None else "memory that can't be named"

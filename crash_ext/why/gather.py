@@ -29,7 +29,7 @@ from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
 from crash_ext.kernel.say import count
 from crash_ext.kernel.search import Summary, Targets, find_pointers
-from crash_ext.places.place import OBJECT, STACK, Place
+from crash_ext.places.place import OBJECT, STACK, Place, words_of
 from crash_ext.places.places import Places
 from crash_ext.reach.hidden import Hidden, find_hidden
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
@@ -467,7 +467,7 @@ def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) ->
 
 def _hidden_text(places: Places, found: Hidden) -> str:
     place = places.name(found.holder)
-    where = "memory that can't be named" if place is None else place.text
+    where = words_of(place)
     return f"{found.text} at {hexa(found.holder)}, {where}"
 
 

@@ -22,8 +22,10 @@ from crash_ext.places.place import (
     STACK,
     SYMBOL,
     UNLOADED,
+    UNNAMED,
     VMALLOC,
     Place,
+    words_of,
 )
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 
@@ -160,7 +162,7 @@ class Lists:
             waiting = [node for node, _ in strangers.values() if self._waits(node)]
             if waiting:
                 place = self._name(waiting[0])
-                text = f"its own list: a task waits with {hexa(waiting[0])}: {_text(place)}"
+                text = f"its own list: a task waits with {hexa(waiting[0])}: {words_of(place)}"
                 return Membership(WAITED, count, members, waiting[0], text, _label(place))
         single = {kind: found for kind, found in strangers.items() if often[kind] == 1}
         strangers = single or strangers
@@ -178,9 +180,9 @@ class Lists:
                 text = f"{count} list_heads in a ring, one of several has the head"
                 return Membership(OPEN, count, members, at, text)
             at, head = heads[0]
-        verdict, text = _VERDICTS[rank], f"head {hexa(at)}: {_text(head)}"
+        verdict, text = _VERDICTS[rank], f"head {hexa(at)}: {words_of(head)}"
         if verdict == HEADED and count == 2:
-            verdict, text = EITHER, f"one other list_head beside it, {hexa(at)}: {_text(head)}"
+            verdict, text = EITHER, f"one other list_head beside it, {hexa(at)}: {words_of(head)}"
         return Membership(verdict, count, members, at, text, _label(head), _is_lent(head))
 
     def _follow(self, start: int, way: int, nodes: List[int]) -> Optional[int]:
@@ -211,12 +213,12 @@ class Lists:
             return Membership(OPEN, count, members, 0, text)
         places = [self._name(end) for end in ends]
         gone = all(_rank(place) == _GONE for place in places)
-        text = f"broken at {hexa(ends[0])}, which doesn't point back: {_text(places[0])}"
+        text = f"broken at {hexa(ends[0])}, which doesn't point back: {words_of(places[0])}"
         if len(ends) == 2 and ends[0] == ends[1]:
             # Both ways lead to where the head was: a variable was set anew, or is of a module
             # that was loaded into the memory of another.
             gone = True
-            text = f"the head was at {hexa(ends[0])}, which is none any more: {_text(places[0])}"
+            text = f"the head was at {hexa(ends[0])}, which is none any more: {words_of(places[0])}"
         verdict = HEADLESS if gone else OPEN
         return Membership(verdict, count, members, ends[0], text)
 
@@ -234,7 +236,7 @@ class Lists:
             own = pprev - offset in self._objects or self._is_peer(place, offset)
             if not own and not self._is_node(pprev):
                 verdict = _VERDICTS[self._rank(pprev, place)]
-                text = f"hlist headed by {hexa(pprev)}: {_text(place)}"
+                text = f"hlist headed by {hexa(pprev)}: {words_of(place)}"
                 return Membership(
                     *(verdict, count, [start - offset], pprev, text, _label(place)),
                     lent=_is_lent(place),
@@ -252,7 +254,7 @@ class Lists:
             text = f"hlist without a first pointer, broken at {hexa(at)}"
             return Membership(OPEN, count, members[:1], at, text)
         place = self._name(pprev)
-        text = f"the hlist's head was at {hexa(pprev)}, which is none any more: {_text(place)}"
+        text = f"the hlist's head was at {hexa(pprev)}, which is none any more: {words_of(place)}"
         return Membership(HEADLESS, count, members, pprev, text)
 
     def _in_kernel(self, address: int) -> bool:
@@ -325,13 +327,9 @@ def _kind(place: Optional[Place]) -> str:
     return f"{place.kind} {place.text}"
 
 
-def _text(place: Optional[Place]) -> str:
-    return place.text if place is not None else "memory that can't be named"
-
-
 def _label(place: Optional[Place]) -> str:
     if place is None:
-        return "memory that can't be named"
+        return UNNAMED
     if place.kind == OBJECT:
         return f"an object of {place.label}"
     if place.kind == VMALLOC:

@@ -33,6 +33,7 @@ from crash_ext.places.place import (
     UNLOADED,
     VMALLOC,
     Place,
+    words_of,
 )
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.slub.model import FREE
@@ -335,7 +336,7 @@ def perhaps_held(case: Case, rest: List[Subject]) -> List[Finding]:
         return []
     whose, found = _first_held(chosen, PERHAPS)
     number = len(chosen)
-    where = f": {_holder(found.place)}, {found.why}" if found is not None else ""
+    where = f": {words_of(found.place)}, {found.why}" if found is not None else ""
     sentence = (
         f"{_objects(number, 'is', 'are')} perhaps held: what leads to {_it(number)} may be old"
         f"{where}. Whether somebody still knows {_it(number)} is unknown."
@@ -379,7 +380,7 @@ def _given_to_kfree_rcu(given: List[Subject]) -> List[Finding]:
 
 def _root_of(subject: Subject) -> Iterator[Evidence]:
     for step in subject.path[:1]:
-        yield Evidence("held", f"noted by kfree_rcu() in {_holder(step.place)}", step.holder)
+        yield Evidence("held", f"noted by kfree_rcu() in {words_of(step.place)}", step.holder)
 
 
 def _by_pending(chosen: List[Subject]) -> List[Finding]:
@@ -387,7 +388,7 @@ def _by_pending(chosen: List[Subject]) -> List[Finding]:
         return []
     first = chosen[0]
     found = next((h for h in first.held if h.worth == PENDING), None) or best_held(first)
-    what = first.freed_by or _holder(found.place if found is not None else None)
+    what = first.freed_by or words_of(found.place if found is not None else None)
     number = len(chosen)
     sentence = (
         f"{_objects(number, 'is', 'are')} referred to by an object that is freed but waits for"
@@ -1099,21 +1100,17 @@ def _no_pointer(chosen: List[Subject], case: Case) -> Iterator[Evidence]:
     yield Evidence("reference", text, chosen[0].address)
     stale = [held for subject in chosen for held in subject.held if held.worth == DEAD]
     if stale:
-        text = f"{count(len(stale), 'old pointer')}, the first in {_holder(stale[0].place)}"
+        text = f"{count(len(stale), 'old pointer')}, the first in {words_of(stale[0].place)}"
         yield Evidence("reference", f"{text} ({stale[0].why})", stale[0].holder)
 
 
 def _pointer(held: Held, address: int) -> Evidence:
     offset = held.value - address
     inside = f" (+{offset:#x} of it)" if offset else ""
-    text = f"pointer to {hexa(address)}{inside} in {_holder(held.place)}"
+    text = f"pointer to {hexa(address)}{inside} in {words_of(held.place)}"
     if held.worth in (DEAD, PERHAPS) and held.why:
         text += f" ({held.why})"
     return Evidence("reference", text, held.holder)
-
-
-def _holder(place: Optional[Place]) -> str:
-    return place.text if place is not None else "memory that can't be named"
 
 
 def _kinds(held: Iterable[Held]) -> str:

@@ -141,7 +141,8 @@ def test_objects_that_different_tasks_hold_are_told_together() -> None:
     assert only(made).sentence == (
         "2 objects are still held: stack of 7 conn+0x10 or the like leads to them. A "
         "reference was not dropped before kmem_cache_destroy(): look for who sets and "
-        "who clears that pointer."
+        "who clears that pointer. Or it is left over: nobody cleared a slot after "
+        "use, or the words of the last owner of that memory."
     )
 
 
@@ -189,7 +190,8 @@ def test_an_object_that_is_held_from_memory_without_a_name_says_by_what_way() ->
     assert only(case(made)).sentence == (
         "1 object is still held: last_one, by way of an object of owners, leads to it. "
         "A reference was not dropped before kmem_cache_destroy(): look for who sets "
-        "and who clears that pointer."
+        "and who clears that pointer. Or it is left over: nobody cleared a slot after "
+        "use, or the words of the last owner of that memory."
     )
 
 
@@ -200,15 +202,16 @@ def test_a_pointer_that_nothing_names_is_told_as_such() -> None:
     assert finding.sentence == (
         "1 object is still held: memory in use leads to it. A reference "
         "was not dropped before kmem_cache_destroy(): look for who sets and who clears "
-        "that pointer."
+        "that pointer. Or it is left over: nobody cleared a slot after "
+        "use, or the words of the last owner of that memory."
     )
 
 
 def test_an_object_that_is_reached_by_an_unknown_way_is_held_by_memory_in_use() -> None:
     assert only(case(subject(0x100, level=REACHED))).sentence == (
-        "1 object is still held: memory in use leads to it. A reference was not "
-        "dropped before kmem_cache_destroy(): look for who sets and who clears that "
-        "pointer."
+        "1 object is still held: memory in use leads to it. A reference was not dropped before"
+        " kmem_cache_destroy(): look for who sets and who clears that pointer. Or it is left over:"
+        " nobody cleared a slot after use, or the words of the last owner of that memory."
     )
 
 

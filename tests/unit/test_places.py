@@ -24,6 +24,7 @@ from crash_ext.places.place import (
 )
 from crash_ext.places.places import Places
 from crash_ext.slub.model import ALLOCATED, FREE, UNKNOWN
+from crash_ext.view.notes import place_fields
 from mocks.annex import take_pages
 from mocks.heap import Heap
 from mocks.kfence import KfencePool
@@ -350,3 +351,31 @@ def test_a_broken_list_of_modules_or_tasks_loses_what_is_behind_it_only() -> Non
     heap.image.pointer(head, 0x10)
     heap.image.pointer(head + 8, 0x10)
     assert name(heap, base) is None
+
+
+def test_a_cpus_own_variable_of_the_kernel_is_told_with_its_name() -> None:
+    heap = Heap(LAYOUTS["6.1"], cpus=2)
+    Landscape(heap).chunk()
+    heap.image.symbols["runqueues"] = 0x100
+    place = named(heap, heap.image.percpu_offsets[1] + 0x108)
+    assert (place.kind, place.text) == (PERCPU, "per-CPU runqueues+0x8 of cpu 1")
+
+
+def test_of_the_image_without_a_symbol_the_address_is_told() -> None:
+    heap = Heap(LAYOUTS["6.1"])
+    Landscape(heap)
+    heap.image.symbol_reach = 0x10
+    at = heap.layout.place.kernel + 0x38000
+    assert named(heap, at).text == f"the kernel's image, {at:016x}"
+
+
+def test_behind_a_slab_s_last_object_is_no_object() -> None:
+    heap = Heap(LAYOUTS["6.1"])
+    slab = heap.slab(heap.cache("slab_test", 84), {1})
+    assert named(heap, slab.va + 4090).text == "slab_test (in its slab, in no object)"
+
+
+def test_the_kind_of_a_place_stands_in_its_record() -> None:
+    gone = [Place(UNLOADED, "x", 1, ""), Place(FREED_INIT, "x", 1, "")]
+    told = [(place_fields(place) or {})["kind"] for place in gone]
+    assert [f"{kind}" for kind in told] == ["unloaded module", "freed init code"]

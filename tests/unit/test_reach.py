@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
-from crash_ext.reach.model import REACHED, UNREACHED
+from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from mocks.kfence import KfencePool
 from mocks.structs import parse
 from tests.unit.asked import session
 from tests.unit.test_pageuse import Pages
+from tests.unit.test_stacks import Machine
 
 
 def reach(pages: Pages) -> Reach:
@@ -111,3 +114,40 @@ def test_kfences_own_record_of_an_object_holds_nothing() -> None:
     found = reach(pages)
     assert found.level(lost) == UNREACHED
     assert found.holds(freed + 8)[1] == "in a free object"
+
+
+def test_each_reason_why_a_pointer_holds_nothing_is_told() -> None:
+    pages = Pages()
+    cache = pages.heap.cache("slab_test", 64)
+    slab = pages.heap.slab(cache, {1, 2, 3})
+    image = pages.heap.image
+    for index in (1, 2, 3):
+        image.write(slab.object(index), bytes(64))
+    pages.set(0, _mapcount=-129)
+    pages.set(1, _refcount=1, mapping=1)
+    pages.set(2, _refcount=1)
+    found = reach(pages)
+
+    def at(number: int) -> Tuple[int, str]:
+        return found.holds(pages.start + number * image.page_size)
+
+    assert at(0) == (UNREACHED, "in a free page")
+    assert at(1) == (UNREACHED, "in a page of a process or of the page cache")
+    assert at(2) == (REACHED, "")
+    assert at(16) == (MAYBE, "in a page that may be free")
+    assert found.holds(slab.object(2)) == (UNREACHED, "in an object that nothing leads to")
+    assert found.holds(slab.object(5) + 8) == (UNREACHED, "in a free object")
+    assert found.holds(0x1238) == (UNREACHED, "in memory that can't be named")
+
+
+def test_of_a_task_s_stack_only_what_is_above_its_pointer_holds() -> None:
+    machine = Machine()
+    asleep, stack = machine.task(7, 0x3100)
+    _, running = machine.task(8, 0x3000, on_cpu=1)
+    kernel = session(machine.heap)
+    caches = all_caches(kernel, [])
+    found = Reach(kernel, caches, Places(kernel, lambda: caches))
+    assert asleep
+    assert found.holds(stack + 0x3200) == (REACHED, "")
+    assert found.holds(stack + 0x1000) == (UNREACHED, "in the dead part of a stack")
+    assert found.holds(running + 0x3200) == (MAYBE, "on the stack of a running task")
