@@ -195,18 +195,6 @@ def test_the_script_tells_usage_by_its_status_and_its_own_name(leak: Dump) -> No
     assert _run([*drgn, str(SLABLEAK), "slabwhat"])[0] == 2
 
 
-@pytest.mark.long
-def test_addresses_that_drgn_cannot_translate_are_one_line() -> None:
-    """libkdumpfile of drgn 0.3.0 knows s390x's kernels up to 6.9."""
-    dump = lab.dump("6.12-s390x", "leak")
-    status, out, err = slableak("-s", str(dump.vmlinux), str(dump.vmcore), "slabdup")
-    assert (status, out) == (1, "")
-    assert err == (
-        "slabdup: drgn can't translate the addresses of this s390x kernel in this form of dump:"
-        " it can in an ELF dump (makedumpfile -E)\n"
-    )
-
-
 @pytest.mark.parametrize("part", [0.9, 0.5, 0.1])
 def test_of_a_dump_that_was_cut_nothing_is_denied(leak: Dump, part: float, tmp_path: Path) -> None:
     """crash doesn't open it; drgn does, and most of it can't be read."""
