@@ -183,8 +183,9 @@ def _load_debug_information(program: drgn.Program, files: List[str]) -> None:
     except (OSError, ValueError, LookupError, drgn.FaultError, drgn.MissingDebugInfoError) as error:
         said.lines.append(str(error).partition("\n")[0])
     finally:
+        # What it says later of modules in damaged memory our commands say in their own words.
         logger.removeHandler(said)
-        logger.propagate = True
+        logger.addHandler(logging.NullHandler())
     try:
         known = program.type("struct list_head").is_complete()
     except LookupError:

@@ -9,11 +9,6 @@ from __future__ import annotations
 
 from typing import List, Sequence
 
-try:
-    from tabulate import tabulate as _tabulate
-except ImportError:
-    _tabulate = None  # type: ignore[assignment]
-
 LEFT = "left"
 RIGHT = "right"
 
@@ -26,10 +21,13 @@ def table_lines(
     head: Sequence[str], rows: Sequence[Sequence[str]], align: Sequence[str]
 ) -> List[str]:
     """The lines of a table; align: LEFT or RIGHT for each column."""
-    if _tabulate is None:
+    try:
+        # Only now: most output is no table, and to import it takes longer than a table.
+        from tabulate import tabulate
+    except ImportError:
         return plain_lines(head, rows, align)
     # The head as a row: tabulate gives a column with a real head two more spaces.
-    text = _tabulate(
+    text = tabulate(
         [[cell.replace(" ", _BLANK) for cell in row] for row in (head, *rows)],
         tablefmt="plain",
         colalign=tuple(align),

@@ -17,11 +17,12 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from tests import lab
 from tests.lab.repack import FORMS, repacked
 from tests.lab.session import SLABLEAK
+from tests.native import build_native
 
 from .peer import drgn_python
 
@@ -35,6 +36,9 @@ OTHER_FORMS = [form for form in FORMS if form != FORM]
 ROUNDS = 5
 SLABS_SAMPLED = 20
 OBJECTS_SAMPLED = 2000
+
+QUIET, LOOP = "on drgn: slabobjs -q", "on drgn: its own loop"
+"""Steps of drgn_host.py that list the same."""
 
 _HERE = Path(__file__).resolve().parent
 _PATIENCE = 3600
@@ -70,6 +74,8 @@ class Measured(NamedTuple):
     """One sample from each new session: `extend`, and each command's peak memory."""
     shell: Times
     """From shell to answer, a process each: "crash" and "drgn", the same command on both."""
+    host: Times
+    """Of one process with drgn as host (drgn_host.py)."""
     slabs: int
     """With allocated objects: how many a sample of slabs stands for."""
 
@@ -111,12 +117,29 @@ def measure(of: Subject) -> Measured:
         for form in OTHER_FORMS:
             other = of._replace(dump=repacked(lab.dump(KERNEL, "big"), form))
             others[form] = _run(other, folder, _compared(other, folder), "rounds")
-        shell = _from_the_shell(of, folder)
-        return Measured(rounds, pure, others, fresh, shell, rounds["slabs"][0]["count"])
+        # As pip installs it for drgn.
+        build_native(folder)
+        drgn = {**os.environ, "PYTHONPATH": str(folder)}
+        shell, host = _from_the_shell(of, folder, drgn), _on_drgn(of, folder, drgn)
+        return Measured(rounds, pure, others, fresh, shell, host, rounds["slabs"][0]["count"])
 
 
-def _from_the_shell(of: Subject, folder: Path) -> Times:
-    """`slabobjs -q` as its user types it into a shell, on both hosts.
+def _on_drgn(of: Subject, folder: Path, environment: Mapping[str, str]) -> Times:
+    """drgn_host.py's records; RuntimeError if drgn's own loop lists other objects."""
+    results = folder / "results"
+    results.unlink()
+    opened = [of.dump.vmcore, of.dump.vmlinux, of.cache, folder / "out", results, ROUNDS]
+    words = [str(word) for word in (sys.executable, _HERE / "drgn_host.py", *opened)]
+    subprocess.run(words, check=True, env=environment, timeout=_PATIENCE)
+    times = _records(results)
+    sizes = {record["bytes"] for name in (QUIET, LOOP) for record in times[name]}
+    if len(sizes) != 1:
+        raise RuntimeError(f"on drgn: addresses in {sizes} bytes")
+    return times
+
+
+def _from_the_shell(of: Subject, folder: Path, environment: Mapping[str, str]) -> Times:
+    """`slabobjs -q` as its user types it into a shell, on both hosts; environment: drgn's.
 
     RuntimeError if their answers differ, or one has none.
     """
@@ -139,6 +162,7 @@ def _from_the_shell(of: Subject, folder: Path) -> Times:
                 subprocess.run(
                     [str(word) for word in words], stdout=said, stdin=subprocess.DEVNULL,
                     cwd=_HERE.parents[1], check=True, timeout=_PATIENCE,
+                    env=None if name == "crash" else environment,
                 )  # fmt: skip
             wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
             cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -287,11 +311,7 @@ def _run(of: Subject, folder: Path, lines: List[str], what: str) -> Times:
         args=lab.options_for(KERNEL, CRASH),
         timeout=_PATIENCE,
     )
-    times: Times = defaultdict(list)
-    if results.exists():
-        for line in results.read_text().splitlines():
-            record = json.loads(line)
-            times[record["name"]].append(record)
+    times = _records(results)
     marks = ("benchstep", "drgn_loop")
     expected = sum(
         any(mark in line for mark in marks) and not line.endswith((" start", "benchstep.py"))
@@ -304,4 +324,14 @@ def _run(of: Subject, folder: Path, lines: List[str], what: str) -> Times:
         sizes = {record.get("bytes") for record in records}
         if len(sizes) > 1 or sizes == {0}:
             raise RuntimeError(f"{step} wrote {sizes} bytes: not the same each time, or nothing")
+    return times
+
+
+def _records(results: Path) -> Times:
+    """What the steps have left, by name."""
+    times: Times = defaultdict(list)
+    if results.exists():
+        for line in results.read_text().splitlines():
+            record = json.loads(line)
+            times[record["name"]].append(record)
     return times

@@ -11,7 +11,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
-from .session import OBJECTS_SAMPLED, SLABS_SAMPLED, Measured, Record, Subject
+from .session import LOOP, OBJECTS_SAMPLED, QUIET, SLABS_SAMPLED, Measured, Record, Subject
 
 HEAD = ("WHAT", "WALL", "CPU", "RATIO", "SPREAD", "OF", "TARGET", "MET", "COMMITTED", "MEMORY")
 LEFT = (0, 5)
@@ -19,6 +19,10 @@ LEFT = (0, 5)
 
 TELLING = ("quiet", "drgn", "contents", "search", "slabdup")
 """Keys of the rows that README has."""
+
+_SHELL = 0.3
+"""Of 1.4 s on drgn 0.6 are libkdumpfile's, which decompresses, and 0.4 drgn's own: it is
+imported, opens the dump and indexes vmlinux. 0.4 are left to shorten, of crash's 5.1."""
 
 WINDOW = 8 << 20
 """Bytes that the pass may have beside what it has for each object: pieces of memory, edges."""
@@ -185,7 +189,8 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
              of="all memory", most=2.5),
         _row("shell-crash", "slabobjs -q from the shell, in crash", in_crash),
         _row("shell-drgn", "slabobjs -q from the shell, on drgn", on_drgn,
-             ratios=on_drgn.per(in_crash), of="in crash", most=0.25),
+             ratios=on_drgn.per(in_crash), of="in crash", most=_SHELL),
+        *_host_rows(got.host, quiet, contents, dup),
         _row("slabdup", "slabdup", dup, ratios=dup.cpu, of="s", most=1.0, peak=peak["slabdup"]),
         _row("slabdup-a", "slabdup -a", dup_all, ratios=dup_all.cpu, of="s", most=1.0,
              peak=peak["slabdup -a"]),
@@ -199,6 +204,26 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
         _row("extend", "extend slableak.py", extend, ratios=extend.cpu, of="s", most=0.3),
     ]  # fmt: skip
     return found + list(_growth_rows(growth))
+
+
+def _host_rows(
+    times: Dict[str, List[Record]], quiet: _Series, contents: _Series, dup: _Series
+) -> Iterable[Row]:
+    """drgn as host, beside what only reading takes there, drgn's own loop, and crash as host."""
+    floor, listed = _series(times["on drgn: floor"]), _series(times[QUIET])
+    yield _row("host-floor", "on drgn: floor", floor, ratios=floor.per(quiet),
+               of="slabobjs -q in crash")  # fmt: skip
+    yield _row("host-quiet", QUIET, listed, ratios=listed.per(floor), of="floor there", most=1.6)
+    loop = _series(times[LOOP])
+    yield _row("host-loop", LOOP, loop, ratios=loop.per(listed), of="slabobjs -q there", least=3.5)
+    for key, name, crash in (
+        ("host-crash", "slabobjs -q", quiet),
+        ("host-contents", "slabobjs", contents),
+        ("host-slabdup", "slabdup", dup),
+    ):
+        mine = _series(times[f"on drgn: {name}"])
+        yield _row(key, f"on drgn: {name}, beside crash", mine, ratios=mine.per(crash),
+                   of=f"{name} in crash")  # fmt: skip
 
 
 def _pure_rows(times: Dict[str, List[Record]], quiet: _Series) -> Iterable[Row]:
