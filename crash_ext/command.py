@@ -88,9 +88,12 @@ class Voice(NamedTuple):
     """What stands before a command in the examples."""
     details: str
     """Where the help page is, at the end of a usage message; {}: the command's name."""
+    load: str
+    """In the examples: how the debug information of their module is loaded."""
 
 
-_voice = [Voice("crash> ", 'Enter "help {}" for details.')]
+_LOAD = "mod -s slabtest FILE"
+_voice = [Voice("crash> ", 'Enter "help {}" for details.', _LOAD)]
 
 
 def speak(voice: Voice) -> None:
@@ -343,6 +346,7 @@ def usage(command: Command) -> str:
 def help_page(command: Command) -> str:
     """The help page in crash's form, as `help NAME` prints it."""
     text = command.text.replace("\n    crash> ", f"\n    {_voice[0].prompt}")
+    text = text.replace(_LOAD, _voice[0].load)
     return (
         f"\nNAME\n  {command.name} - {command.short}\n"
         f"\nSYNOPSIS\n  {command.name} {command.synopsis}\n"
