@@ -9,6 +9,7 @@ import pytest
 
 from tests import lab
 from tests.batch import offences
+from tests.lab.often import quick_host
 from tests.lab.session import Record, records, run_lines
 
 KNOWN = 8
@@ -18,7 +19,7 @@ STRAY = 2
 
 
 def lost(kernel: str, scenario: str) -> List[Record]:
-    (text,) = run_lines(lab.dump(kernel, scenario), lab.crashes_for(kernel)[-1], ["slablost -j"])
+    (text,) = run_lines(lab.dump(kernel, scenario), quick_host(kernel), ["slablost -j"])
     rows = records(text)
     assert [text for row in rows for text in offences(row)] == []
     assert [row for row in rows if row["type"] == "problem"] == []

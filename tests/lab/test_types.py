@@ -40,7 +40,9 @@ def test_kernel_caches_get_their_own_types_and_a_module_without_debug_informatio
     assert found["slab_test"] == []
 
 
-@pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12"])
+@pytest.mark.parametrize(
+    "kernel", ["6.1", *(pytest.param(each, marks=pytest.mark.long) for each in ("5.10", "6.12"))]
+)
 def test_a_modules_type_is_found_once_its_debug_information_is_loaded(kernel: str) -> None:
     """(crash opens 7.3 without modules only.)"""
     module = build_module(KERNELS[kernel], fetch(KERNELS[kernel]))

@@ -86,7 +86,7 @@ def test_each_word_of_the_modules_objects_is_told_as_the_module_wrote_it(
     assert wrong == []
 
 
-@pytest.mark.parametrize("kernel", ["6.1", "7.3"])
+@pytest.mark.parametrize("kernel", ["6.1", pytest.param("7.3", marks=pytest.mark.long)])
 def test_no_list_of_a_sound_kernel_is_said_to_be_broken(kernel: str) -> None:
     """Its structures are full of pointers that lead back to where they came from."""
     dump = lab.dump(kernel, "leak")
