@@ -18,7 +18,7 @@ from crash_ext.contents.rings import BROKEN, CHAIN, RING, Rings, describe
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.pages import Memory
-from crash_ext.places.place import PAGE, Place, plus
+from crash_ext.places.place import MODULE, PAGE, SYMBOL, Place, plus
 from crash_ext.places.places import Places
 
 LIST_EMPTY = "list empty"
@@ -187,7 +187,8 @@ class Words:
         second = values[at + 1] if at + 1 < whole else 0
         if second:
             if self.deleted(value, second):
-                return LIST_DELETED, 2
+                # A timer that ended has poison in its link, too, whatever lies before it.
+                return ("", 0) if self._ended_timer(values, at, whole) else (LIST_DELETED, 2)
             kind = self.node(here, value, second)
             if kind:
                 return kind, 2
@@ -252,6 +253,30 @@ class Words:
             return True
         # The _rcu forms leave next as it was, NULL in a last hlist_node.
         return second >= _SURE and (first == 0 or self.target(first) is not None)
+
+    def _ended_timer(self, values: Sequence[int], at: int, whole: int) -> bool:
+        """Whether the poison is that of a timer_list whose timer fired or was deleted.
+
+        kernel/time/timer.c, detach_timer(): entry.next is LIST_POISON2 and pprev NULL; with a
+        list_head (up to v4.1) next is NULL and prev is LIST_POISON2.
+        """
+        if self._timer is None or values[at] in self.first_poison:
+            return False
+        for entry, zero in ((at + 1, at + 2), (at, at)):
+            called = entry + self._timer
+            if called < whole and values[zero] == 0:
+                place = self.target(values[called])
+                if place is not None and place.kind in (SYMBOL, MODULE) and not place.offset:
+                    return True
+        return False
+
+    @cached_property
+    def _timer(self) -> Optional[int]:
+        """Words from a timer_list's link to its function."""
+        reader = self.places.session.reader
+        entry = reader.offset("timer_list", "entry")
+        function = reader.offset("timer_list", "function")
+        return None if entry is None or function is None else (function - entry) // self.word
 
     def node(self, at: int, first: int, second: int) -> str:
         """The kind of the list node {first, second} at an address; "" if it's no whole one."""

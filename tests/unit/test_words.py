@@ -35,6 +35,7 @@ from mocks.heap import Heap
 from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
+from mocks.structs import parse
 from tests.unit.asked import session
 
 every_kind = pytest.mark.parametrize("layout", ["3.10", "6.1", "6.1-s390x", "5.10-i386", "7.3"])
@@ -183,6 +184,25 @@ def test_list_del_rcu_leaves_next_as_it_was() -> None:
     assert (word.kind, word.text) == (LIST_DELETED, "deleted list node (RCU)")
     assert word.target is not None
     assert word.target.object == scene.at(2)
+
+
+@pytest.mark.parametrize("before", ["zero", "pointer"])
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_timer_that_ended_was_on_no_list(before: str, hashed: bool) -> None:
+    """It keeps the poison, whether it fired or was deleted: of most objects that had one."""
+    scene = Scene(size=120)
+    image = scene.heap.image
+    Landscape(scene.heap)
+    image.structs["timer_list"] = parse("entry:2p expires:p function:p", image.word)
+    function = image.symbols["slab_mutex"]
+    first = {"zero": 0, "pointer": scene.at(2, 4)}[before] if hashed else 0
+    poison = scene.heap.layout.place.poison[1]
+    # Up to v4.1 the link is a list_head: NULL and the poison, and the rest one word nearer.
+    ended = (poison, 0, 77, function) if hashed else (poison, 77, function)
+    scene.write(1, 4, first, *ended)
+    assert LIST_DELETED not in {word.kind for word in scene.explain().values()}
+    scene.write(1, 4, first, poison, 9, 77, 78)
+    assert LIST_DELETED in {word.kind for word in scene.explain().values()}
 
 
 def test_two_small_numbers_are_no_poison_on_a_64_bit_machine() -> None:
