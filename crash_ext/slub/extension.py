@@ -48,7 +48,8 @@ class Extensions:
         self._reader = slub.reader
         self._cache = cache
         self._descriptor = slub.layout.slab.name
-        # Read in the 7.3 tree (mm/slab.h): one codetag or one objcg a word.
+        # Linux kernel commit 580258a19284 ("mm/slab: introduce slab_obj_ext_has_codetag()") (in
+        # v7.3): one codetag or one objcg a word.
         self._codetag_key = static_key(slub.reader, "slab_obj_ext_has_codetag_key")
 
     def of(self, slab: Slab, objects: int, problems: List[str]) -> Dict[int, Extension]:
@@ -113,8 +114,8 @@ class Extensions:
         if not size:
             return None
         stride = size
-        # "mm/slab: place slabobj_ext metadata in unused space within s->size", read in the 7.0
-        # tree; 64-bit only. A page of the KFENCE pool needn't have it set.
+        # Linux kernel commit 7a8e71bc619d ("mm/slab: use stride to access slabobj_ext") (in
+        # v7.0); 64-bit only. A page of the KFENCE pool needn't have it set.
         offset = reader.offset(struct, "stride")
         if offset is not None and objects > 1:
             width = reader.size(struct, "stride") or word
@@ -126,7 +127,7 @@ class Extensions:
     def _one_word_form(self, slab: Slab) -> Optional[_Form]:
         """One or two words an object: two bits beside the counters say which.
 
-        Read in the 7.3 tree (mm/slab.h).
+        So since the series of 580258a19284 (see above).
         """
         word = self._reader.word
         needs_objcg = self._bit(slab, "obj_exts_needs_objcg", 1)

@@ -360,6 +360,17 @@ def freed_struct() -> FakeCrash:
     return made.done()
 
 
+def unknown_nodes() -> FakeCrash:
+    """A kernel that keeps the nodes of its pages elsewhere."""
+    made = Damaged()
+    heap = made.heap
+    cache = heap.cache("slab_test", 84)
+    heap.slab(cache, set(range(cache.objects)), where="full-unlisted")
+    made.image = heap.image
+    made.image.symbols["section_to_node_table"] = made.image.symbols["slab_caches"]
+    return made.done()
+
+
 def counts() -> FakeCrash:
     """Slabs on no list that by the node's counts can't all be the cache's."""
     made = Damaged()
@@ -523,6 +534,7 @@ DAMAGES: Dict[str, Callable[[], FakeCrash]] = {
         no_sysfs,
         freed_struct,
         counts,
+        unknown_nodes,
         uncounted,
         unlisted,
         kfence_metadata,

@@ -123,6 +123,8 @@ def test_size_alone_proposes_nothing_and_names_nothing() -> None:
     scene = Scene("unrelated")
     assert scene.evidence() == ["no structure is named like the cache; -T searches all of its size"]
     assert scene.proposed("-T") == ["maybe struct object"]
+    larger = Scene("unrelated", size=400)
+    assert larger.evidence("-T") == ["no structure in the debug information fits"]
     assert not any("members as in" in line for line in scene.noted())
 
 

@@ -9,6 +9,7 @@ from typing import List, Optional
 
 import pytest
 
+from crash_ext import slableak
 from crash_ext.host.pykdump import PyKdump, is_pykdump, offer
 from mocks.crash_module import FakeCrash
 from tests.replay import recorded
@@ -148,3 +149,16 @@ def test_a_command_that_cannot_be_an_alias_is_told_with_the_way_out(
     told = offer(Extensions(refusal), str(tmp_path), PAGES[:1])
     start = f"start crash with PYKDUMPPATH={tmp_path}"
     assert told == [f"slabdup: alias: slabdup: a command of that name exists; {start}"]
+
+
+def test_what_is_said_of_the_commands_is_said_as_the_extension_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def say(*_: object) -> List[str]:
+        return ["slabdup: one", "slabobjs: two"]
+
+    monkeypatch.setattr(slableak, "host_module", lambda: PyKdump.__new__(PyKdump))
+    monkeypatch.setattr(slableak, "offer", say)
+    slableak.register()
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "slableak: slabdup: one\nslableak: slabobjs: two\n")

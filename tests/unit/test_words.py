@@ -8,6 +8,7 @@ from typing import Dict, List, Tuple
 import pytest
 from pytest_mock import MockerFixture
 
+from crash_ext.contents.rings import RING, Ring, describe
 from crash_ext.contents.words import (
     ERROR,
     HLIST_HEAD,
@@ -30,6 +31,7 @@ from crash_ext.contents.words import (
 )
 from crash_ext.hexa import hexa
 from crash_ext.leak.duplicates import all_caches
+from crash_ext.places.place import SYMBOL, Place
 from crash_ext.places.places import Places
 from mocks.heap import Heap
 from mocks.landscape import Landscape
@@ -260,6 +262,12 @@ def test_a_list_of_too_many_nodes_is_not_walked_to_its_end(mocker: MockerFixture
         ("open", 1),
         ("open", 0),
     ]
+    assert describe(rings.of(scene.at(1, 4))) == "2 nodes or more"
+
+
+def test_a_list_of_one_entry_says_so() -> None:
+    alone = Ring(RING, 2, Place(SYMBOL, "conn_list", 1, "conn_list"))
+    assert describe(alone) == "headed by conn_list, 1 entry"
 
 
 @every_kind
@@ -297,6 +305,7 @@ def test_a_tree_node_is_told_by_parent_and_children(layout: str) -> None:
     assert (word.kind, word.size) == (RB_LINKED, 3 * scene.word)
     assert word.target is not None
     assert word.target.object == scene.at(1)
+    assert word.text == f"rb_node, linked: parent in {word.target.text}"
 
 
 def test_a_parent_that_has_other_children_is_a_pointer() -> None:
@@ -339,7 +348,16 @@ def test_a_node_deep_in_a_tree_is_told() -> None:
 def test_a_node_that_is_its_own_parent_is_perhaps_a_cleared_one() -> None:
     scene = Scene()
     scene.write(1, 3, scene.at(1, 3))
-    assert (scene.only().kind, scene.only().text[-1]) == (RB_CLEAR, "?")
+    assert scene.only().kind == RB_CLEAR
+    assert scene.only().text == "points to itself: a cleared rb_node?"
+
+
+def test_the_kinds_that_records_have_are_words() -> None:
+    assert [f"{kind}" for kind in (HLIST_HEAD, RB_LINKED, RB_CLEAR)] == [
+        "hlist head",
+        "rb linked",
+        "rb clear",
+    ]
 
 
 # single words -----------------------------------------------------------------------------
@@ -369,13 +387,21 @@ def test_a_pointer_to_nothing_stays_unsaid(layout: str) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("byte", [0x6B, 0x5A, 0xCC, 0xBB])
-def test_poison_is_no_text_and_no_pointer(layout: str, byte: int) -> None:
+@pytest.mark.parametrize(
+    ("byte", "what"),
+    [
+        (0x6B, "freed"),
+        (0x5A, "not yet written"),
+        (0xCC, "red zone, allocated"),
+        (0xBB, "red zone, free"),
+    ],
+)
+def test_poison_is_no_text_and_no_pointer(layout: str, byte: int, what: str) -> None:
     scene = Scene(layout)
     scene.heap.image.write(scene.at(1), bytes([byte]) * 4 * scene.word)
     found = scene.explain()
     assert [word.kind for word in found.values()] == [POISON] * 4
-    assert found[0].text.startswith(f"poison {byte:02x}: ")
+    assert found[0].text == f"poison {byte:02x}: {what}"
 
 
 def test_the_last_word_of_freed_poison_ends_otherwise() -> None:
