@@ -195,7 +195,8 @@ class Diagnoser:
         slabs = self._family(cache, problems)
         addresses = sorted(allocated(slabs))
         asked = self._fitting(cache, slabs)
-        chosen = sorted(allocated(asked))
+        # Of a cache of ten million objects each list takes 400 MB.
+        chosen = addresses if asked is slabs else sorted(allocated(asked))
         left = chosen
         holds = self._holds(cache, slabs)
         unknown = holds.unknown
@@ -217,10 +218,13 @@ class Diagnoser:
             # Those that the log has, and else those that nothing leads to, are leaked; the
             # others have users, and are the twins.
             left = log.allocated or _lost_of(reach, addresses)
-            fits = set(chosen)
-            leaked = [each for each in left if each in fits]
+            leaked = left
+            if chosen is not addresses:
+                fits = set(chosen)
+                leaked = [each for each in left if each in fits]
             case = examine(self.session, self.words, cache, kin, leaked)
-            rest = sorted(set(addresses) - set(left))
+            gone = set(left)
+            rest = [each for each in addresses if each not in gone]
             compare_with(self.session, self.words, case, [cache], rest)
             case.live = not log.allocated
         else:

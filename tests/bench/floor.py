@@ -65,7 +65,7 @@ def step(results: str, action: str, *arguments: str) -> None:
     elif action == "memory":
         _timed(results, "memory", _read_memory)
     elif action == "search":
-        _search(results, arguments[0], int(arguments[1], 16))
+        _search(results, arguments[0], int(arguments[1]))
     elif action == "reach":
         _reach(results)
     elif action == "pure":
@@ -203,12 +203,11 @@ def _reach(results: str) -> None:
     _write(results, name="reach", objects=reach.objects, **clock.stop())
 
 
-def _search(results: str, addresses: str, cache: int) -> None:
-    """Who points to any of the listed objects?"""
+def _search(results: str, addresses: str, size: int) -> None:
+    """Who points to any of the listed objects? size: of each of them, in bytes."""
     from crash_ext.kernel.search import Summary, Targets, find_pointers
 
-    crash, target = _crash(), _target()
-    size = crash.readInt(cache + crash.member_offset("struct kmem_cache", "size"), 4)
+    target = _target()
     with open(addresses) as file:
         objects = [(int(line, 16), size) for line in file]
     clock = Clock()

@@ -59,6 +59,8 @@ class Subject(NamedTuple):
     """Address of one with three."""
     objects: int
     """Allocated in the large one, by the module's account."""
+    object_size: int
+    """Of these, in bytes."""
 
 
 class Measured(NamedTuple):
@@ -84,9 +86,13 @@ def subject() -> Subject:
     """The lab's big dump, made if need be."""
     dump = repacked(lab.dump(KERNEL, "big"), FORM)
     roles = dump.truth["caches"]["slab_big"]
-    counts = roles["live"]["counts"]
+    live = roles["live"]
     return Subject(
-        dump, roles["live"]["kmem_cache"], roles["leftover"]["kmem_cache"], int(counts["live"])
+        dump,
+        live["kmem_cache"],
+        roles["leftover"]["kmem_cache"],
+        int(live["counts"]["live"]),
+        int(live["objsize"]),
     )
 
 
@@ -97,7 +103,7 @@ def measure(of: Subject) -> Measured:
         fresh: Times = defaultdict(list)
         listed: List[str] = []
         for step, line in _commands(of).items():
-            times = _run(of, folder, _fresh(folder, step, line), "fresh")
+            times = run(of, folder, _fresh(folder, step, line), "fresh")
             for key, records in times.items():
                 fresh[key] += records
             fresh["extend"].append(_extend_time(folder))
@@ -105,18 +111,18 @@ def measure(of: Subject) -> Measured:
                 listed = (folder / "out").read_text().split()
         if len(listed) != of.objects:
             raise RuntimeError(f"slabobjs -q lists {len(listed)} objects, not {of.objects}")
-        rounds = _run(of, folder, _rounds(of, folder, listed), "rounds")
+        rounds = run(of, folder, _rounds(of, folder, listed), "rounds")
         # Each in a session of its own: what is freed stays with the process.
         for _ in range(ROUNDS):
-            for key, records in _run(of, folder, _reached(of, folder), "reach").items():
+            for key, records in run(of, folder, _reached(of, folder), "reach").items():
                 rounds[key] += records if key == "reach" else []
         pure: Times = {}
         if rounds["helpers"][0]["native"]:
-            pure = _run(of, folder, _pure(of, folder), "pure")
+            pure = run(of, folder, _pure(of, folder), "pure")
         others = {}
         for form in OTHER_FORMS:
             other = of._replace(dump=repacked(lab.dump(KERNEL, "big"), form))
-            others[form] = _run(other, folder, _compared(other, folder), "rounds")
+            others[form] = run(other, folder, _compared(other, folder), "rounds")
         # As pip installs it for drgn.
         build_native(folder)
         drgn = {**os.environ, "PYTHONPATH": str(folder)}
@@ -184,15 +190,16 @@ def _commands(of: Subject) -> Dict[str, str]:
     }
 
 
-def _step(folder: Path, action: str) -> str:
+def step(folder: Path, action: str) -> str:
+    """The line that does a step of floor.py's."""
     return f"benchstep {folder / 'results'} {action}"
 
 
-def _timed(folder: Path, name: str, *lines: str) -> List[str]:
+def timed(folder: Path, name: str, *lines: str) -> List[str]:
     """Command lines with the clock around them; their output is in `out` then."""
     out = folder / "out"
     typed = [f"{line} {'>>' if number else '>'} {out}" for number, line in enumerate(lines)]
-    return [_step(folder, "start"), *typed, _step(folder, f'stop "{name}" {out}')]
+    return [step(folder, "start"), *typed, step(folder, f'stop "{name}" {out}')]
 
 
 def _fresh(folder: Path, step: str, line: str) -> List[str]:
@@ -203,7 +210,7 @@ def _fresh(folder: Path, step: str, line: str) -> List[str]:
     return [
         *(f"!rm -f {folder / 'clock'}", look, look, f"extend {SLABLEAK}", look),
         f"extend {_HERE / 'benchstep.py'}",
-        *_timed(folder, f"fresh {step}", line),
+        *timed(folder, f"fresh {step}", line),
     ]
 
 
@@ -223,20 +230,20 @@ def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
     for _ in range(ROUNDS):
         lines += [
             *_against_drgn(of, folder),
-            *_timed(folder, "slabobjs", f"slabobjs {of.cache}"),
-            _step(folder, f"first {of.cache}"),
-            *_timed(folder, "slabobjs -l 10", f"slabobjs -l 10 {of.cache}"),
-            _step(folder, "pages"),
-            *_timed(folder, "small -R", f"slabobjs -q -R {of.small}"),
-            *_timed(folder, "small", f"slabobjs -q {of.small}"),
-            *_timed(folder, "slabdup", "slabdup"),
-            *_timed(folder, "slabdup -a", "slabdup -a"),
-            *_timed(folder, "slabdup -aR", "slabdup -a -R"),
+            *timed(folder, "slabobjs", f"slabobjs {of.cache}"),
+            step(folder, f"first {of.cache}"),
+            *timed(folder, "slabobjs -l 10", f"slabobjs -l 10 {of.cache}"),
+            step(folder, "pages"),
+            *timed(folder, "small -R", f"slabobjs -q -R {of.small}"),
+            *timed(folder, "small", f"slabobjs -q {of.small}"),
+            *timed(folder, "slabdup", "slabdup"),
+            *timed(folder, "slabdup -a", "slabdup -a"),
+            *timed(folder, "slabdup -aR", "slabdup -a -R"),
             *_searched(of, folder),
-            *_timed(folder, "slablost -R", "slablost -R -q"),
-            *_timed(folder, "kmem -S", *(f"kmem -S {address}" for address in slabs)),
-            *_timed(folder, "rd object", *(f"rd {address} 8" for address in objects)),
-            *_timed(
+            *timed(folder, "slablost -R", "slablost -R -q"),
+            *timed(folder, "kmem -S", *(f"kmem -S {address}" for address in slabs)),
+            *timed(folder, "rd object", *(f"rd {address} 8" for address in objects)),
+            *timed(
                 folder, "rd slab", *(f"rd {int(address, 16) & -4096:x} 512" for address in slabs)
             ),
         ]
@@ -255,44 +262,44 @@ def _against_drgn(of: Subject, folder: Path) -> List[str]:
     peer = [drgn_python(), _HERE / "drgn_loop.py", of.dump.vmcore, of.dump.vmlinux, of.cache]
     words = [*peer, folder / "out", folder / "results"]
     return [
-        _step(folder, "floor"),
-        *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
+        step(folder, "floor"),
+        *timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
         "!" + " ".join(shlex.quote(str(word)) for word in words),
     ]
 
 
 def _pure(of: Subject, folder: Path) -> List[str]:
-    lines = [_step(folder, "pure"), *_begin(of, folder)]
+    lines = [step(folder, "pure"), *_begin(of, folder)]
     for _ in range(ROUNDS):
         lines += [
-            _step(folder, "floor"),
-            *_timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
-            *_timed(folder, "slabobjs", f"slabobjs {of.cache}"),
-            *_timed(folder, "slabdup", "slabdup"),
+            step(folder, "floor"),
+            *timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
+            *timed(folder, "slabobjs", f"slabobjs {of.cache}"),
+            *timed(folder, "slabdup", "slabdup"),
             *_searched(of, folder),
         ]
     return lines
 
 
 def _reached(of: Subject, folder: Path) -> List[str]:
-    return [*_begin(of, folder), _step(folder, "reach")]
+    return [*_begin(of, folder), step(folder, "reach")]
 
 
 def _searched(of: Subject, folder: Path) -> List[str]:
     """All of memory read, and all of it searched for pointers to the cache's objects."""
-    return [_step(folder, "memory"), _step(folder, f"search {folder / 'warm'} {of.cache}")]
+    return [step(folder, "memory"), step(folder, f"search {folder / 'warm'} {of.object_size}")]
 
 
 def _begin(of: Subject, folder: Path) -> List[str]:
     """Warm up: the page scan, and the files that Python and crash read once."""
     return [
-        _step(folder, "helpers"),
+        step(folder, "helpers"),
         f"slabobjs -q {of.cache} > {folder / 'warm'}",
-        _step(folder, f"slabs {folder / 'warm'} {of.cache}"),
+        step(folder, f"slabs {folder / 'warm'} {of.cache}"),
     ]
 
 
-def _run(of: Subject, folder: Path, lines: List[str], what: str) -> Times:
+def run(of: Subject, folder: Path, lines: List[str], what: str) -> Times:
     """The records of a session. RuntimeError if a line left none, with what crash said."""
     results = folder / "results"
     if results.exists():

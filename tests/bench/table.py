@@ -11,6 +11,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
+from .large import Sized
 from .session import LOOP, OBJECTS_SAMPLED, QUIET, SLABS_SAMPLED, Measured, Record, Subject
 
 HEAD = ("WHAT", "WALL", "CPU", "RATIO", "SPREAD", "OF", "TARGET", "MET", "COMMITTED", "MEMORY")
@@ -264,6 +265,34 @@ def _growth_rows(growth: Dict[int, List[Dict[str, float]]]) -> Iterable[Row]:
             None if one == smallest else 1.2,
             peak=max(record["peak"] for record in records) / MEGABYTE,
         )
+
+
+_UNITS = {
+    "slabdup -a": "byte", "search": "byte",
+    "slabobjs -q": "listed", "reach": "object", "slablost -q": "object", "slabwhy": "object",
+}  # fmt: skip
+"""What is measured on the large dump -> what its time is divided by."""
+
+
+def large_rows(sized: Sequence[Sized]) -> Iterable[Row]:
+    """What a larger dump costs: an object, or a GB searched, beside the smaller dump."""
+    small, large = sized
+    per = {
+        "byte": [each.bytes / 1e9 for each in sized],
+        "listed": [each.listed / 1e6 for each in sized],
+        "object": [each.objects / 1e6 for each in sized],
+    }
+    size = f"{large.objects} objects, {large.bytes >> 20} MB searched"
+    for name, unit in _UNITS.items():
+        one, other = (each.times[name]["cpu"] / number for each, number in zip(sized, per[unit]))
+        what = f"{size}: {name}, {other:.2f} s a {'GB' if unit == 'byte' else 'million objects'}"
+        record = large.times[name]
+        yield Row(
+            f"large-{name}", what, record["wall"], record["cpu"], [other / one],
+            f"that of {small.objects}", 1.5, peak=record["peak"] / MEGABYTE,
+        )  # fmt: skip
+    own = [each.times["reach"]["cpu"] / each.times["memory"]["cpu"] for each in sized]
+    yield Row("large-pass", f"{size}: the pass", ratios=[own[1]], of="all memory", most=2.5)
 
 
 def lines(found: Sequence[Row], committed: Dict[str, float]) -> List[str]:
