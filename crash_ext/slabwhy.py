@@ -287,7 +287,7 @@ COMMAND = Command(
 
 EXAMPLES
   Why was the leftover not destroyed?  ("slabwhy" alone would also search all
-  memory for pointers. The line on debug information is left out.)
+  memory for pointers.)
 
     crash> slabwhy -F
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
@@ -305,6 +305,8 @@ EXAMPLES
       log         ffff896102a49280  5 of 5 listed objects still allocated
       owner       -                 to have the allocations noted, boot with
                                     slub_debug=U,slab_test no_hash_pointers
+      type        -                 debug information of slabtest isn't loaded:
+                                    mod -s slabtest FILE
       twin        ffff8961022eec00  living cache of the same name
       twin        -                 543 living objects compared
       twin        -                 +0x20 list linked: in 543 of 543 living

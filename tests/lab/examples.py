@@ -33,10 +33,6 @@ LINES: Dict[str, List[str]] = {
 }
 """Command -> its page's lines. leftover: the cache; inside: an address in a lost object."""
 
-HOW_TO_LOAD = re.compile(r"^ +type +- .*\n(?: {30,}.*\n)*", re.MULTILINE)
-"""The statement on a module's debug information ends with the host's own words for it: pages
-are the same on every host."""
-
 INDENT = "    "
 WIDTH = 80 - len(INDENT)
 HEADING = "\nEXAMPLES\n"
@@ -57,7 +53,7 @@ def output(line: str) -> List[str]:
         return []
     fake = FakeCrash(recorded(RECORDING).image)
     with patch("crash_ext.report.text.WIDTH", WIDTH):
-        said = HOW_TO_LOAD.sub("", run_line(fake, line))
+        said = run_line(fake, line)
     return [narrow(text).rstrip() for text in said.splitlines()]
 
 
