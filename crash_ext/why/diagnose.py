@@ -8,7 +8,7 @@ asked of whom; each part's own file knows how.
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set
 
 from crash_ext.contents.filters import Filter
 from crash_ext.contents.pieces import pieces
@@ -41,6 +41,7 @@ from crash_ext.why.log.match import (
     NOT_LISTED_LOST,
     NOT_LISTED_SLAB,
     LogEvidence,
+    fitting_reports,
     match_reports,
     reported_caches,
 )
@@ -143,6 +144,7 @@ class Diagnoser:
         self.places = Places(session, lambda: list(caches), lists_only)
         self.words = Words(self.places)
         self._log = read_log(session.reader, log)
+        self._fits: Dict[int, Set[int]] = {}
         self._asked = None if asked is None else Asked(self.places, asked)
         self.fitting: List[Chosen] = []
         """What -w has chosen, of each cache that was diagnosed; empty without it."""
@@ -205,9 +207,9 @@ class Diagnoser:
         if destroyer:
             state = state._replace(reason=f"being destroyed by {destroyer}: {state.reason}")
         behind = state.kind == LEFTOVER
-        rivals = [(each, self._slabs(each, [])) for each in self._families.dead_namesakes(cache)]
+        claimed = self._claimed(cache)
         reports = self._log.reports
-        log = match_reports(self.session, cache, slabs, reports, children, behind, rivals)
+        log = match_reports(self.session, cache, slabs, reports, children, behind, claimed)
         if destroyer:
             log = log._replace(unlisted=_unfinished(log.unlisted))
         whole = not problems and self._all_slabs_seen()
@@ -269,6 +271,22 @@ class Diagnoser:
             sum(decoded.count(UNKNOWN) for decoded in slabs),
             any(map(self.session.lacks, self._families.with_children(cache))),
         )
+
+    def _claimed(self, cache: Cache) -> Optional[Set[int]]:
+        """The reports that fit another leftover of its name; None where there is no other."""
+        others = self._families.dead_namesakes(cache)
+        if not others:
+            return None
+        return set().union(*map(self._fitting_reports, others))
+
+    def _fitting_reports(self, cache: Cache) -> Set[int]:
+        # Of a name there may be hundreds: each is matched once, not with each other one.
+        found = self._fits.get(cache.address)
+        if found is None:
+            reports = self._log.reports
+            slabs = self._slabs(cache, []) if reports else []
+            found = self._fits[cache.address] = fitting_reports(self.session, cache, slabs, reports)
+        return found
 
     def _state(self, cache: Cache, holds: Held, slabs: List[SlabObjects]) -> State:
         """holds, slabs: its memcg children's, too."""

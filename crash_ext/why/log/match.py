@@ -109,16 +109,16 @@ def match_reports(
     reports: Sequence[Report],
     children: Iterable[Cache] = (),
     left: bool = False,
-    rivals: Iterable[Tuple[Cache, List[SlabObjects]]] = (),
+    claimed: Optional[Set[int]] = None,
 ) -> LogEvidence:
     """Compare a cache with the log. decoded_slabs: all of the cache's, or some seem gone.
 
     children: its memcg children, whose slabs are among these; what the log reports under their
     names is of the cache. left: it was left behind, whatever its refcount: a child's stays 1.
-    rivals: other caches with one of these names that were left behind, and their slabs: a
-    report without addresses that fits one of them, too, is no proof.
+    claimed: other caches with one of these names were left behind, and these reports (by id())
+    fit one of them: without addresses such a report is no proof.
     """
-    others_slabs = [_Matcher(rival, its, slub.reader, True) for rival, its in rivals]
+    others_fit = claimed or set()
     slabs: Dict[int, List[SlabObjects]] = {child.address: [] for child in children}
     own: List[SlabObjects] = []
     for found in decoded_slabs:
@@ -128,7 +128,7 @@ def match_reports(
         _match_member(
             _Matcher(member, its, slub.reader, left or cache.refcount == 0),
             [report for report in reports if is_named(member, report)],
-            [rival for rival in others_slabs if rival.cache.name == member.name],
+            others_fit,
             member != cache,
         )
         for member, its in members
@@ -152,20 +152,20 @@ def match_reports(
         freed=[address for each in told for address in each.freed],
         gone=[slab for each in told for slab in each.gone],
         unlisted=unlisted,
-        alone=not others_slabs,
+        alone=claimed is None,
     )
 
 
 def _match_member(
-    matcher: _Matcher, named: Iterable[Report], rivals: List[_Matcher], child: bool
+    matcher: _Matcher, named: Iterable[Report], claimed: Set[int], child: bool
 ) -> LogEvidence:
-    """named: the reports of the cache's name."""
+    """named: the reports of the cache's name; claimed: by id(), those that fit another cache."""
     found: List[MatchedReport] = []
     others: List[Report] = []
     for report in named:
         matched = matcher.match(report)
-        if matched is not None and matched.how != ADDRESSES and _fits_any(rivals, report):
-            # It is of one of them: of the rival, if it doesn't fit here.
+        if matched is not None and matched.how != ADDRESSES and id(report) in claimed:
+            # It is of one of them: of the other, if it doesn't fit here.
             matched = _by_name(matched) if matched.how == OFFSETS else None
         if matched is None:
             others.append(report)
@@ -174,9 +174,16 @@ def _match_member(
     return _compare(matcher.cache, matcher.slabs, _without_doubles(found), others)
 
 
-def _fits_any(rivals: Iterable[_Matcher], report: Report) -> bool:
-    found = (rival.match(report) for rival in rivals)
-    return any(matched is not None and matched.how != NAME for matched in found)
+def fitting_reports(
+    slub: Slub, cache: Cache, slabs: List[SlabObjects], reports: Iterable[Report]
+) -> Set[int]:
+    """Which reports (by id()) fit a cache that was left behind, by more than its name."""
+    named = [report for report in reports if is_named(cache, report)]
+    if not named:
+        return set()
+    matcher = _Matcher(cache, slabs, slub.reader, True)
+    found = ((report, matcher.match(report)) for report in named)
+    return {id(report) for report, matched in found if matched and matched.how != NAME}
 
 
 def reported_caches(
