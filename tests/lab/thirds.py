@@ -29,6 +29,7 @@ _TABLE: Dict[str, Row] = {
     "percpu-ref": make_row("off the list, taken off", "lost"),
     "cancelled": _OFF,
     "timer-ended": make_row("taken off", "lost"),
+    "timer-only": make_row("never linked, off the list", "lost"),
     "saturated": _OFF,
     "mid-chain": make_row("lost"),
     "rehash-left": make_row("no head", f"{_LOST}, held by freed"),

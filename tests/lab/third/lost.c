@@ -182,6 +182,19 @@ static void timer_ended(struct leak *l, void **objs)
 	}
 }
 
+/* Its timer was set first, and ended; then it was given up. Never on a list. */
+static void timer_only(struct leak *l, void **objs)
+{
+	int i;
+
+	for (i = 0; i < l->n; i++) {
+		struct conn *c = objs[i];
+
+		mod_timer(&c->timer, jiffies + 1000 * HZ);
+		timer_delete_sync(&c->timer);
+	}
+}
+
 static void live_timers(struct leak *l, void **objs, int n)
 {
 	int i;
@@ -312,6 +325,7 @@ struct leak lost_leaks[] = {
 	{ "percpu-ref", NODE, 3, true, percpu_reference, live_references },
 	{ "cancelled", REQ, 3, true, cancelled, live_reqs },
 	{ "timer-ended", CONN, 3, true, timer_ended, live_timers },
+	{ "timer-only", CONN, 3, true, timer_only, live_timers },
 	{ "saturated", CONN, 1, true, saturated, live_conns },
 	{ "mid-chain", DESC, 3, false, mid_chain },
 	{ "rehash-left", CONN, 4, false, rehash_left },
