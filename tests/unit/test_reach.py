@@ -151,3 +151,14 @@ def test_of_a_task_s_stack_only_what_is_above_its_pointer_holds() -> None:
     assert found.holds(stack + 0x3200) == (REACHED, "")
     assert found.holds(stack + 0x1000) == (UNREACHED, "in the dead part of a stack")
     assert found.holds(running + 0x3200) == (MAYBE, "on the stack of a running task")
+
+
+def test_what_lies_behind_the_entries_of_a_sheaf_holds_nothing() -> None:
+    pages = Pages("7.0")
+    heap = pages.heap
+    cache = heap.cache("slab_test", 64)
+    slab = heap.slab(cache, set(range(8)))
+    sheaf = heap.sheaf(cache, [slab.object(1), slab.object(2)])
+    at = heap.writer.member("slab_sheaf", sheaf.address, "objects") + 3 * 8
+    heap.image.pointer(at, slab.object(3))
+    assert reach(pages).holds(at) == (UNREACHED, "behind the entries of a sheaf")
