@@ -151,17 +151,20 @@ def emptied_since() -> FakeCrash:
 
 
 def all_held() -> FakeCrash:
-    """Every object is held, no cache was left behind, one is empty, and a count is wrong."""
+    """Every object is held, no cache was left behind; one is empty, one goes, one is damaged."""
     pages = Pages()
     heap = pages.heap
     cache = heap.cache("alone", 64)
     slab = heap.slab(cache, {1})
+    broken = heap.cache("broken", 64)
     heap.slab(heap.cache("empty", 64), set())
+    heap.slab(heap.cache("dying", 64, refcount=0), set())
+    heap.writer.set("mutex", heap.image.symbols["slab_mutex"], owner=slab.va)
     heap.image.write(slab.object(1), bytes(64))
     pages.set(0, _refcount=1)
     heap.image.pointer(pages.start, slab.object(1))
     whole(pages)
-    heap.writer.set("kmem_cache_node", cache.nodes[0], nr_partial=7)
+    heap.writer.set("kmem_cache", broken.address, size=0)
     return FakeCrash(heap.image)
 
 
