@@ -457,6 +457,8 @@ def _conclusion(
 def _live(item: _Opened, searched: bool) -> str:
     """What comes first for a cache that is in use."""
     lost, total = item.left, item.allocated
+    if not total:
+        return "The cache is in use: no object of it is allocated."
     text = (
         f"The cache is in use: {count(total, 'object')} {'is' if total == 1 else 'are'} allocated"
     )

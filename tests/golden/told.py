@@ -13,8 +13,10 @@ from mocks.crash_module import FakeCrash
 from mocks.extensions import Kept, ObjectExtensions
 from mocks.history import History
 from mocks.structs import parse
-from tests.golden.scenes import Scene
+from tests.golden.scenes import Scene, _report
 from tests.unit import logs
+from tests.unit.test_lostpage import whole
+from tests.unit.test_pageuse import Pages
 
 
 def destroyed_now() -> FakeCrash:
@@ -56,7 +58,8 @@ def many_owners() -> FakeCrash:
         tag = extensions.tag(b"net/conn.c", 40 + number, b"conn_open")
         objcg = extensions.memcg(b"/user/%d" % number, 10 + number)
         if not number:
-            scene.point(scene.image.get(extensions.memcg_of(objcg), 8) + 24, 0)
+            cgroup = scene.image.get(extensions.memcg_of(objcg), 8)
+            scene.point(cgroup + scene.image.structs["cgroup"][1]["kn"][0], 0)
         kept[index] = (tag, objcg)
     first = kept[1]
     extensions.put(
@@ -132,6 +135,39 @@ def one_size() -> FakeCrash:
     return scene.done()
 
 
+def held_by_address() -> FakeCrash:
+    """A device has the physical address of one: nothing else has it."""
+    scene = Scene((1,))
+    scene.point(scene.used() + 0x40, scene.leaked[0] - scene.image.page_offset)
+    return scene.done()
+
+
+def emptied_since() -> FakeCrash:
+    """A leftover whose last object, which the log lists, was freed since."""
+    scene = Scene((1,))
+    scene.image.log = _report(scene.slab, scene.left)
+    scene.heap._give_back(scene.left, scene.leaked[0])
+    return scene.done()
+
+
+def all_held() -> FakeCrash:
+    """Every object is held, no cache was left behind; one is empty, one goes, one is damaged."""
+    pages = Pages()
+    heap = pages.heap
+    cache = heap.cache("alone", 64)
+    slab = heap.slab(cache, {1})
+    broken = heap.cache("broken", 64)
+    heap.slab(heap.cache("empty", 64), set())
+    heap.slab(heap.cache("dying", 64, refcount=0), set())
+    heap.writer.set("mutex", heap.image.symbols["slab_mutex"], owner=slab.va)
+    heap.image.write(slab.object(1), bytes(64))
+    pages.set(0, _refcount=1)
+    heap.image.pointer(pages.start, slab.object(1))
+    whole(pages)
+    heap.writer.set("kmem_cache", broken.address, size=0)
+    return FakeCrash(heap.image)
+
+
 TOLD: Dict[str, Callable[[], FakeCrash]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -143,6 +179,9 @@ TOLD: Dict[str, Callable[[], FakeCrash]] = {
         many_holders,
         sysctl,
         one_size,
+        held_by_address,
+        emptied_since,
+        all_held,
     )
 }
 """Folder -> what builds its kernel."""

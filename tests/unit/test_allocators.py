@@ -125,3 +125,17 @@ def test_v6_10_without_vmcoreinfo_is_not_guessed_at() -> None:
     assert text(heap, "slabdup") == (
         "slabdup: this kernel's SLUB is not one we know: neither PGTY_slab nor PG_slab is known\n"
     )
+
+
+def test_a_kernel_whose_page_structure_has_no_size_is_one_we_do_not_know() -> None:
+    heap = Heap(LAYOUTS["7.3"])
+    heap.image.structs["page"] = (0, heap.image.structs["page"][1])
+    what = "no debug information for struct page"
+    assert text(heap, "slabdup") == f"slabdup: this kernel's SLUB is not one we know: {what}\n"
+
+
+def test_a_kernel_whose_node_array_has_no_struct_is_one_we_do_not_know() -> None:
+    heap = Heap(LAYOUTS["7.3"])
+    del heap.image.structs["kmem_cache_per_node_ptrs"]
+    what = "no debug information for kmem_cache_per_node_ptrs"
+    assert text(heap, "slabdup") == f"slabdup: this kernel's SLUB is not one we know: {what}\n"

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from crash_ext.contents.types import Proposal
+from crash_ext.places.place import STACK, VMALLOC, Place
+from crash_ext.reach.users import Users, _what
 from crash_ext.why.case import Case
-from crash_ext.why.tell_objects import examined_evidence
+from crash_ext.why.tell_objects import examined_evidence, users_evidence
 from crash_ext.why.tell_types import _proposal
 from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
@@ -44,6 +46,26 @@ def test_of_many_objects_some_are_examined() -> None:
     assert [item.text for item in examined_evidence(case, 0)] == [
         "0 of 100 allocated objects were examined, evenly spread"
     ]
+
+
+def test_of_very_many_objects_in_use_some_are_asked_for_their_holders() -> None:
+    one = Users("conn_list", 3, 4, 0x1000)
+    assert [item.text for item in users_evidence([one], 4, 100)] == [
+        "4 of 100 objects were looked at, evenly spread",
+        "3 of 4 objects: conn_list",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (Place(VMALLOC, "vmalloc 1000+0x8", 0x1008, ""), "a vmalloc area"),
+        (Place(VMALLOC, "x", 0x1008, "conn_table"), "vmalloc area made by conn_table"),
+        (Place(STACK, "stack of 7 conn+0x10", 1, "7 conn"), "stack of 7 conn"),
+    ],
+)
+def test_like_holders_are_one_line(place: Place, words: str) -> None:
+    assert _what(place) == words
 
 
 def test_a_structure_is_proposed_with_its_first_reasons_and_what_speaks_against() -> None:

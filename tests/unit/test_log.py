@@ -230,3 +230,14 @@ def test_one_that_cannot_is_not_made_to_complain() -> None:
     fake.commands["log"] = "[    0.000000] Linux version\n"
     assert Target(fake).log() == fake.commands["log"]
     assert "log -c" not in fake.commands_run
+
+
+def test_a_log_s_very_long_report_is_quoted_by_its_ends() -> None:
+    objects = [(f"{0xFFFF888000100000 + 64 * n:016x}", 64 * n) for n in range(200)]
+    lines = report(WORDINGS["6.1"], slabs=[("ffffea0000a9340", objects)])
+    (found,) = parse_reports(stamped(lines))
+    left = [line for line in found.lines if "left out" in line]
+    assert left == [found.lines[60]]
+    assert left == [f"({len(lines) - 120 - lines.count('')} lines left out)"] or left[0].endswith(
+        " lines left out)"
+    )

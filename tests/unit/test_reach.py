@@ -9,7 +9,9 @@ from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
+from mocks.annex import take_pages
 from mocks.kfence import KfencePool
+from mocks.landscape import STACK_PAGES
 from mocks.structs import parse
 from tests.unit.asked import session
 from tests.unit.test_pageuse import Pages
@@ -151,3 +153,45 @@ def test_of_a_task_s_stack_only_what_is_above_its_pointer_holds() -> None:
     assert found.holds(stack + 0x3200) == (REACHED, "")
     assert found.holds(stack + 0x1000) == (UNREACHED, "in the dead part of a stack")
     assert found.holds(running + 0x3200) == (MAYBE, "on the stack of a running task")
+
+
+def test_what_lies_behind_the_entries_of_a_sheaf_holds_nothing() -> None:
+    pages = Pages("7.0")
+    heap = pages.heap
+    cache = heap.cache("slab_test", 64)
+    slab = heap.slab(cache, set(range(8)))
+    sheaf = heap.sheaf(cache, [slab.object(1), slab.object(2)])
+    at = heap.writer.member("slab_sheaf", sheaf.address, "objects") + 3 * 8
+    heap.image.pointer(at, slab.object(3))
+    assert reach(pages).holds(at) == (UNREACHED, "behind the entries of a sheaf")
+
+
+def test_what_is_left_in_the_frame_of_kthread_may_be_old() -> None:
+    machine = Machine()
+    image = machine.image
+    _, stack = machine.task(7, 0x3000)
+    image.map(stack, bytes(4 * image.page_size))
+    function = machine.heap.function("kthread")
+    image.pointer(stack + 0x3ED0, 0x1110)
+    image.pointer(stack + 0x3ED8, 0x2220)
+    image.pointer(stack + 0x3EE0, function + 8)
+    image.pointer(stack + 0x3F00, 0x1110)
+    image.structs["kthread"] = parse("flags:p threadfn:p data:p", image.word)
+    kernel = session(machine.heap)
+    caches = all_caches(kernel, [])
+    found = Reach(kernel, caches, Places(kernel, lambda: caches))
+    left = "left in the frame of kthread(), maybe old"
+    assert found.holds(stack + 0x3ED0) == (MAYBE, left)
+
+
+def test_the_stack_of_a_task_that_has_ended_holds_nothing() -> None:
+    machine = Machine()
+    image, land = machine.image, machine.land
+    machine.task(7, 0x3000)
+    start = take_pages(image, STACK_PAGES)
+    frames = [image.virt_to_page(start + n * image.page_size) for n in range(STACK_PAGES)]
+    land.area(frames, machine.heap.function("dup_task_struct"), guard=False)
+    kernel = session(machine.heap)
+    caches = all_caches(kernel, [])
+    found = Reach(kernel, caches, Places(kernel, lambda: caches))
+    assert found.holds(start + 0x100) == (UNREACHED, "in the stack of a task that has ended")

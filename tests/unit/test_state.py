@@ -139,3 +139,9 @@ def test_a_memcg_child_shares_the_state_of_its_root(
         kind,
         f"memcg child of 0000000000005000, which has refcount 0: {held}{more}",
     )
+
+
+def test_what_could_not_be_read_may_be_why_nothing_was_found() -> None:
+    held = Held(0, 0, 0, True)
+    passing = "being destroyed, emptied since it failed, or with objects that can't be read"
+    assert judge(UNLINKED, held, None) == (UNKNOWN, f"unlinked, no slab could be found: {passing}")
