@@ -7,7 +7,7 @@ everybody has addresses to tell of; which kernel it is the host says once.
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Sequence
 
 _digits: List[int] = [16]
 
@@ -20,3 +20,8 @@ def use_word(word: int) -> None:
 def hexa(address: int) -> str:
     """The address with all of its digits; NULL is none, and stays 0."""
     return f"{address:0{_digits[0]}x}" if address else "0"
+
+
+def hexa_lines(addresses: Sequence[int]) -> str:
+    """Each of very many addresses on a line of its own; none of them is NULL."""
+    return f"%0{_digits[0]}x\n" * len(addresses) % tuple(addresses)

@@ -9,14 +9,17 @@ sys.stderr, which the host connects with crash's current output.
 from __future__ import annotations
 
 import sys
-from typing import Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional, Sequence
 
 from crash_ext.files import write_lines
-from crash_ext.hexa import hexa
+from crash_ext.hexa import hexa, hexa_lines
 from crash_ext.report.jsonl import VERSION, Encoder
 from crash_ext.report.text import plural, printable, visible, wrapped
 from crash_ext.slub.model import Cache
 from crash_ext.version import TOOL_VERSION
+
+_AT_ONCE = 4096
+"""Addresses that are written at once."""
 
 
 class Output:
@@ -77,9 +80,10 @@ class Output:
         for text in texts if self._speaks else ():
             self.lines(wrapped(text))
 
-    def address(self, digits: str) -> None:
-        """Write one of the addresses that -q asks for."""
-        sys.stdout.write(digits + "\n")
+    def addresses(self, addresses: Sequence[int]) -> None:
+        """Write the addresses that -q asks for, a line each."""
+        for at in range(0, len(addresses), _AT_ONCE):
+            sys.stdout.write(hexa_lines(addresses[at : at + _AT_ONCE]))
 
     def error(self, text: str, cache: Optional[Cache] = None) -> None:
         """Say `command: text`, with -j as a record of type problem; the output goes on."""

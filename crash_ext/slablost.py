@@ -71,8 +71,7 @@ def main(call: Call) -> Dict[str, object]:
     lost = [one for one in found if one.number]
     if "-q" in call.options:
         for one in lost:
-            for address in sorted([*one.definitely, *one.indirectly])[:limit]:
-                out.address(hexa(address))
+            out.addresses(one.lost()[:limit])
         return {**_counts(lost, reach.objects), **fits}
     if lost:
         out.text(*table_lines(_HEAD, [_row(one) for one in lost], _ALIGN))

@@ -54,6 +54,12 @@ class Lost(NamedTuple):
         """Objects that are definitely or indirectly lost."""
         return len(self.definitely) + len(self.indirectly)
 
+    def lost(self) -> array[int]:
+        """These objects' addresses, ascending."""
+        if not self.indirectly:
+            return self.definitely
+        return array("Q", sorted([*self.definitely, *self.indirectly]))
+
     @property
     def bytes(self) -> int:
         """Memory that these take, with what the allocator puts around them."""

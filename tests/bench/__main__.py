@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> int:
     got = session.measure(of)
     rows = table.rows(of, got, grown)
     if "--largest" in words:
-        rows += table.large_rows(large.measure())
+        rows += table.large_rows(large.measure(), large.interrupted())
     committed: Dict[str, float] = {}
     if RATIOS.exists():
         committed = json.loads(RATIOS.read_text(encoding="utf-8"))

@@ -7,17 +7,24 @@ Each thing is measured in a crash of its own, for what is freed stays with the p
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Dict, List, NamedTuple
 
+from tests import lab
 from tests.lab.crowds import crowded, for_each_batch
 from tests.lab.repack import repacked
+from tests.lab.session import host_environment, host_lines
+from tests.loader.terminal import CTRL_C, PROMPT, Terminal
 
-from .session import FORM, KERNEL, Record, Subject, run, step, subject, timed
+from .session import CRASH, FORM, KERNEL, Record, Subject, run, step, subject, timed
 
 LINES = ("slabdup -a", "slabobjs -q", "slablost -q", "slabwhy")
 """Those whose argument, if they have one, is the cache with most objects."""
+
+MOMENTS = (1.0, 4.0, 8.0, 12.0, 16.0, 20.0)
+"""Seconds of computing behind the start of slablost at which Ctrl-C is pressed."""
 
 
 class Sized(NamedTuple):
@@ -70,3 +77,30 @@ def _once(of: Subject, folder: Path, lines: List[str]) -> Dict[str, Record]:
     """The records of a session."""
     got = run(of, folder, lines, "large")
     return {name: records[0] for name, records in got.items()}
+
+
+def interrupted() -> List[float]:
+    """Seconds that crash computes from Ctrl-C during slablost on the large dump to its prompt."""
+    of = large()
+    options = ["-s", "--no_crashrc", "--no_scroll", *lab.options_for(KERNEL, CRASH)]
+    files = [str(of.dump.vmlinux), str(of.dump.vmcore)]
+    took: List[float] = []
+    with Terminal(
+        [str(lab.crash(CRASH).binary), *options, *files],
+        {**os.environ, **host_environment(), "TERM": "dumb"},
+        os.getcwd(),
+    ) as crash:
+        crash.wait_for(PROMPT, 600)
+        for line in host_lines(CRASH):
+            crash.type(line)
+        for moment in MOMENTS:
+            crash.press("slablost -R\r")
+            if not crash.let_compute(moment):
+                break
+            before = crash.cpu()
+            crash.press(CTRL_C)
+            shown = crash.wait_for(PROMPT, 600)
+            took.append(crash.cpu() - before)
+            if "slablost: interrupted" not in shown:
+                raise RuntimeError(f"Ctrl-C at {moment} s: {shown[-1000:]}")
+    return took
