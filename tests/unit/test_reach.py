@@ -9,9 +9,8 @@ from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
-from mocks.annex import take_pages
 from mocks.kfence import KfencePool
-from mocks.landscape import STACK_PAGES
+from mocks.landscape import Landscape
 from mocks.structs import parse
 from tests.unit.asked import session
 from tests.unit.test_pageuse import Pages
@@ -185,13 +184,13 @@ def test_what_is_left_in_the_frame_of_kthread_may_be_old() -> None:
 
 
 def test_the_stack_of_a_task_that_has_ended_holds_nothing() -> None:
-    machine = Machine()
-    image, land = machine.image, machine.land
-    machine.task(7, 0x3000)
-    start = take_pages(image, STACK_PAGES)
-    frames = [image.virt_to_page(start + n * image.page_size) for n in range(STACK_PAGES)]
-    land.area(frames, machine.heap.function("dup_task_struct"), guard=False)
-    kernel = session(machine.heap)
-    caches = all_caches(kernel, [])
-    found = Reach(kernel, caches, Places(kernel, lambda: caches))
-    assert found.holds(start + 0x100) == (UNREACHED, "in the stack of a task that has ended")
+    pages = Pages()
+    land = Landscape(pages.heap)
+    for number in range(4, 12):
+        pages.set(number, _refcount=1)
+    caller = pages.heap.function("dup_task_struct")
+    start, vm = land.area([pages.page(n) for n in range(4, 8)], caller, guard=False)
+    land._set("task_struct", land.task(7, b"alive", start), stack_vm_area=vm)
+    land.area([pages.page(n) for n in range(8, 12)], caller, guard=False)
+    at = pages.start + 9 * pages.image.page_size
+    assert reach(pages).holds(at) == (UNREACHED, "in the stack of a task that has ended")
