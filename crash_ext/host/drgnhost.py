@@ -25,10 +25,6 @@ _UNKNOWN = (LookupError, AttributeError, ValueError, drgn.FaultError)
 """What drgn raises where memory or a type that it needs isn't there."""
 
 
-_NO_WAY = "No way to translate"
-"""libkdumpfile's words where an address has no form that it knows, dumped or not."""
-
-
 class HostError(Exception):
     """What is crash.error there."""
 
@@ -71,7 +67,8 @@ class DrgnHost:
             if task:
                 self._program.read(task, 1)
         except drgn.FaultError as error:
-            if _NO_WAY not in str(error):
+            # libkdumpfile's words where an address has no form that it knows, dumped or not.
+            if "No way to translate" not in str(error):
                 # What else can't be read is told where it's needed.
                 return
             platform = self._program.platform

@@ -13,7 +13,7 @@ from mocks.crash_module import FakeCrash
 from mocks.extensions import Kept, ObjectExtensions
 from mocks.history import History
 from mocks.structs import parse
-from tests.golden.scenes import Scene, _report
+from tests.golden.scenes import CONN, Scene, _report
 from tests.unit import logs
 from tests.unit.test_lostpage import whole
 from tests.unit.test_pageuse import Pages
@@ -135,6 +135,17 @@ def one_size() -> FakeCrash:
     return scene.done()
 
 
+def old_head() -> FakeCrash:
+    """The head of the list that they were taken off one by one still leads to two of them."""
+    scene = Scene((1, 2))
+    for at in scene.leaked:
+        scene.conn(at, serial=7, since=8, state=2)
+        scene.empty(at)
+    for number, at in enumerate(scene.leaked):
+        scene.point(scene.variables["last_conn"] + 8 * number, at + CONN["list"])
+    return scene.done()
+
+
 def held_by_address() -> FakeCrash:
     """A device has the physical address of one: nothing else has it."""
     scene = Scene((1,))
@@ -179,6 +190,7 @@ TOLD: Dict[str, Callable[[], FakeCrash]] = {
         many_holders,
         sysctl,
         one_size,
+        old_head,
         held_by_address,
         emptied_since,
         all_held,
