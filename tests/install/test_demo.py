@@ -7,8 +7,12 @@ import os
 import pathlib
 import subprocess
 import sys
+from typing import List
+
+import pytest
 
 from tests.install.machine import TOP, environment
+from tests.lab.demo import main
 
 
 def demo(where: pathlib.Path, **programs: str) -> subprocess.CompletedProcess[str]:
@@ -47,6 +51,26 @@ def test_an_ordinary_user_is_told_what_root_is_needed_for_before_anything_is_fet
         " unshare: unshare failed: Operation not permitted\n"
     )
     assert not (tmp_path / "fetched").exists()
+
+
+def test_what_is_done_is_said_by_the_program_that_does_it_and_so_once(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For who isn't root a second one takes over, in a user namespace."""
+
+    class Replaced(Exception):
+        """What exec does to the first one."""
+
+    def replace(program: str, words: List[str]) -> None:
+        raise Replaced(program)
+
+    monkeypatch.setenv("SLABLEAK_CACHE", str(tmp_path))
+    monkeypatch.setattr("tests.lab.demo.check", lambda: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    monkeypatch.setattr(os, "execvp", replace)
+    with pytest.raises(Replaced, match="unshare"):
+        main("crash", "pyextend.so")
+    assert capsys.readouterr() == ("", "")
 
 
 def test_without_a_network_it_says_so_in_one_line(tmp_path: pathlib.Path) -> None:

@@ -86,7 +86,6 @@ def show(crash: str, loader: Path, specimen: Dump) -> int:
 
 
 def main(crash: str, loader: str) -> int:
-    print("Kernel 6.1 with a leak, from the lab's cache or made now (minutes)", flush=True)
     try:
         if not any((cache.root() / "dumps").glob("6.1-leak-*")):
             # Before hundreds of MB are fetched.
@@ -95,6 +94,8 @@ def main(crash: str, loader: str) -> int:
                 # QEMU makes its dump readable for the owner, and the lab writes to it.
                 again = ["unshare", "--map-root-user", sys.executable, "-m", __spec__.name]
                 os.execvp(again[0], [*again, crash, loader])
+        # Once: whoever isn't root comes here by the second of two programs.
+        print("Kernel 6.1 with a leak, from the lab's cache or made now (minutes)", flush=True)
         specimen = dump("6.1", "leak")
     except Unavailable as reason:
         print("demo:", " ".join(str(reason).split()), file=sys.stderr)
