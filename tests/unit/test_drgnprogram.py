@@ -278,6 +278,11 @@ def test_each_way_to_start_a_command_has_its_own_prompt_and_its_own_way_to_help(
     hint = 'Enter "drgn -k slableak.py slabdup -h" for details.\n'
     assert capsys.readouterr().err.endswith(hint)
     assert "\n    $ drgn -c VMCORE slableak.py slabdup" in common.help_page(COMMANDS["slabdup"])
-    ShellCommand(COMMANDS["slabdup"]).format_help()
+    for page in (
+        common.help_page(COMMANDS["slabwhy"]),
+        ShellCommand(COMMANDS["slabwhy"]).format_help(),
+    ):
+        assert "\n                                    -s FILE\n" in page
+        assert "mod -s" not in page
     common.run(COMMANDS["slabdup"], ["-x"])
     assert capsys.readouterr().err.endswith('\nEnter "%slabdup -h" for details.\n')
