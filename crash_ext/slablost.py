@@ -20,6 +20,7 @@ from crash_ext.contents.words import Words
 from crash_ext.hexa import hexa
 from crash_ext.output import Output
 from crash_ext.places.places import Places
+from crash_ext.reach.reach import Reach
 from crash_ext.report.jsonl import name_field
 from crash_ext.report.table import LEFT, RIGHT, table_lines
 from crash_ext.report.text import plural, printable, visible
@@ -65,6 +66,8 @@ def main(call: Call) -> Dict[str, object]:
         return {"lost": 0, "allocated": reach.objects, "caches": 0, "bytes": 0}
     caches = chosen_caches(call.caches(), named)
     found = find_lost(call.session, places, reach, caches, call.lists_only)
+    for text in _not_seen(call, reach, found):
+        out.error(text)
     fits: Dict[str, int] = {}
     if asked is not None:
         found, fits = _only_fitting(call, Asked(places, asked), found)
@@ -109,6 +112,28 @@ def main(call: Call) -> Dict[str, object]:
         made = Made(call.source(), call.line)
         out.file(page, lost_lines(call.session, words, told, made, closing))
     return {**_counts(lost, reach.objects), **fits}
+
+
+def _not_seen(call: Call, reach: Reach, found: List[Lost]) -> Iterator[str]:
+    """Caches whose slabs were not all found, and that have no line of their own.
+
+    What only their objects lead to looks lost.
+    """
+    quiet = "-q" in call.options
+    told = set() if quiet else {one.cache.address for one in found}
+    lacking = [
+        (cache, texts[0])
+        for cache, texts in (
+            (reach.caches[owner], texts) for owner, texts in reach.problems.items()
+        )
+        if cache.address not in told and (call.session.lacks(cache) or quiet)
+    ]
+    if lacking:
+        cache, text = lacking[0]
+        yield (
+            f"of {plural(len(lacking), 'cache')} not all was read, and what their objects lead to"
+            f" may look lost: {hexa(cache.address)} {printable(cache.name)}: {text}"
+        )
 
 
 def _bytes(call: Call, cache: Cache) -> SlabBytes:

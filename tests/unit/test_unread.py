@@ -10,6 +10,8 @@ import pytest
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from tests.unit.asked import of_type, problems, records, text
+from tests.unit.test_lostpage import whole
+from tests.unit.test_pageuse import Pages
 
 each_form = pytest.mark.parametrize("layout", ["5.10", "6.1", "6.12", "7.3"])
 
@@ -89,3 +91,25 @@ def test_every_count_that_may_be_higher_says_so(layout: str, missing: str) -> No
         # An error line tells what was found, and what was to be found.
         ours = [row for row in said.splitlines() if not row.startswith(f"{line.split()[0]}: ")]
         assert not re.search(r"\b0 allocated objects|holding 0 ", "\n".join(ours)), said
+
+
+@pytest.mark.parametrize("options", ["", "-q"])
+def test_what_an_unseen_object_leads_to_is_not_lost_without_a_word(options: str) -> None:
+    """A slab whose page names another cache is nobody's: who has its objects isn't followed."""
+    pages = Pages()
+    heap = pages.heap
+    holder = heap.slab(heap.cache("holder", 64), {1})
+    held = heap.slab(heap.cache("slab_test", 64), {1})
+    for slab in (holder, held):
+        heap.image.write(slab.object(1), bytes(64))
+    pages.set(0, _refcount=1)
+    heap.image.pointer(pages.start + 0x10, holder.object(1))
+    heap.image.pointer(holder.object(1), held.object(1))
+    whole(pages)
+    line = ["slablost", *options.split()]
+    assert "not all was read" not in text(heap, *line)
+    struct = "slab" if "slab" in heap.image.structs else "page"
+    offset, _ = heap.image.structs[struct][1]["slab_cache"]
+    heap.image.pointer(holder.page + offset, heap.image.symbols["slab_caches"])
+    shown = text(heap, *line)
+    assert re.search(r"(?m)^slablost: of 1 cache not all was read", shown), shown
