@@ -226,6 +226,7 @@ def _extend_time(folder: Path) -> Record:
 def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
     slabs = listed[:: max(1, len(listed) // SLABS_SAMPLED)][:SLABS_SAMPLED]
     objects = listed[:: max(1, len(listed) // OBJECTS_SAMPLED)][:OBJECTS_SAMPLED]
+    (folder / "sample").write_text("".join(f"{address}\n" for address in slabs))
     lines = _begin(of, folder)
     for _ in range(ROUNDS):
         lines += [
@@ -241,6 +242,7 @@ def _rounds(of: Subject, folder: Path, listed: Sequence[str]) -> List[str]:
             *timed(folder, "slabdup -aR", "slabdup -a -R"),
             *_searched(of, folder),
             *timed(folder, "slablost -R", "slablost -R -q"),
+            _drgn(of, folder, str(folder / "sample")),
             *timed(folder, "kmem -S", *(f"kmem -S {address}" for address in slabs)),
             *timed(folder, "rd object", *(f"rd {address} 8" for address in objects)),
             *timed(
@@ -259,13 +261,18 @@ def _compared(of: Subject, folder: Path) -> List[str]:
 
 def _against_drgn(of: Subject, folder: Path) -> List[str]:
     """The floor, our list of addresses, and drgn's."""
-    peer = [drgn_python(), _HERE / "drgn_loop.py", of.dump.vmcore, of.dump.vmlinux, of.cache]
-    words = [*peer, folder / "out", folder / "results"]
     return [
         step(folder, "floor"),
         *timed(folder, "slabobjs -q", f"slabobjs -q {of.cache}"),
-        "!" + " ".join(shlex.quote(str(word)) for word in words),
+        _drgn(of, folder),
     ]
+
+
+def _drgn(of: Subject, folder: Path, *more: str) -> str:
+    """The line that runs drgn_loop.py."""
+    peer = [drgn_python(), _HERE / "drgn_loop.py", of.dump.vmcore, of.dump.vmlinux, of.cache]
+    words = [*peer, folder / "out", folder / "results", *more]
+    return "!" + " ".join(shlex.quote(str(word)) for word in words)
 
 
 def _pure(of: Subject, folder: Path) -> List[str]:

@@ -28,6 +28,9 @@ imported, opens the dump and indexes vmlinux. 0.4 are left to shorten, of crash'
 WINDOW = 8 << 20
 """Bytes that the pass may have beside what it has for each object: pieces of memory, edges."""
 
+_PAGE = 4096
+"""Bytes of each page that is sampled."""
+
 MEGABYTE = 1024
 """KiB."""
 
@@ -122,6 +125,8 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
     dup_scan = _series(times["slabdup -aR"])
     memory, search = _series(times["memory"]), _series(times["search"])
     reach, lost = _series(times["reach"]), _series(times["slablost -R"])
+    searched = times["search"][0]["bytes"]
+    words = _series(times["drgn words"], searched / (SLABS_SAMPLED * _PAGE))
     in_crash, on_drgn = _series(got.shell["crash"]), _series(got.shell["drgn"])
     kmem = _series(times["kmem -S"], per_slab)
     rd_object = _series(times["rd object"], per_object)
@@ -186,6 +191,8 @@ def rows(of: Subject, got: Measured, growth: Dict[int, List[Dict[str, float]]]) 
         Row("reach-memory", f"the pass, memory an object beside {WINDOW >> 20} MB", ratios=[
             (record["peak"] * 1024 - WINDOW) / record["objects"] for record in times["reach"]
         ], of="bytes", most=24.0),
+        _row("drgn-words", f"drgn: slab_object_info() of each word, {SLABS_SAMPLED} pages sampled,"
+             " extrapolated", words, ratios=words.per(reach), of="the pass"),
         # Memory is read twice: for pointers (1.9 times reading it, as `reach` has it), and for
         # handles of what these don't lead to; then a million addresses are sorted and written.
         _row("lost", "slablost -R, each of the objects lost", lost, ratios=lost.per(memory),
