@@ -71,7 +71,8 @@ def _notes(dump: lab.Dump, version: str) -> Notes:
         text = out.read_text()
         for file in (dump.vmcore, dump.vmlinux):
             # Where they lie on this machine is no part of a recording.
-            text = text.replace(str(file), file.name)
+            for place in (file, file.resolve()):
+                text = text.replace(str(place), file.name)
         notes: Notes = json.loads(text)
     return notes
 
