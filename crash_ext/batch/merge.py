@@ -18,6 +18,7 @@ It knows the records and nothing else of this package. MODULE is what a record t
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -366,5 +367,16 @@ def main(paths: Sequence[str]) -> int:
     return 1 if incomplete else 0
 
 
+def _program() -> int:
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `| head`: Python would complain once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(_program())

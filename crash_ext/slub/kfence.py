@@ -227,7 +227,9 @@ def _objects(slub: Slub, table: _Table, problems: List[str]) -> Iterator[KfenceO
         yield _doubted(slub, found)
     if damaged:
         more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
-        problems.append(f"KFENCE: {damaged[0]}{more}: whose it is, and whether, is unknown")
+        problems.append(
+            f"KFENCE: {damaged[0]}{more}: whether it has an object, and whose, is unknown"
+        )
 
 
 def _doubted(slub: Slub, found: KfenceObject) -> KfenceObject:

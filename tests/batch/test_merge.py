@@ -93,6 +93,20 @@ def test_leftovers_are_counted_by_kernel_and_name(tmp_path: Path) -> None:
     ]
 
 
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
+    name = write(tmp_path / "a", session(*(cache(f"name{n}", 1) for n in range(3000))))
+    words = [sys.executable, "-I", str(BATCH / "merge.py"), name]
+    with subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as merging:
+        assert merging.stdout is not None
+        assert merging.stderr is not None
+        assert merging.stdout.readline().startswith("KERNEL")
+        merging.stdout.close()
+        assert merging.stderr.read() == ""
+        assert merging.wait() == 1
+
+
 def test_a_module_is_what_a_record_says(tmp_path: Path) -> None:
     leaked = cache("one", 5)
     named = {"type": "conclusion", "cache": leaked["address"], "module": "slabtest"}

@@ -209,7 +209,7 @@ def test_a_damaged_entry_hides_none_behind_it(name: str, pointer: bool) -> None:
     (said,) = problems(rows)
     assert said == (
         f"KFENCE: object 1 (metadata {_metadata(heap, pool, 1):x}): addr is 000000000000dead, its"
-        f" page is {pool.page(1):x}: whose it is, and whether, is unknown"
+        f" page is {pool.page(1):x}: whether it has an object, and whose, is unknown"
     )
 
 
