@@ -13,14 +13,12 @@ import pytest
 from crash_ext.report.jsonl import VERSION
 from mocks.crash_module import FakeCrash
 from tests.batch import SCHEMA, offences, validator
+from tests.golden import BUILT
 from tests.golden import HERE as GOLDEN
-from tests.golden.scenes import SCENES
 from tests.replay import COMMANDS, recorded, run_line
 
 RECORDINGS = sorted(
-    path.name
-    for path in GOLDEN.iterdir()
-    if path.name not in SCENES and (path / "slabdup").exists()
+    path.name for path in GOLDEN.iterdir() if path.name not in BUILT and (path / "slabdup").exists()
 )
 SOURCES = [
     path for path in (GOLDEN.parents[1] / "crash_ext").rglob("*.py") if path.parent.name != "batch"

@@ -22,6 +22,8 @@ from tests.golden.scenes import FILES, SCENES
 from tests.golden.told import TOLD
 from tests.replay import recorded, run_line
 
+BUILT = {**SCENES, **DAMAGES, **TOLD}
+"""Folder -> what builds its kernel. The others are recordings, and PROGRAM."""
 PROGRAM = "slableak"
 """Its lines are typed in a shell: there no kernel is."""
 HERE = Path(__file__).resolve().parent
@@ -37,7 +39,7 @@ def for_each_golden() -> Iterator[Tuple[str, Path]]:
 
 def kernel(folder: str) -> FakeCrash:
     """The crash session that a folder's command lines are typed in."""
-    build = {**SCENES, **DAMAGES, **TOLD}.get(folder)
+    build = BUILT.get(folder)
     return build() if build is not None else FakeCrash(recorded(folder).image)
 
 
