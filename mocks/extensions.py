@@ -53,7 +53,7 @@ class ObjectExtensions:
         self._one_word = layout.has("slab", "obj_exts_in_object")
         self._codetags = codetags and profiling
         structs = dict(_STRUCTS)
-        # (seen in v7.3)
+        # By the DWARF of v7.3, which has both.
         self._id = "mem_cgroup_private_id" if self._one_word else "mem_cgroup_id"
         structs[self._id] = "id:4 ref:4"
         structs["kernfs_node"] = _KERNFS.format(parent="__parent" if self._one_word else "parent")
