@@ -29,7 +29,8 @@ class Pty:
     def __init__(self) -> None:
         self._other, self.descriptor = os.openpty()
         self._read = b""
-        self._reader = Thread(target=self._read_all)
+        # A test that fails never closes the terminal: pytest ends all the same.
+        self._reader = Thread(target=self._read_all, daemon=True)
         self._reader.start()
 
     def _read_all(self) -> None:
