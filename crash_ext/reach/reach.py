@@ -239,7 +239,7 @@ class Reach:
         stack = self._stack_of(holder)
         if stack is not None:
             if holder < stack.start:
-                return UNREACHED, "in the dead part of a stack"
+                return UNREACHED, _WHY[pageuse.STACK]
             if holder in stack.doubtful:
                 return MAYBE, "left in the frame of kthread(), maybe old"
             return (REACHED, "") if stack.sure else (MAYBE, "on the stack of a running task")

@@ -54,6 +54,11 @@ def test_a_help_page_speaks_of_no_crash_where_there_is_none(name: str, capsys: C
     assert f"$ slableak VMCORE {name}" in page
 
 
+def test_an_example_says_how_drgn_loads_a_modules_debug_information(capsys: Captured) -> None:
+    assert main(["slabwhy", "-h"]) == 0
+    assert "of slabtest isn't loaded:\n" + 36 * " " + "-s FILE\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
