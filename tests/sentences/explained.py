@@ -18,5 +18,6 @@ EXPLAINED: Dict[Tuple[str, str], str] = {
     ),
     ("crash_ext/command.py", "mod -s slabtest FILE"): _REPLACED,
     ("crash_ext/drgncommands.py", "-s FILE"): _REPLACED,
+    ("crash_ext/drgnprogram.py", "-s FILE"): _REPLACED,
 }
 """(file, text) -> why."""
