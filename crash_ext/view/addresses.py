@@ -50,14 +50,15 @@ def show_addresses(
             if problem is not None and not slabs.is_absent(decoded):
                 write()
                 out.error(f"slab {hexa(decoded.slab.address)}: {problem}", cache)
+            if len(firsts) >= _TEXTS:
+                write()
             if everything:
                 firsts.append(first)
                 states_of.append(states)
-            elif choice.on_node(decoded.slab.node):
+                continue
+            if choice.on_node(decoded.slab.node):
                 firsts.append(first)
                 states_of.append(choice.objects(decoded))
-            if len(firsts) >= _TEXTS:
-                write()
             # Of a small cache all is looked at: what is left out is counted.
             looked_at += len(states) * size
             if choice.enough and slabs.is_large(looked_at):
