@@ -23,6 +23,8 @@ class Terminal:
         self._pid, self._fd = pty.fork()
         if not self._pid:
             try:
+                # Who runs the tests in the background has its children ignore the key.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
                 os.chdir(cwd)
                 os.execvpe(command[0], list(command), dict(environment))
             finally:
