@@ -266,7 +266,7 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
         elif first.container:
             sentence += f" {first.container}."
         else:
-            by = _by(best, first)
+            by = _by(case, best, first)
             like = number > 1 and len(_labels(members)) > 1 and not by.endswith(",")
             sentence += f": {by}{' or the like' if like else ''} leads to {_it(number)}."
         if ring is None:
@@ -1044,13 +1044,21 @@ def _is_kin(case: Case, place: Optional[Place]) -> bool:
     return place is not None and place.cache is not None and place.cache.address in case.kin
 
 
-def _by(best: Optional[Held], subject: Subject) -> str:
-    """Who holds an object, for a sentence: the root of the way to it, and its last pointer."""
+def _by(case: Case, best: Optional[Held], subject: Subject) -> str:
+    """Who holds an object, for a sentence: the root of the way to it, and its last pointer.
+
+    Of a long way the last one first: the root may be anybody's whose objects lead to those of
+    others, as one entry of /proc leads to all of them. Not so among objects of one kind.
+    """
     root = subject.path[0].place if subject.path else None
     if best is not None and best.place is not None:
         last = _kinds([best])
         if root is not None and best.place.kind == OBJECT and root.kind != OBJECT:
-            return f"{_root(root).rstrip(',')}, by way of {last},"
+            top, between = _root(root).rstrip(","), len(subject.path) - 2
+            if between > 0 and not _is_kin(case, best.place):
+                others = "another" if between == 1 else f"{between} others"
+                return f"{last}, which {top} reaches by way of {others},"
+            return f"{top}, by way of {last},"
         return last + ("," if best.place.kind == PAGE else "")
     last_place = subject.path[-1].place if subject.path else None
     if root is not None and last_place is not None and last_place.kind == OBJECT:
