@@ -871,8 +871,15 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             sentence += f"only lost objects lead to {_it(number)}."
             if first:
                 sentence += f" Look at {hexa(first)} for the reason: nothing points to that one."
+                sentence += _OLD_LINK if held is not None and _is_kin(case, held.place) else ""
         findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
     return findings
+
+
+_OLD_LINK = (
+    " Or each was lost by itself, and its link to another is an old one: who takes a node out of"
+    " a tree or a chain (rb_erase(), a notifier's unregistering) may leave the node's own pointers."
+)
 
 
 def _top_of_tree(chosen: List[Subject]) -> Optional[int]:
