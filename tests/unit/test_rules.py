@@ -10,7 +10,7 @@ from typing import Dict, List, Optional
 
 import pytest
 
-from crash_ext.contents.callbacks import TIMER, Callback
+from crash_ext.contents.callbacks import TIMER, WAIT, WORK, Callback
 from crash_ext.contents.profile import Cell, Profile
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.hexa import hexa
@@ -24,6 +24,7 @@ from crash_ext.reach.model import (
     PERHAPS,
     REACHED,
     UNREACHED,
+    Step,
 )
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace
@@ -283,6 +284,41 @@ def test_a_timer_is_certain_and_named_with_its_function() -> None:
     assert (finding.cause, finding.strength) == ("called back", CERTAIN)
     assert "conn_expire [foo]" in finding.sentence
     assert finding.evidence[0].address == 1 + 0x48
+
+
+@pytest.mark.parametrize("kind", [WAIT, WORK])
+def test_a_queue_in_memory_that_others_had_is_likely_only(kind: str) -> None:
+    """A wait queue or a kthread_worker that was freed with entries, and not written since."""
+    waiting = Callback(kind, AT - 0x18, "conn_event [foo]", None)
+
+    def concluded(callback: Callback, lent: bool = False) -> Finding:
+        on_queue = on(HEADED)._replace(lent=lent)
+        by = [held(OWNER, callback=callback)]
+        return only(case(subject(1, LIST_LINKED, level=REACHED, by=by, ring=on_queue)))
+
+    finding = concluded(waiting, lent=True)
+    assert (finding.cause, finding.strength) == ("called back", LIKELY)
+    assert "If the head of that queue is left over" in finding.sentence
+    assert concluded(waiting).strength == CERTAIN
+    # Another list of the object's, and a queue that the kernel itself knows by name.
+    assert concluded(waiting._replace(offset=AT + 8), lent=True).strength == CERTAIN
+    if kind == WORK:
+        assert concluded(waiting._replace(queue="events"), lent=True).strength == CERTAIN
+
+
+@pytest.mark.parametrize("container", ["in the kset 7000, as a kobject at +0x18", "in an rb tree"])
+def test_a_root_in_memory_that_others_had_may_be_left_over(container: str) -> None:
+    made = subject(1, level=REACHED, by=[held(OWNER)])
+    made.container = container
+
+    def sentence(*places: Place) -> str:
+        made.path = [Step(0, place, 1, 0) for place in places]
+        return only(case(made)).sentence
+
+    assert "Or its root is left over" in sentence(VARIABLE, OWNER)
+    assert "left over" not in sentence(VARIABLE)
+    assert "left over" not in sentence(VARIABLE, OWNER._replace(label="maple_node"))
+    assert "left over" not in sentence(VARIABLE, OWNER._replace(cache=CACHE))
 
 
 def test_a_timer_in_memory_that_is_not_in_use_calls_nobody() -> None:
