@@ -34,6 +34,8 @@ _OUTERMOST = 512
 """Bytes of the frames of kthread(), of what called it, and of what saves its registers."""
 _FUNCTION = 4096
 """Bytes: kthread() is no longer."""
+_END_MAGIC = 0x57AC6E9D
+"""include/uapi/linux/magic.h, STACK_END_MAGIC."""
 _POINTERS = ("RSP", "ESP", "SP", "R1", "R15")
 """Stack pointers by crash's names: x86, arm; then ppc64's and s390's, which have no name."""
 
@@ -117,6 +119,23 @@ def find_dead_stacks(tasks: Tasks, vmalloc: Vmalloc) -> List[int]:
         for area in vmalloc.areas
         if area.start not in live and area.caller in callers and area.end - area.start in lengths
     ]
+
+
+def find_idle_stacks(reader: Reader, tasks: Tasks, vmalloc: Vmalloc) -> Iterator[LiveStack]:
+    """Stacks of tasks that are on no list: those of the idle tasks, made by another function.
+
+    Which part of them is live isn't known. Told by their length and by STACK_END_MAGIC at the
+    lowest address, which each task's maker writes there.
+    """
+    others = {*tasks.by_stack, *find_dead_stacks(tasks, vmalloc)}
+    lengths = {area.end - area.start for area in vmalloc.areas if area.start in tasks.by_stack}
+    for area in vmalloc.areas:
+        if area.start in others or area.end - area.start not in lengths:
+            continue
+        data = reader.try_read(area.start, reader.word)
+        if data is not None and int.from_bytes(data, reader.byteorder) == _END_MAGIC:
+            task = Task(0, 0, b"", area.start, None)
+            yield LiveStack(task, area.start, area.start + tasks.stack_size, False)
 
 
 def waiting_stacks(reader: Reader, dead: Iterable[int]) -> List[int]:

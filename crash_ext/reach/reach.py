@@ -17,7 +17,13 @@ from crash_ext.kernel import pageuse
 from crash_ext.kernel.pageuse import PageUse
 from crash_ext.kernel.runtimeconst import for_each_text_piece
 from crash_ext.kernel.search import Summary, Targets
-from crash_ext.kernel.stacks import LiveStack, find_dead_stacks, for_each_live_stack, waiting_stacks
+from crash_ext.kernel.stacks import (
+    LiveStack,
+    find_dead_stacks,
+    find_idle_stacks,
+    for_each_live_stack,
+    waiting_stacks,
+)
 from crash_ext.places.place import (
     MODULE,
     PAGE_STRUCT,
@@ -242,7 +248,8 @@ class Reach:
                 return UNREACHED, _WHY[pageuse.STACK]
             if holder in stack.doubtful:
                 return MAYBE, "left in the frame of kthread(), maybe old"
-            return (REACHED, "") if stack.sure else (MAYBE, "on the stack of a running task")
+            whose = "a running task" if stack.task.address else "an idle task"
+            return (REACHED, "") if stack.sure else (MAYBE, f"on the stack of {whose}")
         if self._is_stale(holder):
             return UNREACHED, "in a slot that is not in use"
         use = self.use.of(holder)
@@ -368,7 +375,9 @@ class Reach:
         tasks, vmalloc = self._places.tasks, self._places.vmalloc
         size = tasks.stack_size
         pages = size // self._reader.page_size
-        self._stacks = sorted(for_each_live_stack(self._reader, tasks), key=lambda one: one.end)
+        stacks = [*for_each_live_stack(self._reader, tasks)]
+        stacks += find_idle_stacks(self._reader, tasks, vmalloc)
+        self._stacks = sorted(stacks, key=lambda one: one.end)
         self._stack_ends = [stack.end for stack in self._stacks]
         dead = find_dead_stacks(tasks, vmalloc)
         self._waiting = waiting_stacks(self._reader, dead)

@@ -31,7 +31,7 @@ from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
 from crash_ext.why.case import Case, Held, Subject
 
-_NODES = {"radix_tree_node": "", "maple_node": "a maple tree"}
+NODES = {"radix_tree_node": "", "maple_node": "a maple tree"}
 """Caches of the nodes of trees that point to whatever is in them."""
 # include/linux/idr.h: ROOT_IS_IDR; include/linux/xarray.h: XA_FLAGS_TRACK_FREE is the same bit.
 _IS_IDR = 4
@@ -93,13 +93,13 @@ class Containers:
             return ""
         while at and self._node_of(path[at]) == kind:
             at -= 1
-        what = _NODES[kind] or self._array(path[at].holder)
+        what = NODES[kind] or self._array(path[at].holder)
         return f"in {what} at {self._at(path, at)}"
 
     @staticmethod
     def _node_of(step: Step) -> Optional[str]:
         place = step.place
-        found = place is not None and place.kind == OBJECT and place.label in _NODES
+        found = place is not None and place.kind == OBJECT and place.label in NODES
         return place.label if place is not None and found else None
 
     def _array(self, head: int) -> str:

@@ -9,6 +9,7 @@ that means for the objects on it.
 
 from __future__ import annotations
 
+import re
 from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.hexa import hexa
@@ -43,6 +44,8 @@ doesn't tell."""
 WAITED = "waited"
 """Tasks wait: the list is that of the object's own wait queue, mutex or semaphore."""
 
+_POINTER = re.compile(r"[0-9a-f]+\Z")
+"""How places name per-CPU memory that is no variable: by its per-CPU pointer."""
 _NODES = 1 << 16
 """More of a list aren't walked."""
 
@@ -70,8 +73,9 @@ class Membership(NamedTuple):
     head: str = ""
     """What has the head, in words, without the offset in it."""
     lent: bool = False
-    """The head lies in memory that others had before: an object, a page, a vmalloc area. It
-    may be left over from them, or be another kind of entry on the list."""
+    """The head lies in memory that others had before: an object, a page, a vmalloc area,
+    alloc_percpu()'s, another function's stack frame. It may be left over from them, or be
+    another kind of entry on the list."""
 
 
 class Lists:
@@ -307,7 +311,10 @@ def _rank(place: Optional[Place]) -> int:
 
 
 def _is_lent(place: Optional[Place]) -> bool:
-    return place is not None and place.kind in (OBJECT, PAGE, VMALLOC)
+    if place is not None and place.kind == PERCPU:
+        # alloc_percpu() gave it out: no variable's name, only the per-CPU pointer.
+        return _POINTER.match(place.label) is not None
+    return place is not None and place.kind in (OBJECT, PAGE, VMALLOC, STACK)
 
 
 def is_gone(place: Optional[Place]) -> bool:

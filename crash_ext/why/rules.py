@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from crash_ext.contents.callbacks import HRTIMER, RCU, WAIT, Callback
+from crash_ext.contents.callbacks import HRTIMER, RCU, WAIT, WORK, Callback
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.hexa import hexa
@@ -38,7 +38,7 @@ from crash_ext.places.place import (
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.slub.model import FREE
 from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Held, Subject, best_held
-from crash_ext.why.containers import IN_KLIST
+from crash_ext.why.containers import IN_KLIST, NODES
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
 
 CERTAIN = "certain"
@@ -133,15 +133,16 @@ def freed_late(case: Case, rest: List[Subject]) -> List[Finding]:
 
 def called_back(case: Case, rest: List[Subject]) -> List[Finding]:
     """A timer, a work item, RCU or a wait queue will call a function of them."""
-    groups: Dict[str, List[Tuple[Subject, Held]]] = {}
+    groups: Dict[Tuple[str, bool], List[Tuple[Subject, Held]]] = {}
     for subject in rest:
         for held in subject.held:
             if held.worth == IN_USE and held.callback is not None:
                 key = f"{held.callback.kind} {held.callback.function}"
-                groups.setdefault(key, []).append((subject, held))
+                lent = _in_lent_queue(subject, held.callback)
+                groups.setdefault((key, lent), []).append((subject, held))
                 break
     findings = []
-    for members in groups.values():
+    for (_, lent), members in groups.items():
         subject, held = members[0]
         callback = held.callback
         assert callback is not None
@@ -157,12 +158,30 @@ def called_back(case: Case, rest: List[Subject]) -> List[Finding]:
             f" {callback.function} is still to be called for {_it(number)}{queue}. It was not"
             " cancelled or waited for before kmem_cache_destroy()."
         )
+        if lent:
+            sentence += (
+                " If the head of that queue is left over from who had its memory before, nothing"
+                " is called any more: then look for who freed it with entries on it."
+            )
         evidence = [Evidence("held", what, subject.address + callback.offset)]
         if callback.kind == WAIT:
             evidence += _way(subject)
         addresses = [each.address for each, _ in members]
-        findings.append(Finding("", CERTAIN, addresses, evidence, sentence))
+        strength = LIKELY if lent else CERTAIN
+        findings.append(Finding("", strength, addresses, evidence, sentence))
     return findings
+
+
+def _in_lent_queue(subject: Subject, callback: Callback) -> bool:
+    """Whether a wait queue or a kthread_worker has its head in memory that others had before.
+
+    The lists of workqueues are where the kernel itself leads to: those have their names.
+    """
+    if callback.kind not in (WAIT, WORK) or callback.queue:
+        return False
+    end = callback.offset + _ENTRY
+    rings = subject.memberships.items()
+    return any(ring.lent for at, ring in rings if callback.offset <= at < end)
 
 
 def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -266,7 +285,7 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
         elif first.container:
             sentence += f" {first.container}."
         else:
-            by = _by(best, first)
+            by = _by(case, best, first)
             like = number > 1 and len(_labels(members)) > 1 and not by.endswith(",")
             sentence += f": {by}{' or the like' if like else ''} leads to {_it(number)}."
         if ring is None:
@@ -281,6 +300,8 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
             elif not first.container.startswith("in "):
                 # A tree or a chain clears its own slots; an array or an area does not.
                 sentence += _LEFT_OVER
+            elif any(_has_lent_root(case, each) for each in members):
+                sentence += _OLD_ROOT
         evidence = [_pointer(best, first.address)] if best is not None else []
         if ring is not None:
             evidence.append(Evidence("list", ring.text, first.address))
@@ -295,6 +316,22 @@ _LEFT_OVER = (
 )
 """A consumed slot of a ring, one behind an array's count, memory that wasn't cleared: all
 of them look like a pointer that is used."""
+
+
+_OLD_ROOT = (
+    " Or its root is left over: somebody freed that memory with objects in it, and who has it now"
+    " has not written there."
+)
+
+
+def _has_lent_root(case: Case, subject: Subject) -> bool:
+    """Whether the way to an object goes through memory of others than its kind and tree nodes."""
+    places = [step.place for step in subject.path if step.place is not None]
+    return any(
+        place.kind in (PAGE, VMALLOC)
+        or (place.kind == OBJECT and place.label not in NODES and not _is_kin(case, place))
+        for place in places
+    )
 
 
 def _ring_of(subject: Subject) -> Optional[Membership]:
@@ -871,8 +908,15 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             sentence += f"only lost objects lead to {_it(number)}."
             if first:
                 sentence += f" Look at {hexa(first)} for the reason: nothing points to that one."
+                sentence += _OLD_LINK if held is not None and _is_kin(case, held.place) else ""
         findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
     return findings
+
+
+_OLD_LINK = (
+    " Or each was lost by itself, and its link to another is an old one: who takes a node out of"
+    " a tree or a chain (rb_erase(), a notifier's unregistering) may leave the node's own pointers."
+)
 
 
 def _top_of_tree(chosen: List[Subject]) -> Optional[int]:
@@ -960,7 +1004,12 @@ RULES: Tuple[Rule, ...] = (
         "the log lists them and they are free, or none is left",
         freed_late,
     ),
-    Rule("called back", (CERTAIN,), "a timer, work, RCU or a wait queue has them", called_back),
+    Rule(
+        "called back",
+        (CERTAIN, LIKELY),
+        "a timer, work, RCU or a wait queue has them",
+        called_back,
+    ),
     Rule("still listed", (CERTAIN, LIKELY), "on a list whose head is in use", still_listed),
     Rule("held", (LIKELY,), "memory in use leads to them", held),
     Rule("perhaps held", (LIKELY,), "memory that may be old leads to them", perhaps_held),
@@ -990,6 +1039,8 @@ RULES: Tuple[Rule, ...] = (
 _EXAMPLES = 3
 _PREV = 8
 """Bytes: a list_head's prev lies so far behind its next at the most."""
+_ENTRY = 32
+"""Bytes of a work_struct or a wait_queue_entry before the end of its list_head, at most."""
 _OFFSET = re.compile(r"\+0x[0-9a-f]+")
 _MANY = 5
 """Living objects at least, for a word that none of them lacks to mean much."""
@@ -1044,13 +1095,21 @@ def _is_kin(case: Case, place: Optional[Place]) -> bool:
     return place is not None and place.cache is not None and place.cache.address in case.kin
 
 
-def _by(best: Optional[Held], subject: Subject) -> str:
-    """Who holds an object, for a sentence: the root of the way to it, and its last pointer."""
+def _by(case: Case, best: Optional[Held], subject: Subject) -> str:
+    """Who holds an object, for a sentence: the root of the way to it, and its last pointer.
+
+    Of a long way the last one first: the root may be anybody's whose objects lead to those of
+    others, as one entry of /proc leads to all of them. Not so among objects of one kind.
+    """
     root = subject.path[0].place if subject.path else None
     if best is not None and best.place is not None:
         last = _kinds([best])
         if root is not None and best.place.kind == OBJECT and root.kind != OBJECT:
-            return f"{_root(root).rstrip(',')}, by way of {last},"
+            top, between = _root(root).rstrip(","), len(subject.path) - 2
+            if between > 0 and not _is_kin(case, best.place):
+                others = "another" if between == 1 else f"{between} others"
+                return f"{last}, which {top} reaches by way of {others},"
+            return f"{top}, by way of {last},"
         return last + ("," if best.place.kind == PAGE else "")
     last_place = subject.path[-1].place if subject.path else None
     if root is not None and last_place is not None and last_place.kind == OBJECT:

@@ -195,6 +195,16 @@ def test_an_object_that_is_held_from_memory_without_a_name_says_by_what_way() ->
     )
 
 
+def test_of_a_long_way_the_last_holder_is_named_before_the_root() -> None:
+    """The root may be anybody's: one entry of /proc leads to all others."""
+    made = path(subject(0x100, level=REACHED), VARIABLE, OWNER, OWNER)
+    made.held = [held(OWNER)]
+    start = "1 object is still held: an object of owners, which last_one reaches by way of "
+    assert only(case(made)).sentence.startswith(f"{start}another, leads to it. A reference")
+    path(made, VARIABLE, OWNER, OWNER, OWNER)
+    assert only(case(made)).sentence.startswith(f"{start}2 others, leads to it. A reference")
+
+
 def test_a_pointer_that_nothing_names_is_told_as_such() -> None:
     made = subject(1, level=REACHED, by=[held(None)])
     finding = only(case(made))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
-from crash_ext.places.place import OBJECT, PAGE, STACK, SYMBOL, VMALLOC, Place
+from crash_ext.places.place import OBJECT, PAGE, PERCPU, STACK, SYMBOL, VMALLOC, Place
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Lists, Membership
 from tests.unit.plain import CACHE
@@ -260,6 +260,10 @@ def test_any_links_end_in_a_verdict_for_each_object(links: Dict[int, int]) -> No
         (Place(PAGE, "page", HEAD, "page"), True),
         # Where an unloaded module was, say: who has it now need not have written all of it.
         (Place(VMALLOC, "vmalloc 9000+0x0", HEAD, ""), True),
+        # free_percpu() clears nothing, and a frame keeps what another function left there.
+        (Place(PERCPU, "per-CPU 3ccd0 of cpu 1", HEAD, "3ccd0"), True),
+        (Place(PERCPU, "per-CPU batches+0x8 of cpu 1", HEAD, "batches"), False),
+        (Place(STACK, "stack of 7 sleeper+0x10", HEAD, "7 sleeper"), True),
     ],
 )
 def test_a_head_in_memory_that_others_had_before_is_told_from_a_variable(

@@ -183,6 +183,27 @@ def test_what_is_left_in_the_frame_of_kthread_may_be_old() -> None:
     assert found.holds(stack + 0x3ED0) == (MAYBE, left)
 
 
+def test_the_stack_of_an_idle_task_holds_perhaps() -> None:
+    """It is on no list of tasks, and another function than fork's has made it."""
+    pages = Pages()
+    land = Landscape(pages.heap)
+    for number in range(4, 16):
+        pages.set(number, _refcount=1)
+    callers = [pages.heap.function(name) for name in ("dup_task_struct", "fork_idle", "table")]
+    areas = [
+        land.area([pages.page(n) for n in range(4 * i + 4, 4 * i + 8)], caller, guard=False)
+        for i, caller in enumerate(callers)
+    ]
+    (start, vm), (idle, _), (table, _) = areas
+    land._set("task_struct", land.task(7, b"alive", start), stack_vm_area=vm)
+    pages.heap.image.map(idle, (0x57AC6E9D).to_bytes(8, "little"))
+    pages.heap.image.map(table, (0x57AC6E9C).to_bytes(8, "little"))
+    found = reach(pages)
+    size = pages.heap.image.page_size
+    assert found.holds(idle + size) == (MAYBE, "on the stack of an idle task")
+    assert found.holds(pages.start + 13 * size) == (REACHED, "")
+
+
 def test_the_stack_of_a_task_that_has_ended_holds_nothing() -> None:
     pages = Pages()
     land = Landscape(pages.heap)

@@ -10,7 +10,7 @@ from typing import Dict, List, Optional
 
 import pytest
 
-from crash_ext.contents.callbacks import TIMER, Callback
+from crash_ext.contents.callbacks import TIMER, WAIT, WORK, Callback
 from crash_ext.contents.profile import Cell, Profile
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.hexa import hexa
@@ -24,6 +24,7 @@ from crash_ext.reach.model import (
     PERHAPS,
     REACHED,
     UNREACHED,
+    Step,
 )
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace
@@ -285,6 +286,41 @@ def test_a_timer_is_certain_and_named_with_its_function() -> None:
     assert finding.evidence[0].address == 1 + 0x48
 
 
+@pytest.mark.parametrize("kind", [WAIT, WORK])
+def test_a_queue_in_memory_that_others_had_is_likely_only(kind: str) -> None:
+    """A wait queue or a kthread_worker that was freed with entries, and not written since."""
+    waiting = Callback(kind, AT - 0x18, "conn_event [foo]", None)
+
+    def concluded(callback: Callback, lent: bool = False) -> Finding:
+        on_queue = on(HEADED)._replace(lent=lent)
+        by = [held(OWNER, callback=callback)]
+        return only(case(subject(1, LIST_LINKED, level=REACHED, by=by, ring=on_queue)))
+
+    finding = concluded(waiting, lent=True)
+    assert (finding.cause, finding.strength) == ("called back", LIKELY)
+    assert "If the head of that queue is left over" in finding.sentence
+    assert concluded(waiting).strength == CERTAIN
+    # Another list of the object's, and a queue that the kernel itself knows by name.
+    assert concluded(waiting._replace(offset=AT + 8), lent=True).strength == CERTAIN
+    if kind == WORK:
+        assert concluded(waiting._replace(queue="events"), lent=True).strength == CERTAIN
+
+
+@pytest.mark.parametrize("container", ["in the kset 7000, as a kobject at +0x18", "in an rb tree"])
+def test_a_root_in_memory_that_others_had_may_be_left_over(container: str) -> None:
+    made = subject(1, level=REACHED, by=[held(OWNER)])
+    made.container = container
+
+    def sentence(*places: Place) -> str:
+        made.path = [Step(0, place, 1, 0) for place in places]
+        return only(case(made)).sentence
+
+    assert "Or its root is left over" in sentence(VARIABLE, OWNER)
+    assert "left over" not in sentence(VARIABLE)
+    assert "left over" not in sentence(VARIABLE, OWNER._replace(label="maple_node"))
+    assert "left over" not in sentence(VARIABLE, OWNER._replace(cache=CACHE))
+
+
 def test_a_timer_in_memory_that_is_not_in_use_calls_nobody() -> None:
     waiting = held(FREED, DEAD, Callback(TIMER, 0x48, "conn_expire [foo]", 820))
     assert "called back" not in causes(case(subject(1, by=[waiting])))
@@ -416,6 +452,17 @@ def test_of_a_chain_the_one_that_nothing_points_to_is_the_one_to_look_at() -> No
         found["lost with others"].sentence
     )
     assert found["lost"].objects == [1]
+    assert "by itself" not in found["lost with others"].sentence
+
+
+def test_among_objects_of_one_kind_a_link_may_be_what_a_removal_left() -> None:
+    """rb_erase() and a notifier's unregistering leave the node's own pointers."""
+    second = subject(2, by=[held(OWNER._replace(cache=CACHE), LOST)])
+    second.inner, second.leader = True, 1
+    found = {finding.cause: finding for finding in conclude(case(subject(1), second))}
+    sentence = found["lost with others"].sentence
+    assert f"Look at {hexa(1)} for the reason: nothing points to that one" in sentence
+    assert "Or each was lost by itself, and its link to another is an old one" in sentence
 
 
 def test_of_a_ring_no_member_is_said_to_be_the_one() -> None:
