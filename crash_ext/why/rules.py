@@ -562,7 +562,10 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
             sentence += f" and {count(len(lack), 'leaked object')} never got ({named})"
         sentence += (
             f". Nothing in use leads to {_it(number)}.{_numbers(case, changed)} Look at who takes"
-            " objects off the list: one of its ways does not free them."
+            " objects off the list: one of its ways does not free them. It also fits"
+            f" {'one that was' if number == 1 else 'objects that were'} never linked, if"
+            f" {_it(number, True)} got that before an insertion which failed, or the last owner of"
+            " that memory left it: then look at the ways out before the insertion."
         )
         text = f"+{offset:#x} list_head: points to itself in {_of(chosen, case)}"
         evidence = [Evidence("list", text, chosen[0].address + offset)]
@@ -605,9 +608,10 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
         number = len(without)
         sentence = (
             f"{_objects(number, 'was', 'were')} never linked, unless who takes objects off clears"
-            f" all that the insertion wrote: the list node at +{offset:#x} points to itself, and"
-            f" {named} {'is' if len(words) == 1 else 'are'} zero, where living objects are on a"
-            " list and have values."
+            " all that the insertion wrote, or that is written later than the insertion: the list"
+            f" node at +{offset:#x} points to itself, and {named}"
+            f" {'is' if len(words) == 1 else 'are'} zero, where living objects are on a list and"
+            " have values."
             " Look first for an error path between the allocation and the insertion into the"
             f" list that does not free the object.{_failure(case, without)}"
         )
@@ -724,7 +728,8 @@ def _failure(case: Case, chosen: List[Subject]) -> str:
     at, error = min(failed.items())
     return (
         f" +{at:#x} is the error -{error} where all {case.twin_profile.objects} living objects"
-        " have a pointer: what belongs there could not be had, so look at the way out after that."
+        " have a pointer: what belongs there could not be had, so look at the way out after that;"
+        " or who ended the object's use put the error there."
     )
 
 

@@ -149,6 +149,28 @@ def test_objects_that_lack_words_show_that_an_insertion_writes_them() -> None:
     assert "1 leaked object never got (+0x" in taken.sentence
 
 
+def test_what_looks_taken_off_may_have_failed_late_or_be_what_the_last_owner_left() -> None:
+    """Two error paths, the later one behind all words; a state FAILED; memory used again."""
+    failed = of(serial=7, since=8, owner=9, state=4)
+    for beside in ([], [subject(2, LIST_EMPTY, values=of())]):
+        made = case(subject(1, LIST_EMPTY, values=failed), *beside)
+        (taken,) = [finding for finding in conclude(made) if finding.objects == [1]]
+        assert taken.cause == "taken off"
+        assert "It also fits one that was never linked, if it got that before" in taken.sentence
+        assert "or the last owner of that memory left it" in taken.sentence
+
+
+def test_what_looks_never_linked_may_have_been_taken_off_before_its_first_use() -> None:
+    """A time of the last use is written after the insertion."""
+    finding = only(case(subject(1, LIST_EMPTY, values=of())))
+    assert "or that is written later than the insertion" in finding.sentence
+
+
+def test_an_error_may_mark_what_was_shut_down() -> None:
+    made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=NO_MEMORY)))
+    assert "or who ended the object's use put the error there" in only(made).sentence
+
+
 @pytest.mark.parametrize("values", [of(serial=7, since=8), of(serial=7, since=8, state=3)])
 def test_an_owner_that_is_missing_alone_tells_nothing(values: Dict[int, int]) -> None:
     """A removal clears the owner's pointer as often as an insertion has not got to it."""
