@@ -506,20 +506,32 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
     """Taken off a list, and nothing in use leads to them: list_del() has poisoned the node.
 
     list_del_rcu() leaves the pointer to the next one: that leads from one such object to
-    another, and says nothing of how the other was lost.
+    another, and says nothing of how the other was lost. Nor does poison in a node that living
+    objects have poisoned, too: all of them are taken off that list.
     """
     outer = {subject.address for subject in _outer(rest)}
-    chosen = [
-        s
-        for s in _lost(rest)
-        if LIST_DELETED in s.lists.values()
-        and (s.address in outer or not any(held.worth == LOST for held in s.held))
-    ]
-    explained = {subject.address for subject in chosen}
+    groups: Dict[int, List[Subject]] = {}
+    for s in _lost(rest):
+        poisoned = _poisoned(case, s)
+        if poisoned and (s.address in outer or not any(held.worth == LOST for held in s.held)):
+            groups.setdefault(poisoned[0], []).append(s)
+    explained = {subject.address for chosen in groups.values() for subject in chosen}
     again = _taken_off_again(case, [s for s in rest if s.address not in explained])
-    if not chosen:
-        return again
-    offset = next(at for at, kind in chosen[0].lists.items() if kind == LIST_DELETED)
+    return [*(_deleted(case, offset, chosen) for offset, chosen in groups.items()), *again]
+
+
+def _poisoned(case: Case, subject: Subject) -> List[int]:
+    """Offsets of the nodes that list_del() has poisoned, but not in living objects as well."""
+    profile = case.twin_profile
+    usual = USUAL * profile.objects if profile.objects >= ENOUGH else profile.objects + 1
+    return [
+        at
+        for at, kind in subject.lists.items()
+        if kind == LIST_DELETED and profile.count_kind(at, LIST_DELETED) < usual
+    ]
+
+
+def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
     text = f"+{offset:#x} list node: poisoned by list_del() in {_of(chosen, case)}"
     evidence = [Evidence("list", text, chosen[0].address + offset)]
     number = len(chosen)
@@ -532,7 +544,19 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
         f" use leads to {_it(number)}.{_numbers(case, changed)} Look at who takes them off the"
         " list: one of its ways does not free them."
     )
-    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence), *again]
+    others = _unlinked(case, chosen)
+    if others:
+        other = min(others)
+        sentence += (
+            f" Or they were taken off it as they should be, and were lost at +{other:#x}, where"
+            " living objects are on a list: that node points to itself."
+        )
+    sentence += (
+        " Or the last owner of that memory left the poison, and"
+        f" {'this one' if number == 1 else 'these'} never wrote there: then look for a way out"
+        " between the allocation and the first write to the node."
+    )
+    return Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)
 
 
 def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:

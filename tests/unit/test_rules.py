@@ -251,7 +251,36 @@ def test_poison_at_another_offset_wins_over_a_head_that_points_to_itself() -> No
 
 def test_poison_of_a_list_is_likely_only_for_it_may_be_from_a_former_life() -> None:
     """kmem_cache_alloc() need not clear what list_del() and a free have left."""
-    assert only(case(subject(1, LIST_DELETED))).strength == LIKELY
+    finding = only(case(subject(1, LIST_DELETED)))
+    assert finding.strength == LIKELY
+    assert "Or the last owner of that memory left the poison" in finding.sentence
+
+
+def test_poison_that_living_objects_have_too_is_not_how_an_object_was_lost() -> None:
+    """All pass a list of the idle; those that are lost never came on the next one."""
+    made = subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=2))
+    made.lists[0x60] = LIST_DELETED
+    living = [LINKED, Cell(0x60, 16, LIST_DELETED, LIST_DELETED)]
+    of_all = case(made)
+    of_all.twin_profile = Profile.of(living for _ in range(10))
+    assert only(of_all).cause == "off the list"
+    del made.lists[AT]
+    assert only(of_all).cause == "lost"
+
+
+def test_of_two_nodes_the_poisoned_one_is_not_said_to_be_the_only_one() -> None:
+    """Out of the hash first (hlist_del()), then off the list (list_del_init()), and lost there."""
+    made = subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))
+    made.lists[0x60] = LIST_DELETED
+    assert "were lost at +0x20, where living objects are on a list" in only(case(made)).sentence
+
+
+def test_objects_that_are_poisoned_at_several_nodes_are_told_apart() -> None:
+    other = subject(2)
+    other.lists[0x60] = LIST_DELETED
+    first, second = conclude(case(subject(1, LIST_DELETED), other))
+    assert ("+0x20" in first.sentence, first.objects) == (True, [1])
+    assert ("+0x60" in second.sentence, second.objects) == (True, [2])
 
 
 # --- who holds it is asked first ---
