@@ -72,6 +72,9 @@ class Membership(NamedTuple):
     lent: bool = False
     """The head lies in memory that others had before: an object, a page, a vmalloc area. It
     may be left over from them, or be another kind of entry on the list."""
+    stands: bool = False
+    """Of a headless one: where the head was has not been freed, so far as is known. Then the
+    objects may have been taken off, with their pointers left as they were."""
 
 
 class Lists:
@@ -218,9 +221,10 @@ class Lists:
             # Both ways lead to where the head was: a variable was set anew, or is of a module
             # that was loaded into the memory of another.
             gone = True
-            text = f"the head was at {hexa(ends[0])}, which is none any more: {words_of(places[0])}"
-        verdict = HEADLESS if gone else OPEN
-        return Membership(verdict, count, members, ends[0], text)
+            at, place = hexa(ends[0]), words_of(places[0])
+            text = f"the head was at {at}, which doesn't lead back: {place}"
+        verdict, stands = HEADLESS if gone else OPEN, _rank(places[0]) != _GONE
+        return Membership(verdict, count, members, ends[0], text, stands=stands)
 
     def _chain(self, start: int, offset: int) -> Membership:
         """An hlist back to its first pointer: the one that lies in no node's `next`."""
@@ -254,8 +258,9 @@ class Lists:
             text = f"hlist without a first pointer, broken at {hexa(at)}"
             return Membership(OPEN, count, members[:1], at, text)
         place = self._name(pprev)
-        text = f"the hlist's head was at {hexa(pprev)}, which is none any more: {words_of(place)}"
-        return Membership(HEADLESS, count, members, pprev, text)
+        text = f"the hlist's head was at {hexa(pprev)}, which doesn't lead back: {words_of(place)}"
+        stands = _rank(place) != _GONE
+        return Membership(HEADLESS, count, members, pprev, text, stands=stands)
 
     def _in_kernel(self, address: int) -> bool:
         """Whether it may be a pointer to a hlist_head or hlist_node, and no poison."""

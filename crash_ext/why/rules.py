@@ -468,6 +468,9 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
     ]
     bare = [s for s in headless if not any(m.at for m in s.memberships.values())]
     gone = [s for s in headless if any(m.at for m in s.memberships.values())]
+    stands = [s for s in gone if any(m.stands for m in s.memberships.values())]
+    left = {subject.address for subject in stands}
+    gone = [s for s in gone if s.address not in left]
     return [
         *_on_rings(
             gone,
@@ -476,6 +479,16 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
             "on a list whose head is gone: the memory that had it was freed or overwritten, or"
             " its module was unloaded, and nothing in use leads to the list. Who gave up the"
             " head should have emptied the list first.",
+        ),
+        *_on_rings(
+            stands,
+            HEADLESS,
+            LIKELY,
+            "on a list whose head doesn't lead back any more: it was overwritten"
+            " (INIT_LIST_HEAD(), a new table, another owner of that memory) or its module was"
+            " unloaded; or who took them off left their pointers as they were (list_replace(),"
+            " __list_del(), __hlist_del()). Nothing in use leads to the list. Look at who writes"
+            " the head, and at who takes objects off.",
         ),
         *_on_rings(
             bare,
@@ -900,8 +913,23 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             sentence += f"only lost objects lead to {_it(number)}."
             if first:
                 sentence += f" Look at {hexa(first)} for the reason: nothing points to that one."
+            sentence += _left_pointers(case, chosen)
         findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
     return findings
+
+
+def _left_pointers(case: Case, chosen: List[Subject]) -> str:
+    """That the pointers to them may be left over, and what speaks for that."""
+    number = len(chosen)
+    text = (
+        " Or those pointers are left over (rb_erase() and list_replace() leave a node's own, and"
+        f" an owner may not clear its), and {'it' if number == 1 else 'each'} was lost by itself."
+    )
+    off = [subject for subject in chosen if _poisoned(case, subject)]
+    if off:
+        at = _poisoned(case, off[0])[0]
+        text += f" {_objects(len(off), 'was', 'were')} taken off a list: +{at:#x} is poisoned."
+    return text
 
 
 def _top_of_tree(chosen: List[Subject]) -> Optional[int]:

@@ -410,6 +410,22 @@ def test_a_ring_of_their_own_kind_is_not_said_to_have_lost_its_head_to_a_free() 
     assert "one of them is the head" in bare.sentence
 
 
+def test_of_a_head_that_stands_the_objects_may_have_been_taken_off() -> None:
+    ring = on(HEADLESS)._replace(stands=True)
+    finding = only(case(subject(1, LIST_LINKED, ring=ring)))
+    assert finding.cause == "no head"
+    assert "who took them off left their pointers as they were" in finding.sentence
+
+
+def test_a_pointer_in_a_lost_object_may_be_left_over() -> None:
+    """rb_erase() of a whole tree, one by one: what is left of it leads from one to the next."""
+    first, second = subject(1), subject(2, LIST_DELETED, by=[held(OWNER, LOST)])
+    second.inner, second.leader = True, 1
+    (found,) = [each for each in conclude(case(first, second)) if each.objects == [2]]
+    assert "Or those pointers are left over" in found.sentence
+    assert "1 object was taken off a list: +0x20 is poisoned" in found.sentence
+
+
 def test_what_may_be_old_holds_perhaps_and_is_never_said_to_be_lost() -> None:
     made = case(
         subject(1, level=MAYBE, by=[held(OLD, PERHAPS)]), subject(2, by=[held(OLD, PERHAPS)])
