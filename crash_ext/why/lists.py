@@ -70,8 +70,8 @@ class Membership(NamedTuple):
     head: str = ""
     """What has the head, in words, without the offset in it."""
     lent: bool = False
-    """The head lies in memory that others had before: an object, a page, a vmalloc area. It
-    may be left over from them, or be another kind of entry on the list."""
+    """The head lies inside of a variable, or in memory that others had before: an object, a
+    page, a vmalloc area. It may be left over from them, or another kind of entry on the list."""
     stands: bool = False
     """Of a headless one: where the head was has not been freed, so far as is known. Then the
     objects may have been taken off, with their pointers left as they were."""
@@ -186,7 +186,9 @@ class Lists:
         verdict, text = _VERDICTS[rank], f"head {hexa(at)}: {words_of(head)}"
         if verdict == HEADED and count == 2:
             verdict, text = EITHER, f"one other list_head beside it, {hexa(at)}: {words_of(head)}"
-        return Membership(verdict, count, members, at, text, _label(head), _is_lent(head))
+        # A list_head inside of a variable may be an entry, of a list whose own head is gone.
+        inside = rank == _VARIABLE and head is not None and head.offset > 0
+        return Membership(verdict, count, members, at, text, _label(head), _is_lent(head) or inside)
 
     def _follow(self, start: int, way: int, nodes: List[int]) -> Optional[int]:
         """Collect the nodes from start on: by next (way 0), or prev (way: a word).

@@ -463,27 +463,32 @@ def _zeroes_tell(case: Case) -> bool:
 
 def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
     """They are on a list that nobody can reach any more."""
-    headless = [
-        s for s in _lost(rest) if any(m.verdict == HEADLESS for m in s.memberships.values())
-    ]
-    bare = [s for s in headless if not any(m.at for m in s.memberships.values())]
-    gone = [s for s in headless if any(m.at for m in s.memberships.values())]
-    stands = [s for s in gone if any(m.stands for m in s.memberships.values())]
+    on: Dict[int, List[Membership]] = {}
+    for s in _lost(rest):
+        for offset, ring in s.memberships.items():
+            # What was alone on a list of the object's own was freed: that loses no object.
+            own = ring.nodes == 1 and s.lists.get(offset) != HLIST_LINKED and _own(case, offset)
+            if ring.verdict == HEADLESS and not own:
+                on.setdefault(s.address, []).append(ring)
+    headless = [s for s in rest if s.address in on]
+    bare = [s for s in headless if not any(m.at for m in on[s.address])]
+    gone = [s for s in headless if any(m.at for m in on[s.address])]
+    stands = [s for s in gone if any(m.stands for m in on[s.address])]
     left = {subject.address for subject in stands}
     gone = [s for s in gone if s.address not in left]
     return [
         *_on_rings(
+            case,
             gone,
-            HEADLESS,
-            LIKELY,
+            on,
             "on a list whose head is gone: the memory that had it was freed or overwritten, or"
             " its module was unloaded, and nothing in use leads to the list. Who gave up the"
             " head should have emptied the list first.",
         ),
         *_on_rings(
+            case,
             stands,
-            HEADLESS,
-            LIKELY,
+            on,
             "on a list whose head doesn't lead back any more: it was overwritten"
             " (INIT_LIST_HEAD(), a new table, another owner of that memory) or its module was"
             " unloaded; or who took them off left their pointers as they were (list_replace(),"
@@ -491,28 +496,39 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
             " the head, and at who takes objects off.",
         ),
         *_on_rings(
+            case,
             bare,
-            HEADLESS,
-            LIKELY,
+            on,
             "in a ring of list nodes that has no head beside them: the head was taken out of the"
-            " ring or overwritten, or one of them is the head. Nothing in use leads to the ring.",
+            " ring or overwritten, or one of them is the head; or the ring never has one, and they"
+            " were lost elsewhere. Nothing in use leads to the ring.",
         ),
     ]
 
 
-def _on_rings(rest: List[Subject], verdict: str, strength: str, why: str) -> List[Finding]:
-    on: Dict[int, Membership] = {}
-    for subject in rest:
-        for found in subject.memberships.values():
-            if found.verdict == verdict:
-                on[subject.address] = found
-    if not on:
+def _on_rings(
+    case: Case, chosen: List[Subject], on: Dict[int, List[Membership]], why: str
+) -> List[Finding]:
+    if not chosen:
         return []
-    each = list(dict.fromkeys(found.text for found in on.values()))
-    first = {found.text: address for address, found in reversed(list(on.items()))}
+    number = len(chosen)
+    shown = {s.address: on[s.address][-1] for s in chosen}
+    each = list(dict.fromkeys(found.text for found in shown.values()))
+    first = {found.text: address for address, found in reversed(list(shown.items()))}
     evidence = [Evidence("list", text, first[text]) for text in each[:_EXAMPLES]]
-    sentence = f"{_objects(len(on), 'is', 'are')} {why}"
-    return [Finding("", strength, list(on), evidence, sentence)]
+    sentence = f"{_objects(number, 'is', 'are')} {why}"
+    if all(found.nodes == 1 and found.at for found in shown.values()):
+        sentence += (
+            " Or the list is the object's own, and what was alone on it was freed without being"
+            " taken off: then the object was lost elsewhere."
+        )
+    off = {at for s in chosen for at in _poisoned(case, s)} or set(_unlinked(case, chosen))
+    if off:
+        sentence += (
+            f" At +{min(off):#x} {'it is' if number == 1 else 'some are'} on no list, any more or"
+            " ever: that may be the reason instead."
+        )
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
 
 def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -909,6 +925,7 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
                 f"{_it(number, True)} and other lost objects lead to each other, and nothing in"
                 " use leads to any of them. Memory does not show which was lost first."
             )
+            sentence += _off_a_list(case, chosen)
         else:
             sentence += f"only lost objects lead to {_it(number)}."
             if first:
@@ -925,11 +942,15 @@ def _left_pointers(case: Case, chosen: List[Subject]) -> str:
         " Or those pointers are left over (rb_erase() and list_replace() leave a node's own, and"
         f" an owner may not clear its), and {'it' if number == 1 else 'each'} was lost by itself."
     )
+    return text + _off_a_list(case, chosen)
+
+
+def _off_a_list(case: Case, chosen: List[Subject]) -> str:
     off = [subject for subject in chosen if _poisoned(case, subject)]
-    if off:
-        at = _poisoned(case, off[0])[0]
-        text += f" {_objects(len(off), 'was', 'were')} taken off a list: +{at:#x} is poisoned."
-    return text
+    if not off:
+        return ""
+    at = _poisoned(case, off[0])[0]
+    return f" {_objects(len(off), 'was', 'were')} taken off a list: +{at:#x} is poisoned."
 
 
 def _top_of_tree(chosen: List[Subject]) -> Optional[int]:

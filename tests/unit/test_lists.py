@@ -176,6 +176,16 @@ def test_a_head_whose_memory_was_freed_and_overwritten_breaks_the_ring_and_is_no
     assert set(found) == set(OBJECTS)
 
 
+def test_inside_of_a_variable_may_be_an_entry_of_a_list_without_a_head() -> None:
+    """list_del() of a head leaves a ring; one of its entries is a module's variable."""
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    for offset, lent in ((0, False), (8, True)):
+        place = VARIABLE._replace(offset=offset)
+        found = rings(memory, {HEAD: place}, OBJECTS)[0x1000]
+        assert (found.verdict, found.lent) == (HEADED, lent)
+
+
 def test_a_head_that_was_set_anew_heads_its_old_list_no_more() -> None:
     """By INIT_LIST_HEAD(), or by a module that was loaded where another was."""
     memory = Words()

@@ -417,6 +417,27 @@ def test_of_a_head_that_stands_the_objects_may_have_been_taken_off() -> None:
     assert "who took them off left their pointers as they were" in finding.sentence
 
 
+def test_a_list_of_the_object_s_own_that_has_lost_what_was_on_it_loses_no_object() -> None:
+    """A child was freed, and not taken off: the node looks as if its head was freed."""
+    ring = on(HEADLESS)._replace(nodes=1)
+    alone = only(case(subject(1, LIST_LINKED, ring=ring), twins=0))
+    assert alone.cause == "no head"
+    assert "Or the list is the object's own" in alone.sentence
+    assert only(case(subject(1, LIST_LINKED, ring=ring), twin=EMPTY)).cause == "lost"
+
+
+def test_a_ring_without_a_head_does_not_hide_that_objects_were_taken_off_a_list() -> None:
+    """Peers, in a ring that never has a head, were taken off the list that has one."""
+    made = subject(1, LIST_LINKED, ring=on(HEADLESS, at=0))
+    made.lists[0x60] = LIST_DELETED
+    sentence = only(case(made)).sentence
+    assert "or the ring never has one" in sentence
+    assert "At +0x60 it is on no list, any more or ever" in sentence
+    made.ring, made.memberships, made.held = True, {}, [held(OWNER, LOST)]
+    made.inner = True
+    assert "1 object was taken off a list: +0x60 is poisoned" in only(case(made)).sentence
+
+
 def test_a_pointer_in_a_lost_object_may_be_left_over() -> None:
     """rb_erase() of a whole tree, one by one: what is left of it leads from one to the next."""
     first, second = subject(1), subject(2, LIST_DELETED, by=[held(OWNER, LOST)])
