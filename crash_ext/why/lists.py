@@ -245,7 +245,7 @@ class Lists:
                 text = f"hlist headed by {hexa(pprev)}: {words_of(place)}"
                 return Membership(
                     *(verdict, count, [start - offset], pprev, text, _label(place)),
-                    lent=_is_lent(place),
+                    lent=_is_lent(place) or self._may_be_node(pprev),
                 )
             seen.add(pprev)
             at, count = pprev, count + 1
@@ -272,6 +272,16 @@ class Lists:
         """Whether an hlist_node is there and no head: a neighbour of another kind."""
         before = self._memory.word(at + self._word)
         return bool(before) and self._memory.word(before or 0) == at
+
+    def _may_be_node(self, at: int) -> bool:
+        """Whether what looks like an hlist_head may be an hlist_node that has lost its own.
+
+        Behind it is a pointer then, and to no node: that of a next bucket leads back.
+        """
+        behind = self._memory.word(at + self._word)
+        if not behind or not self._in_kernel(behind):
+            return False
+        return self._memory.word(behind + self._word) != at + self._word
 
     def _rank(self, address: int, place: Optional[Place]) -> int:
         """_rank(), with what reach knows of the head: one that nothing leads to is lost."""

@@ -666,7 +666,8 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
             f" {'is' if len(words) == 1 else 'are'} zero, where living objects are on a list and"
             " have values."
             " Look first for an error path between the allocation and the insertion into the"
-            f" list that does not free the object.{_failure(case, without)}"
+            " list that does not free the object; then for who has such objects and never links"
+            f" them.{_failure(case, without)}"
         )
         findings.append(Finding("", LIKELY, [s.address for s in without], evidence, sentence))
     return findings

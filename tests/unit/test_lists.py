@@ -186,6 +186,18 @@ def test_inside_of_a_variable_may_be_an_entry_of_a_list_without_a_head() -> None
         assert (found.verdict, found.lent) == (HEADED, lent)
 
 
+def test_a_variable_s_hlist_node_that_has_lost_its_head_may_be_no_head() -> None:
+    """Of a table of heads the word behind one is the next one, or null."""
+    memory = Words()
+    memory.words.update({HEAD: node(0x1000), node(0x1000) + 8: HEAD})
+    lists = Lists(memory, 8, {HEAD: VARIABLE}.get, OBJECTS, {0x100}, lowest=0x1000)
+    gone, other = 0xF0000, node(0x2000)
+    for behind, lent in ((0, False), (gone, True), (other, False)):
+        memory.words.update({HEAD + 8: behind, other + 8: HEAD + 8, gone: 5})
+        found = lists.chains(OFFSET, [0x1000])[0x1000]
+        assert (found.verdict, found.at, found.lent) == (HEADED, HEAD, lent)
+
+
 def test_a_head_that_was_set_anew_heads_its_old_list_no_more() -> None:
     """By INIT_LIST_HEAD(), or by a module that was loaded where another was."""
     memory = Words()

@@ -164,6 +164,7 @@ def test_what_looks_never_linked_may_have_been_taken_off_before_its_first_use() 
     """A time of the last use is written after the insertion."""
     finding = only(case(subject(1, LIST_EMPTY, values=of())))
     assert "or that is written later than the insertion" in finding.sentence
+    assert "then for who has such objects and never links them" in finding.sentence
 
 
 def test_an_error_may_mark_what_was_shut_down() -> None:
