@@ -73,9 +73,12 @@ class Membership(NamedTuple):
     head: str = ""
     """What has the head, in words, without the offset in it."""
     lent: bool = False
-    """The head lies in memory that others had before: an object, a page, a vmalloc area,
-    alloc_percpu()'s, another function's stack frame. It may be left over from them, or be
-    another kind of entry on the list."""
+    """The head lies inside of a variable, or in memory that others had before: an object, a
+    page, a vmalloc area, alloc_percpu()'s, another function's stack frame. It may be left over
+    from them, or be another kind of entry on the list."""
+    stands: bool = False
+    """Of a headless one: where the head was has not been freed, so far as is known. Then the
+    objects may have been taken off, with their pointers left as they were."""
 
 
 class Lists:
@@ -187,7 +190,9 @@ class Lists:
         verdict, text = _VERDICTS[rank], f"head {hexa(at)}: {words_of(head)}"
         if verdict == HEADED and count == 2:
             verdict, text = EITHER, f"one other list_head beside it, {hexa(at)}: {words_of(head)}"
-        return Membership(verdict, count, members, at, text, _label(head), _is_lent(head))
+        # A list_head inside of a variable may be an entry, of a list whose own head is gone.
+        inside = rank == _VARIABLE and head is not None and head.offset > 0
+        return Membership(verdict, count, members, at, text, _label(head), _is_lent(head) or inside)
 
     def _follow(self, start: int, way: int, nodes: List[int]) -> Optional[int]:
         """Collect the nodes from start on: by next (way 0), or prev (way: a word).
@@ -222,9 +227,10 @@ class Lists:
             # Both ways lead to where the head was: a variable was set anew, or is of a module
             # that was loaded into the memory of another.
             gone = True
-            text = f"the head was at {hexa(ends[0])}, which is none any more: {words_of(places[0])}"
-        verdict = HEADLESS if gone else OPEN
-        return Membership(verdict, count, members, ends[0], text)
+            at, place = hexa(ends[0]), words_of(places[0])
+            text = f"the head was at {at}, which doesn't lead back: {place}"
+        verdict, stands = HEADLESS if gone else OPEN, _rank(places[0]) != _GONE
+        return Membership(verdict, count, members, ends[0], text, stands=stands)
 
     def _chain(self, start: int, offset: int) -> Membership:
         """An hlist back to its first pointer: the one that lies in no node's `next`."""
@@ -243,7 +249,7 @@ class Lists:
                 text = f"hlist headed by {hexa(pprev)}: {words_of(place)}"
                 return Membership(
                     *(verdict, count, [start - offset], pprev, text, _label(place)),
-                    lent=_is_lent(place),
+                    lent=_is_lent(place) or self._may_be_node(pprev),
                 )
             seen.add(pprev)
             at, count = pprev, count + 1
@@ -258,8 +264,9 @@ class Lists:
             text = f"hlist without a first pointer, broken at {hexa(at)}"
             return Membership(OPEN, count, members[:1], at, text)
         place = self._name(pprev)
-        text = f"the hlist's head was at {hexa(pprev)}, which is none any more: {words_of(place)}"
-        return Membership(HEADLESS, count, members, pprev, text)
+        text = f"the hlist's head was at {hexa(pprev)}, which doesn't lead back: {words_of(place)}"
+        stands = _rank(place) != _GONE
+        return Membership(HEADLESS, count, members, pprev, text, stands=stands)
 
     def _in_kernel(self, address: int) -> bool:
         """Whether it may be a pointer to a hlist_head or hlist_node, and no poison."""
@@ -269,6 +276,16 @@ class Lists:
         """Whether an hlist_node is there and no head: a neighbour of another kind."""
         before = self._memory.word(at + self._word)
         return bool(before) and self._memory.word(before or 0) == at
+
+    def _may_be_node(self, at: int) -> bool:
+        """Whether what looks like an hlist_head may be an hlist_node that has lost its own.
+
+        Behind it is a pointer then, and to no node: that of a next bucket leads back.
+        """
+        behind = self._memory.word(at + self._word)
+        if not behind or not self._in_kernel(behind):
+            return False
+        return self._memory.word(behind + self._word) != at + self._word
 
     def _rank(self, address: int, place: Optional[Place]) -> int:
         """_rank(), with what reach knows of the head: one that nothing leads to is lost."""

@@ -500,63 +500,104 @@ def _zeroes_tell(case: Case) -> bool:
 
 def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
     """They are on a list that nobody can reach any more."""
-    headless = [
-        s for s in _lost(rest) if any(m.verdict == HEADLESS for m in s.memberships.values())
-    ]
-    bare = [s for s in headless if not any(m.at for m in s.memberships.values())]
-    gone = [s for s in headless if any(m.at for m in s.memberships.values())]
+    on: Dict[int, List[Membership]] = {}
+    for s in _lost(rest):
+        for offset, ring in s.memberships.items():
+            # What was alone on a list of the object's own was freed: that loses no object.
+            own = ring.nodes == 1 and s.lists.get(offset) != HLIST_LINKED and _own(case, offset)
+            if ring.verdict == HEADLESS and not own:
+                on.setdefault(s.address, []).append(ring)
+    headless = [s for s in rest if s.address in on]
+    bare = [s for s in headless if not any(m.at for m in on[s.address])]
+    gone = [s for s in headless if any(m.at for m in on[s.address])]
+    stands = [s for s in gone if any(m.stands for m in on[s.address])]
+    left = {subject.address for subject in stands}
+    gone = [s for s in gone if s.address not in left]
     return [
         *_on_rings(
+            case,
             gone,
-            HEADLESS,
-            LIKELY,
+            on,
             "on a list whose head is gone: the memory that had it was freed or overwritten, or"
             " its module was unloaded, and nothing in use leads to the list. Who gave up the"
             " head should have emptied the list first.",
         ),
         *_on_rings(
+            case,
+            stands,
+            on,
+            "on a list whose head doesn't lead back any more: it was overwritten"
+            " (INIT_LIST_HEAD(), a new table, another owner of that memory) or its module was"
+            " unloaded; or who took them off left their pointers as they were (list_replace(),"
+            " __list_del(), __hlist_del()). Nothing in use leads to the list. Look at who writes"
+            " the head, and at who takes objects off.",
+        ),
+        *_on_rings(
+            case,
             bare,
-            HEADLESS,
-            LIKELY,
+            on,
             "in a ring of list nodes that has no head beside them: the head was taken out of the"
-            " ring or overwritten, or one of them is the head. Nothing in use leads to the ring.",
+            " ring or overwritten, or one of them is the head; or the ring never has one, and they"
+            " were lost elsewhere. Nothing in use leads to the ring.",
         ),
     ]
 
 
-def _on_rings(rest: List[Subject], verdict: str, strength: str, why: str) -> List[Finding]:
-    on: Dict[int, Membership] = {}
-    for subject in rest:
-        for found in subject.memberships.values():
-            if found.verdict == verdict:
-                on[subject.address] = found
-    if not on:
+def _on_rings(
+    case: Case, chosen: List[Subject], on: Dict[int, List[Membership]], why: str
+) -> List[Finding]:
+    if not chosen:
         return []
-    each = list(dict.fromkeys(found.text for found in on.values()))
-    first = {found.text: address for address, found in reversed(list(on.items()))}
+    number = len(chosen)
+    shown = {s.address: on[s.address][-1] for s in chosen}
+    each = list(dict.fromkeys(found.text for found in shown.values()))
+    first = {found.text: address for address, found in reversed(list(shown.items()))}
     evidence = [Evidence("list", text, first[text]) for text in each[:_EXAMPLES]]
-    sentence = f"{_objects(len(on), 'is', 'are')} {why}"
-    return [Finding("", strength, list(on), evidence, sentence)]
+    sentence = f"{_objects(number, 'is', 'are')} {why}"
+    if all(found.nodes == 1 and found.at for found in shown.values()):
+        sentence += (
+            " Or the list is the object's own, and what was alone on it was freed without being"
+            " taken off: then the object was lost elsewhere."
+        )
+    off = {at for s in chosen for at in _poisoned(case, s)} or set(_unlinked(case, chosen))
+    if off:
+        sentence += (
+            f" At +{min(off):#x} {'it is' if number == 1 else 'some are'} on no list, any more or"
+            " ever: that may be the reason instead."
+        )
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
 
 def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
     """Taken off a list, and nothing in use leads to them: list_del() has poisoned the node.
 
     list_del_rcu() leaves the pointer to the next one: that leads from one such object to
-    another, and says nothing of how the other was lost.
+    another, and says nothing of how the other was lost. Nor does poison in a node that living
+    objects have poisoned, too: all of them are taken off that list.
     """
     outer = {subject.address for subject in _outer(rest)}
-    chosen = [
-        s
-        for s in _lost(rest)
-        if LIST_DELETED in s.lists.values()
-        and (s.address in outer or not any(held.worth == LOST for held in s.held))
-    ]
-    explained = {subject.address for subject in chosen}
+    groups: Dict[int, List[Subject]] = {}
+    for s in _lost(rest):
+        poisoned = _poisoned(case, s)
+        if poisoned and (s.address in outer or not any(held.worth == LOST for held in s.held)):
+            groups.setdefault(poisoned[0], []).append(s)
+    explained = {subject.address for chosen in groups.values() for subject in chosen}
     again = _taken_off_again(case, [s for s in rest if s.address not in explained])
-    if not chosen:
-        return again
-    offset = next(at for at, kind in chosen[0].lists.items() if kind == LIST_DELETED)
+    return [*(_deleted(case, offset, chosen) for offset, chosen in groups.items()), *again]
+
+
+def _poisoned(case: Case, subject: Subject) -> List[int]:
+    """Offsets of the nodes that list_del() has poisoned, but not in living objects as well."""
+    profile = case.twin_profile
+    usual = USUAL * profile.objects if profile.objects >= ENOUGH else profile.objects + 1
+    return [
+        at
+        for at, kind in subject.lists.items()
+        if kind == LIST_DELETED and profile.count_kind(at, LIST_DELETED) < usual
+    ]
+
+
+def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
     text = f"+{offset:#x} list node: poisoned by list_del() in {_of(chosen, case)}"
     evidence = [Evidence("list", text, chosen[0].address + offset)]
     number = len(chosen)
@@ -569,7 +610,19 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
         f" use leads to {_it(number)}.{_numbers(case, changed)} Look at who takes them off the"
         " list: one of its ways does not free them."
     )
-    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence), *again]
+    others = _unlinked(case, chosen)
+    if others:
+        other = min(others)
+        sentence += (
+            f" Or they were taken off it as they should be, and were lost at +{other:#x}, where"
+            " living objects are on a list: that node points to itself."
+        )
+    sentence += (
+        " Or the last owner of that memory left the poison, and"
+        f" {'this one' if number == 1 else 'these'} never wrote there: then look for a way out"
+        " between the allocation and the first write to the node."
+    )
+    return Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)
 
 
 def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -599,7 +652,10 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
             sentence += f" and {count(len(lack), 'leaked object')} never got ({named})"
         sentence += (
             f". Nothing in use leads to {_it(number)}.{_numbers(case, changed)} Look at who takes"
-            " objects off the list: one of its ways does not free them."
+            " objects off the list: one of its ways does not free them. It also fits"
+            f" {'one that was' if number == 1 else 'objects that were'} never linked, if"
+            f" {_it(number, True)} got that before an insertion which failed, or the last owner of"
+            " that memory left it: then look at the ways out before the insertion."
         )
         text = f"+{offset:#x} list_head: points to itself in {_of(chosen, case)}"
         evidence = [Evidence("list", text, chosen[0].address + offset)]
@@ -642,11 +698,13 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
         number = len(without)
         sentence = (
             f"{_objects(number, 'was', 'were')} never linked, unless who takes objects off clears"
-            f" all that the insertion wrote: the list node at +{offset:#x} points to itself, and"
-            f" {named} {'is' if len(words) == 1 else 'are'} zero, where living objects are on a"
-            " list and have values."
+            " all that the insertion wrote, or that is written later than the insertion: the list"
+            f" node at +{offset:#x} points to itself, and {named}"
+            f" {'is' if len(words) == 1 else 'are'} zero, where living objects are on a list and"
+            " have values."
             " Look first for an error path between the allocation and the insertion into the"
-            f" list that does not free the object.{_failure(case, without)}"
+            " list that does not free the object; then for who has such objects and never links"
+            f" them.{_failure(case, without)}"
         )
         findings.append(Finding("", LIKELY, [s.address for s in without], evidence, sentence))
     return findings
@@ -761,7 +819,8 @@ def _failure(case: Case, chosen: List[Subject]) -> str:
     at, error = min(failed.items())
     return (
         f" +{at:#x} is the error -{error} where all {case.twin_profile.objects} living objects"
-        " have a pointer: what belongs there could not be had, so look at the way out after that."
+        " have a pointer: what belongs there could not be had, so look at the way out after that;"
+        " or who ended the object's use put the error there."
     )
 
 
@@ -904,19 +963,32 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
                 f"{_it(number, True)} and other lost objects lead to each other, and nothing in"
                 " use leads to any of them. Memory does not show which was lost first."
             )
+            sentence += _off_a_list(case, chosen)
         else:
             sentence += f"only lost objects lead to {_it(number)}."
             if first:
                 sentence += f" Look at {hexa(first)} for the reason: nothing points to that one."
-                sentence += _OLD_LINK if held is not None and _is_kin(case, held.place) else ""
+            sentence += _left_pointers(case, chosen)
         findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
     return findings
 
 
-_OLD_LINK = (
-    " Or each was lost by itself, and its link to another is an old one: who takes a node out of"
-    " a tree or a chain (rb_erase(), a notifier's unregistering) may leave the node's own pointers."
-)
+def _left_pointers(case: Case, chosen: List[Subject]) -> str:
+    """That the pointers to them may be left over, and what speaks for that."""
+    number = len(chosen)
+    text = (
+        " Or those pointers are left over (rb_erase() and list_replace() leave a node's own, and"
+        f" an owner may not clear its), and {'it' if number == 1 else 'each'} was lost by itself."
+    )
+    return text + _off_a_list(case, chosen)
+
+
+def _off_a_list(case: Case, chosen: List[Subject]) -> str:
+    off = [subject for subject in chosen if _poisoned(case, subject)]
+    if not off:
+        return ""
+    at = _poisoned(case, off[0])[0]
+    return f" {_objects(len(off), 'was', 'were')} taken off a list: +{at:#x} is poisoned."
 
 
 def _top_of_tree(chosen: List[Subject]) -> Optional[int]:

@@ -79,7 +79,7 @@ def test_where_both_ways_end_in_one_place_there_was_the_head() -> None:
     memory.words[HEAD] = memory.words[HEAD + 8] = 5
     found = rings(memory, {HEAD: lies_in(OTHER, ALLOCATED)}, [0x1000])[0x1000]
     assert (found.verdict, found.at) == (HEADLESS, HEAD)
-    assert found.text == f"the head was at {hexa(HEAD)}, which is none any more: there"
+    assert found.text == f"the head was at {hexa(HEAD)}, which doesn't lead back: there"
 
 
 @pytest.mark.parametrize(
@@ -176,12 +176,50 @@ def test_a_head_whose_memory_was_freed_and_overwritten_breaks_the_ring_and_is_no
     assert set(found) == set(OBJECTS)
 
 
+def test_inside_of_a_variable_may_be_an_entry_of_a_list_without_a_head() -> None:
+    """list_del() of a head leaves a ring; one of its entries is a module's variable."""
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    for offset, lent in ((0, False), (8, True)):
+        place = VARIABLE._replace(offset=offset)
+        found = rings(memory, {HEAD: place}, OBJECTS)[0x1000]
+        assert (found.verdict, found.lent) == (HEADED, lent)
+
+
+def test_a_variable_s_hlist_node_that_has_lost_its_head_may_be_no_head() -> None:
+    """Of a table of heads the word behind one is the next one, or null."""
+    memory = Words()
+    memory.words.update({HEAD: node(0x1000), node(0x1000) + 8: HEAD})
+    lists = Lists(memory, 8, {HEAD: VARIABLE}.get, OBJECTS, {0x100}, lowest=0x1000)
+    gone, other = 0xF0000, node(0x2000)
+    for behind, lent in ((0, False), (gone, True), (other, False)):
+        memory.words.update({HEAD + 8: behind, other + 8: HEAD + 8, gone: 5})
+        found = lists.chains(OFFSET, [0x1000])[0x1000]
+        assert (found.verdict, found.at, found.lent) == (HEADED, HEAD, lent)
+
+
 def test_a_head_that_was_set_anew_heads_its_old_list_no_more() -> None:
     """By INIT_LIST_HEAD(), or by a module that was loaded where another was."""
     memory = Words()
     memory.ring(HEAD, *map(node, OBJECTS))
     memory.words[HEAD] = memory.words[HEAD + 8] = HEAD
-    assert rings(memory, {HEAD: VARIABLE}, [0x1000])[0x1000].verdict == HEADLESS
+    found = rings(memory, {HEAD: VARIABLE}, [0x1000])[0x1000]
+    assert (found.verdict, found.stands) == (HEADLESS, True)
+
+
+@pytest.mark.parametrize(("place", "stands"), [(VARIABLE, True), (lies_in(OTHER, FREE), False)])
+def test_pointers_may_lead_to_a_head_that_stands_but_not_to_one_that_was_freed(
+    place: Place, stands: bool
+) -> None:
+    """__list_del() and __hlist_del() leave an object's own pointers to the head."""
+    memory = Words()
+    memory.words.update({HEAD: HEAD, HEAD + 8: HEAD})
+    memory.words.update({node(0x1000): HEAD, node(0x1000) + 8: HEAD})
+    found = rings(memory, {HEAD: place}, [0x1000])[0x1000]
+    assert (found.verdict, found.stands) == (HEADLESS, stands)
+    memory.words[HEAD] = 0
+    chains = Lists(memory, 8, {HEAD: place}.get, OBJECTS, {0x100}).chains(OFFSET, [0x1000])
+    assert (chains[0x1000].verdict, chains[0x1000].stands) == (HEADLESS, stands)
 
 
 def test_a_ring_that_breaks_in_two_places_in_memory_in_use_is_left_open() -> None:
@@ -227,7 +265,7 @@ def test_an_hlist_is_followed_back_to_its_first_pointer() -> None:
     found = lists.chains(OFFSET, [0x2000])
     assert [found[address].verdict for address in (0x1000, 0x2000)] == [HEADLESS, HEADLESS]
     assert found[0x2000].at == HEAD
-    gone = f"the hlist's head was at {hexa(HEAD)}, which is none any more: all_objects"
+    gone = f"the hlist's head was at {hexa(HEAD)}, which doesn't lead back: all_objects"
     assert found[0x2000].text == gone
     memory.words[node(0x1000) + 8] = 0
     text = f"hlist without a first pointer, broken at {hexa(node(0x1000))}"

@@ -150,6 +150,29 @@ def test_objects_that_lack_words_show_that_an_insertion_writes_them() -> None:
     assert "1 leaked object never got (+0x" in taken.sentence
 
 
+def test_what_looks_taken_off_may_have_failed_late_or_be_what_the_last_owner_left() -> None:
+    """Two error paths, the later one behind all words; a state FAILED; memory used again."""
+    failed = of(serial=7, since=8, owner=9, state=4)
+    for beside in ([], [subject(2, LIST_EMPTY, values=of())]):
+        made = case(subject(1, LIST_EMPTY, values=failed), *beside)
+        (taken,) = [finding for finding in conclude(made) if finding.objects == [1]]
+        assert taken.cause == "taken off"
+        assert "It also fits one that was never linked, if it got that before" in taken.sentence
+        assert "or the last owner of that memory left it" in taken.sentence
+
+
+def test_what_looks_never_linked_may_have_been_taken_off_before_its_first_use() -> None:
+    """A time of the last use is written after the insertion."""
+    finding = only(case(subject(1, LIST_EMPTY, values=of())))
+    assert "or that is written later than the insertion" in finding.sentence
+    assert "then for who has such objects and never links them" in finding.sentence
+
+
+def test_an_error_may_mark_what_was_shut_down() -> None:
+    made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=NO_MEMORY)))
+    assert "or who ended the object's use put the error there" in only(made).sentence
+
+
 @pytest.mark.parametrize("values", [of(serial=7, since=8), of(serial=7, since=8, state=3)])
 def test_an_owner_that_is_missing_alone_tells_nothing(values: Dict[int, int]) -> None:
     """A removal clears the owner's pointer as often as an insertion has not got to it."""
@@ -230,7 +253,36 @@ def test_poison_at_another_offset_wins_over_a_head_that_points_to_itself() -> No
 
 def test_poison_of_a_list_is_likely_only_for_it_may_be_from_a_former_life() -> None:
     """kmem_cache_alloc() need not clear what list_del() and a free have left."""
-    assert only(case(subject(1, LIST_DELETED))).strength == LIKELY
+    finding = only(case(subject(1, LIST_DELETED)))
+    assert finding.strength == LIKELY
+    assert "Or the last owner of that memory left the poison" in finding.sentence
+
+
+def test_poison_that_living_objects_have_too_is_not_how_an_object_was_lost() -> None:
+    """All pass a list of the idle; those that are lost never came on the next one."""
+    made = subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=2))
+    made.lists[0x60] = LIST_DELETED
+    living = [LINKED, Cell(0x60, 16, LIST_DELETED, LIST_DELETED)]
+    of_all = case(made)
+    of_all.twin_profile = Profile.of(living for _ in range(10))
+    assert only(of_all).cause == "off the list"
+    del made.lists[AT]
+    assert only(of_all).cause == "lost"
+
+
+def test_of_two_nodes_the_poisoned_one_is_not_said_to_be_the_only_one() -> None:
+    """Out of the hash first (hlist_del()), then off the list (list_del_init()), and lost there."""
+    made = subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))
+    made.lists[0x60] = LIST_DELETED
+    assert "were lost at +0x20, where living objects are on a list" in only(case(made)).sentence
+
+
+def test_objects_that_are_poisoned_at_several_nodes_are_told_apart() -> None:
+    other = subject(2)
+    other.lists[0x60] = LIST_DELETED
+    first, second = conclude(case(subject(1, LIST_DELETED), other))
+    assert ("+0x20" in first.sentence, first.objects) == (True, [1])
+    assert ("+0x60" in second.sentence, second.objects) == (True, [2])
 
 
 # --- who holds it is asked first ---
@@ -393,6 +445,43 @@ def test_a_ring_of_their_own_kind_is_not_said_to_have_lost_its_head_to_a_free() 
     assert "was freed" in freed.sentence
     assert "freed" not in bare.sentence
     assert "one of them is the head" in bare.sentence
+
+
+def test_of_a_head_that_stands_the_objects_may_have_been_taken_off() -> None:
+    ring = on(HEADLESS)._replace(stands=True)
+    finding = only(case(subject(1, LIST_LINKED, ring=ring)))
+    assert finding.cause == "no head"
+    assert "who took them off left their pointers as they were" in finding.sentence
+
+
+def test_a_list_of_the_object_s_own_that_has_lost_what_was_on_it_loses_no_object() -> None:
+    """A child was freed, and not taken off: the node looks as if its head was freed."""
+    ring = on(HEADLESS)._replace(nodes=1)
+    alone = only(case(subject(1, LIST_LINKED, ring=ring), twins=0))
+    assert alone.cause == "no head"
+    assert "Or the list is the object's own" in alone.sentence
+    assert only(case(subject(1, LIST_LINKED, ring=ring), twin=EMPTY)).cause == "lost"
+
+
+def test_a_ring_without_a_head_does_not_hide_that_objects_were_taken_off_a_list() -> None:
+    """Peers, in a ring that never has a head, were taken off the list that has one."""
+    made = subject(1, LIST_LINKED, ring=on(HEADLESS, at=0))
+    made.lists[0x60] = LIST_DELETED
+    sentence = only(case(made)).sentence
+    assert "or the ring never has one" in sentence
+    assert "At +0x60 it is on no list, any more or ever" in sentence
+    made.ring, made.memberships, made.held = True, {}, [held(OWNER, LOST)]
+    made.inner = True
+    assert "1 object was taken off a list: +0x60 is poisoned" in only(case(made)).sentence
+
+
+def test_a_pointer_in_a_lost_object_may_be_left_over() -> None:
+    """rb_erase() of a whole tree, one by one: what is left of it leads from one to the next."""
+    first, second = subject(1), subject(2, LIST_DELETED, by=[held(OWNER, LOST)])
+    second.inner, second.leader = True, 1
+    (found,) = [each for each in conclude(case(first, second)) if each.objects == [2]]
+    assert "Or those pointers are left over" in found.sentence
+    assert "1 object was taken off a list: +0x20 is poisoned" in found.sentence
 
 
 def test_what_may_be_old_holds_perhaps_and_is_never_said_to_be_lost() -> None:
