@@ -220,7 +220,8 @@ def _headline(one: Lost) -> Iterator[str]:
         parts.append(f"{len(one.possibly)} possibly")
     yield f"{hexa(one.cache.address)} {printable(one.cache.name)}: {', '.join(parts)}"
     if one.definitely and one.indirectly:
-        yield f"  nothing points to {hexa(one.definitely[0])}: look at that one first"
+        first = hexa(one.definitely[0])
+        yield f"  look at {first} first: nothing leads to it, or only a ring it is in"
 
 
 def _owner_fields(one: Lost, item: Evidence) -> Dict[str, object]:
