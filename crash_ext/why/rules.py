@@ -302,6 +302,7 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
                 sentence += _LEFT_OVER
             elif any(_has_lent_root(case, each) for each in members):
                 sentence += _OLD_ROOT
+            sentence += _by_entry(first, number)
         evidence = [_pointer(best, first.address)] if best is not None else []
         if ring is not None:
             evidence.append(Evidence("list", ring.text, first.address))
@@ -331,6 +332,20 @@ def _has_lent_root(case: Case, subject: Subject) -> bool:
         place.kind in (PAGE, VMALLOC)
         or (place.kind == OBJECT and place.label not in NODES and not _is_kin(case, place))
         for place in places
+    )
+
+
+def _by_entry(subject: Subject, number: int) -> str:
+    """That what leads to an object may be on a list of the object's own: that keeps nobody."""
+    offset = subject.path[-1].offset if subject.path else -1
+    ring = subject.memberships.get(offset)
+    if ring is None or ring.verdict != OPEN or len(ring.members) > 1:
+        return ""
+    its = "its own" if number == 1 else "their own"
+    return (
+        f" Or what leads to {_it(number)} is an entry of a list of {its}, headed at"
+        f" +{offset:#x}: that keeps nobody, and {_it(number, True)}"
+        f" {'was' if number == 1 else 'were'} lost elsewhere."
     )
 
 

@@ -484,6 +484,15 @@ def test_a_pointer_in_a_lost_object_may_be_left_over() -> None:
     assert "1 object was taken off a list: +0x20 is poisoned" in found.sentence
 
 
+def test_entries_on_a_list_of_the_object_s_own_do_not_keep_it() -> None:
+    """Its children are in use, and it was taken off the list that it was on itself."""
+    made = subject(0x1000, LIST_LINKED, level=REACHED, ring=on(OPEN))
+    made.path = [Step(OWNER.address, OWNER, made.address, AT)]
+    assert "an entry of a list of its own, headed at +0x20" in only(case(made)).sentence
+    made.path = [Step(OWNER.address, OWNER, made.address, 0)]
+    assert "list of its own" not in only(case(made)).sentence
+
+
 def test_what_may_be_old_holds_perhaps_and_is_never_said_to_be_lost() -> None:
     made = case(
         subject(1, level=MAYBE, by=[held(OLD, PERHAPS)]), subject(2, by=[held(OLD, PERHAPS)])
