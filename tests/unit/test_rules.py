@@ -255,7 +255,10 @@ def test_poison_of_a_list_is_likely_only_for_it_may_be_from_a_former_life() -> N
     """kmem_cache_alloc() need not clear what list_del() and a free have left."""
     finding = only(case(subject(1, LIST_DELETED)))
     assert finding.strength == LIKELY
-    assert "Or the last owner of that memory left the poison" in finding.sentence
+    assert finding.sentence.endswith(
+        " Or the last owner of that memory left the poison, and this one never wrote there: then"
+        " look for a way out between the allocation and the first write to the node."
+    )
 
 
 def test_poison_that_living_objects_have_too_is_not_how_an_object_was_lost() -> None:
@@ -274,7 +277,10 @@ def test_of_two_nodes_the_poisoned_one_is_not_said_to_be_the_only_one() -> None:
     """Out of the hash first (hlist_del()), then off the list (list_del_init()), and lost there."""
     made = subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))
     made.lists[0x60] = LIST_DELETED
-    assert "were lost at +0x20, where living objects are on a list" in only(case(made)).sentence
+    assert (
+        " Or they were taken off it as they should be, and were lost at +0x20, where living objects"
+        " are on a list: that node points to itself."
+    ) in only(case(made)).sentence
 
 
 def test_objects_that_are_poisoned_at_several_nodes_are_told_apart() -> None:
@@ -451,7 +457,13 @@ def test_of_a_head_that_stands_the_objects_may_have_been_taken_off() -> None:
     ring = on(HEADLESS)._replace(stands=True)
     finding = only(case(subject(1, LIST_LINKED, ring=ring)))
     assert finding.cause == "no head"
-    assert "who took them off left their pointers as they were" in finding.sentence
+    assert finding.sentence == (
+        "1 object is on a list whose head doesn't lead back any more: it was overwritten"
+        " (INIT_LIST_HEAD(), a new table, another owner of that memory) or its module was unloaded;"
+        " or who took them off left their pointers as they were (list_replace(), __list_del(),"
+        " __hlist_del()). Nothing in use leads to the list. Look at who writes the head, and at who"
+        " takes objects off."
+    )
 
 
 def test_a_list_of_the_object_s_own_that_has_lost_what_was_on_it_loses_no_object() -> None:
@@ -470,6 +482,10 @@ def test_a_ring_without_a_head_does_not_hide_that_objects_were_taken_off_a_list(
     sentence = only(case(made)).sentence
     assert "or the ring never has one" in sentence
     assert "At +0x60 it is on no list, any more or ever" in sentence
+    ring = on(HEADLESS, at=0)._replace(members=[1, 2])
+    pair = [subject(number, LIST_LINKED, ring=ring) for number in (1, 2)]
+    pair[1].lists[0x60] = LIST_DELETED
+    assert "At +0x60 some are on no list, any more or ever" in only(case(*pair)).sentence
     made.ring, made.memberships, made.held = True, {}, [held(OWNER, LOST)]
     made.inner = True
     assert "1 object was taken off a list: +0x60 is poisoned" in only(case(made)).sentence
@@ -488,7 +504,16 @@ def test_entries_on_a_list_of_the_object_s_own_do_not_keep_it() -> None:
     """Its children are in use, and it was taken off the list that it was on itself."""
     made = subject(0x1000, LIST_LINKED, level=REACHED, ring=on(OPEN))
     made.path = [Step(OWNER.address, OWNER, made.address, AT)]
-    assert "an entry of a list of its own, headed at +0x20" in only(case(made)).sentence
+    assert only(case(made)).sentence.endswith(
+        " Or what leads to it is an entry of a list of its own, headed at +0x20: that keeps nobody,"
+        " and it was lost elsewhere."
+    )
+    other = subject(0x2000, LIST_LINKED, level=REACHED, ring=on(OPEN))
+    other.path = [Step(OWNER.address, OWNER, other.address, AT)]
+    assert only(case(made, other)).sentence.endswith(
+        " Or what leads to them is an entry of a list of their own, headed at +0x20: that keeps"
+        " nobody, and they were lost elsewhere."
+    )
     made.path = [Step(OWNER.address, OWNER, made.address, 0)]
     assert "list of its own" not in only(case(made)).sentence
 
