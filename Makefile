@@ -242,7 +242,7 @@ golden: $(BUILD)/venv/.test  ## write the golden files anew: read their diff bef
 	'$(VENV_BIN)/python' -m tests.golden
 
 .PHONY: sentences
-sentences: $(BUILD)/venv/.test  ## list each sentence that no golden line and no unit test holds (4 minutes; TESTS=: some)
+sentences: $(BUILD)/venv/.test  ## list each sentence that no golden line and no unit test holds (2 minutes; TESTS=: some)
 	'$(VENV_BIN)/python' -m tests.sentences $(TESTS)
 
 .PHONY: examples

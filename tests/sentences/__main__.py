@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make sentences`: lists each sentence that no test holds; status 1 if one isn't explained.
 
-TESTS="FILE..." runs these in place of all unit tests. All take four minutes of two cores.
+TESTS="FILE..." runs these in place of all unit tests. All take two minutes of two cores.
 
 First every literal gets a number that shows in what is printed: those that a golden line prints
 are held, for golden files are compared to the last character. Then the unit tests run, each
