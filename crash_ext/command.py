@@ -88,8 +88,8 @@ class Voice(NamedTuple):
     """What stands before a command in the examples."""
     details: str
     """Where the help page is, at the end of a usage message; {}: the command's name."""
-    load: str
-    """In the examples: how the debug information of their module is loaded."""
+    load: str = "-s FILE"
+    """In the examples: how the debug information of their module is loaded; as on drgn."""
 
 
 _LOAD = "mod -s slabtest FILE"

@@ -14,9 +14,9 @@ from crash_ext.commands import COMMANDS, no_such_command
 from crash_ext.host.drgnhost import DrgnHost, HostError
 from crash_ext.host.target import give_host
 
-_SHELL = common.Voice(">>> %", 'Enter "%{} -h" for details.', "-s FILE")
+_SHELL = common.Voice(">>> %", 'Enter "%{} -h" for details.')
 _SCRIPT = common.Voice(
-    "$ drgn -c VMCORE slableak.py ", 'Enter "drgn -k slableak.py {} -h" for details.', "-s FILE"
+    "$ drgn -c VMCORE slableak.py ", 'Enter "drgn -k slableak.py {} -h" for details.'
 )
 
 _hosts: List[Tuple[drgn.Program, DrgnHost]] = []

@@ -41,7 +41,7 @@ Commands:
 _STATUS = """
 Exit status: 0 complete, 1 incomplete, 2 wrong usage.
 """
-_VOICE = common.Voice("$ slableak VMCORE ", 'Enter "slableak {} -h" for details.', "-s FILE")
+_VOICE = common.Voice("$ slableak VMCORE ", 'Enter "slableak {} -h" for details.')
 
 _FLATTENED = b"makedumpfile\0"
 _QEMU = b"KDUMP   "

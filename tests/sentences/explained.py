@@ -17,7 +17,6 @@ EXPLAINED: Dict[Tuple[str, str], str] = {
         " which it isn't known what leads to it; every other object fits a rule"
     ),
     ("crash_ext/command.py", "mod -s slabtest FILE"): _REPLACED,
-    ("crash_ext/drgncommands.py", "-s FILE"): _REPLACED,
-    ("crash_ext/drgnprogram.py", "-s FILE"): _REPLACED,
+    ("crash_ext/command.py", "-s FILE"): _REPLACED,
 }
 """(file, text) -> why."""
