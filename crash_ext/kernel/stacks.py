@@ -121,13 +121,15 @@ def find_dead_stacks(tasks: Tasks, vmalloc: Vmalloc) -> List[int]:
     ]
 
 
-def find_idle_stacks(reader: Reader, tasks: Tasks, vmalloc: Vmalloc) -> Iterator[LiveStack]:
+def find_idle_stacks(
+    reader: Reader, tasks: Tasks, vmalloc: Vmalloc, dead: Iterable[int]
+) -> Iterator[LiveStack]:
     """Stacks of tasks that are on no list: those of the idle tasks, made by another function.
 
     Which part of them is live isn't known. Told by their length and by STACK_END_MAGIC at the
-    lowest address, which each task's maker writes there.
+    lowest address, which each task's maker writes there. dead: find_dead_stacks().
     """
-    others = {*tasks.by_stack, *find_dead_stacks(tasks, vmalloc)}
+    others = {*tasks.by_stack, *dead}
     lengths = {area.end - area.start for area in vmalloc.areas if area.start in tasks.by_stack}
     for area in vmalloc.areas:
         if area.start in others or area.end - area.start not in lengths:

@@ -375,11 +375,11 @@ class Reach:
         tasks, vmalloc = self._places.tasks, self._places.vmalloc
         size = tasks.stack_size
         pages = size // self._reader.page_size
+        dead = find_dead_stacks(tasks, vmalloc)
         stacks = [*for_each_live_stack(self._reader, tasks)]
-        stacks += find_idle_stacks(self._reader, tasks, vmalloc)
+        stacks += find_idle_stacks(self._reader, tasks, vmalloc, dead)
         self._stacks = sorted(stacks, key=lambda one: one.end)
         self._stack_ends = [stack.end for stack in self._stacks]
-        dead = find_dead_stacks(tasks, vmalloc)
         self._waiting = waiting_stacks(self._reader, dead)
         for start, kind in (
             *((stack.task.stack, pageuse.STACK) for stack in self._stacks),

@@ -272,8 +272,12 @@ def find_holders(
         if held is None:
             continue
         nodes = apart[case.cache.address]
-        old = hit.value in nodes and is_old_head(memory, held.holder, slub.reader.word, nodes)
-        if held.worth == IN_USE and old:
+        used = held.worth == IN_USE
+        if (
+            used
+            and hit.value in nodes
+            and is_old_head(memory, held.holder, slub.reader.word, nodes)
+        ):
             held = held._replace(worth=PERHAPS, why=OLD_HEAD)
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)
