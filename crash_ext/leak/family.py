@@ -9,8 +9,9 @@ Knows which cache belongs to which, and how many objects a child's slabs count.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Dict, Iterable, List, Optional, Sequence
 
+from crash_ext.leak.state import Held
 from crash_ext.reader import Reader
 from crash_ext.report.text import counted, printable
 from crash_ext.slub.memcg import memcg_of_child
@@ -79,30 +80,17 @@ class Families:
         ]
 
 
-class ChildCount(NamedTuple):
-    """A memcg child, by its slabs' counters."""
-
-    cache: Cache
-    slabs: int
-    allocated: int
-    unknown: int
-    lacking: bool
-    """Not all of its slabs were found."""
-
-
 def _in_use(cache: Cache) -> bool:
     return cache.listed and cache.refcount != 0
 
 
-def children_text(allocated: Sequence[int], more: bool) -> str:
-    """ "11 of them in 2 memcg children", by the objects of each; nothing without children.
-
-    more: what can't be read may add to them.
-    """
-    if not allocated:
+def children_text(children: Sequence[Held]) -> str:
+    """ "11 of them in 2 memcg children", by what each holds; nothing without children."""
+    if not children:
         return ""
-    number = f"{len(allocated)} memcg {'child' if len(allocated) == 1 else 'children'}"
-    return f"{counted(sum(allocated), more)} of them in {number}"
+    number = f"{len(children)} memcg {'child' if len(children) == 1 else 'children'}"
+    allocated = sum(held.allocated for held in children)
+    return f"{counted(allocated, any(held.more for held in children))} of them in {number}"
 
 
 def cgroup_text(reader: Reader, cache: Cache) -> str:
@@ -113,13 +101,11 @@ def cgroup_text(reader: Reader, cache: Cache) -> str:
     return f", {'removed ' if memcg.removed else ''}cgroup {printable(memcg.path)}"
 
 
-def count_child(
-    session: Session, child: Cache, problems: List[str], lists_only: bool
-) -> ChildCount:
-    """How much a memcg child holds."""
+def count_child(session: Session, child: Cache, problems: List[str], lists_only: bool) -> Held:
+    """How much a memcg child holds, by its slabs' counters."""
     slabs = allocated = unknown = 0
     for found in for_each_counted_slab(session, child, problems, lists_only):
         slabs += 1
         allocated += found.allocated
         unknown += found.unknown
-    return ChildCount(child, slabs, allocated, unknown, session.lacks(child))
+    return Held(slabs, allocated, unknown, session.lacks(child))

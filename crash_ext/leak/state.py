@@ -7,7 +7,7 @@ cache and what it holds; reads nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.say import count
@@ -25,7 +25,7 @@ _POISON_MASK = 0xFFF
 
 
 class Held(NamedTuple):
-    """What a cache, with its memcg children, still holds."""
+    """What a cache still holds, by itself or with its memcg children."""
 
     slabs: int
     allocated: int
@@ -34,9 +34,24 @@ class Held(NamedTuple):
     lacking: bool
     """Not all of its slabs were found."""
 
+    @property
+    def more(self) -> bool:
+        """Whether there may be more allocated objects."""
+        return self.lacking or self.unknown > 0
+
+    def plus(self, others: Sequence[Held]) -> Held:
+        """All of them together."""
+        every = (self, *others)
+        return Held(
+            sum(held.slabs for held in every),
+            sum(held.allocated for held in every),
+            sum(held.unknown for held in every),
+            any(held.lacking for held in every),
+        )
+
     def text(self) -> str:
         """5 allocated objects in 2 slabs; 5+ where it may be more."""
-        objects = count(self.allocated, "allocated object", self.lacking or self.unknown > 0)
+        objects = count(self.allocated, "allocated object", self.more)
         return f"{objects} in {count(self.slabs, 'slab', self.lacking)}"
 
 

@@ -53,6 +53,11 @@ class Survey(NamedTuple):
     """Of a root: its memcg children, counted by themselves. The numbers above are its own."""
 
     @property
+    def own(self) -> Held:
+        """What the cache holds without its memcg children."""
+        return Held(self.slabs, self.allocated, self.unknown, self.lacking)
+
+    @property
     def whole_slabs(self) -> int:
         """Slabs, those of the memcg children included."""
         return self.slabs + sum(child.slabs for child in self.children)
@@ -70,7 +75,7 @@ class Survey(NamedTuple):
     @property
     def more_allocated(self) -> bool:
         """Whether there may be more allocated objects, in memcg children, too."""
-        return bool(self.unknown) or self.lacking or any(c.more_allocated for c in self.children)
+        return self.own.more or any(child.own.more for child in self.children)
 
     @property
     def more_slabs(self) -> bool:
@@ -129,20 +134,14 @@ def _survey(
         problems.append(damaged[0] + more)
     problems += absent.summary("their objects are unknown")
     lacking = session.lacks(cache)
+    own = Held(slabs, counts[ALLOCATED], counts[UNKNOWN], lacking)
+    within = [child.own for child in children]
     judged = judge(
         cache,
-        Held(
-            slabs + sum(child.slabs for child in children),
-            counts[ALLOCATED] + sum(child.allocated for child in children),
-            counts[UNKNOWN] + sum(child.unknown for child in children),
-            lacking or any(child.lacking for child in children),
-        ),
+        own.plus(within),
         slab_mutex_held(session.reader),
         root,
-        children_text(
-            [child.allocated for child in children],
-            any(child.more_allocated for child in children),
-        ),
+        children_text(within),
         cgroup_text(session.reader, cache),
     )
     return Survey(

@@ -29,23 +29,14 @@ def show_summary(
     """Write the cache's line, or its record; memcg children are judged with it."""
     cache = selection.cache
     problems: List[str] = []
-    children = [
-        count_child(session, child, problems, lists_only) for child in families.children(cache)
-    ]
+    children = families.children(cache)
+    within = [count_child(session, child, problems, lists_only) for child in children]
     state = judge(
         cache,
-        Held(
-            tally.slabs + sum(child.slabs for child in children),
-            tally.allocated + sum(child.allocated for child in children),
-            tally.unknown + sum(child.unknown for child in children),
-            tally.lacking or any(child.lacking for child in children),
-        ),
+        Held(tally.slabs, tally.allocated, tally.unknown, tally.lacking).plus(within),
         slab_mutex_held(session.reader),
         families.root(cache),
-        children_text(
-            [child.allocated for child in children],
-            any(child.lacking or child.unknown for child in children),
-        ),
+        children_text(within),
         cgroup_text(session.reader, cache),
     )
     out.record(
@@ -74,10 +65,9 @@ def show_summary(
             printable(cache.name),
         ),
     )
-    for child in children:
-        cgroup = cgroup_text(session.reader, child.cache)
+    for child, held in zip(children, within):
         out.text(
-            f"  memcg child {hexa(child.cache.address)} {printable(child.cache.name)}:"
-            f" {counted(child.allocated, child.lacking or child.unknown > 0)} allocated in"
-            f" {plural(child.slabs, 'slab', child.lacking)}{cgroup}"
+            f"  memcg child {hexa(child.address)} {printable(child.name)}:"
+            f" {counted(held.allocated, held.more)} allocated in"
+            f" {plural(held.slabs, 'slab', held.lacking)}{cgroup_text(session.reader, child)}"
         )

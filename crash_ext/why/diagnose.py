@@ -23,7 +23,7 @@ from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.reach.users import Users, sample, users_of
 from crash_ext.slub.decoded import for_each_slab_decoded_once
-from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache, SlabObjects
+from crash_ext.slub.model import ONLY_ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.session import Session
 from crash_ext.why.case import Case, Evidence
@@ -57,7 +57,7 @@ from crash_ext.why.owners import owners
 from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
 from crash_ext.why.running import UNFINISHED, who_destroys
 from crash_ext.why.tell_ages import likely_ages
-from crash_ext.why.tell_children import children_evidence, held_by_children
+from crash_ext.why.tell_children import children_evidence, held_by_each
 from crash_ext.why.tell_objects import (
     examined_evidence,
     twins_evidence,
@@ -102,6 +102,8 @@ class _Opened(NamedTuple):
     allocated: int
     unknown: int
     lacking: bool
+    within: List[Held]
+    """What each of its memcg children has of it."""
     left: int
     """Of a live cache: the objects that are leaked, or that nothing leads to."""
     asked: List[SlabObjects]
@@ -173,7 +175,7 @@ class Diagnoser:
             if cache.refcount != 0 and cache.listed:
                 continue
             slabs = self._family(cache, [])
-            if self._state(cache, self._holds(cache, slabs), slabs).kind == LEFTOVER:
+            if self._state(cache, self._holds(cache, slabs)).kind == LEFTOVER:
                 yield cache
 
     def reported(self) -> Iterator[Cache]:
@@ -201,8 +203,8 @@ class Diagnoser:
         chosen = addresses if asked is slabs else sorted(allocated(asked))
         left = chosen
         holds = self._holds(cache, slabs)
-        unknown = holds.unknown
-        state = self._state(cache, holds, slabs)
+        unknown = sum(held.unknown for held in holds)
+        state = self._state(cache, holds)
         destroyer = who_destroys(self.places, cache)
         if destroyer:
             state = state._replace(reason=f"being destroyed by {destroyer}: {state.reason}")
@@ -246,7 +248,8 @@ class Diagnoser:
             slabs=slabs,
             allocated=len(addresses),
             unknown=unknown,
-            lacking=holds.lacking,
+            lacking=any(held.lacking for held in holds),
+            within=holds[1:],
             left=len(left),
             asked=asked,
             users=[] if reach is None or state.kind != LIVE else users_of(reach, chosen),
@@ -263,14 +266,9 @@ class Diagnoser:
         among = self.fitting[-1].among
         return [slab.only(among(slab, slab.states.translate(ONLY_ALLOCATED))) for slab in slabs]
 
-    def _holds(self, cache: Cache, slabs: List[SlabObjects]) -> Held:
-        """slabs: those of its memcg children, too."""
-        return Held(
-            len(slabs),
-            sum(decoded.count(ALLOCATED) for decoded in slabs),
-            sum(decoded.count(UNKNOWN) for decoded in slabs),
-            any(map(self.session.lacks, self._families.with_children(cache))),
-        )
+    def _holds(self, cache: Cache, slabs: List[SlabObjects]) -> List[Held]:
+        """What the cache and then each of its memcg children has; slabs: those of all."""
+        return held_by_each(self.session, self._families.with_children(cache), slabs)
 
     def _claimed(self, cache: Cache) -> Optional[Set[int]]:
         """The reports that fit another leftover of its name; None where there is no other."""
@@ -288,16 +286,17 @@ class Diagnoser:
             found = self._fits[cache.address] = fitting_reports(self.session, cache, slabs, reports)
         return found
 
-    def _state(self, cache: Cache, holds: Held, slabs: List[SlabObjects]) -> State:
-        """holds, slabs: its memcg children's, too."""
-        held = slab_mutex_held(self.session.reader)
-        root, cgroup = self._families.root(cache), cgroup_text(self.session.reader, cache)
-        children = self._families.children(cache)
-        more = any(map(self.session.lacks, children)) or any(
-            decoded.slab.cache != cache.address and UNKNOWN in decoded.states for decoded in slabs
+    def _state(self, cache: Cache, holds: List[Held]) -> State:
+        """holds: what it has, then what each of its memcg children has."""
+        own, *within = holds
+        return judge(
+            cache,
+            own.plus(within),
+            slab_mutex_held(self.session.reader),
+            self._families.root(cache),
+            children_text(within),
+            cgroup_text(self.session.reader, cache),
         )
-        within = children_text(held_by_children(children, slabs), more)
-        return judge(cache, holds, held, root, within, cgroup)
 
     def _family(self, cache: Cache, problems: List[str]) -> List[SlabObjects]:
         """The slabs of a cache and of its memcg children."""
@@ -322,7 +321,7 @@ class Diagnoser:
         state = f"{item.state.kind}: {item.state.reason}"
         evidence = [Evidence("state", state, case.cache.address)]
         children = self._families.children(case.cache)
-        evidence.extend(children_evidence(self.session.reader, children, item.slabs))
+        evidence.extend(children_evidence(self.session.reader, children, item.within))
         with_line = partial(logged_caller_text, self.places)
         evidence.extend(log_evidence(item.log, self._log.whole, with_line))
         evidence.extend(boot_evidence(self._log.boots, case.cache, self._log.elsewhere))
@@ -337,7 +336,7 @@ class Diagnoser:
         evidence.extend(examined_evidence(case, item.unknown))
         report = owners(self.session, case.cache, item.asked, self.places.tasks.name_of)
         evidence.extend(owner_evidence(self.places, report))
-        every = sorted(allocated(item.asked))
+        every = sorted(allocated(item.asked)) if item.state.kind == LIVE else []
         if item.state.kind == LIVE and report.ages is None:
             evidence.extend(likely_ages(self.session, case.cache, every))
         samples = [pieces(words) for words in case.samples]
