@@ -83,6 +83,7 @@ _NAMED_ERRORS = 34
 _NEAR = 1 << 27
 """Ticks from jiffies: 1.5 days at 1000 HZ, 6 at 250."""
 _LONG_TEXT = 8
+_SHOWN_TEXT = 64
 _TEXT = re.compile(rb"[\x20-\x7e]{4,}")
 
 
@@ -447,9 +448,11 @@ class _Object:
                 # Two texts in one word: the first has it.
                 continue
             taken.update(range(start // size, -(-end // size)))
-            text = match.group().decode("ascii")
+            text = f'"{match.group()[:_SHOWN_TEXT].decode("ascii")}"'
+            if end - start > _SHOWN_TEXT:
+                text += f".. ({end - start} bytes)"
             value = self._values[start // size]
-            self._found.append(Word(start, end - start, TEXT, f'"{text}"', value))
+            self._found.append(Word(start, end - start, TEXT, text, value))
 
 
 def _small(value: int) -> Optional[int]:

@@ -37,3 +37,16 @@ class Step(NamedTuple):
     """Start of the object that it points into."""
     offset: int
     """Where in the object."""
+
+
+class Way(NamedTuple):
+    """The path to an object, in short."""
+
+    address: int
+    """Of the object."""
+    root: Step
+    """The first step: its pointer lies in memory in use."""
+    entry: Step
+    """The last one whose pointer lies outside of the object's cache."""
+    last: Step
+    """The pointer to the object itself."""

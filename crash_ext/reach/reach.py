@@ -38,7 +38,7 @@ from crash_ext.places.places import Places
 from crash_ext.reach.extents import Extents
 from crash_ext.reach.inner import find_inner
 from crash_ext.reach.mark import Marks
-from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step
+from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step, Way
 from crash_ext.reach.sheaves import Sheaves, may_have_sheaves
 from crash_ext.reach.slots import for_each_unused
 from crash_ext.slub.decoded import decoded_before
@@ -195,31 +195,46 @@ class Reach:
             way = way[: _PATH // 2] + way[-_PATH // 2 :]
         return [self._step(number) for number in reversed(way)]
 
-    def ways(self, addresses: Iterable[int]) -> Iterator[Tuple[int, Step, Step]]:
-        """(address, first step, last step) of the path to each of these objects that has one.
+    def ways(self, addresses: Iterable[int]) -> Iterator[Way]:
+        """The path to each of these objects that has one, in short.
 
         A path may be as long as the list is: what is common to several is walked once.
         """
-        index, levels, parent = self._marks.targets.index, self._marks.levels, self._marks.parent
+        index, levels = self._marks.targets.index, self._marks.levels
         asked = [(address, index(address)) for address in addresses]
-        roots = {number: -1 for _, number in asked if number >= 0 and levels[number]}
-        """Number of an object -> of the first one on the way to it; -1: not known yet."""
-        for number in list(roots):
+        numbers = [number for _, number in asked if number >= 0 and levels[number]]
+        roots = self._walk_up(numbers, lambda at, above: True)
+        entries = self._walk_up(numbers, lambda at, above: self._owner(at) == self._owner(above))
+        for address, number in asked:
+            if number in roots:
+                steps = (self._step(each) for each in (roots[number], entries[number], number))
+                yield Way(address, *steps)
+
+    def _walk_up(self, numbers: Iterable[int], on: Callable[[int, int], bool]) -> Dict[int, int]:
+        """Number of an object -> of the last one on the way up from it.
+
+        on: whether to go on from an object to the one that points to it.
+        """
+        index, levels, parent = self._marks.targets.index, self._marks.levels, self._marks.parent
+        found = dict.fromkeys(numbers, -1)
+        for number in list(found):
             passed: List[int] = []
-            at, root, left = number, roots[number], self.objects
-            while root < 0:
-                if at in roots:
+            at, last, left = number, found[number], self.objects
+            while last < 0:
+                if at in found:
                     passed.append(at)
                 holder, left = parent(at), left - 1
                 above = index(holder) if holder else -1
-                if above < 0 or not levels[above] or not left:
-                    root = at
+                if above < 0 or not levels[above] or not left or not on(at, above):
+                    last = at
                 else:
-                    at, root = above, roots.get(above, -1)
-            roots.update(dict.fromkeys(passed, root))
-        for address, number in asked:
-            if number in roots:
-                yield address, self._step(roots[number]), self._step(number)
+                    at, last = above, found.get(above, -1)
+            found.update(dict.fromkeys(passed, last))
+        return found
+
+    def _owner(self, number: int) -> int:
+        """Whose an object is: a number in `caches`."""
+        return self._owners[bisect_right(self._slabs, self._marks.targets.starts[number]) - 1]
 
     def _step(self, number: int) -> Step:
         """The pointer that an object was marked by."""

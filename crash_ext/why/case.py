@@ -78,6 +78,8 @@ class Subject:
         """What kind of thing holds it, and where its root is: "in an XArray at ..."."""
         self.keeper = ""
         """Who has the memory that the way begins in, where that memory has no name."""
+        self.adrift = False
+        """The way begins in memory without a name, and no variable has that one's address."""
         self.kfree_rcu = False
         """kfree_rcu() itself has it."""
         self.freed_by = ""
@@ -103,6 +105,8 @@ class Case:
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
+        self.word = 8
+        """Bytes of a pointer."""
         self.total = 0
         """Allocated objects."""
         self.subjects: List[Subject] = []

@@ -47,6 +47,8 @@ _TAILS = 1024
 """Pages that are had at once, at most."""
 _MOST = 1 << 16
 """Elements of a mempool at most."""
+_KEEPERS = 256
+"""Pages and areas of which it is asked who has them: all variables are searched for each."""
 
 
 IN_KLIST = "in a klist"
@@ -317,6 +319,19 @@ class Containers:
 
     # --- memory without a name ---
 
+    def memory_of(self, step: Step) -> str:
+        """Who has the page or the area in which a way begins; "" where that isn't known."""
+        place = step.place
+        if place is None or place.kind not in (PAGE, VMALLOC) or len(self._known) > _KEEPERS:
+            return ""
+        if self._is_kfree_rcu(step.holder):
+            return "kfree_rcu(), until the end of a grace period"
+        if self._is_percpu(step.holder):
+            return "dynamic per-CPU memory"
+        who = self._owner(step.holder, place)
+        kind = "vmalloc area" if place.kind == VMALLOC else "memory"
+        return f"{kind} of {who}" if who else ""
+
     def _memory(self, subject: Subject) -> str:
         """Pages and areas: by who has their address."""
         path = subject.path
@@ -336,6 +351,7 @@ class Containers:
             return f"by dynamic per-CPU memory, {place.text}{way}"
         who = self._owner(path[0].holder, place)
         if not who:
+            subject.adrift = bool(self._starts(path[0].holder, place))
             return ""
         subject.keeper = who
         return f"by way of {place.text}{way}: {who} has that memory"
@@ -346,13 +362,15 @@ class Containers:
         who = "" if place.object is None else self._owner(place.object, place)
         return f"by {place.text}{way}" + (f": {who} has that page" if who else "")
 
-    def _owner(self, holder: int, place: Place) -> str:
+    def _starts(self, holder: int, place: Place) -> List[int]:
+        """The addresses by which who has an area or a page may know it."""
         if place.kind == VMALLOC:
             area = self._places.vmalloc.areas.at(self._places.own_address(holder))
-            starts = [area.start] if area is not None else []
-        else:
-            starts = self._blocks(holder)
-        for start in starts:
+            return [area.start] if area is not None else []
+        return self._blocks(holder)
+
+    def _owner(self, holder: int, place: Place) -> str:
+        for start in self._starts(holder, place):
             if start not in self._known:
                 found = self._pointers(start)
                 self._known[start] = words_of(self._places.name(found[0])) if found else ""

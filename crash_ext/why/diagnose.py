@@ -7,7 +7,7 @@ asked of whom; each part's own file knows how.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set
 
 from crash_ext.contents.filters import Filter
@@ -21,7 +21,6 @@ from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
 from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
-from crash_ext.reach.users import Users, sample, users_of
 from crash_ext.slub.decoded import for_each_slab_decoded_once
 from crash_ext.slub.model import ONLY_ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.mutex import slab_mutex_held
@@ -65,6 +64,7 @@ from crash_ext.why.tell_objects import (
 )
 from crash_ext.why.tell_owners import owner_evidence, owner_sentence
 from crash_ext.why.tell_types import type_evidence
+from crash_ext.why.users import UserNames, Users, sample
 
 
 class Diagnosis(NamedTuple):
@@ -252,11 +252,23 @@ class Diagnoser:
             within=holds[1:],
             left=len(left),
             asked=asked,
-            users=[] if reach is None or state.kind != LIVE else users_of(reach, chosen),
+            users=self._users(state, reach, cache, chosen),
             log=log,
             running=destroyer,
             problems=problems,
         )
+
+    def _users(
+        self, state: State, reach: Optional[Reach], cache: Cache, chosen: List[int]
+    ) -> List[Users]:
+        """Who has these objects of a live cache, where memory was searched."""
+        if reach is None or state.kind != LIVE:
+            return []
+        return self._user_names.users_of(reach, chosen, cache.object_size)
+
+    @cached_property
+    def _user_names(self) -> UserNames:
+        return UserNames(self.places)
 
     def _fitting(self, cache: Cache, slabs: List[SlabObjects]) -> List[SlabObjects]:
         """The slabs with only those objects that -w chooses."""

@@ -81,6 +81,7 @@ def examine(
     some microseconds.
     """
     case = Case(cache)
+    case.word = session.reader.word
     case.kin.update(each.address for each in kin)
     case.total = len(addresses)
     case.red_zones = bool(cache.flags & session.layout.flags.mask("RED_ZONE"))

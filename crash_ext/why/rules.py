@@ -27,6 +27,7 @@ from crash_ext.places.place import (
     MODULE,
     OBJECT,
     PAGE,
+    PAGE_STRUCT,
     PERCPU,
     STACK,
     SYMBOL,
@@ -283,7 +284,8 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
         if ring is not None:
             sentence += _by_ring(ring, number)
         elif first.container:
-            sentence += f" {first.container}."
+            others = len({each.container for each in members}) > 1 and _by_page(first)
+            sentence += f" {first.container}{', and the others likewise' if others else ''}."
         else:
             by = _by(case, best, first)
             like = number > 1 and len(_labels(members)) > 1 and not by.endswith(",")
@@ -302,6 +304,7 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
                 sentence += _LEFT_OVER
             elif any(_has_lent_root(case, each) for each in members):
                 sentence += _OLD_ROOT
+            sentence += _ADRIFT if first.adrift else ""
             sentence += _by_entry(first, number)
         evidence = [_pointer(best, first.address)] if best is not None else []
         if ring is not None:
@@ -317,6 +320,13 @@ _LEFT_OVER = (
 )
 """A consumed slot of a ring, one behind an array's count, memory that wasn't cleared: all
 of them look like a pointer that is used."""
+
+
+_ADRIFT = (
+    " No static variable has the address of that memory: an object or a CPU's own variable has"
+    " it, or it was lost itself, with what is in it."
+)
+"""Of a vmalloc area or of pages that somebody may have forgotten."""
 
 
 _OLD_ROOT = (
@@ -819,8 +829,8 @@ def _failed(case: Case, chosen: List[Subject]) -> Dict[int, int]:
     for at, trace in case.twin_traces.items():
         values = {subject.values.get(at, 0) for subject in chosen}
         value = values.pop() if len(values) == 1 and trace.pointer else 0
-        # From the end of 64 bits of addresses, or of 32.
-        error = (1 << 64 if value >> 32 else 1 << 32) - value
+        # A 32-bit number, a status, is no pointer of 64 bits.
+        error = (1 << 8 * case.word) - value
         if 0 < error <= _ERRORS:
             found[at] = error
     return found
@@ -1129,6 +1139,7 @@ _PREV = 8
 _ENTRY = 32
 """Bytes of a work_struct or a wait_queue_entry before the end of its list_head, at most."""
 _OFFSET = re.compile(r"\+0x[0-9a-f]+")
+_PAGE = re.compile(r"(?<=struct page of )[0-9a-f]+")
 _MANY = 5
 """Living objects at least, for a word that none of them lacks to mean much."""
 _SMALL = 255
@@ -1161,6 +1172,9 @@ def _holder_kind(case: Case, subject: Subject) -> str:
     best = best_held(subject)
     if ring is not None:
         return ring.verdict
+    if _by_page(subject):
+        # Each page has its own: what is said of them and who has them is the kind.
+        return _PAGE.sub("", subject.container)
     if root is not None and subject.container:
         # Of nodes and the like each has its own: the words before "at" or ":" are its kind.
         kind = _OFFSET.sub("", subject.container.split(" at ")[0].split(":")[0].split(",")[0])
@@ -1175,6 +1189,12 @@ def _holder_kind(case: Case, subject: Subject) -> str:
     # Of memory without names each address is another label.
     alike = place.kind in (PERCPU, STACK, PAGE, VMALLOC)
     return place.kind if alike else f"{place.kind} {place.label}"
+
+
+def _by_page(subject: Subject) -> bool:
+    """Whether a page structure has it: page->private, mostly."""
+    root = subject.root
+    return root is not None and root.kind == PAGE_STRUCT and bool(subject.container)
 
 
 def _is_kin(case: Case, place: Optional[Place]) -> bool:
@@ -1272,6 +1292,9 @@ def _kinds(held: Iterable[Held]) -> str:
             labels["a module's init memory, which is freed"] = None
         elif place.kind in (PERCPU, STACK):
             labels[place.text] = None
+        elif place.kind == VMALLOC:
+            made = f" made by {place.label}" if place.label else ""
+            labels[f"a vmalloc area{made}"] = None
         else:
             labels[place.label or place.text] = None
     names = list(labels)

@@ -359,3 +359,12 @@ def test_what_a_page_structure_has_is_told_with_who_has_its_page() -> None:
     assert scene.name() == (
         f"by {struct} and kmalloc-128 {scene.holders[0]:x}+0x20, allocated: conn_page has that page"
     )
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_page_whose_address_no_variable_has_may_be_lost_itself(known: bool) -> None:
+    scene = Scene()
+    scene.put(scene.root, scene.objects[0])
+    scene.put(scene.pages.heap._arena.variable("conn_table"), scene.pages.start if known else 0)
+    scene.name()
+    assert scene.subject.adrift is not known

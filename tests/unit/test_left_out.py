@@ -9,10 +9,10 @@ import pytest
 
 from crash_ext.contents.types import Proposal
 from crash_ext.places.place import STACK, VMALLOC, Place
-from crash_ext.reach.users import Users, _what
 from crash_ext.why.case import Case
 from crash_ext.why.tell_objects import examined_evidence, users_evidence
 from crash_ext.why.tell_types import _proposal
+from crash_ext.why.users import Users, _what
 from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS

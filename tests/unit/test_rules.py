@@ -14,7 +14,7 @@ from crash_ext.contents.callbacks import TIMER, WAIT, WORK, Callback
 from crash_ext.contents.profile import Cell, Profile
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.hexa import hexa
-from crash_ext.places.place import OBJECT, STACK, SYMBOL, Place
+from crash_ext.places.place import OBJECT, PAGE_STRUCT, STACK, SYMBOL, VMALLOC, Place
 from crash_ext.reach.model import (
     DEAD,
     IN_USE,
@@ -209,6 +209,15 @@ def test_an_error_alone_does_not_show_that_it_was_never_linked() -> None:
     assert "never linked" in finding.sentence
 
 
+def test_a_status_of_32_bits_is_no_pointer_that_could_not_be_had() -> None:
+    """-EIO as an int, where the living ones' word is a pointer: unwritten memory, a union."""
+    status = of(serial=7, since=8, owner=(1 << 32) - 5)
+    assert "the error" not in only(case(subject(1, LIST_EMPTY, values=status))).sentence
+    narrow = case(subject(1, LIST_EMPTY, values=status))
+    narrow.word = 4
+    assert "the error -5" in only(narrow).sentence
+
+
 def test_no_address_is_an_error() -> None:
     for owner in (0xFFFF888000000000, 0xFFFFFFFFC02A9626, (1 << 64) - 4096, 12):
         made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=owner)))
@@ -308,6 +317,33 @@ def test_a_container_clears_its_own_slots_and_a_page_does_not() -> None:
     assert "left over" not in only(case(made)).sentence
     made.container = "by way of page 7000, of no slab: table has that memory"
     assert "left over" in only(case(made)).sentence
+
+
+def test_an_area_leads_to_them_and_not_the_function_that_made_it() -> None:
+    area = Place(VMALLOC, "vmalloc 8000+0x8, made by init+0x4 [foo]", 0x8008, "init [foo]")
+    made = subject(1, level=REACHED, by=[held(area)])
+    made.root = area
+    made.path = [Step(0x8008, area, 1, 0)]
+    assert "held: a vmalloc area made by init [foo] leads to it." in only(case(made)).sentence
+    made.adrift = True
+    assert "or it was lost itself, with what is in it" in only(case(made)).sentence
+    nameless = area._replace(label="")
+    made.held, made.root = [held(nameless)], nameless
+    assert "held: a vmalloc area leads to it." in only(case(made)).sentence
+
+
+def test_what_page_structures_have_is_one_finding_however_many_pages() -> None:
+    subjects = []
+    for number, page in ((1, 0x7000), (2, 0x8000), (3, 0x9000)):
+        place = Place(PAGE_STRUCT, f"private of the struct page of {page:x}", page, "")
+        made = subject(number, level=REACHED, by=[held(place)])
+        whose = "table" if number < 3 else "other"
+        made.root, made.container = place, f"by {place.text}: {whose} has that page"
+        subjects.append(made)
+    first, second = conclude(case(*subjects))
+    assert (first.objects, second.objects) == ([1, 2], [3])
+    assert "7000: table has that page, and the others likewise." in first.sentence
+    assert "9000: other has that page." in second.sentence
 
 
 def test_a_list_head_in_memory_that_others_had_is_likely_only() -> None:

@@ -489,3 +489,9 @@ def test_the_bytes_behind_the_last_whole_word_are_told_too(layout: str) -> None:
     scene.heap.image.put(scene.slab.object(1) + 80, 4, 513)
     word = scene.only()
     assert (word.kind, word.text, word.offset, word.size) == (NUMBER, "513", 80, 4)
+
+
+def test_of_a_long_text_the_beginning_is_shown_and_its_length() -> None:
+    scene = Scene(size=256)
+    scene.heap.image.write(scene.at(1), b"A" * 64 + b"B" * 136 + bytes(56))
+    assert scene.explain()[0].text == f'"{"A" * 64}".. (200 bytes)'

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who has the objects of a cache, as counts: what will be called of them, the variable that
+the way begins in, who has the memory that it begins in.
+
+Of very many objects some are asked about, evenly spread, and the counts are of these.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+from crash_ext.contents.callbacks import RCU, Callbacks
+from crash_ext.places.place import (
+    MODULE,
+    OBJECT,
+    PAGE,
+    PAGE_STRUCT,
+    PERCPU,
+    STACK,
+    SYMBOL,
+    UNNAMED,
+    VMALLOC,
+    Place,
+    plus,
+)
+from crash_ext.places.places import Places
+from crash_ext.reach.model import Step, Way
+from crash_ext.reach.reach import Reach
+from crash_ext.why.containers import Containers
+
+SHOWN = 5
+"""Kinds of holders that are told; of more, like ones are told together."""
+_ASKED = 2000
+
+
+class Users(NamedTuple):
+    """Objects that one kind of holder has."""
+
+    text: str
+    """The holder in words."""
+    number: int
+    """Objects that it has, of those that were asked about."""
+    of: int
+    """Objects that were asked about and that something leads to."""
+    example: int
+    """Address of one of the objects."""
+
+
+class Holder(NamedTuple):
+    """Where the way to an object begins, and by which it enters the object's cache."""
+
+    root: str
+    """In words, without the offset."""
+    at: Optional[int] = 0
+    """The offset; None: several."""
+    by: str = ""
+    """Of objects of another cache: its name."""
+    place: Optional[int] = 0
+    """Where in these; None: several."""
+
+    def text(self) -> str:
+        """In words."""
+        text = f"{self.root}{plus(self.at or 0)}"
+        if self.by:
+            text += f", by way of objects of {self.by}"
+            text += "" if self.place is None else f" at {self.place:+#x}"
+        return text
+
+
+def sample(addresses: List[int]) -> List[int]:
+    """Those of the addresses that are asked about."""
+    return addresses[:: max(1, -(-len(addresses) // _ASKED))]
+
+
+class UserNames:
+    """Names those who have the objects of caches of one kernel."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._reader = places.session.reader
+        self._callbacks = Callbacks(places)
+        self._containers = Containers(places, self._callbacks)
+
+    def users_of(self, reach: Reach, addresses: List[int], size: int) -> List[Users]:
+        """Who has these objects, most first; nothing of objects that nothing leads to.
+
+        size: of each object.
+        """
+        found = [(way.address, self._holder(way, size)) for way in reach.ways(sample(addresses))]
+        return told_together(found)
+
+    def _holder(self, way: Way, size: int) -> Holder:
+        called = self._called_back(way, size)
+        if called:
+            return Holder(called)
+        root = way.root.place
+        text = self._containers.memory_of(way.root) or _what(root)
+        named = root is not None and root.label and root.kind in (SYMBOL, MODULE, PERCPU)
+        at = self._offset(way.root) if named else 0
+        by = way.entry.place
+        if way.entry == way.root or by is None or by.kind != OBJECT:
+            return Holder(text, at)
+        return Holder(text, at, by.label, self._offset(way.entry))
+
+    def _offset(self, step: Step) -> int:
+        """Of a pointer in what it lies in; of both words of a list_head the first one's."""
+        offset, word = 0 if step.place is None else step.place.offset, self._reader.word
+        at = self._places.own_address(step.holder) - word
+        # A node in use, whose prev is the pointer: who has next and prev has both of them.
+        following, previous = self._word(at), self._word(at + word)
+        if following and previous and self._word(following + word) == self._word(previous) == at:
+            return offset - word
+        return offset
+
+    def _word(self, address: int) -> int:
+        data = self._reader.try_read(address, self._reader.word)
+        return int.from_bytes(data or b"", self._reader.byteorder)
+
+    def _called_back(self, way: Way, size: int) -> str:
+        """The function that is still to be called of an object, by what leads to its link."""
+        data = self._reader.try_read(way.address, size)
+        if data is None or not way.last.holder:
+            return ""
+        found = self._callbacks.at(way.address, data, way.last.offset)
+        if found is None or (found.kind == RCU and not self._callbacks.rcu_root(way.root)):
+            return ""
+        queue = f" in workqueue {found.queue}" if found.queue else ""
+        return f"{found.kind}, still to be called: {found.function}{queue}"
+
+
+def told_together(found: List[Tuple[int, Holder]]) -> List[Users]:
+    """Counts of the holders of objects, most first; of many kinds, like ones together."""
+    if len({holder for _, holder in found}) > SHOWN:
+        found = _by_name(found)
+    counts: Counter[str] = Counter()
+    first: Dict[str, int] = {}
+    for address, holder in found:
+        text = holder.text()
+        counts[text] += 1
+        first.setdefault(text, address)
+    return [Users(text, number, len(found), first[text]) for text, number in counts.most_common()]
+
+
+def _by_name(found: List[Tuple[int, Holder]]) -> List[Tuple[int, Holder]]:
+    """Without the offsets in which holders of one name differ: buckets, slots of an array."""
+    like: Dict[Tuple[str, str], List[Holder]] = {}
+    for _, holder in found:
+        like.setdefault((holder.root, holder.by), []).append(holder)
+    together = {
+        names: Holder(
+            names[0], _one(each.at for each in alike), names[1], _one(each.place for each in alike)
+        )
+        for names, alike in like.items()
+    }
+    return [(address, together[holder.root, holder.by]) for address, holder in found]
+
+
+def _one(offsets: Iterable[Optional[int]]) -> Optional[int]:
+    """The offset that all have; None where they differ."""
+    different = set(offsets)
+    return different.pop() if len(different) == 1 else None
+
+
+def _what(place: Optional[Place]) -> str:
+    """The same words for like places: an object by its cache, an array or a stack as a whole."""
+    if place is None:
+        return UNNAMED
+    if place.kind == OBJECT:
+        return f"objects of {place.label}"
+    if place.kind == VMALLOC:
+        return f"vmalloc area made by {place.label}" if place.label else "a vmalloc area"
+    if place.kind == STACK:
+        return f"stack of {place.label}"
+    if place.kind == PAGE:
+        return "a page of no slab"
+    if place.kind == PERCPU:
+        return f"per-CPU {place.label}"
+    if place.kind == PAGE_STRUCT:
+        return "struct pages"
+    return place.label or place.kind

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who has the objects of a cache in use: each holder once, by name, with the right count."""
+
+from __future__ import annotations
+
+from typing import List, Tuple
+
+import pytest
+
+from crash_ext.leak.duplicates import all_caches
+from crash_ext.places.places import Places
+from crash_ext.reach.reach import Reach
+from crash_ext.why.users import Holder, UserNames, told_together
+from mocks.structs import parse
+from tests.unit.asked import session
+from tests.unit.test_callbacks import FORMS
+from tests.unit.test_containers import CALL, Scene, noted
+
+AT = 0x20
+
+
+def users(scene: Scene) -> List[Tuple[str, int]]:
+    """The holders of all objects of slab_test; variables are in use."""
+    image, size = scene.image, scene.image.page_size
+    data = scene.pages.heap.layout.place.kernel + 0x40000 + scene.land.show_image_again()
+    offset, length = image.structs["page"][1]["_refcount"]
+    for address in range(data, data + 0x10000, size):
+        image.put(image.virt_to_page(address) + offset, length, 1)
+    kernel = session(scene.pages.heap)
+    caches = all_caches(kernel, [])
+    places = Places(kernel, lambda: caches)
+    reach = Reach(kernel, caches, places)
+    found = UserNames(places).users_of(reach, scene.objects, 128)
+    return [(user.text, user.number) for user in found]
+
+
+def variable(scene: Scene, name: str, words: int = 2) -> int:
+    return scene.pages.heap._arena.variable(name, 8 * words)
+
+
+def ring(scene: Scene, *nodes: int) -> None:
+    for node, following in zip(nodes, [*nodes[1:], nodes[0]]):
+        scene.put(node, following)
+        scene.put(following + 8, node)
+
+
+def test_all_entries_of_a_list_are_its_head_s() -> None:
+    """Found by next or by prev, at the head or behind others of the list."""
+    scene = Scene(objects=5)
+    ring(scene, variable(scene, "conn_list"), *(each + AT for each in scene.objects))
+    assert users(scene) == [("conn_list", 5)]
+
+
+def test_a_list_in_an_object_is_told_with_what_leads_to_that() -> None:
+    scene = Scene(objects=5)
+    scene.put(variable(scene, "server"), scene.holders[0])
+    ring(scene, scene.holders[0] + 0x40, *(each + AT for each in scene.objects))
+    assert users(scene) == [("server, by way of objects of kmalloc-128 at +0x40", 5)]
+
+
+def test_two_words_of_an_array_are_no_list() -> None:
+    scene = Scene()
+    scene.put(variable(scene, "slots", 3), *scene.objects)
+    assert users(scene) == [("slots", 1), ("slots+0x8", 1), ("slots+0x10", 1)]
+
+
+def test_many_slots_of_an_array_are_told_together() -> None:
+    scene = Scene(objects=6)
+    scene.put(variable(scene, "slots", 6), *scene.objects)
+    assert users(scene) == [("slots", 6)]
+
+
+def test_a_timer_s_function_is_told_and_not_what_its_list_lies_in() -> None:
+    scene = Scene(objects=3)
+    scene.image.structs["timer_list"] = parse(FORMS["timer_list"], 8)
+    before = variable(scene, "wheel", 1)
+    for each in scene.objects:
+        scene.put(before, each + AT)
+        scene.put(each + AT, 0, before, 5000, scene.code + CALL)
+        before = each + AT
+    assert users(scene) == [("timer, still to be called: notify [bar]", 3)]
+
+
+def test_work_is_told_with_its_queue_s_name() -> None:
+    scene = Scene(objects=2)
+    for name in ("work_struct", "pool_workqueue", "workqueue_struct"):
+        scene.image.structs[name] = parse(FORMS[name], 8)
+    pool, queue = scene.pages.start + 0x400, scene.pages.start + 0x600
+    scene.put(pool + 8, queue)
+    scene.image.write(queue + 16, b"conn_wq\0")
+    ring(scene, variable(scene, "inactive"), *(each + AT for each in scene.objects))
+    for each in scene.objects:
+        scene.put(each + AT - 8, pool | 5)
+        scene.put(each + AT + 16, scene.code + CALL)
+    assert users(scene) == [("work item, still to be called: notify [bar] in workqueue conn_wq", 2)]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_any_two_words_look_like_an_rcu_head_but_in_rcu_s_lists(known: bool) -> None:
+    scene = Scene(objects=2)
+    scene.image.structs["callback_head"] = parse(FORMS["callback_head"], 8)
+    first, second = scene.objects
+    scene.put(variable(scene, "rcu_data" if known else "conn_of"), first + AT)
+    scene.put(first + AT, second + AT, scene.code + CALL)
+    scene.put(second + AT, 0, scene.code + CALL)
+    called = "RCU callback, still to be called: notify [bar]"
+    assert users(scene) == [(called if known else "conn_of", 2)]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_memory_without_a_name_is_its_owner_s(known: bool) -> None:
+    scene = Scene()
+    scene.put(variable(scene, "conn_table"), scene.pages.start if known else 0)
+    scene.put(scene.root, *scene.objects)
+    assert users(scene) == [("memory of conn_table" if known else "a page of no slab", 3)]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_area_is_its_owner_s_or_who_made_it(known: bool) -> None:
+    scene = Scene()
+    start, _ = scene.land.area([scene.pages.page(2)], scene.code + CALL)
+    scene.pages.set(2, _refcount=1)
+    scene.put(scene.pages.start + 2 * scene.image.page_size + 0x40, *scene.objects)
+    scene.put(variable(scene, "conn_table"), start if known else 0)
+    whose = "of conn_table" if known else "made by notify [bar]"
+    assert users(scene) == [(f"vmalloc area {whose}", 3)]
+
+
+def test_what_kfree_rcu_has_noted_is_its_own() -> None:
+    scene = Scene()
+    noted(scene)
+    scene.put(scene.root, *scene.objects)
+    assert users(scene) == [("kfree_rcu(), until the end of a grace period", 3)]
+
+
+def test_holders_of_one_name_keep_the_offset_that_they_share() -> None:
+    found = [(number, Holder("table", 8 * number, "dentry", 0x90)) for number in range(6)]
+    (only,) = told_together(found)
+    assert (only.text, only.number, only.of) == (
+        "table, by way of objects of dentry at +0x90",
+        6,
+        6,
+    )
