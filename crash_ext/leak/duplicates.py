@@ -58,7 +58,7 @@ def find_groups(
     for name, members in by_name(caches).items():
         several = name is not None and sum(not cache.root for cache in members) > 1
         whole = [each for cache in members for each in families.with_children(cache)]
-        if several or any(cache.refcount == 0 or not cache.listed for cache in whole):
+        if several or any(cache.destroyed or not cache.listed for cache in whole):
             found = [survey_family(session, cache, families, lists_only) for cache in members]
             yield Group(name, found)
 

@@ -81,7 +81,7 @@ class Families:
 
 
 def _in_use(cache: Cache) -> bool:
-    return cache.listed and cache.refcount != 0
+    return cache.listed and not cache.destroyed
 
 
 def children_text(children: Sequence[Held]) -> str:

@@ -88,23 +88,29 @@ def judge(
         passing = "being destroyed, emptied since it failed, or with objects that can't be read"
     if in_children:
         held += f" ({in_children})"
-    if root is not None and root.listed and root.refcount == 0 and cache.listed:
-        of = f"memcg child of {hexa(root.address)}, which has refcount 0: {held}{cgroup}"
+    refcount = f"refcount {cache.refcount}"
+    if cache.refcount < 0:
+        refcount += " (destroyed again after that had failed)"
+    if root is not None and root.listed and root.destroyed and cache.listed:
+        of = (
+            f"memcg child of {hexa(root.address)}, which has refcount {root.refcount}:"
+            f" {held}{cgroup}"
+        )
         if allocated or mutex_held is False:
             return State(LEFTOVER, of)
         return State(UNKNOWN, f"{of}: {passing}")
-    if cache.listed and cache.refcount != 0:
+    if cache.listed and not cache.destroyed:
         also = f", {held}" if in_children else ""
         return State(LIVE, f"on slab_caches, refcount {cache.refcount}{also}{cgroup}")
     if cache.listed:
         if allocated:
-            return State(LEFTOVER, f"on slab_caches, refcount 0, {held}")
+            return State(LEFTOVER, f"on slab_caches, {refcount}, {held}")
         if mutex_held is False:
-            return State(LEFTOVER, f"on slab_caches, refcount 0, no destroy is running, {held}")
-        return State(UNKNOWN, f"refcount 0, {held}: {passing}")
-    if cache.refcount == 0 and unlinked(cache):
+            return State(LEFTOVER, f"on slab_caches, {refcount}, no destroy is running, {held}")
+        return State(UNKNOWN, f"{refcount}, {held}: {passing}")
+    if cache.destroyed and unlinked(cache):
         if slabs:
-            return State(LEFTOVER, f"unlinked from slab_caches, refcount 0, {held}")
+            return State(LEFTOVER, f"unlinked from slab_caches, {refcount}, {held}")
         return State(UNKNOWN, f"unlinked, no slab{' could be found' * holds.lacking}: {passing}")
     if cache.list_next == 0 and cache.list_prev == 0:
         return State(UNKNOWN, "never linked to slab_caches: being created")

@@ -158,7 +158,7 @@ def for_each_node(
     except ReadError as error:
         problems.append(f"node pointers: {error}")
         return
-    freed = not cache.refcount and not any(addresses)
+    freed = cache.destroyed and not any(addresses)
     for number, address in enumerate(addresses):
         if address:
             node = _read_node(slub, number, address, problems)

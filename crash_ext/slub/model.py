@@ -6,6 +6,7 @@ Plain data, already decoded. Knows no kernel and reads nothing.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -40,7 +41,8 @@ class Cache(NamedTuple):
     listed: bool
     """It was found on slab_caches."""
     refcount: int
-    """1 + aliases; 0 once kmem_cache_destroy() was called; -1 not to be merged."""
+    """1 + aliases; 0 once kmem_cache_destroy() was called, less where it was called again; -1 of
+    the kernel's first caches, which are not to be merged."""
     flags: int
     object_size: int
     """What the user of the cache gets."""
@@ -78,9 +80,22 @@ class Cache(NamedTuple):
     """Of a memcg child: its root's refcount, where that can be read."""
 
     @property
+    def destroyed(self) -> bool:
+        """kmem_cache_destroy() has dropped its last reference.
+
+        Called again for a leftover, it counts on: below 0 are else the caches of boot only.
+        """
+        again = self.refcount < 0 and self.name is not None and not _OF_BOOT.match(self.name)
+        return self.refcount == 0 or again
+
+    @property
     def dropped(self) -> bool:
         """kmem_cache_destroy() has dropped its last reference, or its root's."""
-        return self.refcount == 0 or self.root_refcount == 0
+        return self.destroyed or self.root_refcount == 0
+
+
+_OF_BOOT = re.compile(rb"kmem_cache(_node)?$|(dma-)?kmalloc-")
+"""create_boot_cache() in mm/slab_common.c."""
 
 
 class Node(NamedTuple):

@@ -172,7 +172,7 @@ class Diagnoser:
         """What failed destroys have left behind. A memcg child is seen with its root."""
         for cache in self._caches:
             # These can't be, and decoding a cache takes time.
-            if cache.refcount != 0 and cache.listed:
+            if cache.listed and not cache.destroyed:
                 continue
             slabs = self._family(cache, [])
             if self._state(cache, self._holds(cache, slabs)).kind == LEFTOVER:
@@ -187,7 +187,7 @@ class Diagnoser:
         in_use = [
             cache
             for cache in self._caches
-            if cache.listed and cache.refcount != 0 and not self._families.is_member(cache)
+            if cache.listed and not cache.destroyed and not self._families.is_member(cache)
         ]
         for cache, log in reported_caches(self.session, in_use, self._log.reports, []):
             if log.allocated:

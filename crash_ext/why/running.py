@@ -20,7 +20,7 @@ def who_destroys(places: Places, cache: Cache) -> str:
     """The task that is destroying the cache, as "pid 95 insmod"; "" for nobody."""
     reader = places.session.reader
     owner = slab_mutex_owner(reader)
-    if cache.refcount or not owner:
+    if not cache.destroyed or not owner:
         return ""
     wanted = cache.address.to_bytes(reader.word, reader.byteorder)
     for stack, task in places.tasks.by_stack.items():

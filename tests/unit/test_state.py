@@ -12,6 +12,7 @@ from crash_ext.slub.model import Cache
 from tests.unit.plain import CACHE
 
 POISON = (0xDEAD000000000100, 0xDEAD000000000122)
+BOOT = CACHE._replace(name=b"kmalloc-64", refcount=-1)
 UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_prev=POISON[1])
 
 
@@ -19,7 +20,18 @@ UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_pr
     ("cache", "slabs", "allocated", "mutex", "kind", "reason"),
     [
         (CACHE, 3, 40, True, LIVE, "on slab_caches, refcount 1"),
-        (CACHE._replace(refcount=-1), 3, 40, None, LIVE, "on slab_caches, refcount -1"),
+        (BOOT, 3, 40, None, LIVE, "on slab_caches, refcount -1"),
+        (BOOT._replace(name=b"kmem_cache"), 3, 40, None, LIVE, "on slab_caches, refcount -1"),
+        (BOOT._replace(name=None), 3, 40, None, LIVE, "on slab_caches, refcount -1"),
+        (
+            CACHE._replace(refcount=-1),
+            1,
+            2,
+            None,
+            LEFTOVER,
+            "on slab_caches, refcount -1 (destroyed again after that had failed),"
+            " 2 allocated objects in 1 slab",
+        ),
         (CACHE, 0, 0, False, LIVE, "on slab_caches, refcount 1"),
         (
             CACHE._replace(refcount=0),
@@ -71,6 +83,15 @@ UNLINKED = CACHE._replace(listed=False, refcount=0, list_next=POISON[0], list_pr
             True,
             LEFTOVER,
             "unlinked from slab_caches, refcount 0, 1 allocated object in 1 slab",
+        ),
+        (
+            UNLINKED._replace(refcount=-2),
+            1,
+            1,
+            True,
+            LEFTOVER,
+            "unlinked from slab_caches, refcount -2 (destroyed again after that had failed),"
+            " 1 allocated object in 1 slab",
         ),
         (
             UNLINKED,

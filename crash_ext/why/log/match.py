@@ -126,7 +126,7 @@ def match_reports(
     members = [(cache, own), *((child, slabs[child.address]) for child in children)]
     told = [
         _match_member(
-            _Matcher(member, its, slub.reader, left or cache.refcount == 0),
+            _Matcher(member, its, slub.reader, left or cache.destroyed),
             [report for report in reports if is_named(member, report)],
             others_fit,
             member != cache,
@@ -196,9 +196,9 @@ def reported_caches(
     have gone from one to the other. Only caches that a report names are read.
     """
     named = [cache for cache in caches if any(is_named(cache, report) for report in reports)]
-    dead = {cache.name for cache in named if cache.refcount == 0}
+    dead = {cache.name for cache in named if cache.destroyed}
     for cache in named:
-        if cache.refcount == 0 or cache.name not in dead:
+        if cache.destroyed or cache.name not in dead:
             own: List[str] = []
             slabs = list(for_each_slab_decoded_once(session, cache, own))
             problems.extend(f"{hexa(cache.address)}: {text}" for text in own)
