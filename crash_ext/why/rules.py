@@ -736,42 +736,65 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
 
 
 def off_the_list(case: Case, rest: List[Subject]) -> List[Finding]:
-    """Empty list node where living objects are linked: never linked, or taken off again."""
+    """Empty list node where living objects are linked: never linked, or taken off again.
+
+    Those that lack something which all living ones have are told apart from the others: one
+    leftover may have objects of both histories.
+    """
     findings = []
     for offset, chosen in _unlinked(case, rest).items():
-        number = len(chosen)
-        evidence = [
-            Evidence(
-                "list",
-                f"+{offset:#x} list_head: points to itself in {_of(chosen, case)}",
-                chosen[0].address + offset,
-            )
-        ]
-        sentence = f"{_objects(number, 'is', 'are')} on no list: the list node at +{offset:#x} "
-        changed = _changed_numbers(case, chosen)
-        evidence += _numbers_evidence(case, chosen, changed)
-        whole = _has_every_trace(case, chosen)
-        later = _any_larger(changed)
-        sentence += (
-            "points to itself, where living objects are on a list, and nothing in use leads to"
-            f" {_it(number)}."
-        )
-        sentence += _numbers(case, changed) + _failure(case, chosen)
-        if later or whole:
-            sentence += (
-                " This fits an object that was taken off (list_del_init()) and not freed: look at"
-                " who takes objects off. It also fits one that was never linked, if it gets what"
-                " it has before its insertion."
-            )
-        else:
-            sentence += (
-                " The contents fit both an object that was never linked and one that"
-                " list_del_init() took off again: look at the ways out before the insertion, and"
-                " at who takes objects off."
-            )
-        evidence += _no_pointer(chosen, case)
-        findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
+        groups: Dict[Tuple[int, ...], List[Subject]] = {}
+        for each in chosen:
+            groups.setdefault(tuple(sorted(_missing(case, each))), []).append(each)
+        alike = [members for members in groups.values() if len(members) >= _SEVERAL]
+        if len(groups) > _EXAMPLES or len(alike) < len(groups):
+            # Chance tells single ones apart.
+            groups = {(): chosen}
+        for missing, members in groups.items():
+            findings.append(_off_list(case, offset, members, missing))
     return findings
+
+
+def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int, ...]) -> Finding:
+    number = len(chosen)
+    evidence = [
+        Evidence(
+            "list",
+            f"+{offset:#x} list_head: points to itself in {_of(chosen, case)}",
+            chosen[0].address + offset,
+        )
+    ]
+    sentence = f"{_objects(number, 'is', 'are')} on no list: the list node at +{offset:#x} "
+    changed = _changed_numbers(case, chosen)
+    evidence += _numbers_evidence(case, chosen, changed)
+    whole = not missing and _has_every_trace(case, chosen)
+    later = _any_larger(changed)
+    sentence += (
+        "points to itself, where living objects are on a list, and nothing in use leads to"
+        f" {_it(number)}."
+    )
+    sentence += _numbers(case, changed) + _failure(case, chosen)
+    if missing:
+        named = ", ".join(f"+{at:#x}" for at in missing[:_EXAMPLES])
+        sentence += (
+            f" In {_it(number)} {named} {'is' if len(missing) == 1 else 'are'} zero, where all"
+            f" {case.twin_profile.objects} living objects have a value: not written yet, or"
+            " cleared since."
+        )
+    if later or whole:
+        sentence += (
+            " This fits an object that was taken off (list_del_init()) and not freed: look at"
+            " who takes objects off. It also fits one that was never linked, if it gets what"
+            " it has before its insertion."
+        )
+    else:
+        sentence += (
+            " The contents fit both an object that was never linked and one that"
+            " list_del_init() took off again: look at the ways out before the insertion, and"
+            " at who takes objects off."
+        )
+    evidence += _no_pointer(chosen, case)
+    return Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)
 
 
 def _unlinked(case: Case, rest: List[Subject]) -> Dict[int, List[Subject]]:
@@ -1140,6 +1163,8 @@ _ENTRY = 32
 """Bytes of a work_struct or a wait_queue_entry before the end of its list_head, at most."""
 _OFFSET = re.compile(r"\+0x[0-9a-f]+")
 _PAGE = re.compile(r"(?<=struct page of )[0-9a-f]+")
+_SEVERAL = 2
+"""Objects that are alike are no chance."""
 _MANY = 5
 """Living objects at least, for a word that none of them lacks to mean much."""
 _SMALL = 255

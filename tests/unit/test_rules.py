@@ -188,6 +188,24 @@ def test_each_object_of_a_leftover_has_its_own_history() -> None:
     assert causes(made) == {"never linked": [1], "taken off": [3, 2]}
 
 
+def test_those_that_lack_what_living_ones_have_are_told_apart() -> None:
+    """Half of them were taken off again; the others were given up before the insertion."""
+    off, never = of(serial=7, since=8, owner=9, state=2), of(serial=7, since=8, owner=0, state=2)
+    made = case(*(subject(n, LIST_EMPTY, values=off if n < 3 else never) for n in (1, 2, 3, 4)))
+    first, second = conclude(made)
+    assert (first.cause, first.objects) == ("off the list", [1, 2])
+    assert (second.cause, second.objects) == ("off the list", [3, 4])
+    assert "not written yet, or cleared since" not in first.sentence
+    assert "+0x50 is zero, where all 10 living objects have a value" in second.sentence
+    assert "The contents fit both" in second.sentence
+
+
+def test_a_single_one_that_lacks_something_is_told_with_the_others() -> None:
+    off, never = of(serial=7, since=8, owner=9, state=2), of(serial=7, since=8, owner=0, state=2)
+    made = case(*(subject(n, LIST_EMPTY, values=off if n < 3 else never) for n in (1, 2, 3)))
+    assert only(made).objects == [1, 2, 3]
+
+
 NO_MEMORY = (1 << 64) - 12
 
 
