@@ -8,7 +8,7 @@ asked of whom; each part's own file knows how.
 from __future__ import annotations
 
 from functools import cached_property, partial
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from crash_ext.contents.filters import Filter
 from crash_ext.contents.pieces import pieces
@@ -19,7 +19,7 @@ from crash_ext.leak.family import Families, cgroup_text, children_text
 from crash_ext.leak.state import LEFTOVER, LIVE, Held, State, judge
 from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
-from crash_ext.reach.model import REACHED, UNREACHED
+from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.slub.decoded import for_each_slab_decoded_once
 from crash_ext.slub.model import ONLY_ALLOCATED, Cache, SlabObjects
@@ -106,6 +106,8 @@ class _Opened(NamedTuple):
     """What each of its memcg children has of it."""
     left: int
     """Of a live cache: the objects that are leaked, or that nothing leads to."""
+    perhaps: int
+    """Of a live cache: those that only memory which may be old leads to."""
     asked: List[SlabObjects]
     """The slabs with only the objects that -w chooses; without it, all of them."""
     users: List[Users]
@@ -202,6 +204,7 @@ class Diagnoser:
         # Of a cache of ten million objects each list takes 400 MB.
         chosen = addresses if asked is slabs else sorted(allocated(asked))
         left = chosen
+        perhaps = 0
         holds = self._holds(cache, slabs)
         unknown = sum(held.unknown for held in holds)
         state = self._state(cache, holds)
@@ -221,7 +224,8 @@ class Diagnoser:
         if state.kind == LIVE:
             # Those that the log has, and else those that nothing leads to, are leaked; the
             # others have users, and are the twins.
-            left = log.allocated or _lost_of(reach, addresses)
+            left, perhaps = _lost_of(reach, addresses)
+            left = log.allocated or left
             leaked = left
             if chosen is not addresses:
                 fits = set(chosen)
@@ -251,6 +255,7 @@ class Diagnoser:
             lacking=any(held.lacking for held in holds),
             within=holds[1:],
             left=len(left),
+            perhaps=perhaps,
             asked=asked,
             users=self._users(state, reach, cache, chosen),
             log=log,
@@ -413,11 +418,17 @@ def _alive(reach: Optional[Reach]) -> Alive:
     return lambda address: None if reach is None else reach.holds(address)[0] == REACHED
 
 
-def _lost_of(reach: Optional[Reach], addresses: List[int]) -> List[int]:
-    """Those of a live cache's objects that nothing leads to."""
-    if reach is None:
-        return []
-    return [address for address in addresses if reach.level(address) == UNREACHED]
+def _lost_of(reach: Optional[Reach], addresses: List[int]) -> Tuple[List[int], int]:
+    """Those of a live cache's objects that nothing leads to, and of how many that may be old."""
+    lost: List[int] = []
+    perhaps = 0
+    if reach is not None:
+        for address in addresses:
+            level = reach.level(address)
+            if level == UNREACHED:
+                lost.append(address)
+            perhaps += level == MAYBE
+    return lost, perhaps
 
 
 def _conclusion(
@@ -475,6 +486,10 @@ def _live(item: _Opened, searched: bool) -> str:
     )
     if not searched:
         return f"{text}. Memory was not searched for what leads to them."
+    old = f"only memory that may be old leads to {item.perhaps} of them" if item.perhaps else ""
     if lost:
-        return f"{text}, and nothing in use leads to {lost} of them."
+        text += f", and nothing in use leads to {lost} of them"
+        return f"{text}; {old}." if old else f"{text}."
+    if old:
+        return f"{text}, and {old}."
     return f"{text}, and memory in use leads to {'it' if total == 1 else 'all of them'}."

@@ -25,7 +25,7 @@ from crash_ext.places.place import (
     plus,
 )
 from crash_ext.places.places import Places
-from crash_ext.reach.model import Step, Way
+from crash_ext.reach.model import MAYBE, Step, Way
 from crash_ext.reach.reach import Reach
 from crash_ext.why.containers import Containers
 
@@ -58,6 +58,8 @@ class Holder(NamedTuple):
     """Of objects of another cache: its name."""
     place: Optional[int] = 0
     """Where in these; None: several."""
+    old: bool = False
+    """The way begins in memory that may be old."""
 
     def text(self) -> str:
         """In words."""
@@ -65,7 +67,7 @@ class Holder(NamedTuple):
         if self.by:
             text += f", by way of objects of {self.by}"
             text += "" if self.place is None else f" at {self.place:+#x}"
-        return text
+        return text + (" (may be old)" if self.old else "")
 
 
 def sample(addresses: List[int]) -> List[int]:
@@ -87,7 +89,10 @@ class UserNames:
 
         size: of each object.
         """
-        found = [(way.address, self._holder(way, size)) for way in reach.ways(sample(addresses))]
+        found = []
+        for way in reach.ways(sample(addresses)):
+            old = reach.level(way.address) == MAYBE
+            found.append((way.address, self._holder(way, size)._replace(old=old)))
         return told_together(found)
 
     def _holder(self, way: Way, size: int) -> Holder:
@@ -144,16 +149,16 @@ def told_together(found: List[Tuple[int, Holder]]) -> List[Users]:
 
 def _by_name(found: List[Tuple[int, Holder]]) -> List[Tuple[int, Holder]]:
     """Without the offsets in which holders of one name differ: buckets, slots of an array."""
-    like: Dict[Tuple[str, str], List[Holder]] = {}
+    like: Dict[Holder, List[Holder]] = {}
     for _, holder in found:
-        like.setdefault((holder.root, holder.by), []).append(holder)
+        like.setdefault(holder._replace(at=None, place=None), []).append(holder)
     together = {
-        names: Holder(
-            names[0], _one(each.at for each in alike), names[1], _one(each.place for each in alike)
+        name: name._replace(
+            at=_one(each.at for each in alike), place=_one(each.place for each in alike)
         )
-        for names, alike in like.items()
+        for name, alike in like.items()
     }
-    return [(address, together[holder.root, holder.by]) for address, holder in found]
+    return [(address, together[holder._replace(at=None, place=None)]) for address, holder in found]
 
 
 def _one(offsets: Iterable[Optional[int]]) -> Optional[int]:

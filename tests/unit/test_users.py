@@ -12,6 +12,8 @@ from crash_ext.places.places import Places
 from crash_ext.reach.reach import Reach
 from crash_ext.why.users import Holder, UserNames, told_together
 from mocks.structs import parse
+from tests.golden import scenes
+from tests.replay import run_line
 from tests.unit.asked import session
 from tests.unit.test_callbacks import FORMS
 from tests.unit.test_containers import CALL, Scene, noted
@@ -140,4 +142,34 @@ def test_holders_of_one_name_keep_the_offset_that_they_share() -> None:
         "table, by way of objects of dentry at +0x90",
         6,
         6,
+    )
+
+
+def test_a_way_that_may_be_old_is_told_apart_from_one_that_is_in_use() -> None:
+    found = [(number, Holder("stack of 7 conn", old=number > 1)) for number in range(3)]
+    assert [(user.text, user.number) for user in told_together(found)] == [
+        ("stack of 7 conn", 2),
+        ("stack of 7 conn (may be old)", 1),
+    ]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_only_memory_that_may_be_old_leads_to_is_not_said_to_be_held(lost: bool) -> None:
+    scene = scenes.Scene((1,))
+    objects = [scene.living.object(index) for index in range(scenes.TWINS)]
+    scene.ring(scene.variables["conn_list"], objects[:-2])
+    scene.empty(objects[-1])
+    scene.empty(objects[-2])
+    scene.point(scene.pages.start + 16 * scene.image.page_size, objects[-1])
+    if not lost:
+        scene.point(scene.pages.start + 16 * scene.image.page_size + 8, objects[-2])
+    text = " ".join(run_line(scene.done(), "slabwhy slab_test").split())
+    assert "memory in use leads to all" not in text
+    assert (
+        "and nothing in use leads to 1 of them; only memory that may be old leads to 1 of them."
+        if lost
+        else "are allocated, and only memory that may be old leads to 2 of them."
+    ) in text
+    assert (
+        f"{1 if lost else 2} of {9 if lost else 10} objects: a page of no slab (may be old)" in text
     )
