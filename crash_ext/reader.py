@@ -190,6 +190,12 @@ class Reader(Protocol):
     def symbol_at(self, address: int) -> Optional[Tuple[str, int]]:
         """(name, offset) of the symbol that an address lies in or behind, else None."""
 
+    def percpu_symbol_at(self, pointer: int) -> Optional[Tuple[str, int]]:
+        """(name, offset) of the kernel's own per-CPU variable that a pointer lies in, else None.
+
+        The pointer is one that percpu() takes: an offset in many kernels.
+        """
+
     def source_line(self, address: int) -> Optional[SourceLine]:
         """The source of the code at an address, by debug information that the host has read.
 

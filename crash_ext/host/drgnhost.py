@@ -91,6 +91,10 @@ class DrgnHost:
             return found or (None, None)
         return found[0] if found and not found[1] else None
 
+    def percpu_symbol(self, pointer: int) -> Optional[Tuple[str, int]]:
+        """(name, offset) of a per-CPU variable of the kernel's own; not in PyKdump's module."""
+        return self._symbols.percpu(pointer)
+
     def source_line(self, address: int) -> Optional[SourceLine]:
         """Where the code at an address comes from; None where no debug information tells."""
         try:

@@ -61,6 +61,18 @@ class SymbolTable:
             self._load()
         if not self._first <= address <= self._addresses[-1]:
             return None
+        return self._before(address)
+
+    def percpu(self, pointer: int) -> Optional[Tuple[str, int]]:
+        """The same for a per-CPU variable of the kernel's own by its pointer."""
+        first, end = (self.address(name) for name in ("__per_cpu_start", "__per_cpu_end"))
+        if first is None or end is None or not first <= pointer < end:
+            return None
+        if not self._names:
+            self._load()
+        return self._before(pointer)
+
+    def _before(self, address: int) -> Tuple[str, int]:
         exact = bisect_left(self._addresses, address)
         if self._addresses[exact] == address:
             return self._names[exact], 0

@@ -16,6 +16,7 @@ from typing import Any, Dict, Iterator, List, Literal, Optional, Tuple
 from crash_ext.hexa import use_word
 from crash_ext.host import sourcelines, typeinfo
 from crash_ext.host.native import native_loops
+from crash_ext.host.percpusymbols import PercpuSymbols
 from crash_ext.host.pykdump import PyKdump, is_pykdump, take_sigint
 from crash_ext.reader import Member, Native, ReadError, SourceLine
 
@@ -73,6 +74,7 @@ class Target:
         self._sizes: Dict[Tuple[str, str], Optional[int]] = {}
         self._structs: Dict[str, Optional[int]] = {}
         self._lines: Dict[int, Optional[SourceLine]] = {}
+        self._percpu_symbols = PercpuSymbols(crash)
         self._ranges: Optional[List[Tuple[int, int, int]]] = None
         self.word: int = self._word()
         use_word(self.word)
@@ -113,6 +115,10 @@ class Target:
         # Where a part of a module begins or ends crash puts a symbol of its own making.
         made_up = name is None or name.startswith("_MODULE_")
         return None if made_up else (name, offset)
+
+    def percpu_symbol_at(self, pointer: int) -> Optional[Tuple[str, int]]:
+        """(name, offset) of the kernel's own per-CPU variable that a pointer lies in, else None."""
+        return self._percpu_symbols.at(pointer) or self.symbol_at(pointer)
 
     def source_line(self, address: int) -> Optional[SourceLine]:
         """The source of the code at an address; None where the host can't tell."""

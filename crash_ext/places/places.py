@@ -226,7 +226,7 @@ class Places:
         cpu = f"cpu {unit.cpu}"
         label = f"{pointer:x}"
         if pointer < self.percpu.static_end:
-            found = self._reader.symbol_at(pointer)
+            found = self._reader.percpu_symbol_at(pointer)
             if found is not None and found[1] <= address - unit.start:
                 label = found[0]
                 text = f"per-CPU {label}{plus(found[1])} of {cpu}"

@@ -9,7 +9,7 @@ a tree or a chain hold nothing: named is what has the root.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Dict, Iterator, List, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Optional, Set
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.hexa import hexa
@@ -26,6 +26,7 @@ from crash_ext.places.place import (
     words_of,
 )
 from crash_ext.places.places import Places
+from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.model import Step
 from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
@@ -43,12 +44,8 @@ _CHAIN = 64
 """Notifiers of a chain at most."""
 _POOLS = ("mempool_s", "mempool")
 """By the DWARF of 7.3 the structure has the shorter name; 6.12 has the longer one."""
-_TAILS = 1024
-"""Pages that are had at once, at most."""
 _MOST = 1 << 16
 """Elements of a mempool at most."""
-_KEEPERS = 256
-"""Pages and areas of which it is asked who has them: all variables are searched for each."""
 
 
 IN_KLIST = "in a klist"
@@ -57,11 +54,11 @@ IN_KLIST = "in a klist"
 class Containers:
     """Names what holds objects of one kernel."""
 
-    def __init__(self, places: Places, callbacks: Callbacks) -> None:
+    def __init__(self, places: Places, callbacks: Callbacks, blocks: Blocks) -> None:
         self._places = places
+        self._blocks = blocks
         self._callbacks = callbacks
         self._reader = places.session.reader
-        self._known: Dict[int, str] = {}
         self._noted: Optional[Set[int]] = None
 
     def name(self, case: Case, subject: Subject, held: Optional[Held]) -> str:
@@ -170,7 +167,7 @@ class Containers:
                 where = words_of(self._places.name(holder))
                 return f"in a notifier chain, for {function}: {where} has its head"
             # A notifier before it in the chain.
-            found = self._pointers(holder - next_at)
+            found = self._blocks.variables_with(holder - next_at)
             if not found:
                 break
             holder = found[0]
@@ -179,37 +176,6 @@ class Containers:
     def _function(self, at: int) -> Optional[str]:
         value = self._number(at, self._reader.word)
         return None if not value else self._callbacks.function(value)
-
-    @cached_property
-    def _variables(self) -> List[Tuple[int, bytes]]:
-        """(address, bytes) of the data of the kernel and of its modules."""
-        reader = self._reader
-        found: List[Tuple[int, bytearray]] = []
-        start = reader.symbol("_sdata") or self._places.image.start
-        ranges = [(start, self._places.image.end)]
-        ranges += [(region.start, region.end) for region in self._places.modules.regions]
-        for first, end in ranges:
-            for at in range(first, end, reader.page_size):
-                data = reader.try_read(at, min(reader.page_size, end - at))
-                if data is not None:
-                    if found and found[-1][0] + len(found[-1][1]) == at:
-                        found[-1][1].extend(data)
-                    else:
-                        found.append((at, bytearray(data)))
-        return [(at, bytes(data)) for at, data in found]
-
-    def _pointers(self, value: int) -> List[int]:
-        """Where the variables of kernel and modules have this very value."""
-        word = self._reader.word
-        wanted = value.to_bytes(word, self._reader.byteorder)
-        found = []
-        for start, data in self._variables:
-            at = data.find(wanted)
-            while at >= 0:
-                if (start + at) % word == 0 and not self._places.image.gave_back(start + at):
-                    found.append(start + at)
-                at = data.find(wanted, at + 1)
-        return found
 
     # --- a mempool's reserve ---
 
@@ -322,15 +288,17 @@ class Containers:
     def memory_of(self, step: Step) -> str:
         """Who has the page or the area in which a way begins; "" where that isn't known."""
         place = step.place
-        if place is None or place.kind not in (PAGE, VMALLOC) or len(self._known) > _KEEPERS:
+        if place is None or place.kind not in (PAGE, VMALLOC):
             return ""
         if self._is_kfree_rcu(step.holder):
             return "kfree_rcu(), until the end of a grace period"
         if self._is_percpu(step.holder):
             return "dynamic per-CPU memory"
-        who = self._owner(step.holder, place)
-        kind = "vmalloc area" if place.kind == VMALLOC else "memory"
-        return f"{kind} of {who}" if who else ""
+        who = self._blocks.owner(step.holder, place)
+        if who:
+            return f"{'vmalloc area' if place.kind == VMALLOC else 'memory'} of {who.rstrip(',')}"
+        before = self._blocks.before(step.holder, place)
+        return f"memory from boot, behind what {before} points to" if before else ""
 
     def _memory(self, subject: Subject) -> str:
         """Pages and areas: by who has their address."""
@@ -349,34 +317,21 @@ class Containers:
             return ""
         if self._is_percpu(path[0].holder):
             return f"by dynamic per-CPU memory, {place.text}{way}"
-        who = self._owner(path[0].holder, place)
-        if not who:
-            subject.adrift = bool(self._starts(path[0].holder, place))
-            return ""
-        subject.keeper = who
-        return f"by way of {place.text}{way}: {who} has that memory"
+        who = self._blocks.owner(path[0].holder, place)
+        if who:
+            subject.keeper = who
+            return f"by way of {place.text}{way}: {who} has that memory"
+        before = self._blocks.before(path[0].holder, place)
+        if before:
+            return f"by way of {place.text}{way}, from boot, behind what {before} points to"
+        subject.adrift = self._blocks.has_beginning(path[0].holder, place)
+        return ""
 
     def _page_struct(self, path: List[Step], place: Place) -> str:
         """What a page structure says of its page, mostly page->private: who has that page?"""
         way = "" if len(path) == 1 else f" and {words_of(path[-1].place)}"
-        who = "" if place.object is None else self._owner(place.object, place)
+        who = self._blocks.owner(path[0].holder, place)
         return f"by {place.text}{way}" + (f": {who} has that page" if who else "")
-
-    def _starts(self, holder: int, place: Place) -> List[int]:
-        """The addresses by which who has an area or a page may know it."""
-        if place.kind == VMALLOC:
-            area = self._places.vmalloc.areas.at(self._places.own_address(holder))
-            return [area.start] if area is not None else []
-        return self._blocks(holder)
-
-    def _owner(self, holder: int, place: Place) -> str:
-        for start in self._starts(holder, place):
-            if start not in self._known:
-                found = self._pointers(start)
-                self._known[start] = words_of(self._places.name(found[0])) if found else ""
-            if self._known[start]:
-                return self._known[start]
-        return ""
 
     def _is_kfree_rcu(self, holder: int) -> bool:
         """Whether a page is one of those in which kfree_rcu() notes what it is to free.
@@ -423,33 +378,6 @@ class Containers:
             if first and self._places.vmalloc.areas.at(first) is not None:
                 return True
         return False
-
-    def _blocks(self, address: int) -> List[int]:
-        """The addresses by which who has a page may know it: its own, its struct page's.
-
-        Of several pages at once the first is known: behind it none has a reference.
-        """
-        reader, size = self._reader, self._reader.page_size
-        count, tail = reader.offset("page", "_refcount"), reader.offset("page", "compound_head")
-        flags, big = reader.offset("page", "flags"), reader.enumerator("PG_head")
-        own = address - address % size
-        for away in range(_TAILS):
-            page = reader.virt_to_page(own)
-            references = None if page is None or count is None else self._number(page + count, 4)
-            if page is None or references is None:
-                break
-            head = self._number(page + tail, reader.word) if tail is not None else None
-            if head and head & 1 and not away:
-                base = reader.page_to_virt(head - 1)
-                return [] if base is None else [base, head - 1]
-            shown = self._number(page + flags, reader.word) if flags is not None else None
-            # A large kmalloc of 7.3 has no reference either.
-            if references or (big is not None and shown is not None and shown >> big & 1):
-                # Several pages at once are aligned to their number.
-                aligned = own // size % (1 << away.bit_length()) == 0
-                return [own, page] if aligned else []
-            own -= size
-        return []
 
     # --- words ---
 

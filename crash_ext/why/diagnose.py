@@ -7,7 +7,7 @@ asked of whom; each part's own file knows how.
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from crash_ext.contents.filters import Filter
@@ -150,6 +150,7 @@ class Diagnoser:
         self._log = read_log(session.reader, log)
         self._fits: Dict[int, Set[int]] = {}
         self._asked = None if asked is None else Asked(self.places, asked)
+        self._user_names: Optional[UserNames] = None
         self.fitting: List[Chosen] = []
         """What -w has chosen, of each cache that was diagnosed; empty without it."""
 
@@ -269,11 +270,9 @@ class Diagnoser:
         """Who has these objects of a live cache, where memory was searched."""
         if reach is None or state.kind != LIVE:
             return []
-        return self._user_names.users_of(reach, chosen, cache.object_size)
-
-    @cached_property
-    def _user_names(self) -> UserNames:
-        return UserNames(self.places)
+        if self._user_names is None:
+            self._user_names = UserNames(self.places, reach)
+        return self._user_names.users_of(chosen, cache.object_size)
 
     def _fitting(self, cache: Cache, slabs: List[SlabObjects]) -> List[SlabObjects]:
         """The slabs with only those objects that -w chooses."""

@@ -31,6 +31,7 @@ from crash_ext.kernel.say import count
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import OBJECT, STACK, Place, words_of
 from crash_ext.places.places import Places
+from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.hidden import Hidden, find_hidden
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
@@ -291,7 +292,8 @@ def find_holders(
         if subject.level == REACHED and _by_old_head_alone(subject):
             subject.level = MAYBE
         _find_queued(callbacks, slub, places, reach, case, subject)
-    _show_paths(reach, cases, Containers(places, callbacks))
+    blocks = Blocks(places, reach)
+    _show_paths(reach, cases, Containers(places, callbacks, blocks), blocks)
     _find_inner(slub, reach, cases)
     _find_hidden(slub, places, reach, cases)
     text = f"{summary.bytes >> 20} MB of dumped memory"
@@ -369,32 +371,36 @@ def _callback(
     return callbacks.at(subject.address, data, value - subject.address)
 
 
-def _show_paths(reach: Reach, cases: List[Case], containers: Containers) -> None:
+def _show_paths(reach: Reach, cases: List[Case], containers: Containers, blocks: Blocks) -> None:
     """The ways to some objects, and what they lead through: to the first of each kind.
 
     What holds the first ones of a kind holds the others, if it is the same for all of those.
     """
-    for case in cases:
-        shown: Dict[str, List[Subject]] = {}
-        others: Dict[str, List[Subject]] = {}
+    shown: Dict[Tuple[int, str], List[Subject]] = {}
+    others: Dict[Tuple[int, str], List[Subject]] = {}
+    for number, case in enumerate(cases):
         few = len(case.subjects) <= _NAMED
         for subject in case.subjects:
             if not subject.level:
                 continue
             kind = ",".join(sorted({holder_label(held) for held in subject.held}))
             kind += " ".join(ring.text for ring in subject.memberships.values())
-            if few or len(shown.get(kind, ())) < SAMPLES:
+            if few or len(shown.get((number, kind), ())) < SAMPLES:
                 subject.path = reach.path(subject.address)
                 subject.root = subject.path[0].place if subject.path else None
-                subject.container = containers.name(case, subject, best_held(subject))
-                shown.setdefault(kind, []).append(subject)
+                shown.setdefault((number, kind), []).append(subject)
             else:
-                others.setdefault(kind, []).append(subject)
-        for kind, alike in others.items():
-            first, *more = shown[kind]
-            if all((s.container, s.root) == (first.container, first.root) for s in more):
-                for subject in alike:
-                    subject.container, subject.root = first.container, first.root
+                others.setdefault((number, kind), []).append(subject)
+    first_steps = [subject.path[0] for each in shown.values() for subject in each if subject.path]
+    blocks.look_for((step.holder, step.place) for step in first_steps)
+    for (number, _), alike in shown.items():
+        for subject in alike:
+            subject.container = containers.name(cases[number], subject, best_held(subject))
+    for key, alike in others.items():
+        first, *more = shown[key]
+        if all((s.container, s.root) == (first.container, first.root) for s in more):
+            for subject in alike:
+                subject.container, subject.root = first.container, first.root
 
 
 def holder_label(held: Held) -> str:

@@ -323,8 +323,8 @@ of them look like a pointer that is used."""
 
 
 _ADRIFT = (
-    " No static variable has the address of that memory: an object or a CPU's own variable has"
-    " it, or it was lost itself, with what is in it."
+    " Nobody was found who has that memory by the address at which it begins: its owner has"
+    " another one, or it was lost itself, with what is in it."
 )
 """Of a vmalloc area or of pages that somebody may have forgotten."""
 

@@ -25,6 +25,7 @@ from crash_ext.places.place import (
     plus,
 )
 from crash_ext.places.places import Places
+from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.model import MAYBE, Step, Way
 from crash_ext.reach.reach import Reach
 from crash_ext.why.containers import Containers
@@ -78,20 +79,24 @@ def sample(addresses: List[int]) -> List[int]:
 class UserNames:
     """Names those who have the objects of caches of one kernel."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, reach: Reach) -> None:
         self._places = places
+        self._reach = reach
         self._reader = places.session.reader
         self._callbacks = Callbacks(places)
-        self._containers = Containers(places, self._callbacks)
+        self._blocks = Blocks(places, reach)
+        self._containers = Containers(places, self._callbacks, self._blocks)
 
-    def users_of(self, reach: Reach, addresses: List[int], size: int) -> List[Users]:
+    def users_of(self, addresses: List[int], size: int) -> List[Users]:
         """Who has these objects, most first; nothing of objects that nothing leads to.
 
         size: of each object.
         """
         found = []
-        for way in reach.ways(sample(addresses)):
-            old = reach.level(way.address) == MAYBE
+        ways = list(self._reach.ways(sample(addresses)))
+        self._blocks.look_for((way.root.holder, way.root.place) for way in ways)
+        for way in ways:
+            old = self._reach.level(way.address) == MAYBE
             found.append((way.address, self._holder(way, size)._replace(old=old)))
         return told_together(found)
 

@@ -73,6 +73,8 @@ def questions_of(dump: Dump) -> Iterator[Question]:
     yield from (["symbol_at", 8], ["symbol_at", leaked])
     yield from (["source_line", ["+", initcall, 3]], ["source_line", leaked], ["source_line", 8])
     yield ["symbol", "this_cpu_off"]
+    yield from (["percpu_symbol_at", ["symbol", "this_cpu_off"]], ["percpu_symbol_at", leaked])
+    yield ["percpu_symbol_at", ["+", ["symbol", "runqueues"], 8]]
     for cpu in (0, 1, 99):
         offset: Question = ["percpu", ["symbol", "this_cpu_off"], cpu]
         yield offset
@@ -216,6 +218,13 @@ def test_symbols_are_found_by_name_and_by_address(told: Told) -> None:
     assert told("symbol", "") is None
     assert told("symbol_at", 8) is None
     assert told("symbol_at", told.leaked) is None
+
+
+def test_a_cpu_s_own_variables_have_names_by_their_pointers(told: Told) -> None:
+    found = told("percpu_symbol_at", ["symbol", "this_cpu_off"])
+    assert found == ["this_cpu_off", 0]
+    assert told("percpu_symbol_at", ["+", ["symbol", "runqueues"], 8]) == ["runqueues", 8]
+    assert told("percpu_symbol_at", told.leaked) is None
 
 
 def test_code_has_a_line_of_source_and_data_none(told: Told) -> None:

@@ -10,6 +10,7 @@ import pytest
 from crash_ext.contents.callbacks import Callbacks
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
+from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.reach import Reach
 from crash_ext.why.case import Case, Held, Subject
 from crash_ext.why.containers import Containers
@@ -87,7 +88,9 @@ class Scene:
         if held is not None:
             value = self.image.get(held, 8)
             pointer = Held(held, value, places.name(held))
-        return Containers(places, Callbacks(places)).name(case, subject, pointer)
+        blocks = Blocks(places, reach)
+        blocks.look_for((step.holder, step.place) for step in subject.path[:1])
+        return Containers(places, Callbacks(places), blocks).name(case, subject, pointer)
 
 
 @pytest.mark.parametrize(

@@ -79,3 +79,13 @@ def test_of_several_names_the_first_is_the_address_and_the_last_what_follows() -
     )
     assert known.at(TEXT) == ("_stext", 0)
     assert known.at(TEXT + 4) == ("startup_64", 4)
+
+
+def test_per_cpu_variables_counted_from_0_have_names_but_constants_do_not() -> None:
+    symbols = [(TEXT, "_text", 0), (0, "__per_cpu_start", 0), (0x340, "runqueues", 0x80)]
+    symbols += [(0x400, "__per_cpu_end", 0), (0x500, "saved_context_size", 0)]
+    known = table(symbols)
+    assert known.percpu(0x348) == ("runqueues", 8)
+    assert known.at(0x348) is None
+    assert known.percpu(0x500) is None
+    assert table(symbols[:1]).percpu(0x348) is None

@@ -171,3 +171,22 @@ def test_a_mark_that_crash_makes_where_a_modules_part_begins_is_no_symbol() -> N
     heap.image.symbols["_MODULE_RODATA_START_slabtest"] = at
     assert FakeCrash(heap.image).addr2sym(at + 4, True) == ("_MODULE_RODATA_START_slabtest", 4)
     assert Target(FakeCrash(heap.image)).symbol_at(at + 4) is None
+
+
+@pytest.mark.parametrize("shift", [0, 0x20C00000])
+def test_gdb_names_per_cpu_variables_that_are_counted_from_0(
+    shift: int, mocker: MockerFixture
+) -> None:
+    crash = FakeCrash(Heap(LAYOUTS["6.1"]).image)
+    # crash has no names below the image.
+    mocker.patch.object(crash, "addr2sym", return_value=(None, None))
+    crash.image.symbols.update({"__per_cpu_start": 0, "__per_cpu_end": 0x400})
+    crash.gdb["print &__per_cpu_start"] = f"$1 = (char (*)[]) 0x{shift:x}\n"
+    crash.gdb[f"info symbol 0x{shift + 0x348:x}"] = "runqueues + 8 in section .data..percpu\n"
+    crash.gdb[f"info symbol 0x{shift + 0x350:x}"] = "No symbol matches 0x350.\n"
+    crash.gdb[f"info symbol 0x{shift + 0x400:x}"] = "no_variable in section .text\n"
+    target = Target(crash)
+    assert target.percpu_symbol_at(0x348) == ("runqueues", 8)
+    assert target.symbol_at(0x348) is None
+    assert target.percpu_symbol_at(0x350) is None
+    assert target.percpu_symbol_at(0x400) is None

@@ -32,7 +32,7 @@ def users(scene: Scene) -> List[Tuple[str, int]]:
     caches = all_caches(kernel, [])
     places = Places(kernel, lambda: caches)
     reach = Reach(kernel, caches, places)
-    found = UserNames(places).users_of(reach, scene.objects, 128)
+    found = UserNames(places, reach).users_of(scene.objects, 128)
     return [(user.text, user.number) for user in found]
 
 
