@@ -3,19 +3,24 @@
 
 Such a structure lies inside the object, and whoever will call it points to its link. It is
 told by that: a pointer to the link from outside, the structure's own mark that it is
-pending, and a function in it that is the start of one of the kernel's or of a module.
+pending, and a function in it that is the start of one of the kernel's or of a module. Drivers
+put list nodes beside functions, too: a timer has to be in a CPU's wheel, a work item in a
+workqueue, an RCU callback in RCU's chain. Of a wait queue's entry nothing of that sort tells.
 Knows structures by their members; who points, its caller says.
 """
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Tuple
+import re
+from functools import cached_property
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from crash_ext.kernel.clock import Clock
 from crash_ext.kernel.memory import read_symbol_number
-from crash_ext.places.place import MODULE, PERCPU, SYMBOL
+from crash_ext.places.place import MODULE, PERCPU, STACK, SYMBOL
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
+from crash_ext.reach.reach import PATH
 from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
 
@@ -23,6 +28,7 @@ TIMER = "timer"
 HRTIMER = "hrtimer"
 WORK = "work item"
 DELAYED_WORK = "delayed work item"
+KTHREAD_WORK = "kthread work item"
 RCU = "RCU callback"
 WAIT = "wait queue entry"
 
@@ -33,6 +39,14 @@ _RCU_LISTS = ("rcu_", "srcu_", "tasks_rcu", "rude_")
 """Variables that head the lists of callbacks: rcu_data above all."""
 _PENDING_PWQ = 4
 """include/linux/workqueue.h, WORK_STRUCT_PWQ: the word has a pool_workqueue's address."""
+_PWQ_MASKS = (-1 << 8, -1 << 9)
+"""Its low bits are flags: 8, and 9 with CONFIG_DEBUG_OBJECTS_WORK."""
+_WHEELS = 3
+"""kernel/time/timer.c, NR_BASES at most: struct timer_base timer_bases[] of a CPU."""
+_WAKES = re.compile(r"wake|wait|poll")
+"""In the names of the kernel's own functions that wake up who waits."""
+_MOST = 1 << 16
+"""Entries of a list that are walked."""
 
 
 class Callback(NamedTuple):
@@ -50,6 +64,8 @@ class Callback(NamedTuple):
     """The same in seconds; None, too, where HZ isn't known. Of an hrtimer, none."""
     queue: str = ""
     """Of a work item: the name of its workqueue, where that is known."""
+    sure: bool = True
+    """It is no other structure with a link and a function in the same places."""
 
 
 class Callbacks:
@@ -61,10 +77,13 @@ class Callbacks:
         self._clock = Clock(self._reader)
         self._forms: List[Tuple[str, int, int, int]] = []
         """(kind, offset of the link that is pointed to, of the function, bytes)"""
+        self._in_wheel: Dict[int, bool] = {}
+        """Entry of a hash list that may be a timer's -> whether it is in a wheel."""
         for kind, struct, link, function in (
             (TIMER, "timer_list", "entry", "function"),
             (HRTIMER, "hrtimer", "node", "function"),
             (WORK, "work_struct", "entry", "func"),
+            (KTHREAD_WORK, "kthread_work", "node", "func"),
             (RCU, "callback_head", "next", "func"),
             (WAIT, "wait_queue_entry", "entry", "func"),
             # Up to v4.12.
@@ -79,7 +98,9 @@ class Callbacks:
         """The pending structure in an object's bytes whose link is at an offset."""
         for kind, link, function_at, size in self._forms:
             base = offset - link
-            if base < 0 or base + size > len(data) or not self._pending(kind, start, data, base):
+            if base < 0 or base + size > len(data):
+                continue
+            if not self._pending(kind, start, data, base, offset):
                 continue
             value = self._word(data, base + function_at)
             name = self.function(value)
@@ -88,11 +109,45 @@ class Callbacks:
             if name is None:
                 continue
             due = self._due(data, base) if kind == TIMER else None
-            found = Callback(kind, base, name, due, self._clock.seconds(due))
+            sure = self._sure(kind, value, name)
+            found = Callback(kind, base, name, due, self._clock.seconds(due), sure=sure)
             if kind == TIMER and name.split(" ")[0] in _DELAYED:
                 return self._delayed(data, found)
             return found._replace(queue=self._queue(data, base)) if kind == WORK else found
         return None
+
+    def _sure(self, kind: str, function: int, name: str) -> bool:
+        """Whether a structure that looks pending is surely one of that kind."""
+        if kind == TIMER:
+            return bool(self._wheels)
+        if kind == WORK:
+            return self._knows_queues
+        if kind == WAIT:
+            # Any {.., function, list_head} looks like one: struct mtd_notifier, say. Of a
+            # function of the kernel's own the name tells.
+            place = self._places.name(function)
+            return place is not None and place.kind == SYMBOL and bool(_WAKES.search(name))
+        return True
+
+    def in_rcu_chain(self, path: Sequence[Step], value: int) -> bool:
+        """Whether a pointer to `value` is the last of RCU's chain of callbacks.
+
+        path: the way to there. Each link is where the one before points to, with a function
+        behind: a callback_head's next. Objects that wait for RCU point to others as any do.
+        """
+        if not path or not self.rcu_root(path[0]) or value != path[-1].target + path[-1].offset:
+            return False
+        for number, (before, step) in enumerate(zip(path, path[1:]), 1):
+            if len(path) == PATH and 2 * number == PATH:
+                # The middle of a long one is left out.
+                continue
+            head = before.target + before.offset
+            if self._places.own_address(step.holder) != head:
+                return False
+            called = self._read(head + self._reader.word) or 0
+            if called >= _OFFSET_FUNCTIONS and self.function(called) is None:
+                return False
+        return True
 
     def rcu_root(self, step: Step) -> bool:
         """Whether a way begins in RCU's own lists: any two words look like an rcu_head."""
@@ -129,17 +184,24 @@ class Callbacks:
                 return True
         return False
 
+    @property
+    def _knows_queues(self) -> bool:
+        offset = self._reader.offset
+        return None not in (offset("pool_workqueue", "wq"), offset("workqueue_struct", "name"))
+
     def _queue(self, data: bytes, base: int) -> str:
         """The workqueue that a pending work_struct is in, by pool_workqueue.wq."""
         at = base + (self._reader.offset("work_struct", "data") or 0)
         value = self._word(data, at)
-        to, name = self._reader.offset("pool_workqueue", "wq"), None
-        shown = self._reader.offset("workqueue_struct", "name")
-        if value & _PENDING_PWQ and to is not None and shown is not None:
-            queue = self._read((value & -256) + to)
-            found = None if queue is None else self._reader.try_read(queue + shown, 24)
+        to = self._reader.offset("pool_workqueue", "wq") or 0
+        shown = self._reader.offset("workqueue_struct", "name") or 0
+        for mask in _PWQ_MASKS if value & _PENDING_PWQ and self._knows_queues else ():
+            queue = self._read((value & mask) + to)
+            found = None if not queue else self._reader.try_read(queue + shown, 24)
             name = None if found is None else found.split(b"\0")[0]
-        return text_of(name) if name else ""
+            if name and name.isascii() and text_of(name).isprintable():
+                return text_of(name)
+        return ""
 
     def _delayed(self, data: bytes, found: Callback) -> Callback:
         """struct delayed_work: the timer's function only queues the work."""
@@ -153,15 +215,14 @@ class Callbacks:
             kind=DELAYED_WORK, offset=timer - (work or 0), function=name or _DELAYED[0]
         )
 
-    def _pending(self, kind: str, start: int, data: bytes, base: int) -> bool:
-        """Whether the structure itself says that it is queued."""
+    def _pending(self, kind: str, start: int, data: bytes, base: int, link: int) -> bool:
+        """Whether the structure itself says that it is queued. link: where it is linked."""
         reader, word = self._reader, self._reader.word
         if kind == TIMER:
             # timer_pending(): entry.pprev, or entry.next up to v4.1; and that points back.
-            pprev = self._word(data, base + (reader.offset("timer_list", "entry") or 0) + word)
-            return pprev != 0 and self._read(pprev) == start + base + (
-                reader.offset("timer_list", "entry") or 0
-            )
+            pprev = self._word(data, link + word)
+            back = pprev != 0 and self._read(pprev) == start + link
+            return back and (not self._wheels or self._is_in_wheel(start + link))
         if kind == HRTIMER:
             state = reader.offset("hrtimer", "state")
             if state is None:
@@ -175,12 +236,64 @@ class Callbacks:
             return place is not None and place.kind == PERCPU
         if kind == WORK:
             at = base + (reader.offset("work_struct", "data") or 0)
-            return self._word(data, at) & 1 != 0
+            # Who queues it puts its pool_workqueue there with the mark.
+            queued = not self._knows_queues or self._queue(data, base) != ""
+            return self._word(data, at) & 1 != 0 and queued
+        if kind == KTHREAD_WORK:
+            return self._is_queued(start + link, data, base)
         if kind == WAIT:
-            at = base + (reader.offset("wait_queue_entry", "entry") or 0)
-            following = self._word(data, at)
-            return following not in (0, start + at)
+            return self._word(data, link) not in (0, start + link)
         return True
+
+    @cached_property
+    def _wheels(self) -> List[Tuple[int, int]]:
+        """(start, end) of each CPU's timer_bases; none where the kernel has no such variable."""
+        reader = self._reader
+        start, size = reader.symbol("timer_bases"), reader.struct_size("timer_base")
+        if start is None or not size:
+            return []
+        areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
+        return [(area, area + _WHEELS * size) for area in areas if area is not None]
+
+    def _is_in_wheel(self, node: int) -> bool:
+        """Whether a hash list is one of a wheel's, or of those that a CPU is about to call."""
+        at, passed, found = node, [node], False
+        while len(passed) < _MOST:
+            known = self._in_wheel.get(at)
+            pprev = self._read(at + self._reader.word) if known is None else None
+            if known is not None or not pprev or self._read(pprev) != at:
+                found = bool(known)
+                break
+            if any(start <= pprev < end for start, end in self._wheels):
+                found = True
+                break
+            if self._on_stack(pprev):
+                found = True
+                break
+            at = pprev
+            passed.append(at)
+        self._in_wheel.update(dict.fromkeys(passed, found))
+        return found
+
+    def _on_stack(self, address: int) -> bool:
+        """Whether kernel/time/timer.c, __run_timers() may have its list there."""
+        place = self._places.name(address)
+        return place is not None and place.kind == STACK
+
+    def _is_queued(self, node: int, data: bytes, base: int) -> bool:
+        """Whether a kthread_work is on its kthread_worker's list of work."""
+        reader, word = self._reader, self._reader.word
+        worker = self._word(data, base + (reader.offset("kthread_work", "worker") or 0))
+        head = worker + (reader.offset("kthread_worker", "work_list") or 0)
+        at = node
+        for _ in range(_MOST if worker else 0):
+            following = self._read(at)
+            if not following or self._read(following + word) != at:
+                break
+            if following == head:
+                return True
+            at = following
+        return False
 
     def _due(self, data: bytes, base: int) -> Optional[int]:
         expires = self._reader.offset("timer_list", "expires")

@@ -50,7 +50,7 @@ _CHUNK_PAGES = 64
 _TELL_PAGES = 1 << 12
 _ENOUGH = 20
 """If more than one page in use of this many is missing, what they hold is anybody's guess."""
-_PATH = 64
+PATH = 64
 """Most steps of a path."""
 _MAPPED = (SYMBOL, MODULE, PERCPU, VMALLOC, PAGE_STRUCT)
 """Kinds of places that have addresses outside of the direct map, and are in use."""
@@ -190,9 +190,9 @@ class Reach:
             way.append(number)
             holder = marks.parent(number)
             number = targets.index(holder) if holder else -1
-        if len(way) > _PATH:
+        if len(way) > PATH:
             # Both ends of a long chain.
-            way = way[: _PATH // 2] + way[-_PATH // 2 :]
+            way = way[: PATH // 2] + way[-PATH // 2 :]
         return [self._step(number) for number in reversed(way)]
 
     def ways(self, addresses: Iterable[int]) -> Iterator[Way]:

@@ -260,8 +260,9 @@ class Containers:
 
     def _kept_by_callback(self, path: List[Step]) -> str:
         """By an object that a timer, a work item or RCU will call a function of."""
-        for step in reversed(path[:-1]):
-            found = self._callback(path, step)
+        for at in reversed(range(len(path) - 1)):
+            step = path[at]
+            found = self._callback(path[: at + 1], step)
             if found is not None:
                 holder = self._places.name(step.target)
                 what = holder.label if holder is not None else "memory"
@@ -279,7 +280,8 @@ class Containers:
         if data is None:
             return None
         found = self._callbacks.at(step.target, data, step.offset)
-        if found is not None and found.kind == RCU and not self._callbacks.rcu_root(path[0]):
+        chained = self._callbacks.in_rcu_chain(path, step.target + step.offset)
+        if found is None or not found.sure or (found.kind == RCU and not chained):
             return None
         return found
 

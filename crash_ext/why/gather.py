@@ -284,7 +284,7 @@ def find_holders(
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)
             if found is not None and (
-                found.kind != RCU or _waits_for_rcu(callbacks, reach, subject)
+                found.kind != RCU or _waits_for_rcu(callbacks, reach, subject, hit.value)
             ):
                 held = held._replace(callback=found)
         subject.held.append(held)
@@ -357,9 +357,8 @@ def _find_queued(
             return
 
 
-def _waits_for_rcu(callbacks: Callbacks, reach: Reach, subject: Subject) -> bool:
-    path = reach.path(subject.address)
-    return bool(path) and callbacks.rcu_root(path[0])
+def _waits_for_rcu(callbacks: Callbacks, reach: Reach, subject: Subject, value: int) -> bool:
+    return callbacks.in_rcu_chain(reach.path(subject.address), value)
 
 
 def _callback(

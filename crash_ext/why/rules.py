@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from crash_ext.contents.callbacks import HRTIMER, RCU, WAIT, WORK, Callback
+from crash_ext.contents.callbacks import HRTIMER, KTHREAD_WORK, RCU, WAIT, WORK, Callback
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.hexa import hexa
@@ -138,7 +138,7 @@ def called_back(case: Case, rest: List[Subject]) -> List[Finding]:
     for subject in rest:
         for held in subject.held:
             if held.worth == IN_USE and held.callback is not None:
-                key = f"{held.callback.kind} {held.callback.function}"
+                key = f"{held.callback.kind} {held.callback.function} {held.callback.sure}"
                 lent = _in_lent_queue(subject, held.callback)
                 groups.setdefault((key, lent), []).append((subject, held))
                 break
@@ -157,18 +157,25 @@ def called_back(case: Case, rest: List[Subject]) -> List[Finding]:
         sentence = (
             f"{count(number, 'object')} {waits}:"
             f" {callback.function} is still to be called for {_it(number)}{queue}. It was not"
-            " cancelled or waited for before kmem_cache_destroy()."
+            " cancelled or waited for before kmem_cache_destroy(), or was set up after that."
         )
-        if lent:
+        if not callback.sure:
+            what = f"perhaps a {what}"
+            sentence += (
+                f" Or that is no {callback.kind} but looks like one: a node of another list that"
+                f" {'it is' if number == 1 else 'they are'} on, with a function beside it. Then"
+                f" look for who should have taken {_it(number)} off."
+            )
+        elif lent:
             sentence += (
                 " If the head of that queue is left over from who had its memory before, nothing"
                 " is called any more: then look for who freed it with entries on it."
             )
         evidence = [Evidence("held", what, subject.address + callback.offset)]
-        if callback.kind == WAIT:
+        if callback.kind in (WAIT, KTHREAD_WORK) or not callback.sure:
             evidence += _way(subject)
         addresses = [each.address for each, _ in members]
-        strength = LIKELY if lent else CERTAIN
+        strength = LIKELY if lent or not callback.sure else CERTAIN
         findings.append(Finding("", strength, addresses, evidence, sentence))
     return findings
 
@@ -178,7 +185,7 @@ def _in_lent_queue(subject: Subject, callback: Callback) -> bool:
 
     The lists of workqueues are where the kernel itself leads to: those have their names.
     """
-    if callback.kind not in (WAIT, WORK) or callback.queue:
+    if callback.kind not in (WAIT, WORK, KTHREAD_WORK) or callback.queue:
         return False
     end = callback.offset + _ENTRY
     rings = subject.memberships.items()

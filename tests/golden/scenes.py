@@ -149,10 +149,16 @@ def freed_late() -> FakeCrash:
 def called_back() -> FakeCrash:
     """A timer of the first, an overdue one of the second, a work item of the third."""
     scene = Scene()
-    image, wheel = scene.image, scene.variables["wheel"]
+    image, heap = scene.image, scene.heap
     image.structs["timer_list"] = parse(_TIMER, image.word)
+    image.structs["timer_base"] = parse("vectors:8p", image.word)
     image.structs["work_struct"] = parse(_WORK, image.word)
+    image.structs["pool_workqueue"] = parse("pool:p wq:p", image.word)
+    image.structs["workqueue_struct"] = parse("pwqs:2p name:24", image.word)
     finish = scene.function("conn_finish")
+    image.symbols["timer_bases"] = heap._arena.percpu(3 * image.sizeof("timer_base"))
+    wheel = image.symbols["timer_bases"] + image.percpu_offsets[1]
+    image.u32(image.virt_to_page(wheel) + image.structs["page"][1]["_refcount"][0], 1)
     for number, name, expires in ((0, "conn_expire", 250820), (1, "conn_retry", 249900)):
         at = scene.leaked[number] + CONN["timer"]
         scene.point(at + 8, wheel + 8 * number)
@@ -160,10 +166,13 @@ def called_back() -> FakeCrash:
         scene.point(at + 24, scene.function(name))
         scene.point(wheel + 8 * number, at)
     at = scene.leaked[2] + CONN["timer"]
-    scene.point(at, 1)
-    scene.point(at + 24, finish)
     head = scene.used()
-    scene.heap.writer.ring(head, [at + 8])
+    pool, queue = head + 0x100, head + 0x200
+    scene.point(pool + 8, queue)
+    image.write(queue + 16, b"conn_wq\0")
+    scene.point(at, pool | 5)
+    scene.point(at + 24, finish)
+    heap.writer.ring(head, [at + 8])
     return scene.done()
 
 

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import List, Optional
 
 import pytest
 
 from crash_ext.contents.callbacks import (
     DELAYED_WORK,
+    KTHREAD_WORK,
     RCU,
     TIMER,
     WAIT,
@@ -17,7 +18,9 @@ from crash_ext.contents.callbacks import (
     Callbacks,
 )
 from crash_ext.leak.duplicates import all_caches
+from crash_ext.places.place import SYMBOL, Place
 from crash_ext.places.places import Places
+from crash_ext.reach.model import Step
 from mocks.landscape import Landscape
 from mocks.structs import parse
 from tests.unit.asked import session
@@ -31,6 +34,9 @@ FORMS = {
     "wait_queue_entry": "flags:4 private:p func:p entry:2p",
     "pool_workqueue": "pool:p wq:p",
     "workqueue_struct": "pwqs:2p name:24",
+    "timer_base": "lock:8 vectors:4p",
+    "kthread_work": "node:2p func:p worker:p canceling:4",
+    "kthread_worker": "flags:4 lock:4 work_list:2p task:p",
 }
 EXPIRE, FLUSH, INSIDE = 0x40, 0x80, 0x44
 AT = 0x20
@@ -56,19 +62,63 @@ class Scene:
         for number, value in enumerate(values):
             self.image.pointer(self.object + offset + 8 * number, value)
 
-    def at(self, offset: int) -> Optional[Callback]:
+    def callbacks(self) -> Callbacks:
         kernel = session(self.pages.heap)
-        callbacks = Callbacks(Places(kernel, lambda: all_caches(kernel, [])))
-        return callbacks.at(self.object, self.image.read(self.object, 128), offset)
+        return Callbacks(Places(kernel, lambda: all_caches(kernel, [])))
+
+    def at(self, offset: int) -> Optional[Callback]:
+        return self.callbacks().at(self.object, self.image.read(self.object, 128), offset)
+
+    def wheel(self, cpu: int = 1) -> int:
+        """A bucket of a CPU's timer wheel."""
+        pointer = self.pages.heap._arena.percpu(3 * self.image.sizeof("timer_base"))
+        self.image.symbols["timer_bases"] = pointer
+        return pointer + self.image.percpu_offsets[cpu] + 8
+
+    def queued(self) -> int:
+        """What work_struct.data has of a work item that is in the workqueue conn_wq."""
+        pwq, queue = self.pages.start + 0x400, self.pages.start + 0x600
+        self.image.pointer(pwq + 8, queue)
+        self.image.write(queue + 16, b"conn_wq\0")
+        return pwq | 5
 
 
 def test_an_armed_timer_is_named_with_its_function() -> None:
+    scene = Scene()
+    bucket = scene.wheel()
+    scene.put(AT, 0, bucket, 5000, scene.code + EXPIRE)
+    scene.image.pointer(bucket, scene.object + AT)
+    found = scene.at(AT)
+    assert found is not None
+    assert (found.kind, found.offset, found.function) == (TIMER, AT, "conn_expire [bar]")
+    assert found.sure
+
+
+def test_a_hash_list_beside_a_function_is_no_timer() -> None:
+    """struct {hlist_node; unsigned long key; void (*destroy)()}, in a driver's own table; nor is
+    one that is behind another node in it. In a wheel another timer may be before it.
+    """
+    scene = Scene()
+    bucket, other = scene.wheel(), scene.outside + 0x40
+    scene.put(AT, 0, scene.outside, 5000, scene.code + EXPIRE)
+    scene.image.pointer(scene.outside, scene.object + AT)
+    assert scene.at(AT) is None
+    for head, kind in ((scene.outside, None), (bucket, TIMER)):
+        scene.put(AT, 0, other, 5000, scene.code + EXPIRE)
+        scene.image.pointer(head, other)
+        scene.image.pointer(other, scene.object + AT)
+        scene.image.pointer(other + 8, head)
+        found = scene.at(AT)
+        assert (found and found.kind) == kind
+
+
+def test_where_the_wheels_are_not_known_a_timer_is_not_sure() -> None:
     scene = Scene()
     scene.put(AT, 0, scene.outside, 5000, scene.code + EXPIRE)
     scene.image.pointer(scene.outside, scene.object + AT)
     found = scene.at(AT)
     assert found is not None
-    assert (found.kind, found.offset, found.function) == (TIMER, AT, "conn_expire [bar]")
+    assert (found.kind, found.sure) == (TIMER, False)
 
 
 @pytest.mark.parametrize("back", [0, 0x1234])
@@ -100,11 +150,7 @@ def test_a_timer_that_only_queues_work_is_a_delayed_work_item() -> None:
 
 def test_queued_work_is_named_with_its_function_and_its_workqueue() -> None:
     scene = Scene()
-    pwq = scene.pages.start + 0x400
-    queue = scene.pages.start + 0x600
-    scene.image.pointer(pwq + 8, queue)
-    scene.image.write(queue + 16, b"conn_wq\0")
-    scene.put(AT, pwq | 5, scene.outside, scene.outside, scene.code + FLUSH)
+    scene.put(AT, scene.queued(), scene.outside, scene.outside, scene.code + FLUSH)
     found = scene.at(AT + 8)
     assert found is not None
     assert (found.kind, found.function, found.queue) == (WORK, "conn_flush [bar]", "conn_wq")
@@ -114,6 +160,36 @@ def test_work_that_is_not_pending_will_not_be_called() -> None:
     scene = Scene()
     scene.put(AT, 0xFFFFFFE0, scene.outside, scene.outside, scene.code + FLUSH)
     assert scene.at(AT + 8) is None
+
+
+@pytest.mark.parametrize("flags", [1, 5, 0xFFFF_8880_0000_1001])
+def test_a_list_between_flags_and_a_function_is_no_work_item(flags: int) -> None:
+    """struct {unsigned long flags; struct list_head list; void (*complete)()}: who queues work
+    puts a pool_workqueue into the word with the mark."""
+    scene = Scene()
+    scene.put(AT, flags, scene.outside, scene.outside, scene.code + FLUSH)
+    assert scene.at(AT + 8) is None
+
+
+def test_where_workqueues_are_not_known_a_work_item_is_not_sure() -> None:
+    scene = Scene()
+    del scene.image.structs["workqueue_struct"]
+    scene.put(AT, 1, scene.outside, scene.outside, scene.code + FLUSH)
+    found = scene.at(AT + 8)
+    assert found is not None
+    assert (found.kind, found.sure, found.queue) == (WORK, False, "")
+
+
+def test_a_kthread_s_work_is_on_the_list_of_its_worker() -> None:
+    scene = Scene()
+    worker = scene.pages.start + 0x800
+    scene.put(AT, 0, 0, scene.code + FLUSH, worker)
+    scene.pages.heap.writer.ring(worker + 8, [scene.outside, scene.object + AT])
+    found = scene.at(AT)
+    assert found is not None
+    assert (found.kind, found.function) == (KTHREAD_WORK, "conn_flush [bar]")
+    scene.pages.heap.writer.ring(scene.outside, [scene.object + AT])
+    assert scene.at(AT) is None
 
 
 def test_an_rcu_head_has_its_function_or_the_offset_that_kfree_rcu_puts() -> None:
@@ -135,6 +211,66 @@ def test_an_entry_of_a_wait_queue_has_its_function() -> None:
     scene.put(AT, 0, 0, scene.code + EXPIRE, scene.outside, scene.outside)
     found = scene.at(AT + 24)
     assert found is not None
-    assert (found.kind, found.offset) == (WAIT, AT)
+    # Of struct mtd_notifier {add, remove, list_head} it has the looks, too.
+    assert (found.kind, found.offset, found.sure) == (WAIT, AT, False)
     scene.put(AT + 24, scene.object + AT + 24, scene.object + AT + 24)
     assert scene.at(AT + 24) is None
+
+
+def test_a_function_of_the_kernel_s_own_that_wakes_up_tells_a_wait_queue() -> None:
+    scene = Scene()
+    wakes = scene.pages.heap.function("autoremove_wake_function")
+    start = scene.pages.heap.layout.place.kernel
+    scene.image.symbols.update({"_stext": start, "_etext": start + 0x40000})
+    scene.put(AT, 0, 0, wakes, scene.outside, scene.outside)
+    found = scene.at(AT + 24)
+    assert found is not None
+    assert (found.kind, found.sure) == (WAIT, True)
+
+
+def test_a_wait_queue_s_entry_of_before_v4_13_is_known_by_its_own_link() -> None:
+    scene = Scene()
+    del scene.image.structs["wait_queue_entry"]
+    scene.image.structs["__wait_queue"] = parse("flags:4 private:p func:p task_list:2p", 8)
+    scene.put(AT, 0, 0, scene.code + EXPIRE, scene.outside, scene.outside)
+    found = scene.at(AT + 24)
+    assert found is not None
+    assert found.kind == WAIT
+
+
+RCU_DATA = Place(SYMBOL, "rcu_data+0x10", 0x1000, "rcu_data")
+
+
+def test_what_an_object_that_waits_for_rcu_points_to_does_not_wait_itself() -> None:
+    """Two words with a function behind look like an rcu_head: it has to be in the chain."""
+    scene = Scene()
+    first, second, conn = scene.outside, scene.outside + 0x100, scene.object
+
+    def chained(*steps: Step) -> bool:
+        return scene.callbacks().in_rcu_chain(steps, conn + AT)
+
+    def step(holder: int, target: int, offset: int) -> Step:
+        return Step(holder, RCU_DATA, target, offset)
+
+    head = step(0x1010, first, 0x10)
+    for at in (first + 0x18, second + 0x28):
+        scene.image.pointer(at, scene.code + FLUSH)
+    assert chained(step(0x1010, conn, AT))
+    assert chained(head, step(first + 0x10, conn, AT))
+    assert chained(head, step(first + 0x10, second, 0x20), step(second + 0x20, conn, AT))
+    assert not chained(head, step(first + 0x18, conn, AT))
+    assert not chained(head, step(first + 0x10, conn, AT + 8))
+    assert not chained(head._replace(place=RCU_DATA._replace(label="table")))
+    scene.image.pointer(first + 0x18, 0x12345)
+    assert not chained(head, step(first + 0x10, conn, AT))
+    assert not chained()
+
+
+def test_the_middle_of_a_long_rcu_chain_need_not_be_seen() -> None:
+    scene = Scene()
+    scene.image.pointer(scene.outside + 8, scene.code + FLUSH)
+    link = Step(scene.outside, RCU_DATA, scene.outside, 0)
+    way: List[Step] = [link] * 31 + [link._replace(target=0x5000)] + [link] * 31
+    way.append(Step(scene.outside, RCU_DATA, scene.object, AT))
+    assert scene.callbacks().in_rcu_chain(way, scene.object + AT)
+    assert not scene.callbacks().in_rcu_chain(way[1:], scene.object + AT)

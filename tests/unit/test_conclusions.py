@@ -64,7 +64,7 @@ def test_a_work_item_is_told_with_its_workqueue() -> None:
     assert finding.sentence == (
         "1 object waits for a work item: conn_finish is still to be called for it, in "
         "workqueue conn_wq. It was not cancelled or waited for before "
-        "kmem_cache_destroy()."
+        "kmem_cache_destroy(), or was set up after that."
     )
 
 
@@ -82,7 +82,7 @@ def test_what_one_object_waits_for_is_named(kind: str, what: str) -> None:
     assert finding.evidence[0].text == f"{kind} at +0x28: conn_finish"
     assert finding.sentence == (
         f"1 object {what}: conn_finish is still to be called for it. It was not "
-        "cancelled or waited for before kmem_cache_destroy()."
+        "cancelled or waited for before kmem_cache_destroy(), or was set up after that."
     )
 
 
@@ -96,7 +96,7 @@ def test_of_several_objects_on_a_wait_queue_the_way_to_it_is_shown() -> None:
     ]
     assert finding.sentence == (
         "2 objects are on a wait queue: conn_wake is still to be called for them. It "
-        "was not cancelled or waited for before kmem_cache_destroy()."
+        "was not cancelled or waited for before kmem_cache_destroy(), or was set up after that."
     )
 
 

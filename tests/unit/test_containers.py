@@ -273,10 +273,18 @@ def test_a_kset_without_a_name_is_told_by_its_address() -> None:
 def test_an_object_of_what_a_timer_will_call_is_kept_by_that() -> None:
     scene = Scene()
     scene.image.structs["timer_list"] = parse("entry:2p expires:p function:p flags:4", 8)
+    scene.image.structs["timer_base"] = parse("lock:8 vectors:4p", 8)
     conn = scene.holders[0]
+    wheel = scene.image.percpu_offsets[1] + scene.pages.heap._arena.percpu(3 * 40)
     scene.put(scene.root, conn + 0x20)
     scene.put(conn + 0x20, 0, scene.root, 5000, scene.code + CALL)
     scene.put(conn + 0x60, scene.objects[0])
+    # Any hash list with a function beside it looks like a timer, if the wheels aren't known.
+    assert scene.name() == ""
+    scene.image.symbols["timer_bases"] = wheel - scene.image.percpu_offsets[1]
+    assert scene.name() == ""
+    scene.put(conn + 0x20, 0, wheel + 8)
+    scene.put(wheel + 8, conn + 0x20)
     assert scene.name() == (
         f"by an object of kmalloc-128, {conn:016x}, whose timer notify [bar] is still to be called"
     )

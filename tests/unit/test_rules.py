@@ -418,6 +418,16 @@ def test_a_queue_in_memory_that_others_had_is_likely_only(kind: str) -> None:
         assert concluded(waiting._replace(queue="events"), lent=True).strength == CERTAIN
 
 
+def test_a_list_node_beside_a_function_is_likely_only_a_wait_queue_s() -> None:
+    """struct mtd_notifier {void (*add)(); void (*remove)(); struct list_head list}."""
+    seems = Callback(WAIT, AT - 0x18, "conn_remove [foo]", None, sure=False)
+    by = [held(OWNER, callback=seems)]
+    finding = only(case(subject(1, LIST_LINKED, level=REACHED, by=by, ring=on(HEADED))))
+    assert (finding.cause, finding.strength) == ("called back", LIKELY)
+    assert "Or that is no wait queue entry but looks like one" in finding.sentence
+    assert finding.evidence[0].text.startswith("perhaps a wait queue entry at +0x8: conn_remove")
+
+
 @pytest.mark.parametrize("container", ["in the kset 7000, as a kobject at +0x18", "in an rb tree"])
 def test_a_root_in_memory_that_others_had_may_be_left_over(container: str) -> None:
     made = subject(1, level=REACHED, by=[held(OWNER)])
