@@ -121,7 +121,8 @@ def freed_late(case: Case, rest: List[Subject]) -> List[Finding]:
     sentence = (
         f"{who} freed late: allocated when the cache was destroyed, and freed after that."
         " Something that frees them (a work item, a timer, an RCU callback, a last reference)"
-        " was not waited for before kmem_cache_destroy()."
+        " was not waited for before kmem_cache_destroy(); or who destroys the cache frees them"
+        " only after that."
     )
     if case.emptied and number:
         sentence += " So were others, if it has more slabs than those: a destroy frees empty ones."
@@ -230,7 +231,7 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
             whose += f", memory of {members[0][0].keeper},"
         sentence = (
             f"{_objects(number, 'is', 'are')} still on {lists} in use: {whose} has"
-            f" {'it' if len(heads) == 1 else 'them'}. The list was not emptied before"
+            f" {'it' if len(heads) == 1 else 'them'}. The list was not emptied for good before"
             " kmem_cache_destroy()."
         )
         if shown.verdict == EITHER and not sure:
@@ -440,8 +441,10 @@ def _given_to_kfree_rcu(given: List[Subject]) -> List[Finding]:
     number = len(given)
     sentence = (
         f"{_objects(number, 'waits', 'wait')} for an RCU grace period: kfree_rcu() has"
-        f" {_it(number)}, and frees {_it(number)} at its end. That was not waited for"
-        " (kvfree_rcu_barrier(), or rcu_barrier() in older kernels) before kmem_cache_destroy()."
+        f" {_it(number)}, and frees {_it(number)} at its end. Before kmem_cache_destroy() that was"
+        " not waited for (kvfree_rcu_barrier(), which a destroy itself calls from Linux 6.12 on; in"
+        " kernels without it, call_rcu() and rcu_barrier() instead of kfree_rcu()); or"
+        f" {_it(number, True)} {'was' if number == 1 else 'were'} held then, and given away since."
     )
     evidence = _way(given[0]) if len(given[0].path) > 1 else _root_of(given[0])
     return [Finding("", LIKELY, [s.address for s in given], list(evidence), sentence)]
@@ -462,7 +465,9 @@ def _by_pending(chosen: List[Subject]) -> List[Finding]:
     sentence = (
         f"{_objects(number, 'is', 'are')} referred to by an object that is freed but waits for"
         f" its RCU grace period ({what}). Who frees that object should have freed"
-        f" {_it(number)}, or does so in an RCU callback that nobody waited for."
+        f" {_it(number)}, or does so in an RCU callback that nobody waited for; or the pointer is"
+        f" that of a child or a neighbour, and {_it(number, True)}"
+        f" {'was' if number == 1 else 'were'} lost elsewhere."
     )
     evidence = [_pointer(found, first.address)] if found is not None else []
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
@@ -488,22 +493,29 @@ def by_handle(case: Case, rest: List[Subject]) -> List[Finding]:
 
 
 def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
-    """Nothing but the poison that the allocator leaves in an object that it hands out."""
+    """Nothing but the poison that the allocator leaves in an object that it hands out.
+
+    A buffer that a device was given, by an address of its own, and has not filled yet looks so,
+    too; and without red zones a free object that a damaged freelist has lost.
+    """
     chosen = [subject for subject in _lost(rest) if subject.blank == POISON]
     if not chosen:
         return []
     number = len(chosen)
     sentence = (
-        f"{_objects(number, 'was', 'were')} never written: allocated and then dropped, for"
-        f" {_it(number, True)} {'holds' if number == 1 else 'hold'} nothing but the poison of a"
-        " free object. Look for a way out between the allocation and the first write to the"
-        " object."
+        f"{_objects(number, 'was', 'were')} never written: {_it(number, True)}"
+        f" {'holds' if number == 1 else 'hold'} nothing but the poison of a free object, and"
+        f" nothing in use leads to {_it(number)}. Look for a way out between the allocation and"
+        f" the first write; or for a device that was given {_it(number)} to fill"
+        f" {_it(number)}."
     )
-    sure = case.red_zones and not _dead_pointers(chosen)
+    if not case.red_zones:
+        sentence += (
+            f" Without red zones {_it(number, True)} may also be free, cut off from a freelist."
+        )
     text = f"{_of(chosen, case)}: all poison (0x6b), as the allocator left it"
     found = [Evidence("contents", text, chosen[0].address), *_no_pointer(chosen, case)]
-    strength = CERTAIN if sure else LIKELY
-    return [Finding("", strength, [s.address for s in chosen], found, sentence)]
+    return [Finding("", LIKELY, [s.address for s in chosen], found, sentence)]
 
 
 def all_zeroes(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -514,9 +526,10 @@ def all_zeroes(case: Case, rest: List[Subject]) -> List[Finding]:
     number = len(chosen)
     sentence = (
         f"{_objects(number, 'holds', 'hold')} nothing but zeroes: never written since an"
-        " allocation that clears (__GFP_ZERO, init_on_alloc), or cleared after use. Nothing in"
-        f" use leads to {_it(number)}. Look for a way out between the allocation and the first"
-        " write to the object; and at who clears objects before giving them up."
+        " allocation that clears (__GFP_ZERO, init_on_alloc) or of memory that was zero, or"
+        f" cleared after use. Nothing in use leads to {_it(number)}. Look for a way out between"
+        " the allocation and the first write to the object; and at who clears objects before"
+        " giving them up."
     )
     text = f"{_of(chosen, case)}: all zeroes"
     found = [Evidence("contents", text, chosen[0].address), *_no_pointer(chosen, case)]
@@ -561,8 +574,8 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
             "on a list whose head doesn't lead back any more: it was overwritten"
             " (INIT_LIST_HEAD(), a new table, another owner of that memory) or its module was"
             " unloaded; or who took them off left their pointers as they were (list_replace(),"
-            " __list_del(), __hlist_del()). Nothing in use leads to the list. Look at who writes"
-            " the head, and at who takes objects off.",
+            " __list_del(), __hlist_del()), or they are copies of others that were on it. Nothing in"
+            " use leads to the list. Look at who writes the head, and at who takes objects off.",
         ),
         *_on_rings(
             case,
@@ -933,13 +946,13 @@ def _numbers(case: Case, changed: List[_Changed]) -> str:
         text += f", +{each.offset:#x} is {each.value} where these have {each.living}"
     if any(each.value == _SATURATED for each in changed):
         return text + (
-            ": a saturated count of references (refcount_t): of too many gets, or a put too many,"
-            " and no put frees the object any more."
+            ": as a saturated count of references is (refcount_t), after too many gets or a put too"
+            " many: then no put frees the object any more."
         )
     if _any_larger(changed):
         text += (
-            ": another state; or a count of references, and one was not dropped (look for a get"
-            " without its put)"
+            ": another state, or another sort of object; or a count of references, and one was not"
+            " dropped (look for a get without its put)"
         )
     return text + "."
 
@@ -961,8 +974,8 @@ def held_by_freed(case: Case, rest: List[Subject]) -> List[Finding]:
     number = len(holders)
     sentence = (
         f"{_objects(number, 'is', 'are')} referred to by freed memory only:"
-        f" {_kinds(holders.values())} has the last pointer. Perhaps what owned"
-        f" {_it(number)} was freed without freeing {_it(number)}."
+        f" {_kinds(holders.values())}. Perhaps what owned {_it(number)} was freed without"
+        f" freeing {_it(number)}."
     )
     return [Finding("", LIKELY, list(holders), evidence, sentence)]
 
@@ -1011,7 +1024,8 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             sentence += (
                 f"{_it(number, True)} and other lost objects are in an rb tree, and nothing in use"
                 f" leads to any of them. The pointer to its topmost node, in {hexa(top)}, is gone:"
-                " the tree was lost as a whole."
+                " the tree was lost as a whole; or who went through it to free each of them"
+                " (rbtree_postorder_for_each_entry_safe() leaves the nodes as they are) did not."
             )
         elif ring:
             sentence += (
@@ -1144,9 +1158,7 @@ RULES: Tuple[Rule, ...] = (
     Rule(
         "held by handle", (LIKELY,), "memory in use has their physical address or page", by_handle
     ),
-    Rule(
-        "never written", (CERTAIN, LIKELY), "nothing but the poison of a free object", never_written
-    ),
+    Rule("never written", (LIKELY,), "nothing but the poison of a free object", never_written),
     Rule("all zeroes", (LIKELY,), "nothing but zeroes: never written, or cleared", all_zeroes),
     Rule("no head", (LIKELY,), "on a list without a head, or whose head is gone", no_head),
     Rule("taken off", (LIKELY,), "list_del() or list_del_init() took them off", taken_off),
@@ -1190,11 +1202,6 @@ def _lost(subjects: Iterable[Subject]) -> List[Subject]:
 def _outer(subjects: Iterable[Subject]) -> List[Subject]:
     """Of the lost ones those to which no other lost object leads."""
     return [subject for subject in _lost(subjects) if not subject.inner]
-
-
-def _dead_pointers(subjects: Iterable[Subject]) -> bool:
-    """Whether memory that isn't in use points to one: somebody may have had it."""
-    return any(held.worth != LOST for subject in subjects for held in subject.held)
 
 
 def _holder_kind(case: Case, subject: Subject) -> str:

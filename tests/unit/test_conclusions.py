@@ -109,7 +109,7 @@ def test_of_a_list_in_an_object_the_variable_that_leads_to_it_is_named() -> None
     made = path(made, VARIABLE, OWNER._replace(address=0x9000))
     assert only(case(made)).sentence == (
         "1 object is still on a list whose head is in use: an object of owners, to "
-        "which last_one leads, has it. The list was not emptied before "
+        "which last_one leads, has it. The list was not emptied for good before "
         "kmem_cache_destroy()."
     )
 
@@ -119,7 +119,7 @@ def test_of_a_list_in_memory_without_a_name_who_has_that_memory_is_named() -> No
     made.keeper = "conn_table"
     assert only(case(made)).sentence == (
         "1 object is still on a list whose head is in use: vmalloc 6000, memory of "
-        "conn_table, has it. The list was not emptied before kmem_cache_destroy()."
+        "conn_table, has it. The list was not emptied for good before kmem_cache_destroy()."
     )
 
 
@@ -127,7 +127,7 @@ def test_of_two_list_heads_either_may_be_the_head() -> None:
     made = case(subject(0x100, LIST_LINKED, level=REACHED, ring=ring(EITHER, "last_one")), twins=0)
     assert only(made).sentence == (
         "1 object is still on a list whose head is in use: last_one has it. The list "
-        "was not emptied before kmem_cache_destroy(). Two list_heads lead to each "
+        "was not emptied for good before kmem_cache_destroy(). Two list_heads lead to each "
         "other, so the other one may also be an entry of a list of the object's own: "
         "then look for who should have taken it off."
     )
@@ -180,8 +180,9 @@ def test_what_kfree_rcu_has_is_told_with_where_it_noted_that() -> None:
     ]
     assert finding.sentence == (
         "1 object waits for an RCU grace period: kfree_rcu() has it, and frees it at "
-        "its end. That was not waited for (kvfree_rcu_barrier(), or rcu_barrier() in "
-        "older kernels) before kmem_cache_destroy()."
+        "its end. Before kmem_cache_destroy() that was not waited for (kvfree_rcu_barrier(), "
+        "which a destroy itself calls from Linux 6.12 on; in kernels without it, call_rcu() and "
+        "rcu_barrier() instead of kfree_rcu()); or it was held then, and given away since."
     )
 
 
@@ -291,7 +292,9 @@ def test_of_a_tree_that_was_lost_the_topmost_node_is_named() -> None:
     assert only(case(top, child)).sentence == (
         "2 objects are lost with others: they and other lost objects are in an rb "
         "tree, and nothing in use leads to any of them. The pointer to its topmost "
-        "node, in 0000000000000100, is gone: the tree was lost as a whole."
+        "node, in 0000000000000100, is gone: the tree was lost as a whole; or who went "
+        "through it to free each of them (rbtree_postorder_for_each_entry_safe() leaves the nodes "
+        "as they are) did not."
     )
 
 
@@ -368,8 +371,8 @@ def test_freed_objects_of_many_caches_are_told_by_the_first_three() -> None:
         made.append(subject(number, by=[held(FREED._replace(label=name), DEAD)]))
     assert only(case(*made)).sentence == (
         "5 objects are referred to by freed memory only: a freed object of one, a "
-        "freed object of two, a freed object of three and 2 others has the last "
-        "pointer. Perhaps what owned them was freed without freeing them."
+        "freed object of two, a freed object of three and 2 others. Perhaps what owned "
+        "them was freed without freeing them."
     )
 
 

@@ -525,8 +525,8 @@ def test_of_a_head_that_stands_the_objects_may_have_been_taken_off() -> None:
         "1 object is on a list whose head doesn't lead back any more: it was overwritten"
         " (INIT_LIST_HEAD(), a new table, another owner of that memory) or its module was unloaded;"
         " or who took them off left their pointers as they were (list_replace(), __list_del(),"
-        " __hlist_del()). Nothing in use leads to the list. Look at who writes the head, and at who"
-        " takes objects off."
+        " __hlist_del()), or they are copies of others that were on it. Nothing in use leads to the"
+        " list. Look at who writes the head, and at who takes objects off."
     )
 
 
@@ -668,19 +668,16 @@ def test_a_list_whose_head_cannot_be_told_makes_no_cause_of_its_own() -> None:
     assert set(causes(case(subject(1, LIST_LINKED, ring=on(OPEN))))) == {"lost"}
 
 
-@pytest.mark.parametrize(("red_zones", "strength"), [(True, CERTAIN), (False, LIKELY)])
-def test_poison_was_never_written_if_red_zones_bear_witness(red_zones: bool, strength: str) -> None:
-    """A freelist that was cut off loses free objects: they are all poison, too."""
+@pytest.mark.parametrize("red_zones", [True, False])
+def test_poison_was_never_written_and_a_device_may_have_it(red_zones: bool) -> None:
+    """By a DMA address that no memory shows. And a freelist that was cut off loses free objects:
+    they are all poison, too, which red zones would tell."""
     made = case(subject(1, blank=POISON))
     made.red_zones = red_zones
     finding = only(made)
-    assert (finding.cause, finding.strength) == ("never written", strength)
-
-
-def test_an_old_pointer_makes_poison_likely_only() -> None:
-    made = case(subject(1, blank=POISON, by=[held(OLD, DEAD)]))
-    made.red_zones = True
-    assert only(made).strength == LIKELY
+    assert (finding.cause, finding.strength) == ("never written", LIKELY)
+    assert "or for a device that was given it to fill it" in finding.sentence
+    assert ("Without red zones it may also be free" in finding.sentence) != red_zones
 
 
 def test_zeroes_tell_only_where_living_objects_hold_more() -> None:
@@ -736,8 +733,9 @@ def test_what_kfree_rcu_has_itself_is_no_pointer_of_another_object() -> None:
 
 
 def test_of_a_live_cache_nothing_is_certain() -> None:
-    made = case(subject(1, blank=POISON))
-    made.red_zones = made.live = True
+    made = case(subject(1, LIST_LINKED, level=REACHED, ring=on(HEADED)))
+    assert only(made).strength == CERTAIN
+    made.live = True
     assert only(made).strength == LIKELY
 
 
