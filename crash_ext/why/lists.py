@@ -39,8 +39,8 @@ LEAKED = "leaked"
 OPEN = "open"
 """The list is broken, or its head is unknown."""
 EITHER = "either"
-"""One object and something in use are on it: which of the two has the head, the ring itself
-doesn't tell."""
+"""One object and something in use are on it, and perhaps others: which of them has the head, the
+ring itself doesn't tell."""
 WAITED = "waited"
 """Tasks wait: the list is that of the object's own wait queue, mutex or semaphore."""
 
@@ -79,6 +79,8 @@ class Membership(NamedTuple):
     stands: bool = False
     """Of a headless one: where the head was has not been freed, so far as is known. Then the
     objects may have been taken off, with their pointers left as they were."""
+    bare: bool = False
+    """The head is a variable, and all of it: an entry would have more behind it."""
 
 
 class Lists:
@@ -137,12 +139,15 @@ class Lists:
         members = [start - offset]
         strangers: Dict[str, Tuple[int, Optional[Place]]] = {}
         often: Dict[str, int] = {}
+        alone = True
         for node in nodes:
             if node - offset in self._objects:
                 members.append(node - offset)
                 continue
             place = self._name(node)
-            if not self._is_peer(place, offset):
+            if self._is_peer(place, offset):
+                alone = False
+            else:
                 # One of each kind says enough: a list of other objects may be long.
                 strangers.setdefault(_kind(place), (node, place))
                 often[_kind(place)] = often.get(_kind(place), 0) + 1
@@ -153,6 +158,7 @@ class Lists:
         if not strangers:
             text = f"{count} list_heads in a ring, each in an object of this kind: no head"
             return Membership(HEADLESS, count, members, 0, text)
+        alone = alone and len(members) == 1
         if len(members) == 1:
             # A list has one head: several of a kind are entries of the object's own list, and
             # of two nodes in objects either may be the other's.
@@ -188,11 +194,24 @@ class Lists:
                 return Membership(OPEN, count, members, at, text)
             at, head = heads[0]
         verdict, text = _VERDICTS[rank], f"head {hexa(at)}: {words_of(head)}"
-        if verdict == HEADED and count == 2:
-            verdict, text = EITHER, f"one other list_head beside it, {hexa(at)}: {words_of(head)}"
+        if verdict == HEADED and alone:
+            beside = f"{count} list_heads in a ring, perhaps headed by"
+            beside = "one other list_head beside it," if count == 2 else beside
+            verdict, text = EITHER, f"{beside} {hexa(at)}: {words_of(head)}"
         # A list_head inside of a variable may be an entry, of a list whose own head is gone.
-        inside = rank == _VARIABLE and head is not None and head.offset > 0
-        return Membership(verdict, count, members, at, text, _label(head), _is_lent(head) or inside)
+        lent = _is_lent(head) or _is_inside(head)
+        bare = rank == _VARIABLE and not lent and self._ends(head, at + 2 * self._word)
+        return Membership(verdict, count, members, at, text, _label(head), lent, bare=bare)
+
+    def _ends(self, head: Optional[Place], behind: int) -> bool:
+        """Whether a variable ends before an address: another one begins there."""
+        place = self._name(behind)
+        return (
+            head is not None
+            and place is not None
+            and (place.kind, place.offset) == (head.kind, 0)
+            and place.label not in ("", head.label)
+        )
 
     def _follow(self, start: int, way: int, nodes: List[int]) -> Optional[int]:
         """Collect the nodes from start on: by next (way 0), or prev (way: a word).
@@ -332,6 +351,13 @@ def _is_lent(place: Optional[Place]) -> bool:
         # alloc_percpu() gave it out: no variable's name, only the per-CPU pointer.
         return _POINTER.match(place.label) is not None
     return place is not None and place.kind in (OBJECT, PAGE, VMALLOC, STACK)
+
+
+def _is_inside(place: Optional[Place]) -> bool:
+    """Whether a place lies behind the start of a variable, or may do: its name isn't known."""
+    if place is None or place.kind not in (SYMBOL, MODULE, PERCPU):
+        return False
+    return place.offset > 0 or not place.label or place.label.startswith("[")
 
 
 def is_gone(place: Optional[Place]) -> bool:

@@ -196,9 +196,11 @@ def _in_lent_queue(subject: Subject, callback: Callback) -> bool:
 def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
     """They are on a list whose head is in use.
 
-    A list of two list_heads doesn't tell which of them is the head, and a single hlist_node
-    is thin: living objects do, that are linked there. In memory that others had before, what
-    looks like the head may be one of theirs, or another kind of entry.
+    With one object of its kind on it a list doesn't tell which list_head is the head, and a
+    single hlist_node is thin: living objects do, that are linked there; but each may have a list
+    of its own there, with variables on it, unless the variable is a list_head and nothing more.
+    In memory that others had before, what looks like the head may be one of theirs, or another
+    kind of entry.
     """
     groups: Dict[Tuple[bool, str], List[Tuple[Subject, Membership]]] = {}
     for subject in rest:
@@ -212,7 +214,8 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
                 # A next one, which leads back, is as good as one before it.
                 lone = lone and not subject.values.get(offset)
                 lone = (lone or found.verdict == EITHER) and not klist
-                sure = case.searched is not None and (usual or not lone) and not found.lent
+                tells = usual and (found.verdict != EITHER or found.bare)
+                sure = case.searched is not None and (tells or not lone) and not found.lent
                 groups.setdefault((sure, found.head), []).append((subject, found))
                 break
     findings = []
@@ -236,8 +239,8 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         )
         if shown.verdict == EITHER and not sure:
             sentence += (
-                " Two list_heads lead to each other, so the other one may also be an entry of a"
-                " list of the object's own: then look for who should have taken it off."
+                " No other object of this kind is on it, so what seems the head may also be an"
+                " entry of a list of the object's own: then look for who should have taken it off."
             )
         elif shown.lent:
             whose = "that" if len(heads) == 1 else "one of those"
@@ -574,8 +577,8 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
             "on a list whose head doesn't lead back any more: it was overwritten"
             " (INIT_LIST_HEAD(), a new table, another owner of that memory) or its module was"
             " unloaded; or who took them off left their pointers as they were (list_replace(),"
-            " __list_del(), __hlist_del()), or they are copies of others that were on it. Nothing in"
-            " use leads to the list. Look at who writes the head, and at who takes objects off.",
+            " __list_del(), __hlist_del()), or they are copies of others that were on it. Nothing"
+            " in use leads to the list. Look at who writes the head, and at who takes objects off.",
         ),
         *_on_rings(
             case,

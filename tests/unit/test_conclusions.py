@@ -127,8 +127,8 @@ def test_of_two_list_heads_either_may_be_the_head() -> None:
     made = case(subject(0x100, LIST_LINKED, level=REACHED, ring=ring(EITHER, "last_one")), twins=0)
     assert only(made).sentence == (
         "1 object is still on a list whose head is in use: last_one has it. The list "
-        "was not emptied for good before kmem_cache_destroy(). Two list_heads lead to each "
-        "other, so the other one may also be an entry of a list of the object's own: "
+        "was not emptied for good before kmem_cache_destroy(). No other object of this kind is on "
+        "it, so what seems the head may also be an entry of a list of the object's own: "
         "then look for who should have taken it off."
     )
 

@@ -161,10 +161,41 @@ def test_an_hlist_node_of_another_kind_before_it_is_no_head() -> None:
 
 
 def test_a_variable_is_the_head_even_where_other_objects_are_on_the_list() -> None:
+    """Or an entry, as these, on the list of the one object: none of its kind is beside it."""
     memory = Words()
     memory.ring(0x5000, node(0x1000), HEAD)
-    found = rings(memory, {0x5000: lies_in(OTHER, ALLOCATED), HEAD: VARIABLE}, [0x1000])
-    assert found[0x1000].at == HEAD
+    places = {0x5000: lies_in(OTHER, ALLOCATED), HEAD: VARIABLE}
+    found = rings(memory, places, [0x1000])[0x1000]
+    assert (found.verdict, found.at) == (EITHER, HEAD)
+    assert found.text == (f"3 list_heads in a ring, perhaps headed by {hexa(HEAD)}: all_objects")
+    memory.ring(0x5000, node(0x1000), node(0x2000), HEAD)
+    assert rings(memory, places, [0x1000])[0x1000].verdict == HEADED
+    memory.ring(0x5000, node(0x1000), node(0x6000), HEAD)
+    places[node(0x6000)] = lies_in(TWIN, ALLOCATED)
+    assert rings(memory, places, [0x1000])[0x1000].verdict == HEADED
+
+
+def test_a_variable_that_another_one_follows_at_once_is_a_list_head_alone() -> None:
+    memory = Words()
+    memory.ring(HEAD, node(0x1000))
+    lock = VARIABLE._replace(label="lock")
+    for behind, bare in (
+        (lock, True),
+        (lock._replace(offset=8), False),
+        (VARIABLE._replace(offset=16), False),
+        (lock._replace(label=""), False),
+        (None, False),
+    ):
+        places = {HEAD: VARIABLE, **({} if behind is None else {HEAD + 16: behind})}
+        assert rings(memory, places, [0x1000])[0x1000].bare == bare
+
+
+@pytest.mark.parametrize("label", ["", "[bar]"])
+def test_of_a_module_without_symbols_a_head_may_be_inside_of_a_variable(label: str) -> None:
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    found = rings(memory, {HEAD: VARIABLE._replace(label=label)}, OBJECTS)[0x1000]
+    assert (found.verdict, found.lent, found.bare) == (HEADED, True, False)
 
 
 def test_a_head_whose_memory_was_freed_and_overwritten_breaks_the_ring_and_is_none() -> None:

@@ -462,7 +462,14 @@ def test_two_list_heads_that_lead_to_each_other_are_likely_only_and_both_ways_ar
     finding = only(alone)
     assert (finding.cause, finding.strength) == ("still listed", LIKELY)
     assert "of the object's own" in finding.sentence
-    assert only(case(subject(1, LIST_LINKED, level=REACHED, ring=on(EITHER)))).strength == CERTAIN
+
+
+def test_living_objects_on_a_list_do_not_tell_it_from_one_of_their_own() -> None:
+    """All may have a list there that is never empty. What is a list_head and no more heads one."""
+    for bare, strength in ((False, LIKELY), (True, CERTAIN)):
+        ring = on(EITHER)._replace(bare=bare)
+        finding = only(case(subject(1, LIST_LINKED, level=REACHED, ring=ring)))
+        assert (finding.cause, finding.strength) == ("still listed", strength)
 
 
 def test_a_list_that_living_objects_have_empty_is_the_object_s_own() -> None:
