@@ -125,6 +125,9 @@ class Case:
         """Offset -> what all living objects have in that word."""
         self.twin_numbers: Dict[int, int] = {}
         """Offset -> the small 32-bit number, not zero, that all living objects have there."""
+        self.mixed = ""
+        """Why living objects may be of other types than the leaked ones, in words: then what they
+        have tells nothing, unless it is a list node in the same place."""
         self.twin_blank = 0
         """Of the living objects: hold nothing but zeroes or poison."""
         self.searched: Optional[str] = None

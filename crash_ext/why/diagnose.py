@@ -236,6 +236,8 @@ class Diagnoser:
             rest = [each for each in addresses if each not in gone]
             compare_with(self.session, self.words, case, [cache], rest)
             case.live = not log.allocated
+            if log.allocated and not case.mixed:
+                case.mixed = "the cache was merged into: living objects may be of another type"
         else:
             case = examine(self.session, self.words, cache, kin, chosen)
             for family in self._families.living_namesakes(cache):

@@ -37,6 +37,7 @@ from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, R
 from crash_ext.reach.reach import Reach
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
+from crash_ext.slub.kmalloc import kmalloc_size
 from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache, SlabObjects
 from crash_ext.slub.session import Session
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace, best_held
@@ -117,6 +118,7 @@ def compare_with(
     """
     twin = family[0]
     case.twins.append(twin)
+    case.mixed = case.mixed or several_types(twin)
     case.kin.update(each.address for each in family)
     limit = min(COMPARED, max(_FEWEST, COMPARED_BYTES // twin.object_size))
     step, _ = spread(len(addresses), limit)
@@ -130,6 +132,17 @@ def compare_with(
             if len(case.samples) < 2 * SAMPLES:
                 case.samples.append(words)
             case.twin_profile.add(cells(words))
+
+
+def several_types(cache: Cache) -> str:
+    """Why the objects of a cache are of several types, or may be; "" if they are of one."""
+    if kmalloc_size(cache) is not None:
+        return "a kmalloc cache has objects of many types"
+    if cache.refcount > 1:
+        return (
+            f"{cache.refcount} caches were merged into this one: its objects may be of many types"
+        )
+    return ""
 
 
 def _values(slub: Slub, data: bytes, word: int) -> Dict[int, int]:
@@ -210,7 +223,8 @@ def _find_bereft(explainer: Words, case: Case) -> None:
     only living objects tell.
     """
     word = explainer.word
-    usual = USUAL * case.twin_profile.objects if case.twin_profile.objects >= ENOUGH else None
+    enough = case.twin_profile.objects >= ENOUGH and not case.mixed
+    usual = USUAL * case.twin_profile.objects if enough else None
     hashed = [
         at
         for at in case.twin_profile.offsets()

@@ -269,14 +269,34 @@ def _led_to(subject: Subject, ring: Membership) -> str:
 
 def _own(case: Case, offset: int) -> bool:
     """Whether a list_head is one of the object's own: living objects have it empty."""
-    return case.twin_profile.objects >= ENOUGH and _usually_empty(case, offset)
+    enough = case.twin_profile.objects >= ENOUGH and not case.mixed
+    return enough and _usually_empty(case, offset)
 
 
 def _usually_linked(case: Case, offset: int) -> bool:
     """Whether living objects are on a list by the list_head or hlist_node at an offset."""
     profile = case.twin_profile
     linked = profile.count_kind(offset, LIST_LINKED) + profile.count_kind(offset, HLIST_LINKED)
-    return profile.objects >= ENOUGH and linked >= USUAL * profile.objects
+    enough = profile.objects >= ENOUGH and not case.mixed
+    return enough and linked >= USUAL * profile.objects
+
+
+def _comparable(case: Case, chosen: List[Subject]) -> bool:
+    """Whether living objects are of the same type as these, as far as that shows.
+
+    Where a cache has several types, a list node that stands where theirs is does.
+    """
+    profile = case.twin_profile
+    if profile.objects < ENOUGH:
+        return False
+    if not case.mixed:
+        return True
+    nodes = {
+        at
+        for at in profile.offsets()
+        if sum(profile.count_kind(at, kind) for kind in _NODE_KINDS) >= USUAL * profile.objects
+    }
+    return all(nodes.intersection(subject.lists) for subject in chosen)
 
 
 def held(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -637,7 +657,8 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
 def _poisoned(case: Case, subject: Subject) -> List[int]:
     """Offsets of the nodes that list_del() has poisoned, but not in living objects as well."""
     profile = case.twin_profile
-    usual = USUAL * profile.objects if profile.objects >= ENOUGH else profile.objects + 1
+    enough = profile.objects >= ENOUGH and not case.mixed
+    usual = USUAL * profile.objects if enough else profile.objects + 1
     return [
         at
         for at, kind in subject.lists.items()
@@ -869,7 +890,7 @@ def _unlike(case: Case, missing: Set[int]) -> bool:
 
 def _failed(case: Case, chosen: List[Subject]) -> Dict[int, int]:
     """Offset -> number of an error that they have (ERR_PTR()) where living ones have a pointer."""
-    if case.twin_profile.objects < ENOUGH:
+    if not _comparable(case, chosen):
         return {}
     found: Dict[int, int] = {}
     for at, trace in case.twin_traces.items():
@@ -921,7 +942,7 @@ class _Changed(NamedTuple):
 
 def _changed_numbers(case: Case, chosen: List[Subject]) -> List[_Changed]:
     """Small numbers that all living objects have alike, and these have others: states, counts."""
-    if case.twin_profile.objects < ENOUGH:
+    if not _comparable(case, chosen):
         return []
     found = []
     for at, living in sorted(case.twin_numbers.items()):
@@ -1108,7 +1129,7 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
     """What the contents show of how they were lost, as far as they show anything."""
     number = len(chosen)
     profile = case.twin_profile
-    if profile.objects >= ENOUGH:
+    if profile.objects >= ENOUGH and not case.mixed:
         for kind, what, ways in (
             (HLIST_LINKED, "a hash list", "hlist_del_init()"),
             (RB_LINKED, "an rb tree", "rb_erase()"),
@@ -1178,6 +1199,7 @@ RULES: Tuple[Rule, ...] = (
 )
 """In order: who holds them, then what they look like."""
 
+_NODE_KINDS = (LIST_LINKED, LIST_EMPTY, LIST_DELETED, HLIST_LINKED)
 _EXAMPLES = 3
 _PREV = 8
 """Bytes: a list_head's prev lies so far behind its next at the most."""

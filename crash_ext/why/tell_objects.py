@@ -37,6 +37,8 @@ def twins_evidence(case: Case) -> Iterator[Evidence]:
         own = twin.address == case.cache.address
         text = "the cache's other objects" if own else "living cache of the same name"
         yield Evidence("twin", text, twin.address)
+    if case.mixed:
+        yield Evidence("twin", case.mixed)
     text = f"{count(case.twin_profile.objects, 'living object')} compared"
     if case.twin_profile.objects and case.subjects:
         yield Evidence("twin", text)

@@ -28,6 +28,7 @@ from crash_ext.reach.model import (
 )
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace
+from crash_ext.why.gather import several_types
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
 from crash_ext.why.rules import CERTAIN, LIKELY, RULES, Finding, conclude, unexplained
 from tests.unit.plain import CACHE
@@ -248,6 +249,35 @@ def test_a_saturated_count_is_named() -> None:
     assert finding.cause == "taken off"
     assert "+0x58 is c0000000 where all 10 living objects have 2" in finding.sentence
     assert "a saturated count of references" in finding.sentence
+
+
+def test_objects_of_a_kmalloc_cache_are_not_compared_as_if_they_were_of_one_type() -> None:
+    """Three network rings in kmalloc-8k, and a lost table: its 3 is no reference too many, and its
+    list is not empty because theirs is."""
+    stranger = subject(1, values=of(serial=7, state=3))
+    linked = subject(2, LIST_LINKED, level=REACHED, ring=on(EITHER)._replace(bare=True))
+    hashed = case(subject(3), twin=Cell(AT, 16, HLIST_LINKED, HLIST_LINKED))
+    assert "living objects are in a hash list" in only(hashed).sentence
+    assert "where all 10 living objects have 2" in only(case(stranger)).sentence
+    assert only(case(linked, twin=EMPTY)).cause == "held"
+    for made in (case(stranger), case(linked), case(linked, twin=EMPTY), hashed):
+        made.mixed = "a kmalloc cache has objects of many types"
+        finding = only(made)
+        assert finding.strength == LIKELY
+        assert "living" not in finding.sentence
+        assert finding.cause in ("lost", "still listed")
+
+
+def test_kmalloc_caches_and_merged_ones_have_objects_of_several_types() -> None:
+    assert several_types(CACHE) == ""
+    assert "kmalloc" in several_types(CACHE._replace(name=b"kmalloc-cg-64"))
+    assert several_types(CACHE._replace(refcount=3)).startswith("3 caches were merged")
+
+
+def test_a_list_node_in_the_same_place_shows_that_the_type_is_the_same() -> None:
+    made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3)))
+    made.mixed = "2 caches were merged into this one: its objects may be of many types"
+    assert "+0x58 is 3 where all 10 living objects have 2" in only(made).sentence
 
 
 def test_few_living_objects_make_no_rule() -> None:
