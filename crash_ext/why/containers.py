@@ -49,6 +49,8 @@ _MOST = 1 << 16
 
 
 IN_KLIST = "in a klist"
+_CALLS = "in a notifier chain or the like"
+"""Others have a function and a next, too: struct ftrace_ops."""
 
 
 class Containers:
@@ -59,7 +61,6 @@ class Containers:
         self._blocks = blocks
         self._callbacks = callbacks
         self._reader = places.session.reader
-        self._noted: Optional[Set[int]] = None
 
     def name(self, case: Case, subject: Subject, held: Optional[Held]) -> str:
         """Who holds an object, as "in an XArray at …": "" where only the way is known."""
@@ -97,13 +98,19 @@ class Containers:
 
     @staticmethod
     def _node_of(step: Step) -> Optional[str]:
+        """The cache of the node that a pointer lies in; None where objects of others lie, too."""
         place = step.place
-        found = place is not None and place.kind == OBJECT and place.label in NODES
-        return place.label if place is not None and found else None
+        if place is None or place.kind != OBJECT or place.label not in NODES:
+            return None
+        return None if place.cache is not None and place.cache.refcount > 1 else place.label
 
     def _array(self, head: int) -> str:
-        """By struct xarray, radix_tree_root before v4.20: the flags lie before the head."""
-        flags = self._number(head - 4, 4)
+        """By struct xarray, which a radix tree is, too; before v4.20 there is none."""
+        flags_at = self._reader.offset("xarray", "xa_flags")
+        head_at = self._reader.offset("xarray", "xa_head")
+        if flags_at is None or head_at is None:
+            return "a radix tree or IDR"
+        flags = self._number(head - head_at + flags_at, 4)
         if flags is None:
             return "an XArray, IDR or radix tree"
         if flags & _GFP:
@@ -165,13 +172,13 @@ class Containers:
         for _ in range(_CHAIN):
             if self._function(holder - next_at + call_at) is None:
                 where = words_of(self._places.name(holder))
-                return f"in a notifier chain, for {function}: {where} has its head"
+                return f"{_CALLS}, for {function}: {where} has its head"
             # A notifier before it in the chain.
             found = self._blocks.variables_with(holder - next_at)
             if not found:
                 break
             holder = found[0]
-        return f"in a notifier chain, for {function}"
+        return f"{_CALLS}, for {function}"
 
     def _function(self, at: int) -> Optional[str]:
         value = self._number(at, self._reader.word)
@@ -336,16 +343,27 @@ class Containers:
         return f"by {place.text}{way}" + (f": {who} has that page" if who else "")
 
     def _is_kfree_rcu(self, holder: int) -> bool:
-        """Whether a page is one of those in which kfree_rcu() notes what it is to free.
+        """Whether kfree_rcu() has noted there what it is to free.
 
-        By the per-CPU struct kfree_rcu_cpu, which has each such page or one before it in a
-        chain: in no other way.
+        By the per-CPU struct kfree_rcu_cpu, which has each page of such notes or one before it
+        in a chain: in no other way. Behind the last note are those of what was freed long ago.
         """
-        if self._noted is None:
-            self._noted = set(self._kfree_rcu_pages())
-        return holder - holder % self._reader.page_size in self._noted
+        reader, struct = self._reader, "kvfree_rcu_bulk_data"
+        page = holder - holder % reader.page_size
+        if page not in self._noted:
+            return False
+        first, count = reader.offset(struct, "records"), reader.offset(struct, "nr_records")
+        if first is None or count is None:
+            return True
+        number = self._number(page + count, reader.word) or 0
+        return first <= holder - page < first + number * reader.word
+
+    @cached_property
+    def _noted(self) -> Set[int]:
+        return set(self._kfree_rcu_pages())
 
     def _kfree_rcu_pages(self) -> Iterator[int]:
+        """The pages, without those that a CPU keeps for later, old notes and all."""
         reader = self._reader
         start, size = reader.symbol("krc"), reader.struct_size("kfree_rcu_cpu")
         following = reader.offset("kvfree_rcu_bulk_data", "next")
@@ -358,6 +376,8 @@ class Containers:
             area = reader.percpu(start, cpu)
             data = None if area is None else reader.try_read(area, size)
             for at in range(0, len(data or b"") - reader.word + 1, reader.word):
+                if at == reader.offset("kfree_rcu_cpu", "bkvcache"):
+                    continue
                 page: Optional[int] = int.from_bytes(
                     (data or b"")[at : at + reader.word], reader.byteorder
                 )

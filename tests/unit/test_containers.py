@@ -22,6 +22,7 @@ from tests.unit.plain import CACHE
 from tests.unit.test_pageuse import Pages
 
 FORMS = {
+    "xarray": "xa_lock:4 xa_flags:4 xa_head:p",
     "notifier_block": "notifier_call:p next:p priority:4",
     "mempool_s": "lock:4 min_nr:4 curr_nr:4 elements:p pool_data:p alloc:p free:p",
     "kobject": "name:p entry:2p parent:p kset:p",
@@ -105,6 +106,25 @@ def test_a_tree_of_nodes_is_named_by_what_has_its_root(flags: int, what: str) ->
     assert scene.name() == f"{what} page {scene.pages.start:x}, of no slab"
 
 
+def test_before_there_were_xarrays_a_tree_of_nodes_is_none() -> None:
+    """struct radix_tree_root {gfp_t gfp_mask; node *rnode}: four bytes of nothing in between."""
+    scene = Scene("radix_tree_node")
+    del scene.image.structs["xarray"]
+    scene.put(scene.root, scene.holders[0] + 2)
+    scene.put(scene.holders[0] + 0x28, scene.objects[0])
+    assert scene.name().startswith("in a radix tree or IDR at ")
+
+
+def test_a_cache_of_nodes_that_others_were_merged_into_makes_no_tree() -> None:
+    scene = Scene("maple_node")
+    scene.put(scene.root, scene.holders[0])
+    scene.put(scene.holders[0] + 0x28, scene.objects[0])
+    assert scene.name().startswith("in a maple tree at ")
+    nodes = scene.pages.heap.caches[-1]
+    scene.image.u32(nodes.address + scene.image.structs["kmem_cache"][1]["refcount"][0], 3)
+    assert scene.name() == ""
+
+
 def test_a_pointer_in_an_object_alone_is_no_tree() -> None:
     scene = Scene()
     scene.put(scene.root, scene.holders[0])
@@ -156,7 +176,7 @@ def test_a_notifier_chain_needs_another_notifier_beside_it() -> None:
     scene.put(second, scene.code + CALL)
     page = f"page {scene.pages.start:x}, of no slab"
     found = scene.name(0, scene.root)
-    assert found == f"in a notifier chain, for notify [bar]: {page} has its head"
+    assert found == f"in a notifier chain or the like, for notify [bar]: {page} has its head"
     scene.put(first, scene.code + CALL, 0)
     assert scene.name(0, scene.root) == ""
 
@@ -260,7 +280,7 @@ def test_a_notifier_at_a_chain_s_end_is_in_it_even_where_nothing_has_the_head() 
     scene.put(scene.root, second)
     scene.put(scene.root - 8, scene.code + CALL)
     scene.put(second, scene.code + CALL)
-    assert scene.name(1, scene.root) == "in a notifier chain, for notify [bar]"
+    assert scene.name(1, scene.root) == "in a notifier chain or the like, for notify [bar]"
 
 
 def test_a_kset_without_a_name_is_told_by_its_address() -> None:
@@ -293,10 +313,28 @@ def test_an_object_of_what_a_timer_will_call_is_kept_by_that() -> None:
 def noted(scene: Scene) -> None:
     """The page in use is one in which kfree_rcu() notes what it is to free."""
     image, heap = scene.image, scene.pages.heap
-    image.structs["kfree_rcu_cpu"] = parse("krw:2p head:p", 8)
-    image.structs["kvfree_rcu_bulk_data"] = parse("next:p nr:p records:4p", 8)
+    image.structs["kfree_rcu_cpu"] = parse("krw:2p bkvcache:p", 8)
+    image.structs["kvfree_rcu_bulk_data"] = parse("next:p nr_records:p records:100p", 8)
+    image.pointer(scene.pages.start + 8, (scene.root - scene.pages.start) // 8 - 1)
     image.symbols["krc"] = heap._arena.percpu(24)
     image.pointer(image.symbols["krc"] + image.percpu_offsets[1] + 8, scene.pages.start)
+
+
+def test_what_kfree_rcu_had_noted_before_is_not_freed_by_it_again() -> None:
+    """Pages are kept for the next notes, and have the old ones still; so have counted-out slots."""
+    scene = Scene()
+    noted(scene)
+    scene.put(scene.root, scene.objects[0])
+    scene.put(scene.pages.start + 8, 3)
+    scene.name()
+    assert not scene.subject.kfree_rcu
+    noted(scene)
+    krc = scene.image.symbols["krc"] + scene.image.percpu_offsets[1]
+    scene.name()
+    assert scene.subject.kfree_rcu
+    scene.put(krc + 8, 0, scene.pages.start)
+    scene.name()
+    assert not scene.subject.kfree_rcu
 
 
 def test_what_kfree_rcu_has_noted_is_freed_by_that() -> None:
