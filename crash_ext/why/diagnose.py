@@ -209,7 +209,7 @@ class Diagnoser:
         holds = self._holds(cache, slabs)
         unknown = sum(held.unknown for held in holds)
         state = self._state(cache, holds)
-        destroyer = who_destroys(self.places, cache)
+        destroyer = who_destroys(self.places, cache, self._caches)
         if destroyer:
             state = state._replace(reason=f"being destroyed by {destroyer}: {state.reason}")
         behind = state.kind == LEFTOVER

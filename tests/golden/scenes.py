@@ -194,9 +194,11 @@ def held() -> FakeCrash:
 
 
 def perhaps_held() -> FakeCrash:
-    """By a page that may be free, for nothing says so."""
+    """By a page that may be free, for nothing says so; so is one of the owners."""
     scene = Scene()
-    scene.point(scene.pages.start + 16 * scene.image.page_size, scene.leaked[0])
+    page = scene.pages.start + 16 * scene.image.page_size
+    scene.point(page, scene.leaked[0])
+    scene.point(page + 8, scene.owner.object(3))
     return scene.done()
 
 
