@@ -98,9 +98,7 @@ def main(call: Call) -> Dict[str, object]:
     if reach.unknown:
         text = f"{plural(reach.unknown, 'object')} of damaged slabs may hold what looks lost"
         out.limits.append(text)
-    if reach.summary.unreadable:
-        text = f"{plural(reach.summary.unreadable, 'page')} in use not in the dump"
-        out.limits.append(text)
+    out.limits += reach.not_searched(any(one.number or one.possibly for one in found))
     closing = list(_closing(out, found, reach.objects, reach.summary.bytes, asked is not None))
     if asked is not None:
         many = plural(fits["of"], "object")
@@ -255,12 +253,12 @@ def _closing(
     elif not counts["lost"]:
         rest = ", but not all could be read" if out.problems else ""
         fits = " and fits -w" if filtered else ""
-        yield f"none of {of} is lost{fits}{rest}; {searched >> 20} MB searched"
+        yield f"none of {of} is lost{fits}{rest}; {searched >> 20} MB in use searched"
     else:
         fits = " and fitting -w" if filtered else ""
         yield (
             f"{counts['lost']} of {of} lost{fits} in {plural(counts['caches'], 'cache')},"
-            f" {counts['bytes']} bytes; {searched >> 20} MB searched"
+            f" {counts['bytes']} bytes; {searched >> 20} MB in use searched"
         )
     yield from (text for text in out.limits if text not in out.told)
 

@@ -16,6 +16,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tupl
 from crash_ext.kernel import pageuse
 from crash_ext.kernel.pageuse import PageUse
 from crash_ext.kernel.runtimeconst import for_each_text_piece
+from crash_ext.kernel.say import count
 from crash_ext.kernel.search import Summary, Targets
 from crash_ext.kernel.stacks import (
     LiveStack,
@@ -97,6 +98,7 @@ class Reach:
         self._lost_edges: Optional[array[int]] = None
         self._find_stacks()
         self._registers: Dict[int, Place] = {}
+        self._in_registers = self._reader.registers()
         self._scan()
         self._marks.finish(self._read)
         if self._take_registers():
@@ -114,6 +116,18 @@ class Reach:
             f"{self.summary.unreadable} pages in use are not in the dump: what leads to objects"
             " is unknown"
         )
+
+    def not_searched(self, lost: bool = True) -> List[str]:
+        """What may lead to objects and could not be looked at, in words.
+
+        lost: nothing leads to some, so far as that is known.
+        """
+        found = []
+        if self.summary.unreadable:
+            found.append(f"{count(self.summary.unreadable, 'page')} in use not in the dump")
+        if lost and not self._in_registers:
+            found.append("no registers of CPUs in the dump")
+        return found
 
     @property
     def objects(self) -> int:
@@ -416,7 +430,7 @@ class Reach:
         whether a register holds one that nothing else does.
         """
         marks = self._marks
-        for cpu, registers in self._reader.registers().items():
+        for cpu, registers in self._in_registers.items():
             for name, value in registers.items():
                 number = marks.targets.index(value)
                 if number >= 0 and marks.levels[number] != REACHED:

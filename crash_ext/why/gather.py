@@ -27,7 +27,6 @@ from crash_ext.contents.words import (
 )
 from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
-from crash_ext.kernel.say import count
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import OBJECT, STACK, Place, words_of
 from crash_ext.places.places import Places
@@ -310,11 +309,11 @@ def find_holders(
     _show_paths(reach, cases, Containers(places, callbacks, blocks), blocks)
     _find_inner(slub, reach, cases)
     _find_hidden(slub, places, reach, cases)
-    text = f"{summary.bytes >> 20} MB of dumped memory"
+    in_use, other = reach.summary.bytes, max(0, summary.bytes - reach.summary.bytes)
+    text = f"{in_use >> 20} MB in use and {other >> 20} MB of other memory"
     for case in cases:
         case.searched = text
-        if reach.summary.unreadable:
-            case.incomplete = f"{count(reach.summary.unreadable, 'page')} in use not in the dump"
+        case.incomplete = ", ".join(reach.not_searched())
 
 
 def _holder(

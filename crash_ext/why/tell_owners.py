@@ -6,10 +6,10 @@ owners.py finds them; this puts them into words, with the names that places.py k
 
 from __future__ import annotations
 
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Sequence
 
 from crash_ext.hexa import hexa
-from crash_ext.kernel.say import duration
+from crash_ext.kernel.say import count, duration
 from crash_ext.places.callers import caller_text
 from crash_ext.places.places import Places
 from crash_ext.report.text import text_of
@@ -26,7 +26,8 @@ _PIDS = 3
 def owner_evidence(places: Places, report: OwnerReport) -> Iterator[Evidence]:
     """What was noted of the objects' allocations, or what to switch on to have it noted."""
     total = report.allocated
-    for group in report.groups[:_GROUPS]:
+    shown = _shown(report.groups)
+    for group in shown:
         text = f"{len(group.objects)} of {total} allocated by {caller_text(places, group.caller)}"
         yield Evidence("owner", f"{text}{_ages(group)}{_tasks(group)}", group.objects[0])
         if group.frames:
@@ -46,17 +47,23 @@ def owner_evidence(places: Places, report: OwnerReport) -> Iterator[Evidence]:
         gone = ", a cgroup that is removed" if memcg.removed else ""
         text = f"{len(charged.objects)} of {total} charged to {path}{gone}"
         yield Evidence("owner", text, charged.objects[0])
-    for kind, found in (
-        ("stack", len(report.groups)),
-        ("source line", len(report.tags)),
-        ("memcg", len(report.memcgs)),
-    ):
+    if len(report.groups) > len(shown):
+        rest = sum(len(group.objects) for group in report.groups if group not in shown)
+        more = f"{len(report.groups) - len(shown)} more by stack: {count(rest, 'object')}"
+        yield Evidence("owner", more)
+    for kind, found in (("source line", len(report.tags)), ("memcg", len(report.memcgs))):
         if found > _GROUPS:
             yield Evidence("owner", f"{found - _GROUPS} more by {kind}")
     if report.recorded and report.tracked < total and report.groups:
         yield Evidence("owner", f"{total - report.tracked} of {total}: no allocation noted")
     if report.advice:
         yield Evidence("owner", report.advice)
+
+
+def _shown(groups: Sequence[Group]) -> List[Group]:
+    """By age, as all of them are; of many the oldest and those with the most objects."""
+    largest = sorted(groups[1:], key=lambda group: -len(group.objects))[: _GROUPS - 1]
+    return [group for group in groups if group is groups[0] or group in largest]
 
 
 def owner_sentence(places: Places, report: OwnerReport) -> Optional[str]:

@@ -179,6 +179,13 @@ def all_held() -> FakeCrash:
     return FakeCrash(heap.image)
 
 
+def no_registers() -> FakeCrash:
+    """The dump has no notes of the CPUs: what only a register has looks lost."""
+    fake = Scene((1,)).done()
+    del fake.image.commands["help -r"]
+    return fake
+
+
 TOLD: Dict[str, Callable[[], FakeCrash]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -194,6 +201,7 @@ TOLD: Dict[str, Callable[[], FakeCrash]] = {
         held_by_address,
         emptied_since,
         all_held,
+        no_registers,
     )
 }
 """Folder -> what builds its kernel."""
