@@ -9,10 +9,12 @@ import pytest
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.tasks import Tasks
+from crash_ext.places.places import Places
 from crash_ext.slub.model import Cache as Decoded
 from crash_ext.slub.objects import for_each_decoded_slab
 from crash_ext.slub.session import Session
 from crash_ext.why.owners import OwnerReport, advise, owners
+from crash_ext.why.tell_owners import owner_evidence
 from mocks.extensions import Kept, ObjectExtensions
 from mocks.heap import Heap
 from mocks.history import HZ, History
@@ -423,3 +425,27 @@ def test_a_kernel_without_slab_debugging_is_told_to_be_one() -> None:
     assert advise(*_asked(heap)) == (
         "this kernel can't note who allocates: it takes one with CONFIG_SLUB_DEBUG"
     )
+
+
+def test_of_many_stacks_the_oldest_and_those_with_the_most_objects_are_told() -> None:
+    """Six callers have one old object each, and the leak has all the young ones."""
+    heap = Heap(LAYOUTS["5.10"], seed=8)
+    slab = heap.slab(heap.cache("slab_test", 84, store_user=True), set(range(9)))
+    history = History(heap)
+    callers = [heap.function(f"caller_{number}") for number in range(7)]
+    for index in range(9):
+        history.track(slab, index, [callers[min(index, 6)] + 8], ago=1000 - 10 * index)
+    Landscape(heap)
+    kernel, cache = _asked(heap)
+    report = owners(kernel, cache, list(for_each_decoded_slab(kernel, cache, [])))
+    told = owner_evidence(Places(kernel, lambda: [cache]), report)
+    texts = [item.text for item in told if "allocated by" in item.text or "more by" in item.text]
+    by = [text.split(",")[0] for text in texts]
+    assert by == [
+        "1 of 9 allocated by caller_0+0x8",
+        "1 of 9 allocated by caller_1+0x8",
+        "1 of 9 allocated by caller_2+0x8",
+        "1 of 9 allocated by caller_3+0x8",
+        "3 of 9 allocated by caller_6+0x8",
+        "2 more by stack: 2 objects",
+    ]
