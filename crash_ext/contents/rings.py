@@ -13,6 +13,7 @@ from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
 from crash_ext.places.place import MODULE, PERCPU, STACK, SYMBOL, VMALLOC, Place, plus
 from crash_ext.places.places import Places
+from crash_ext.report.text import plural
 
 RING = "ring"
 """next leads back: struct list_head."""
@@ -114,9 +115,9 @@ class Rings:
 def describe(ring: Ring) -> str:
     """A list in words: "headed by slabtest_live_list [slabtest], 548 entries"."""
     if ring.kind == OPEN:
-        return f"{ring.nodes} nodes or more"
+        return f"{plural(ring.nodes, 'node')} or more"
     if ring.kind == BROKEN:
-        return f"broken or unreadable, {ring.nodes} nodes on"
+        return f"broken or unreadable, {plural(ring.nodes, 'node')} on"
     if ring.kind == CHAIN:
         return f"{ring.nodes - 1} behind it"
     if ring.head is None:

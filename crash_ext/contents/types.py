@@ -14,6 +14,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequenc
 from crash_ext.kernel.declared import Structure
 from crash_ext.kernel.kerneltypes import KernelTypes
 from crash_ext.reader import Member, Reader
+from crash_ext.report.text import plural
 
 LIST = "list"
 """A struct list_head, linked, empty or deleted."""
@@ -295,7 +296,7 @@ def _compare(
                 misfits -= verdict
     for (text, good), count in counts.items():
         if text:
-            of = f" in {count} of {len(samples)} objects"
+            of = f" in {count} of {plural(len(samples), 'object')}"
             (reasons if good else against).append(text + of)
     return fits / len(samples), misfits / len(samples), speaking
 

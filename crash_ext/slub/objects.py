@@ -13,6 +13,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.hexa import hexa
 from crash_ext.reader import Reader, ReadError
+from crash_ext.report.text import plural
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.freelist import KEY_FORMS, Coding, Geometry, KeyForm, follow, links
 from crash_ext.slub.kfence import KfenceObject
@@ -241,7 +242,11 @@ class Decoder:
         """After all slabs: say how many objects in sheaves were in none of them."""
         # A slab of a running kernel may be decoded more than once.
         strays = len(self._held) - self._claimed
-        if strays > 0:
+        if strays == 1:
+            self._problems.append(
+                "1 entry of a sheaf is no object of the cache: its object is counted as allocated"
+            )
+        elif strays > 0:
             self._problems.append(
                 f"{strays} entries of sheaves are no objects of the cache:"
                 " their objects are counted as allocated"
@@ -297,11 +302,14 @@ def key_forms(session: Session) -> List[KeyForm]:
 def check_counters(cache: Cache, slab: Slab, reader: Reader) -> Optional[str]:
     """What is wrong with a slab's counters, None where they can be."""
     if not 0 < slab.objects <= cache.max_objects:
-        return f"{slab.objects} objects in a slab of at most {cache.max_objects}"
+        return f"{plural(slab.objects, 'object')} in a slab of at most {cache.max_objects}"
     if slab.inuse > slab.objects:
         return f"inuse is {slab.inuse} of {slab.objects}"
     if not _fills_pages(cache, slab.objects, reader.page_size):
-        return f"{slab.objects} objects of {cache.size} bytes fill no power of two of pages"
+        return (
+        many, fill = plural(slab.objects, "object"), "fills" if slab.objects == 1 else "fill"
+        return f"{many} of {cache.size} bytes {fill} no power of two of pages"
+        )
     if slab.freelist and cache.red_left + cache.offset + reader.word > cache.size:
         return f"free pointer at +{cache.offset:#x} is outside an object of {cache.size} bytes"
     return None
@@ -352,12 +360,16 @@ def _chains(
     if problem is not None:
         return [], [], f"freelist: {problem}, after {len(chain)} of {expected} free objects"
     if len(chain) != expected:
-        return [], [], f"freelist: {len(chain)} objects, but inuse leaves {expected} free"
+        return [], [], f"freelist: {plural(len(chain), 'object')}, but inuse leaves {expected} free"
     if not slab.cpu_freelist:
         return chain, [], None
     cpu_chain, problem = follow(where, slab.cpu_freelist, link_of)
     if problem is not None:
-        return [], [], f"freelist of cpu {slab.cpu}: {problem}, after {len(cpu_chain)} objects"
+        return (
+            [],
+            [],
+            f"freelist of cpu {slab.cpu}: {problem}, after {plural(len(cpu_chain), 'object')}",
+        )
     both = set(chain).intersection(cpu_chain)
     if both:
         address = where.first + min(both) * where.size

@@ -14,6 +14,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import follow_list, read_word
 from crash_ext.reader import ReadError
+from crash_ext.report.text import plural
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import for_each_node
 from crash_ext.slub.descriptor import SlabError
@@ -135,7 +136,7 @@ def _of_another(slub: Slub, cache: Cache, slab: Slab) -> Optional[str]:
     """
     may_be = "by the struct, which has no node: it may be a later cache's"
     if slab.objects != cache.objects:
-        return f"{slab.objects} objects in a slab, but {cache.objects} {may_be}"
+        return f"{plural(slab.objects, 'object')} in a slab, but {cache.objects} {may_be}"
     page = slub.reader.page_size
     wanted = -(-cache.objects * cache.size // page)
     pages = slub.descriptors.pages(slab.address, wanted)
@@ -204,7 +205,8 @@ def _too_many(
     counts = [node.nr_slabs for node in nodes]
     if None in counts or not nodes:
         return None
-    what = f"{len(unlisted)} slabs on no list name this cache, but by its count"
+    names = "names" if len(unlisted) == 1 else "name"
+    what = f"{plural(len(unlisted), 'slab')} on no list {names} this cache, but by its count"
     slabs, _ = _own(seen)
     room = sum(count or 0 for count in counts) - slabs
     if len(unlisted) > room:
@@ -266,7 +268,7 @@ def _listed(slub: Slub, node: Node, member: str, problems: List[str]) -> Iterato
     problems.extend(f"node {node.number}: {member}: {text}" for text in wrong)
     if member == "partial" and not wrong and count != node.nr_partial:
         problems.append(
-            f"node {node.number}: partial: {count} slabs, nr_partial says {node.nr_partial}"
+            f"node {node.number}: partial: {plural(count, 'slab')}, nr_partial says {node.nr_partial}"
         )
 
 
@@ -274,8 +276,8 @@ def _compare_counts(nodes: List[Node], slabs: int, objects: int, problems: List[
     """Whether the kernel counts more: nr_slabs, total_objects (with CONFIG_SLUB_DEBUG only)."""
     counted = [node.nr_slabs for node in nodes if node.nr_slabs is not None]
     if len(counted) == len(nodes) and nodes and sum(counted) != slabs:
-        problems.append(f"{slabs} slabs found, nr_slabs says {sum(counted)}")
+        problems.append(f"{plural(slabs, 'slab')} found, nr_slabs says {sum(counted)}")
     totals = [node.total_objects for node in nodes if node.total_objects is not None]
     if len(totals) == len(nodes) and nodes and sum(totals) != objects:
-        problems.append(f"{objects} objects found, total_objects says {sum(totals)}")
+        problems.append(f"{plural(objects, 'object')} found, total_objects says {sum(totals)}")
     return sum(counted) > slabs or sum(totals) > objects

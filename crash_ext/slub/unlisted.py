@@ -14,6 +14,7 @@ from typing import Dict, Iterator, List, Set
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_word
 from crash_ext.reader import ReadError
+from crash_ext.report.text import plural
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.caches import CacheError, read_cache
 from crash_ext.slub.decoded import for_each_slab_decoded_once
@@ -41,9 +42,8 @@ def find_unlisted(session: Session, problems: List[str], lists_only: bool = Fals
     if not lists_only:
         for address, slabs in sorted(session.page_index().slabs.items()):
             if address not in listed and address not in found:
-                what = (
-                    f"{hexa(address)}: named by {len(slabs)} slab pages, {hexa(slabs[0])} the first"
-                )
+                pages = plural(len(slabs), "slab page")
+                what = f"{hexa(address)}: named by {pages}, {hexa(slabs[0])} the first"
                 _try(session, address, found, problems, what)
     for address in dict.fromkeys(one.cache for one in session.kfence().objects):
         if address not in listed and address not in found:

@@ -14,6 +14,7 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, 
 from crash_ext.contents.ages import Ages, ages_of
 from crash_ext.kernel.memory import read_string, read_word
 from crash_ext.reader import Reader, ReadError
+from crash_ext.report.text import plural
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.extension import Extensions, has_profiling
 from crash_ext.slub.kfence import PLACE
@@ -159,7 +160,9 @@ def owners(
     groups = [_group(session.reader, found, task_of) for found in stacks.values()]
     recorded = bool(groups or lines)
     if len(problems) >= _PROBLEMS:
-        problems.append(f"tracks of {doubtful} objects contradict themselves or can't be read")
+        problems.append(
+            f"tracks of {plural(doubtful, 'object')} contradict themselves or can't be read"
+        )
     return OwnerReport(
         groups=sorted(groups, key=lambda group: _by_age(group.oldest)),
         tags=[TagGroup(tag, *_sum(found)) for tag, found in _most_first(lines)],

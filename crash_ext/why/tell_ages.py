@@ -7,7 +7,7 @@ from typing import Iterator, List, Optional
 
 from crash_ext.contents.ages import Ages, time_words
 from crash_ext.kernel.clock import Clock
-from crash_ext.kernel.say import duration
+from crash_ext.kernel.say import count, duration
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
 from crash_ext.why.case import Evidence
@@ -23,7 +23,7 @@ def noted_ages(ages: Optional[Ages], allocated: int) -> Iterator[Evidence]:
     if ages is None or duration(ages.half) == duration(ages.oldest):
         # All of an age: the line about who allocated them says when.
         return
-    of = f"{ages.objects} objects"
+    of = count(ages.objects, "object")
     if ages.objects < allocated:
         of += f" with a time noted (of {allocated})"
     yield Evidence("age", f"of {of} {_halves(ages)}")

@@ -44,10 +44,11 @@ def twins_evidence(case: Case) -> Iterator[Evidence]:
         yield Evidence("twin", text)
         for found in differences(case.twin_profile, case.profile):
             live, leaked = found.live, found.leaked
+            every = count(live.total, "living object")
             yield Evidence(
                 "twin",
-                f"+{found.offset:#x} {live.pattern}: in {live.number} of {live.total} living"
-                f" objects; {leaked.pattern} in {leaked.number} of {leaked.total} leaked",
+                f"+{found.offset:#x} {live.pattern}: in {live.number} of {every};"
+                f" {leaked.pattern} in {leaked.number} of {leaked.total} leaked",
             )
 
 

@@ -214,7 +214,7 @@ def test_a_slab_that_fills_no_pages_is_in_doubt() -> None:
     slab = heap.slab(cache, range(1), where="full-unlisted", objects=1)
     rows = records(heap, "\\c")
     assert states(rows, "unknown") == {slab.object(0)}
-    assert f"slab {slab.page:x}: 1 objects of 240 bytes fill no power of two" in problems(rows)
+    assert f"slab {slab.page:x}: 1 object of 240 bytes fills no power of two" in problems(rows)
 
 
 def test_without_a_count_of_slabs_unreadable_page_structures_are_said() -> None:

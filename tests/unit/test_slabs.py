@@ -96,7 +96,7 @@ def test_a_partial_list_of_another_length_than_its_count_is_said_in_numbers() ->
     scene.heap.image.put(*_node(scene, "nr_partial"), 7)
     slabs, said = _walk(scene)
     assert len(slabs) == 2
-    assert said == ["node 0: partial: 1 slabs, nr_partial says 7"]
+    assert said == ["node 0: partial: 1 slab, nr_partial says 7"]
 
 
 @pytest.mark.parametrize(

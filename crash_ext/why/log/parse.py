@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from crash_ext.report.text import plural
 from crash_ext.why.log.dress import for_each_line
 
 
@@ -128,7 +129,7 @@ def _quoted(lines: List[str]) -> List[str]:
     if left <= 0:
         return lines
     half = _QUOTED // 2
-    return [*lines[:half], f"({left} lines left out)", *lines[-half:]]
+    return [*lines[:half], f"({plural(left, 'line')} left out)", *lines[-half:]]
 
 
 # "(ptrval)" was padded with spaces at first (in v4.15).
