@@ -252,8 +252,8 @@ class Words:
             return False
         if first == self._second_poison[second]:
             return True
-        # The _rcu forms leave next as it was, NULL in a last hlist_node.
-        return second >= _SURE and (first == 0 or self.target(first) is not None)
+        # The _rcu forms leave next as it was: in a last node it is the list's end.
+        return second >= _SURE and (self._is_end(first) or self.target(first) is not None)
 
     def _ended_timer(self, values: Sequence[int], at: int, whole: int) -> bool:
         """Whether the poison is that of a timer_list whose timer fired or was deleted.
@@ -291,12 +291,12 @@ class Words:
         return HLIST_LINKED if self.rings.of(at).kind == CHAIN else LIST_LINKED
 
     def last(self, at: int, first: int, second: int) -> bool:
-        """Whether {first, second} at an address may be the last struct hlist_node of a list.
+        """Whether {first, second} at an address may be the last struct hlist_node of a list."""
+        return self._is_end(first) and second >= self.lowest and self.memory.word(second) == at
 
-        first is NULL, or the odd number that ends a hlist_nulls list.
-        """
-        ends = first == 0 or (first & 1 and first < self.lowest)
-        return bool(ends) and second >= self.lowest and self.memory.word(second) == at
+    def _is_end(self, following: int) -> bool:
+        """Whether that ends an hlist: NULL, or the odd number that ends a hlist_nulls list."""
+        return following == 0 or bool(following & 1 and following < self.lowest)
 
     def half(self, at: int, first: int, second: int) -> Tuple[str, int]:
         """(kind, words) of what only one neighbour points back to; 0 for nothing."""

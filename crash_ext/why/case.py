@@ -6,7 +6,7 @@ gather.py fills it in, rules.py concludes. Reads nothing.
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Set
+from typing import Counter, Dict, List, NamedTuple, Optional, Set
 
 from crash_ext.contents.callbacks import Callback
 from crash_ext.contents.profile import Profile
@@ -18,6 +18,15 @@ from crash_ext.why.lists import Membership
 
 POISON = "poison"
 ZEROES = "zeroes"
+
+OWN = "own"
+"""The list_head of an object heads a list of its own: several of a kind are on it, or a task
+waits there."""
+ANOTHER = "another"
+"""It's an entry on a list that another one heads, or that has none."""
+UNTOLD = "untold"
+"""It and another one lead to each other, and either may be the other's head; or its list has a
+few entries of kinds that are as many."""
 
 
 class Evidence(NamedTuple):
@@ -86,6 +95,8 @@ class Subject:
         """What leads to it and is freed at the end of a grace period, in words."""
         self.trees: List[int] = []
         """Offsets of nodes of rb trees."""
+        self.unread: Set[int] = set()
+        """Offsets where living objects have a node, and whose neighbours aren't in the dump."""
         self.hidden: str = ""
         """Held by something that is no pointer to it: what, in words."""
         self.inner: bool = False
@@ -94,6 +105,8 @@ class Subject:
         """Of an inner one: the object that nothing points to and that leads to it; 0 in a ring."""
         self.ring = False
         """It and others of the case, which nothing leads to either, lead to each other."""
+        self.by_done = False
+        """Of an inner one: all that leads to it looks like what RCU leaves of its callbacks."""
         self.values: Dict[int, int] = {}
         """Offset -> value of each aligned word."""
         self.halves: Dict[int, int] = {}
@@ -116,6 +129,8 @@ class Case:
         self.profile = Profile()
         self.red_zones = False
         """Red zones bear witness beside the freelist that an object is allocated."""
+        self.uncleared = False
+        """A new object may have what the last owner of its memory wrote."""
         self.twins: List[Cache] = []
         """Live caches of the same name."""
         self.kin: Set[int] = {cache.address}
@@ -128,6 +143,10 @@ class Case:
         self.mixed = ""
         """Why living objects may be of other types than the leaked ones, in words: then what they
         have tells nothing, unless it is a list node in the same place."""
+        self.twin_calls: Dict[int, Callback] = {}
+        """Offset of a node that is the link of a pending timer, work, ... of living objects."""
+        self.twin_heads: Dict[int, Counter[str]] = {}
+        """Offset of a list_head -> of how many living objects it heads a list: OWN, ..."""
         self.twin_blank = 0
         """Of the living objects: hold nothing but zeroes or poison."""
         self.searched: Optional[str] = None

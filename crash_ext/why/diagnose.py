@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from crash_ext.contents.callbacks import Callbacks
 from crash_ext.contents.filters import Filter
 from crash_ext.contents.pieces import pieces
 from crash_ext.contents.typehints import related
@@ -222,6 +223,7 @@ class Diagnoser:
         if self._lists_only or not whole:
             # A slab that wasn't looked for, or can't be read, isn't gone.
             log = log._replace(gone=[])
+        callbacks = None if reach is None else Callbacks(self.places)
         if state.kind == LIVE:
             # Those that the log has, and else those that nothing leads to, are leaked; the
             # others have users, and are the twins.
@@ -234,7 +236,7 @@ class Diagnoser:
             case = examine(self.session, self.words, cache, kin, leaked)
             gone = set(left)
             rest = [each for each in addresses if each not in gone]
-            compare_with(self.session, self.words, case, [cache], rest)
+            compare_with(self.session, self.words, case, [cache], rest, callbacks)
             case.live = not log.allocated
             if log.allocated and not case.mixed:
                 case.mixed = "the cache was merged into: living objects may be of another type"
@@ -244,7 +246,7 @@ class Diagnoser:
                 living = [
                     address for each in family for address in allocated(self._slabs(each, []))
                 ]
-                compare_with(self.session, self.words, case, family, living)
+                compare_with(self.session, self.words, case, family, living, callbacks)
             case.freed_late = log.freed
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)

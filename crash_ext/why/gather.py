@@ -9,7 +9,18 @@ allocator and the other files of this folder; concludes nothing.
 from __future__ import annotations
 
 from array import array
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import (
+    Callable,
+    Counter,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.contents.profile import ENOUGH, USUAL, Cell, spread
@@ -26,6 +37,7 @@ from crash_ext.contents.words import (
     Words,
 )
 from crash_ext.hexa import hexa
+from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.pages import Memory
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import OBJECT, STACK, Place, words_of
@@ -39,10 +51,21 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kmalloc import kmalloc_size
 from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache, SlabObjects
 from crash_ext.slub.session import Session
-from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace, best_held
+from crash_ext.why.case import (
+    ANOTHER,
+    OWN,
+    POISON,
+    UNTOLD,
+    ZEROES,
+    Case,
+    Held,
+    Subject,
+    Trace,
+    best_held,
+)
 from crash_ext.why.containers import Containers
-from crash_ext.why.lists import HEADLESS, Alive, Lists, is_gone
-from crash_ext.why.oldlinks import OLD_HEAD, is_old_head, is_old_rcu
+from crash_ext.why.lists import HEADLESS, LEAKED, Alive, Lists, is_gone
+from crash_ext.why.oldlinks import NODE_WORDS, OLD_HEAD, is_old_head, is_old_node, is_old_rcu
 from crash_ext.why.together import sort_lost
 
 EXAMINED = 20000
@@ -62,6 +85,12 @@ _LISTS = (LIST_EMPTY, LIST_LINKED, LIST_BROKEN, LIST_DELETED, HLIST_LINKED)
 _HALF = 4
 _SMALL = 255
 """A state or a count of references is a small number."""
+_PAIR = 2
+"""List_heads of a list of one entry."""
+_ASKED = 16
+"""Living objects of which each node is asked whether something will call them by it."""
+_FEW = 4
+"""Of a list of objects of kinds that are as many; a longer one is rarely an object's own."""
 _NAMED = 1000
 """Objects of a case whose ways are followed one by one; of more, some of each kind."""
 _POISON_FREE = 0x6B
@@ -108,12 +137,32 @@ def examine(
     return case
 
 
+def _is_uncleared(slub: Slub, cache: Cache) -> bool:
+    """Whether the last owner's contents stay, but for allocations with __GFP_ZERO.
+
+    init_on_alloc spares constructed objects and those that RCU readers may still see (mm/slab.h,
+    slab_want_init_on_alloc()). Poison spares nothing. The static key's first word counts its uses.
+    """
+    mask = slub.layout.flags.mask
+    if cache.flags & mask("POISON"):
+        return False
+    if cache.ctor or cache.flags & mask("TYPESAFE_BY_RCU"):
+        return True
+    return not read_symbol_number(slub.reader, "init_on_alloc", _HALF)
+
+
 def compare_with(
-    slub: Slub, explainer: Words, case: Case, family: Sequence[Cache], addresses: List[int]
+    slub: Slub,
+    explainer: Words,
+    case: Case,
+    family: Sequence[Cache],
+    addresses: List[int],
+    callbacks: Optional[Callbacks],
 ) -> None:
     """Add a living cache of the same name to what the leaked objects are compared with.
 
     family: with its memcg children, the root first; addresses: of objects of them all.
+    callbacks: to ask what their nodes are; None where nothing will be concluded from those.
     """
     twin = family[0]
     case.twins.append(twin)
@@ -126,6 +175,8 @@ def compare_with(
         if data is not None:
             case.twin_blank += _blank(data, poisoned) is not None
             words = explainer.explain(address, data)
+            if callbacks is not None:
+                _ask_nodes(explainer, callbacks, case, address, data, words)
             _narrow_numbers(case, _values(slub, data, _HALF))
             _narrow(case, explainer, _values(slub, data, slub.reader.word), words)
             if len(case.samples) < 2 * SAMPLES:
@@ -150,6 +201,47 @@ def _values(slub: Slub, data: bytes, word: int) -> Dict[int, int]:
         at: int.from_bytes(data[at : at + word], order)
         for at in range(0, len(data) - word + 1, word)
     }
+
+
+def _ask_nodes(
+    explainer: Words,
+    callbacks: Callbacks,
+    case: Case,
+    address: int,
+    data: bytes,
+    words: Sequence[Word],
+) -> None:
+    """What nodes of a living object are: timers' links and the like, heads of its own lists."""
+    for word in words:
+        at = word.offset
+        if word.kind in NODE_WORDS and case.twin_profile.objects < _ASKED:
+            found = callbacks.at(address, data, at)
+            if found is not None and found.kind != RCU:
+                case.twin_calls.setdefault(at, found)
+        if word.kind == LIST_LINKED and at not in case.twin_calls:
+            heads = case.twin_heads.setdefault(at, Counter())
+            heads[_who_heads(explainer, case, address, at)] += 1
+
+
+def _who_heads(explainer: Words, case: Case, address: int, offset: int) -> str:
+    """Whether the linked list_head of a living object heads a list of its own."""
+    node, read = address + offset, explainer.memory.word
+    ring = explainer.rings.of(node)
+    if ring.nodes == _PAIR:
+        return OWN if _waits(explainer, read(node) or 0) else UNTOLD
+    if ring.head is not None:
+        return OWN if ring.head.object == address else ANOTHER
+    at = read(node)
+    for _ in range(_FEW):
+        if not at or at == node:
+            return UNTOLD
+        place = explainer.places.name(at)
+        if place is None or place.kind != OBJECT or place.cache is None:
+            return ANOTHER
+        if place.cache.address in case.kin and place.offset == offset:
+            return ANOTHER
+        at = read(at)
+    return ANOTHER
 
 
 def _narrow(case: Case, explainer: Words, values: Dict[int, int], words: Sequence[Word]) -> None:
@@ -198,6 +290,7 @@ def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
     known = {subject.address: subject for subject in case.subjects}
     name = explainer.places.name
     _find_bereft(explainer, case)
+    _find_unread(explainer, case)
     lists = Lists(
         *(explainer.memory, slub.reader.word, name, known.keys(), case.kin, alive),
         waits=lambda node: _waits(explainer, node),
@@ -249,6 +342,16 @@ def _find_bereft(explainer: Words, case: Case) -> None:
                 subject.lists[at] = LIST_BROKEN
 
 
+def _find_unread(explainer: Words, case: Case) -> None:
+    """Nodes that can't be told, for what they lead to isn't in the dump."""
+    nodes, word = _nodes(case), explainer.word
+    for subject in case.subjects:
+        for at, kind in nodes.items():
+            values = [subject.values.get(at + word * n, 0) for n in range(NODE_WORDS[kind])]
+            if any(v >= explainer.lowest and explainer.memory.word(v & ~3) is None for v in values):
+                subject.unread.add(at)
+
+
 def _waits(explainer: Words, node: int) -> bool:
     """Whether a list_head on a stack is the entry of the task that sleeps there.
 
@@ -273,6 +376,7 @@ def find_holders(
     subjects: Dict[int, Tuple[Case, Subject]] = {}
     ranges: List[Tuple[int, int]] = []
     for case in cases:
+        case.uncleared = _is_uncleared(slub, case.cache)
         for subject in case.subjects:
             subjects[subject.address] = (case, subject)
             ranges.append((subject.address, case.cache.object_size))
@@ -430,25 +534,93 @@ def _find_inner(slub: Slub, reach: Reach, cases: List[Case]) -> None:
     if not subjects:
         return
     memory, word = Memory(slub.reader), slub.reader.word
+    nodes = {s.address: kinds for case in cases for kinds in [_nodes(case)] for s in case.subjects}
     edges = [
         (owner, target)
         for owner, target in reach.lost_edges()
-        if owner not in subjects or not _by_old_head(reach, word, subjects[owner], target)
+        if owner not in subjects
+        or not (
+            _by_old_head(reach, word, subjects[owner], target)
+            or _by_node(reach, memory, word, subjects[owner], nodes[owner], target)
+        )
     ]
     known = {edge for edge in edges if edge[0] in subjects}
     satellites = {owner for owner, target in edges if (target, owner) in known} - subjects.keys()
+
+    def by_done(owner: int, target: int) -> bool:
+        return all(
+            is_old_rcu(memory, at, word)
+            or (owner in subjects and _is_old(memory, word, subjects[owner], nodes[owner], at))
+            for at in reach.pointers(owner, target)
+        )
+
     edges = [
         (owner, target)
         for owner, target in edges
-        if owner not in satellites
-        or target not in satellites
-        or not all(is_old_rcu(memory, at, word) for at in reach.pointers(owner, target))
+        if owner not in satellites or target not in satellites or not by_done(owner, target)
     ]
+    led: Dict[int, List[int]] = {}
+    for owner, target in edges:
+        led.setdefault(target, []).append(owner)
     for address, found in sort_lost(edges, subjects).items():
         subject = subjects.get(address)
         if subject is not None:
             subject.leader, subject.ring = found.leader, found.ring
             subject.inner = found.inner or (found.ring and reach.is_inner(address))
+            subject.by_done = subject.inner and all(
+                owner in subjects
+                and by_done(owner, address)
+                and all(
+                    # From rcu_head to rcu_head, in objects of one kind.
+                    (memory.word(at) or 0) - address == at - owner
+                    for at in reach.pointers(owner, address)
+                )
+                for owner in led[address]
+            )
+
+
+def _nodes(case: Case) -> Dict[int, str]:
+    """Offset -> kind of the nodes of lists and trees that living objects are in."""
+    profile = case.twin_profile
+    if profile.objects < ENOUGH:
+        return {}
+    return {
+        at: kind
+        for at in profile.offsets()
+        for kind in NODE_WORDS
+        if profile.count_kind(at, kind) >= USUAL * profile.objects
+    }
+
+
+def _by_node(
+    reach: Reach, memory: Memory, word: int, subject: Subject, nodes: Dict[int, str], target: int
+) -> bool:
+    """Whether only nodes lead there that keep nothing.
+
+    Those that were taken out of their list or tree; and those on a list to what has its head.
+    """
+    heads = {
+        at
+        for at, ring in subject.memberships.items()
+        if ring.verdict == LEAKED and reach.object_at(ring.at) == target
+    }
+    pointers = list(reach.pointers(subject.address, target))
+    return bool(pointers) and all(
+        any(0 <= at - subject.address - head < 2 * word for head in heads)
+        or _is_old(memory, word, subject, nodes, at)
+        for at in pointers
+    )
+
+
+def _is_old(memory: Memory, word: int, subject: Subject, nodes: Dict[int, str], at: int) -> bool:
+    """Whether the pointer at an address is of a node of an object that was taken out."""
+    offset = at - subject.address
+    if subject.lists.get(offset) == LIST_DELETED:
+        return True
+    for node, kind in nodes.items():
+        if node <= offset < node + NODE_WORDS[kind] * word:
+            return is_old_node(memory, kind, subject.address + node, at, word)
+    return False
 
 
 def _by_old_head(reach: Reach, word: int, subject: Subject, target: int) -> bool:

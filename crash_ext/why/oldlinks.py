@@ -2,13 +2,15 @@
 """Links that nobody cleared when what they linked was over: they lead nowhere any more.
 
 The next pointer of an RCU callback that has run; the pointers of a list head whose list was
-taken over by another head (list_splice() without _init), once the objects are on no list.
+taken over by another head (list_splice() without _init), once the objects are on no list; those
+of a node that was taken out of its tree or list, or replaced there.
 """
 
 from __future__ import annotations
 
-from typing import Collection
+from typing import Collection, Optional
 
+from crash_ext.contents.words import HLIST_LINKED, LIST_LINKED, RB_LINKED
 from crash_ext.kernel.pages import Memory
 
 OLD_HEAD = "the head of a list that they were on"
@@ -40,3 +42,29 @@ def is_old_head(memory: Memory, at: int, word: int, nodes: Collection[int]) -> b
         return False
     outer = (at - 2 * word, at + word) if before else (at - word, at + 2 * word)
     return not any(memory.word(each) in nodes for each in outer)
+
+
+NODE_WORDS = {LIST_LINKED: 2, HLIST_LINKED: 2, RB_LINKED: 3}
+"""Words of a node."""
+
+
+def is_old_node(memory: Memory, kind: str, node: int, at: int, word: int) -> bool:
+    """Whether the pointer at an address is of a node that isn't where it leads to any more.
+
+    node: address of the struct of that kind that has it. rb_erase(), list_replace() and the
+    _rcu forms leave a node's own pointers; of a tree or list nodes lead back to each other.
+    """
+    value = memory.word(at)
+    if not value:
+        return False
+    first = at == node
+    back: Collection[Optional[int]]
+    if kind == RB_LINKED and first:
+        parent = value & ~3
+        back = (memory.word(parent + word), memory.word(parent + 2 * word))
+    elif kind == RB_LINKED:
+        parent = memory.word(value) or 0
+        back = (parent & ~3,)
+    else:
+        back = (memory.word(value + word if first else value),)
+    return node not in back

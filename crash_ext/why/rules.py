@@ -15,7 +15,18 @@ To add a cause, write its function and put it into RULES: the stronger evidence 
 from __future__ import annotations
 
 import re
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import (
+    Callable,
+    Counter,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+)
 
 from crash_ext.contents.callbacks import HRTIMER, KTHREAD_WORK, RCU, WAIT, WORK, Callback
 from crash_ext.contents.profile import ENOUGH, USUAL
@@ -38,7 +49,18 @@ from crash_ext.places.place import (
 )
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.slub.model import FREE
-from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Held, Subject, best_held
+from crash_ext.why.case import (
+    ANOTHER,
+    OWN,
+    POISON,
+    UNTOLD,
+    ZEROES,
+    Case,
+    Evidence,
+    Held,
+    Subject,
+    best_held,
+)
 from crash_ext.why.containers import IN_KLIST, NODES
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
 
@@ -268,9 +290,21 @@ def _led_to(subject: Subject, ring: Membership) -> str:
 
 
 def _own(case: Case, offset: int) -> bool:
-    """Whether a list_head is one of the object's own: living objects have it empty."""
-    enough = case.twin_profile.objects >= ENOUGH and not case.mixed
-    return enough and _usually_empty(case, offset)
+    """Whether a list_head is one of the object's own: living objects show that.
+
+    They have it empty, or it heads the list that it is on.
+    """
+    if case.twin_profile.objects < ENOUGH or case.mixed:
+        return False
+    return _usually_empty(case, offset) or _heads(case, offset) == OWN
+
+
+def _heads(case: Case, offset: int) -> str:
+    """What a list_head of living objects is: OWN, ANOTHER, or UNTOLD; of some it shows."""
+    heads = case.twin_heads.get(offset, Counter())
+    if heads[ANOTHER]:
+        return ANOTHER
+    return OWN if heads[OWN] else UNTOLD if heads[UNTOLD] else ANOTHER
 
 
 def _usually_linked(case: Case, offset: int) -> bool:
@@ -647,7 +681,8 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
     groups: Dict[int, List[Subject]] = {}
     for s in _lost(rest):
         poisoned = _poisoned(case, s)
-        if poisoned and (s.address in outer or not any(held.worth == LOST for held in s.held)):
+        own = s.address in outer or not any(held.worth == LOST for held in s.held)
+        if poisoned and (own or s.by_done):
             groups.setdefault(poisoned[0], []).append(s)
     explained = {subject.address for chosen in groups.values() for subject in chosen}
     again = _taken_off_again(case, [s for s in rest if s.address not in explained])
@@ -685,6 +720,11 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
         sentence += (
             f" Or they were taken off it as they should be, and were lost at +{other:#x}, where"
             " living objects are on a list: that node points to itself."
+        )
+    if any(s.by_done for s in chosen):
+        sentence += (
+            " Some point to others, as RCU leaves its callbacks when they have run; if that is a"
+            " chain of their own, they were lost as one."
         )
     sentence += (
         " Or the last owner of that memory left the poison, and"
@@ -726,6 +766,7 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
             f" {_it(number, True)} got that before an insertion which failed, or the last owner of"
             " that memory left it: then look at the ways out before the insertion."
         )
+        sentence += _perhaps_own(case, offset, number)
         text = f"+{offset:#x} list_head: points to itself in {_of(chosen, case)}"
         evidence = [Evidence("list", text, chosen[0].address + offset)]
         evidence += [*_numbers_evidence(case, chosen, changed), *_no_pointer(chosen, case)]
@@ -773,7 +814,7 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
             " have values."
             " Look first for an error path between the allocation and the insertion into the"
             " list that does not free the object; then for who has such objects and never links"
-            f" them.{_failure(case, without)}"
+            f" them.{_failure(case, without)}{_perhaps_own(case, offset, number)}"
         )
         findings.append(Finding("", LIKELY, [s.address for s in without], evidence, sentence))
     return findings
@@ -829,7 +870,7 @@ def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int
         sentence += (
             " This fits an object that was taken off (list_del_init()) and not freed: look at"
             " who takes objects off. It also fits one that was never linked, if it gets what"
-            " it has before its insertion."
+            f" it has before its insertion{_or_left(case)}."
         )
     else:
         sentence += (
@@ -837,6 +878,7 @@ def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int
             " list_del_init() took off again: look at the ways out before the insertion, and"
             " at who takes objects off."
         )
+    sentence += _perhaps_own(case, offset, number)
     evidence += _no_pointer(chosen, case)
     return Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)
 
@@ -844,7 +886,8 @@ def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int
 def _unlinked(case: Case, rest: List[Subject]) -> Dict[int, List[Subject]]:
     """Offset -> lost objects whose list node there is empty where living ones are linked.
 
-    Not of a list that living objects have empty, too: a mutex's, a wait queue's, their own.
+    Not of a list that living objects have empty, too: a mutex's, a wait queue's, their own;
+    nor of one that living objects head themselves, nor of the link of what will call them.
     """
     profile = case.twin_profile
     found: Dict[int, List[Subject]] = {}
@@ -854,6 +897,8 @@ def _unlinked(case: Case, rest: List[Subject]) -> Dict[int, List[Subject]]:
     for offset in sorted({offset for s in rest for offset in s.lists}):
         if profile.count_kind(offset, LIST_LINKED) < USUAL * profile.objects:
             continue
+        if offset in case.twin_calls or _heads(case, offset) == OWN:
+            continue
         chosen = [
             s for s in _outer(rest) if s.lists.get(offset) == LIST_EMPTY and s.address not in taken
         ]
@@ -861,6 +906,22 @@ def _unlinked(case: Case, rest: List[Subject]) -> Dict[int, List[Subject]]:
             found[offset] = chosen
             taken.update(s.address for s in chosen)
     return found
+
+
+def _or_left(case: Case) -> str:
+    """That all of it may be from before the object's allocation, where that clears nothing."""
+    return ", or has it from the last owner of that memory" if case.uncleared else ""
+
+
+def _perhaps_own(case: Case, offset: int, number: int) -> str:
+    """That a list_head may be no node, where living objects don't tell."""
+    if _heads(case, offset) != UNTOLD:
+        return ""
+    return (
+        f" Or +{offset:#x} is no node but heads a list of {'its' if number == 1 else 'their'} own,"
+        " with nothing on it: then the contents do not show where"
+        f" {_it(number, True)} {'was' if number == 1 else 'were'} lost."
+    )
 
 
 def _missing(case: Case, subject: Subject) -> Set[int]:
@@ -1070,8 +1131,9 @@ def _left_pointers(case: Case, chosen: List[Subject]) -> str:
     """That the pointers to them may be left over, and what speaks for that."""
     number = len(chosen)
     text = (
-        " Or those pointers are left over (rb_erase() and list_replace() leave a node's own, and"
-        f" an owner may not clear its), and {'it' if number == 1 else 'each'} was lost by itself."
+        " Or those pointers are left over (rb_erase(), list_replace() and RCU leave a node's own,"
+        f" and an owner may not clear its), and {'it' if number == 1 else 'each'} was lost by"
+        " itself."
     )
     return text + _off_a_list(case, chosen)
 
@@ -1131,22 +1193,42 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
     profile = case.twin_profile
     if profile.objects >= ENOUGH and not case.mixed:
         for kind, what, ways in (
-            (HLIST_LINKED, "a hash list", "hlist_del_init()"),
-            (RB_LINKED, "an rb tree", "rb_erase()"),
+            (HLIST_LINKED, "in a hash list", "hlist_del_init()"),
+            (RB_LINKED, "in an rb tree", "rb_erase()"),
+            (LIST_LINKED, "on a list", "list_replace(), or with its pointers cleared"),
         ):
             for offset in profile.offsets():
                 if profile.count_kind(offset, kind) < USUAL * profile.objects:
                     continue
-                if any(offset in s.lists or offset in s.trees for s in chosen):
+                if any(offset in at for s in chosen for at in (s.lists, s.trees, s.unread)):
+                    continue
+                if offset in case.twin_calls or _heads_lists(case, kind, offset):
                     continue
                 return (
-                    f" At +{offset:#x} living objects are in {what}, and"
+                    f" At +{offset:#x} living objects are {what}, and"
                     f" {'this is' if number == 1 else 'these are'} not: never inserted, or taken"
                     f" out again ({ways})."
                 )
     empty = [at for at, kind in sorted(chosen[0].lists.items()) if kind == LIST_EMPTY]
     same = [at for at in empty if all(s.lists.get(at) == LIST_EMPTY for s in chosen)]
-    if same and not (profile.objects >= ENOUGH and _usually_empty(case, same[0])):
+    own = [at for at in same if _own(case, at)]
+    same = [at for at in same if at not in own]
+    for at in own:
+        if case.twin_heads.get(at):
+            return (
+                f" {'Its' if number == 1 else 'Their'} own list at +{at:#x} is empty, where living"
+                f" objects have entries on theirs; that does not show where {_it(number, True)}"
+                f" {'was' if number == 1 else 'were'} lost."
+            )
+    if profile.objects >= ENOUGH:
+        for at, call in sorted(case.twin_calls.items()):
+            if sum(profile.count_kind(at, kind) for kind in _NODES) >= USUAL * profile.objects:
+                return (
+                    f" The {call.kind} at +{call.offset:#x} ({call.function}) is pending in living"
+                    f" objects, and not in {'this' if number == 1 else 'these'}: never started, or"
+                    " over."
+                )
+    if same:
         return (
             f" The list_head at +{same[0]:#x} points to itself: a node that was never linked, or"
             " that list_del_init() took off a list; or an empty list of the object's own."
@@ -1155,6 +1237,10 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
         f" The contents do not show where {_it(number, True)}"
         f" {'was' if number == 1 else 'were'} lost."
     )
+
+
+def _heads_lists(case: Case, kind: str, offset: int) -> bool:
+    return kind == LIST_LINKED and _heads(case, offset) != ANOTHER
 
 
 def _usually_empty(case: Case, offset: int) -> bool:
@@ -1201,6 +1287,7 @@ RULES: Tuple[Rule, ...] = (
 
 _NODE_KINDS = (LIST_LINKED, LIST_EMPTY, LIST_DELETED, HLIST_LINKED)
 _EXAMPLES = 3
+_NODES = (LIST_LINKED, HLIST_LINKED, RB_LINKED)
 _PREV = 8
 """Bytes: a list_head's prev lies so far behind its next at the most."""
 _ENTRY = 32

@@ -314,12 +314,13 @@ LOST_TWO = (
         (
             HLIST_LINKED,
             1,
-            "a hash list, and this is not: never inserted, or taken out again (hlist_del_init())",
+            "in a hash list, and this is not: never inserted, or taken out again"
+            " (hlist_del_init())",
         ),
         (
             RB_LINKED,
             2,
-            "an rb tree, and these are not: never inserted, or taken out again (rb_erase())",
+            "in an rb tree, and these are not: never inserted, or taken out again (rb_erase())",
         ),
     ],
 )
@@ -328,7 +329,7 @@ def test_an_object_that_is_in_no_tree_where_living_ones_are(
 ) -> None:
     made = case(*(subject(n) for n in range(1, number + 1)), twin=Cell(AT, 24, kind, kind))
     assert only(made).sentence == (
-        f"{LOST_ONE if number == 1 else LOST_TWO} At +0x20 living objects are in {what}."
+        f"{LOST_ONE if number == 1 else LOST_TWO} At +0x20 living objects are {what}."
     )
 
 

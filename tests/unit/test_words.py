@@ -188,6 +188,12 @@ def test_list_del_rcu_leaves_next_as_it_was() -> None:
     assert word.target.object == scene.at(2)
 
 
+def test_the_last_of_a_hlist_nulls_list_keeps_its_end_when_it_is_deleted() -> None:
+    scene = Scene()
+    scene.write(1, 4, 17, scene.heap.layout.place.poison[1])
+    assert scene.only().kind == LIST_DELETED
+
+
 @pytest.mark.parametrize("before", ["zero", "pointer"])
 @pytest.mark.parametrize("hashed", [True, False])
 def test_a_timer_that_ended_was_on_no_list(before: str, hashed: bool) -> None:

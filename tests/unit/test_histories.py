@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Half built, half torn down: what a node's own pointers say where its list or tree has gone on.
+
+Each claim is a leak that a real kernel was made to have, built here in a few words.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Counter, Dict, List, Sequence
+
+import pytest
+
+from crash_ext.contents.callbacks import TIMER, WORK, Callback
+from crash_ext.contents.profile import Cell
+from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, RB_LINKED
+from crash_ext.why.case import ANOTHER, OWN, UNTOLD
+from mocks.crash_module import FakeCrash
+from tests.golden.scenes import CONN, LIST_POISON, TWINS, Scene
+from tests.replay import run_line
+from tests.unit.test_conclusions import LOST_ONE, LOST_TWO
+from tests.unit.test_rules import AT, LINKED, case, held, of, only, subject
+
+LIST, NODE = CONN["list"], 0x48
+"""Where a conn has a list_head, and room for a node of another kind."""
+
+
+def findings(crash: FakeCrash) -> List[Dict[str, Any]]:
+    rows = [json.loads(line) for line in run_line(crash, "slabwhy -j").splitlines()]
+    return [row for row in rows if row["type"] == "finding"]
+
+
+def packets(scene: Scene, number: int) -> Sequence[int]:
+    """Objects of another cache, each with a list_head at its start."""
+    slab = scene.heap.slab(scene.heap.cache("packets", 64), set(range(number)))
+    return [slab.object(index) for index in range(number)]
+
+
+def living(scene: Scene) -> List[int]:
+    return [scene.living.object(index) for index in range(TWINS)]
+
+
+# --- a list of the object's own ---
+
+
+def test_what_living_objects_head_themselves_is_no_node() -> None:
+    """Their queues have entries; the leaked ones' are empty, and they are on no list at all."""
+    scene = Scene()
+    entries = packets(scene, 3 * TWINS)
+    for number, at in enumerate(living(scene)):
+        scene.heap.writer.ring(at + LIST, entries[3 * number : 3 * number + 3])
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+        scene.empty(at)
+    (found,) = findings(scene.done())
+    assert (found["cause"], len(found["objects"])) == ("lost", 3)
+    assert "Their own list at +0x20 is empty, where living objects have entries" in found["text"]
+
+
+def test_of_a_single_entry_either_may_be_the_head_and_both_ways_are_named() -> None:
+    scene = Scene()
+    entries = packets(scene, TWINS)
+    for at, entry in zip(living(scene), entries):
+        scene.heap.writer.ring(at + LIST, [entry])
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+        scene.empty(at)
+    (found,) = findings(scene.done())
+    assert found["cause"] == "off the list"
+    assert "Or +0x20 is no node but heads a list of their own, with nothing on it" in found["text"]
+
+
+@pytest.mark.parametrize(
+    ("heads", "cause"),
+    [({OWN: 9, UNTOLD: 1}, "lost"), ({OWN: 1, ANOTHER: 1}, "off the list")],
+)
+def test_one_that_is_on_a_list_of_others_shows_a_node(heads: Dict[str, int], cause: str) -> None:
+    made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=2)))
+    made.twin_heads = {AT: Counter(heads)}
+    assert only(made).cause == cause
+
+
+# --- memory that an allocation does not clear ---
+
+
+def test_what_looks_taken_off_may_be_the_last_owner_s_where_nothing_clears_it() -> None:
+    """A constructor, SLAB_TYPESAFE_BY_RCU, poison, or no init_on_alloc."""
+    made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=2)))
+    assert "the last owner" not in only(made).sentence
+    made.uncleared = True
+    assert "or has it from the last owner of that memory." in only(made).sentence
+
+
+def test_init_on_alloc_clears_what_the_last_owner_wrote() -> None:
+    scene = Scene()
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+        scene.empty(at)
+    said = "or has it from the last owner of that memory"
+    crash = scene.done()
+    assert said in findings(crash)[0]["text"]
+    # A variable of the scene, which is 0 there.
+    crash.image.symbols["init_on_alloc"] = scene.variables["wheel"]
+    assert said in findings(crash)[0]["text"]
+    scene.image.u32(scene.variables["wheel"], 1)
+    assert said not in findings(crash)[0]["text"]
+
+
+# --- a timer's link is no list ---
+
+
+def test_a_timer_that_is_pending_in_living_objects_is_no_hash_list() -> None:
+    made = case(subject(1), twin=Cell(AT, 16, HLIST_LINKED, HLIST_LINKED))
+    made.twin_calls = {AT: Callback(TIMER, AT, "conn_expire [conn]", 7)}
+    assert only(made).sentence == (
+        f"{LOST_ONE} The timer at +0x20 (conn_expire [conn]) is pending in living objects, and"
+        " not in this: never started, or over."
+    )
+
+
+def test_a_work_item_that_is_queued_in_living_objects_is_no_list_node() -> None:
+    """The leaked ones' works are idle: their links point to themselves."""
+    made = case(subject(1, LIST_EMPTY), subject(2, LIST_EMPTY))
+    made.twin_calls = {AT: Callback(WORK, AT - 8, "conn_finish [conn]", None)}
+    assert only(made).sentence == (
+        f"{LOST_TWO} The work item at +0x18 (conn_finish [conn]) is pending in living objects,"
+        " and not in these: never started, or over."
+    )
+
+
+# --- pointers of nodes that were taken out ---
+
+
+def test_of_a_node_that_leads_out_of_the_dump_nothing_is_said() -> None:
+    made = subject(1)
+    made.unread = {AT}
+    assert only(case(made)).sentence == (f"{LOST_ONE} The contents do not show where it was lost.")
+
+
+def test_what_is_not_in_the_dump_is_found_where_living_objects_have_a_node() -> None:
+    """Its neighbours may well lead back."""
+    scene = Scene()
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+        scene.point(at + LIST, scene.used(3) + 0x100)
+        scene.point(at + LIST + 8, scene.used(3) + 0x200)
+    crash = scene.done()
+    assert "living objects are on a list" in findings(crash)[0]["text"]
+    crash.image.unmap(scene.used(3), 4096)
+    assert "The contents do not show" in findings(crash)[0]["text"]
+
+
+def test_what_living_objects_have_on_a_list_and_these_do_not_is_said() -> None:
+    """list_replace() leaves its pointers, __list_del() and a clearing of them zeroes."""
+    assert only(case(subject(1), subject(2), twin=LINKED)).sentence == (
+        f"{LOST_TWO} At +0x20 living objects are on a list, and these are not: never inserted, or"
+        " taken out again (list_replace(), or with its pointers cleared)."
+    )
+
+
+def _tree(scene: Scene, objects: Sequence[int]) -> None:
+    """Puts them into an rb tree: the first at the top, each other one a left child."""
+    parent = 0
+    for at in objects:
+        scene.point(at + NODE, parent + NODE if parent else 1)
+        if parent:
+            scene.point(parent + NODE + 16, at + NODE)
+        parent = at
+
+
+def test_nodes_that_were_erased_from_a_tree_do_not_keep_each_other() -> None:
+    """rb_erase() leaves a node's words: they lead to a node that was erased before."""
+    scene = Scene()
+    _tree(scene, living(scene))
+    first, second, third = scene.leaked
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+    scene.point(first + NODE, second + NODE + 1)
+    scene.point(second + NODE + 16, third + NODE)
+    (found,) = findings(scene.done())
+    assert (found["cause"], len(found["objects"])) == ("lost", 3)
+    assert "living objects are in an rb tree, and these are not" in found["text"]
+
+
+def test_a_tree_that_is_lost_as_a_whole_is_lost_together() -> None:
+    """There each leads back to what leads to it."""
+    scene = Scene()
+    _tree(scene, living(scene))
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+    _tree(scene, scene.leaked)
+    (found,) = findings(scene.done())
+    assert (found["cause"], len(found["objects"])) == ("lost with others", 3)
+    assert "the tree was lost as a whole" in found["text"]
+
+
+def test_who_has_the_list_s_head_is_the_one_that_was_lost_first() -> None:
+    """A parent and its children, of one cache: their nodes' pointers do not keep it."""
+    scene = Scene((1, 2, 3, 4), twin=False)
+    parent, *children = scene.leaked
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+    scene.heap.writer.ring(parent + NODE, [at + LIST for at in children])
+    found = {row["cause"]: row for row in findings(scene.done())}
+    assert [int(at, 16) for at in found["lost"]["objects"]] == [parent]
+    assert sorted(int(at, 16) for at in found["lost with others"]["objects"]) == children
+    assert "whose head lies in an object of slab_test" in found["lost with others"]["text"]
+
+
+def test_callbacks_that_ran_do_not_keep_what_was_taken_off() -> None:
+    """RCU leaves the next callback's address; list_del_rcu(), the next node's."""
+    scene = Scene()
+    first, second, third = scene.leaked
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+    for at, other in ((first, second), (second, third)):
+        scene.point(at + LIST, other + LIST)
+        scene.point(at + NODE, other + NODE)
+    for at in scene.leaked:
+        scene.point(at + LIST + 8, LIST_POISON[1])
+    (found,) = findings(scene.done())
+    assert (found["cause"], len(found["objects"])) == ("taken off", 3)
+    assert "as RCU leaves its callbacks when they have run" in found["text"]
+
+
+def test_what_leads_on_by_more_than_such_words_is_lost_with_it() -> None:
+    made = subject(2, LIST_DELETED, by=[held(None, "lost")], values=of())
+    made.inner = True
+    assert only(case(made)).cause == "lost with others"
+    made.by_done = True
+    assert only(case(made)).cause == "taken off"
+
+
+def test_a_node_of_a_tree_is_not_judged_where_living_objects_have_none() -> None:
+    made = case(subject(1), twin=Cell(AT, 24, RB_LINKED, RB_LINKED), twins=1)
+    assert "rb tree" not in only(made).sentence
