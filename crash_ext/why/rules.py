@@ -1204,6 +1204,12 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
                     continue
                 if offset in case.twin_calls or _heads_lists(case, kind, offset):
                     continue
+                if all(s.values.get(offset) in _UNWRITTEN for s in chosen):
+                    return (
+                        f" At +{offset:#x} living objects are {what}, and"
+                        f" {'this has' if number == 1 else 'these have'} the poison of a free"
+                        " object there: given up before that was written, so never inserted."
+                    )
                 return (
                     f" At +{offset:#x} living objects are {what}, and"
                     f" {'this is' if number == 1 else 'these are'} not: never inserted, or taken"
@@ -1214,7 +1220,7 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
     own = [at for at in same if _own(case, at)]
     same = [at for at in same if at not in own]
     for at in own:
-        if case.twin_heads.get(at):
+        if not _usually_empty(case, at):
             return (
                 f" {'Its' if number == 1 else 'Their'} own list at +{at:#x} is empty, where living"
                 f" objects have entries on theirs; that does not show where {_it(number, True)}"
@@ -1222,7 +1228,8 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
             )
     if profile.objects >= ENOUGH:
         for at, call in sorted(case.twin_calls.items()):
-            if sum(profile.count_kind(at, kind) for kind in _NODES) >= USUAL * profile.objects:
+            usual = sum(profile.count_kind(at, kind) for kind in _NODES) >= USUAL * profile.objects
+            if usual and not any(s.lists.get(at) in _NODES or at in s.trees for s in chosen):
                 return (
                     f" The {call.kind} at +{call.offset:#x} ({call.function}) is pending in living"
                     f" objects, and not in {'this' if number == 1 else 'these'}: never started, or"
@@ -1288,6 +1295,8 @@ RULES: Tuple[Rule, ...] = (
 _NODE_KINDS = (LIST_LINKED, LIST_EMPTY, LIST_DELETED, HLIST_LINKED)
 _EXAMPLES = 3
 _NODES = (LIST_LINKED, HLIST_LINKED, RB_LINKED)
+_UNWRITTEN = (0x6B6B6B6B, 0x6B6B6B6B6B6B6B6B)
+"""include/linux/poison.h, POISON_FREE: what an allocation leaves where SLAB_POISON is set."""
 _PREV = 8
 """Bytes: a list_head's prev lies so far behind its next at the most."""
 _ENTRY = 32

@@ -158,6 +158,15 @@ def test_what_living_objects_have_on_a_list_and_these_do_not_is_said() -> None:
     )
 
 
+def test_poison_in_a_node_shows_that_it_was_never_inserted() -> None:
+    """SLAB_POISON: some members were written, and then came an error."""
+    made = case(subject(1, values={AT: 0x6B6B6B6B6B6B6B6B, 0: 7}))
+    assert only(made).sentence == (
+        f"{LOST_ONE} At +0x20 living objects are on a list, and this has the poison of a free"
+        " object there: given up before that was written, so never inserted."
+    )
+
+
 def _tree(scene: Scene, objects: Sequence[int]) -> None:
     """Puts them into an rb tree: the first at the top, each other one a left child."""
     parent = 0
