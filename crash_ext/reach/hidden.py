@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.reach.model import REACHED
@@ -20,6 +20,8 @@ from crash_ext.slub.allocator import Slub
 
 _FLAGS = 7
 """Low bits of a physical address that may be flags."""
+_PIECE = 4
+"""A buffer inside an object begins at a multiple of so many bytes."""
 _LONGEST = 1 << 20
 """Bytes: no fragment is longer."""
 _BLOCK = 1 << 16
@@ -68,12 +70,13 @@ def find_hidden(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidde
     for hit in find_pointers(reader, Targets(ranges), Summary(), cap=1 << 30, pieces=reach.used()):
         value = hit.value & ~_FLAGS
         at = bisect_right(firsts, hit.value & ~3) - 1
-        found: List[int] = []
+        found: Iterable[int] = []
         page_hit = at >= 0 and hit.value - pages[at][0] < pages[at][1] * size
         if page_hit:
             number, rest = divmod((hit.value & ~3) - pages[at][0], size)
             if not rest:
-                found = _named(slub, objects, hit.holder, pages[at][2] + number * page_size)
+                page = pages[at][2] + number * page_size
+                found = _named(slub, reach, objects, hit.holder, page)
         elif _has(objects, start + value):
             found = [start + value]
         if not found or reach.holds(hit.holder)[0] != REACHED:
@@ -105,20 +108,26 @@ def _has(objects: array[int], address: int) -> bool:
     return at < len(objects) and objects[at] == address
 
 
-def _named(slub: Slub, objects: array[int], holder: int, page: int) -> List[int]:
+def _named(slub: Slub, reach: Reach, objects: array[int], holder: int, page: int) -> Iterable[int]:
     """The object of a page whose offset stands behind a struct page *, beside a length.
 
-    struct bio_vec has the length first, struct scatterlist and pipe_buffer the offset.
+    struct bio_vec has the length first, struct scatterlist and pipe_buffer the offset. Of a
+    buffer inside an object both ends are in it.
     """
     word, order = slub.reader.word, slub.reader.byteorder
     data = slub.reader.try_read(holder + word, 8)
     if data is None:
         return []
     first, second = (int.from_bytes(data[at : at + 4], order) for at in (0, 4))
-    return [
-        page + offset
-        for offset, length in ((first, second), (second, first))
-        if 0 < length <= _LONGEST
-        and offset < slub.reader.page_size
-        and _has(objects, page + offset)
-    ]
+    found: Dict[int, None] = {}
+    for offset, length in ((first, second), (second, first)):
+        if not 0 < length <= _LONGEST or offset >= slub.reader.page_size:
+            continue
+        start = page + offset
+        if not _has(objects, start) and offset % _PIECE == 0:
+            start = reach.object_at(start) or start
+            if reach.object_at(page + offset + length - 1) != start:
+                continue
+        if _has(objects, start):
+            found[start] = None
+    return found

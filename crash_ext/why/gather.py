@@ -604,6 +604,8 @@ def _by_node(
         for at, ring in subject.memberships.items()
         if ring.verdict == LEAKED and reach.object_at(ring.at) == target
     }
+    if not nodes and not heads and LIST_DELETED not in subject.lists.values():
+        return False
     pointers = list(reach.pointers(subject.address, target))
     return bool(pointers) and all(
         any(0 <= at - subject.address - head < 2 * word for head in heads)

@@ -7,7 +7,7 @@ Each claim is a leak that a real kernel was made to have, built here in a few wo
 from __future__ import annotations
 
 import json
-from typing import Any, Counter, Dict, List, Sequence
+from typing import Any, Counter, Dict, List, Sequence, Set
 
 import pytest
 
@@ -16,7 +16,7 @@ from crash_ext.contents.profile import Cell
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, RB_LINKED
 from crash_ext.why.case import ANOTHER, OWN, UNTOLD
 from mocks.crash_module import FakeCrash
-from tests.golden.scenes import CONN, LIST_POISON, TWINS, Scene
+from tests.golden.scenes import CONN, LIST_POISON, SIZE, TWINS, Scene
 from tests.replay import run_line
 from tests.unit.test_conclusions import LOST_ONE, LOST_TWO
 from tests.unit.test_rules import AT, LINKED, case, held, of, only, subject
@@ -104,6 +104,24 @@ def test_init_on_alloc_clears_what_the_last_owner_wrote() -> None:
     assert said in findings(crash)[0]["text"]
     scene.image.u32(scene.variables["wheel"], 1)
     assert said not in findings(crash)[0]["text"]
+
+
+# --- handles ---
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "causes"),
+    [(0x40, 0x20, {"held by handle"}), (0x40, SIZE, {"lost"}), (0x41, 0x20, {"lost"})],
+)
+def test_a_buffer_inside_an_object_holds_it(offset: int, length: int, causes: Set[str]) -> None:
+    """A scatterlist has the page, offset and length of a command's own sense buffer."""
+    scene = Scene((3,), twin=False)
+    page, image = scene.used(), scene.image
+    scene.conn(scene.leaked[0], serial=7, since=8, state=2)
+    scene.point(page + 0x80, image.virt_to_page(scene.leaked[0]))
+    image.u32(page + 0x88, scene.leaked[0] % image.page_size + offset)
+    image.u32(page + 0x8C, length)
+    assert {found["cause"] for found in findings(scene.done())} == causes
 
 
 # --- a timer's link is no list ---
