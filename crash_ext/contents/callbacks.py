@@ -15,9 +15,10 @@ import re
 from functools import cached_property
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from crash_ext.hexa import hexa
 from crash_ext.kernel.clock import Clock
 from crash_ext.kernel.memory import read_symbol_number
-from crash_ext.places.place import MODULE, PERCPU, STACK, SYMBOL
+from crash_ext.places.place import FREED_INIT, MODULE, PERCPU, STACK, SYMBOL, UNLOADED
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from crash_ext.reach.reach import PATH
@@ -32,6 +33,8 @@ KTHREAD_WORK = "kthread work item"
 RCU = "RCU callback"
 WAIT = "wait queue entry"
 
+UNLOADED_CODE = " [an unloaded module]"
+"""Behind the address of a function that isn't there any more."""
 _OFFSET_FUNCTIONS = 4096
 """kfree_rcu() puts the offset of the rcu_head into the object in place of a function."""
 _DELAYED = ("delayed_work_timer_fn",)
@@ -106,6 +109,8 @@ class Callbacks:
             name = self.function(value)
             if kind == RCU and 0 < value < _OFFSET_FUNCTIONS and value == base:
                 name = "kfree"
+            if name is None and kind in (TIMER, HRTIMER, WORK):
+                name = self._gone(value)
             if name is None:
                 continue
             due = self._due(data, base) if kind == TIMER else None
@@ -210,7 +215,8 @@ class Callbacks:
         function = self._reader.offset("work_struct", "func")
         name = None
         if work is not None and function is not None and timer >= work:
-            name = self.function(self._word(data, timer - work + function))
+            called = self._word(data, timer - work + function)
+            name = self.function(called) or self._gone(called)
         return found._replace(
             kind=DELAYED_WORK, offset=timer - (work or 0), function=name or _DELAYED[0]
         )
@@ -314,6 +320,13 @@ class Callbacks:
         if start is None or end is None or not start <= address < end:
             return None
         return place.text
+
+    def _gone(self, address: int) -> Optional[str]:
+        """What is called, where the module that had the function was unloaded."""
+        place = self._places.name(address)
+        if place is None or place.kind not in (UNLOADED, FREED_INIT):
+            return None
+        return hexa(address) + (UNLOADED_CODE if place.kind == UNLOADED else f" [{place.label}]")
 
     def _module_text(self, address: int) -> Tuple[Optional[int], Optional[int]]:
         """(start, end) of the code of the module that has an address: tables look like code."""

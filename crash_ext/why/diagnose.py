@@ -39,6 +39,7 @@ from crash_ext.why.lists import Alive
 from crash_ext.why.log.kernellog import read_log
 from crash_ext.why.log.match import (
     NOT_LISTED_LOST,
+    NOT_LISTED_SINCE,
     NOT_LISTED_SLAB,
     LogEvidence,
     fitting_reports,
@@ -457,6 +458,12 @@ def _conclusion(
         paragraphs.append(f"Its destroy is still running, in {item.running}{by}.")
     elif module is not None and caller and item.state.kind != LIVE:
         paragraphs.append(f"The destroy that failed was called from {caller}.")
+    since = len(item.log.unlisted.get(NOT_LISTED_SINCE, []))
+    if since and item.state.kind != LIVE and not item.running:
+        paragraphs.append(
+            f"{count(since, 'object')} of these {'was' if since == 1 else 'were'} allocated after"
+            " the destroy had failed: somebody still allocates from the cache."
+        )
     rest = len(unexplained(case, findings))
     if rest:
         many = "is" if rest == 1 else "are"

@@ -28,7 +28,15 @@ from typing import (
     Tuple,
 )
 
-from crash_ext.contents.callbacks import HRTIMER, KTHREAD_WORK, RCU, WAIT, WORK, Callback
+from crash_ext.contents.callbacks import (
+    HRTIMER,
+    KTHREAD_WORK,
+    RCU,
+    UNLOADED_CODE,
+    WAIT,
+    WORK,
+    Callback,
+)
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.hexa import hexa
@@ -182,6 +190,8 @@ def called_back(case: Case, rest: List[Subject]) -> List[Finding]:
             f" {callback.function} is still to be called for {_it(number)}{queue}. It was not"
             " cancelled or waited for before kmem_cache_destroy(), or was set up after that."
         )
+        if callback.function.endswith(UNLOADED_CODE):
+            sentence += " The module that had that function is gone: the call will crash."
         if not callback.sure:
             what = f"perhaps a {what}"
             sentence += (

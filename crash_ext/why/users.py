@@ -132,7 +132,9 @@ class UserNames:
         data = self._reader.try_read(way.address, size)
         if data is None or not way.last.holder:
             return ""
-        found = self._callbacks.at(way.address, data, way.last.offset)
+        # A child in an rb tree has its parent's address with its own colour in the lowest bit.
+        link = way.last.offset & -self._reader.word
+        found = self._callbacks.at(way.address, data, link)
         if found is None or (found.kind == RCU and not self._callbacks.rcu_root(way.root)):
             return ""
         queue = f" in workqueue {found.queue}" if found.queue else ""

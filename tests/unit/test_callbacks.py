@@ -121,6 +121,20 @@ def test_where_the_wheels_are_not_known_a_timer_is_not_sure() -> None:
     assert (found.kind, found.sure) == (TIMER, False)
 
 
+@pytest.mark.parametrize("kind", [TIMER, DELAYED_WORK])
+def test_a_function_of_a_module_that_went_is_told_as_that(kind: str) -> None:
+    """Its init failed, or its exit didn't stop the timer: the call will crash."""
+    scene = Scene(b"delayed_work_timer_fn" if kind == DELAYED_WORK else b"conn_expire")
+    gone = scene.code + (64 << 20) + 0x10
+    timer = AT + 32 if kind == DELAYED_WORK else AT
+    scene.put(AT, 1, 0, 0, gone)
+    scene.put(timer, 0, scene.outside, 5000, scene.code + EXPIRE if kind != TIMER else gone)
+    scene.image.pointer(scene.outside, scene.object + timer)
+    found = scene.at(timer)
+    assert found is not None
+    assert (found.kind, found.function) == (kind, f"{gone:016x} [an unloaded module]")
+
+
 @pytest.mark.parametrize("back", [0, 0x1234])
 def test_a_timer_to_whose_entry_nothing_points_back_is_not_armed(back: int) -> None:
     scene = Scene()

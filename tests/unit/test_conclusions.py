@@ -7,7 +7,16 @@ from typing import List, Optional
 
 import pytest
 
-from crash_ext.contents.callbacks import DELAYED_WORK, HRTIMER, RCU, WAIT, WORK, Callback
+from crash_ext.contents.callbacks import (
+    DELAYED_WORK,
+    HRTIMER,
+    RCU,
+    TIMER,
+    UNLOADED_CODE,
+    WAIT,
+    WORK,
+    Callback,
+)
 from crash_ext.contents.profile import Cell
 from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.places.place import (
@@ -84,6 +93,13 @@ def test_what_one_object_waits_for_is_named(kind: str, what: str) -> None:
         f"1 object {what}: conn_finish is still to be called for it. It was not "
         "cancelled or waited for before kmem_cache_destroy(), or was set up after that."
     )
+
+
+def test_a_function_that_went_with_its_module_will_crash() -> None:
+    gone = f"ffffffffc026e000{UNLOADED_CODE}"
+    sentence = only(waits(Callback(TIMER, 0x28, gone, None), 0x100)).sentence
+    assert "ffffffffc026e000 [an unloaded module] is still to be called for it." in sentence
+    assert sentence.endswith(" The module that had that function is gone: the call will crash.")
 
 
 def test_of_several_objects_on_a_wait_queue_the_way_to_it_is_shown() -> None:

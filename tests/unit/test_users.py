@@ -83,6 +83,18 @@ def test_a_timer_s_function_is_told_and_not_what_its_list_lies_in() -> None:
     assert users(scene) == [("timer, still to be called: notify [bar]", 3)]
 
 
+def test_a_parent_in_an_rb_tree_is_known_by_its_address_with_a_colour() -> None:
+    scene = Scene(objects=1)
+    image = scene.image
+    image.structs["hrtimer"] = parse("node:4p softexpires:8 function:p base:p state:1", 8)
+    scene.land.chunk()
+    (timer,) = scene.objects
+    clock = image.percpu_offsets[1] + scene.pages.heap._arena.percpu(64)
+    scene.put(variable(scene, "child", 4), timer + AT + 1)
+    scene.put(timer + AT + 40, scene.code + CALL, clock, 1)
+    assert users(scene) == [("hrtimer, still to be called: notify [bar]", 1)]
+
+
 def test_work_is_told_with_its_queue_s_name() -> None:
     scene = Scene(objects=2)
     for name in ("work_struct", "pool_workqueue", "workqueue_struct"):
