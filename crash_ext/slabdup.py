@@ -24,7 +24,7 @@ from crash_ext.leak.state import LIVE
 from crash_ext.leak.survey import Survey, survey_family
 from crash_ext.leak.usage import accounted, reclaimable, usage_of
 from crash_ext.report.caches import kilobytes
-from crash_ext.report.table import LEFT, RIGHT, table_lines
+from crash_ext.report.table import LEFT, RIGHT, side_by_side, table_lines
 from crash_ext.report.text import counted, plural, printable, visible
 from crash_ext.slub.model import Cache
 from crash_ext.view.caches import cache_fields
@@ -106,7 +106,7 @@ def _compare(call: Call) -> Dict[str, object]:
         call.out.record(
             "field", field=row.field, values=dict(zip(heads, row.values)), differs=row.differs
         )
-    call.out.text(*table_lines(["", "CACHE", *heads], lines, [LEFT] * (2 + len(heads))))
+    call.out.text(*side_by_side(["", "CACHE", *heads], lines, fixed=2))
     call.out.sentences(call.out.limits)
     _details(call, surveys)
     return {"caches": len(surveys)}
@@ -199,7 +199,8 @@ COMMAND = Command(
       unknown   the evidence doesn't decide; a line below the table says why.
 
   With arguments the caches are compared field by field, and a field that
-  differs is marked with an asterisk.
+  differs is marked with an asterisk.  Caches that don't fit beside the others
+  are in a table below.
 
       NAME     the name of a cache, or a shell pattern (slab_*): all caches
                of that name are selected.  A name that reads as a hexadecimal

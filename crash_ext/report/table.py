@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import List, Sequence
 
+from .text import WIDTH
+
 LEFT = "left"
 RIGHT = "right"
 
@@ -34,6 +36,34 @@ def table_lines(
         disable_numparse=True,
     )
     return [line.replace(_BLANK, " ").rstrip() for line in text.split("\n")]
+
+
+def side_by_side(
+    head: Sequence[str], rows: Sequence[Sequence[str]], fixed: int, width: int = WIDTH
+) -> List[str]:
+    """The lines of tables one below the other, each with as many columns as fit.
+
+    fixed: so many of the first columns stand in each table. A column that doesn't fit has a
+    table of its own.
+    """
+    widths = [max(map(len, column)) for column in zip(head, *rows)]
+    # Two spaces stand before each column but the first.
+    room = width + 2 - sum(2 + size for size in widths[:fixed])
+    blocks: List[List[int]] = []
+    left = 0
+    for column, size in enumerate(widths[fixed:], fixed):
+        if not blocks or left < 2 + size:
+            blocks.append([])
+            left = room
+        blocks[-1].append(column)
+        left -= 2 + size
+    lines: List[str] = []
+    for block in blocks:
+        columns = [*range(fixed), *block]
+        cut = [[row[column] for column in columns] for row in rows]
+        table = table_lines([head[column] for column in columns], cut, [LEFT] * len(columns))
+        lines += ["", *table] if lines else table
+    return lines
 
 
 def plain_lines(

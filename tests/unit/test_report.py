@@ -15,7 +15,7 @@ from pytest_mock import MockerFixture
 from crash_ext.report.caches import cache_line, object_line, slab_line
 from crash_ext.report.hexdump import RdForm
 from crash_ext.report.jsonl import encoder, name_field
-from crash_ext.report.table import LEFT, RIGHT, plain_lines, table_lines
+from crash_ext.report.table import LEFT, RIGHT, plain_lines, side_by_side, table_lines
 from crash_ext.report.text import plural, printable
 from mocks.image import ByteOrder
 
@@ -100,6 +100,31 @@ def test_without_tabulate_tables_are_still_tables(mocker: MockerFixture) -> None
         "A    B",
         "x   10",
         "yy   9",
+    ]
+
+
+def test_columns_that_dont_fit_beside_the_others_have_tables_below() -> None:
+    head, rows = ("", "CACHE", "one", "two", "three"), [("*", "size", "1", "2" * 8, "3")]
+    whole = table_lines(head, rows, [LEFT] * 5)
+    assert side_by_side(head, rows, fixed=2, width=30) == whole
+    assert max(map(len, whole)) == 30
+    assert side_by_side(head, rows, fixed=2, width=29) == [
+        "   CACHE  one  two",
+        "*  size   1    22222222",
+        "",
+        "   CACHE  three",
+        "*  size   3",
+    ]
+    # One that fits nowhere has a table of its own.
+    assert side_by_side(head, rows, fixed=2, width=15) == [
+        "   CACHE  one",
+        "*  size   1",
+        "",
+        "   CACHE  two",
+        "*  size   22222222",
+        "",
+        "   CACHE  three",
+        "*  size   3",
     ]
 
 
