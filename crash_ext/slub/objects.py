@@ -306,10 +306,8 @@ def check_counters(cache: Cache, slab: Slab, reader: Reader) -> Optional[str]:
     if slab.inuse > slab.objects:
         return f"inuse is {slab.inuse} of {slab.objects}"
     if not _fills_pages(cache, slab.objects, reader.page_size):
-        return (
         many, fill = plural(slab.objects, "object"), "fills" if slab.objects == 1 else "fill"
         return f"{many} of {cache.size} bytes {fill} no power of two of pages"
-        )
     if slab.freelist and cache.red_left + cache.offset + reader.word > cache.size:
         return f"free pointer at +{cache.offset:#x} is outside an object of {cache.size} bytes"
     return None

@@ -268,7 +268,8 @@ def _listed(slub: Slub, node: Node, member: str, problems: List[str]) -> Iterato
     problems.extend(f"node {node.number}: {member}: {text}" for text in wrong)
     if member == "partial" and not wrong and count != node.nr_partial:
         problems.append(
-            f"node {node.number}: partial: {plural(count, 'slab')}, nr_partial says {node.nr_partial}"
+            f"node {node.number}: partial: {plural(count, 'slab')},"
+            f" nr_partial says {node.nr_partial}"
         )
 
 
