@@ -1201,7 +1201,9 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
     """What the contents show of how they were lost, as far as they show anything."""
     number = len(chosen)
     profile = case.twin_profile
-    if profile.objects >= ENOUGH and not case.mixed:
+    # Of an object whose contents are not in the dump nothing is known, nor that it is on no list.
+    known = all(s.values for s in chosen)
+    if profile.objects >= ENOUGH and known and not case.mixed:
         for kind, what, ways in (
             (HLIST_LINKED, "in a hash list", "hlist_del_init()"),
             (RB_LINKED, "in an rb tree", "rb_erase()"),
@@ -1236,7 +1238,7 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
                 f" objects have entries on theirs; that does not show where {_it(number, True)}"
                 f" {'was' if number == 1 else 'were'} lost."
             )
-    if profile.objects >= ENOUGH:
+    if profile.objects >= ENOUGH and known:
         for at, call in sorted(case.twin_calls.items()):
             usual = sum(profile.count_kind(at, kind) for kind in _NODES) >= USUAL * profile.objects
             if usual and not any(s.lists.get(at) in _NODES or at in s.trees for s in chosen):
