@@ -69,6 +69,8 @@ class Subject:
 
     def __init__(self, address: int) -> None:
         self.address = address
+        self.away = False
+        """Its contents aren't in the dump."""
         self.blank: Optional[str] = None
         """POISON or ZEROES, where it holds nothing else."""
         self.lists: Dict[int, str] = {}

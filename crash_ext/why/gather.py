@@ -124,6 +124,7 @@ def examine(
         session.progress(len(case.subjects), number)
         if data is None:
             case.unreadable += 1
+            subject.away = True
             continue
         subject.blank = _blank(data, poisoned)
         subject.values = _values(session, data, session.reader.word)

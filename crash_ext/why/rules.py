@@ -1202,7 +1202,7 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
     number = len(chosen)
     profile = case.twin_profile
     # Of an object whose contents are not in the dump nothing is known, nor that it is on no list.
-    known = all(s.values for s in chosen)
+    known = not any(s.away for s in chosen)
     if profile.objects >= ENOUGH and known and not case.mixed:
         for kind, what, ways in (
             (HLIST_LINKED, "in a hash list", "hlist_del_init()"),

@@ -143,6 +143,8 @@ def test_an_area_is_its_owner_s_or_who_made_it(known: bool) -> None:
 def test_what_kfree_rcu_has_noted_is_its_own() -> None:
     scene = Scene()
     noted(scene)
+    number = (scene.root - scene.pages.start) // 8 - 2 + len(scene.objects)
+    scene.put(scene.pages.start + 8, number)
     scene.put(scene.root, *scene.objects)
     assert users(scene) == [("kfree_rcu(), until the end of a grace period", 3)]
 
