@@ -15,10 +15,13 @@ import re
 from functools import cached_property
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from crash_ext.contents.queues import Queues
 from crash_ext.hexa import hexa
 from crash_ext.kernel.clock import Clock
+from crash_ext.kernel.irqstacks import InterruptStack, interrupt_stacks
 from crash_ext.kernel.memory import read_symbol_number
-from crash_ext.places.place import FREED_INIT, MODULE, PERCPU, STACK, SYMBOL, UNLOADED
+from crash_ext.kernel.tasks import Task
+from crash_ext.places.place import FREED_INIT, MODULE, OBJECT, PERCPU, STACK, SYMBOL, UNLOADED
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from crash_ext.reach.reach import PATH
@@ -27,19 +30,43 @@ from crash_ext.report.text import text_of
 
 TIMER = "timer"
 HRTIMER = "hrtimer"
+ALARM = "alarm timer"
 WORK = "work item"
 DELAYED_WORK = "delayed work item"
+RCU_WORK = "RCU work item"
 KTHREAD_WORK = "kthread work item"
+KTHREAD_DELAYED_WORK = "delayed kthread work item"
 RCU = "RCU callback"
 WAIT = "wait queue entry"
+BY_RCU = (RCU, RCU_WORK)
+"""Kinds that RCU's own lists have to have."""
 
 UNLOADED_CODE = " [an unloaded module]"
 """Behind the address of a function that isn't there any more."""
 _OFFSET_FUNCTIONS = 4096
 """kfree_rcu() puts the offset of the rcu_head into the object in place of a function."""
-_DELAYED = ("delayed_work_timer_fn",)
+_PASSING: Dict[str, Tuple[str, str, str, str, str, str]] = {
+    "delayed_work_timer_fn": (
+        *(DELAYED_WORK, "delayed_work", "timer"),
+        *("work", "work_struct", "func"),
+    ),
+    "kthread_delayed_work_timer_fn": (
+        *(KTHREAD_DELAYED_WORK, "kthread_delayed_work", "timer"),
+        *("work", "kthread_work", "func"),
+    ),
+    "rcu_work_rcufn": (RCU_WORK, "rcu_work", "rcu", "work", "work_struct", "func"),
+    "alarmtimer_fired": (ALARM, "alarm", "timer", "", "alarm", "function"),
+}
+"""The kernel's own functions that only pass on -> (what it is then, the structure around, its
+member that has been found; the member that has the function called at last, that one's
+structure, the function in it)."""
 _RCU_LISTS = ("rcu_", "srcu_", "tasks_rcu", "rude_")
 """Variables that head the lists of callbacks: rcu_data above all."""
+_RCU_OF_CPUS = (
+    ("rcu_data", "rcu_data"),
+    *((f"rcu_tasks{kind}__percpu", "rcu_tasks_percpu") for kind in ("", "_rude", "_trace")),
+)
+"""(per-CPU variable, structure)"""
 _PENDING_PWQ = 4
 """include/linux/workqueue.h, WORK_STRUCT_PWQ: the word has a pool_workqueue's address."""
 _PWQ_MASKS = (-1 << 8, -1 << 9)
@@ -69,6 +96,10 @@ class Callback(NamedTuple):
     """Of a work item: the name of its workqueue, where that is known."""
     sure: bool = True
     """It is no other structure with a link and a function in the same places."""
+    by: str = ""
+    """The task or CPU that will call the function, or runs in it, where it is known."""
+    running: bool = False
+    """The function is being called."""
 
 
 class Callbacks:
@@ -103,7 +134,9 @@ class Callbacks:
             base = offset - link
             if base < 0 or base + size > len(data):
                 continue
-            if not self._pending(kind, start, data, base, offset):
+            pending = self._pending(kind, start, data, base, offset)
+            runs = not pending and kind == KTHREAD_WORK and self._runs(start, data, base)
+            if not pending and not runs:
                 continue
             value = self._word(data, base + function_at)
             name = self.function(value)
@@ -116,8 +149,10 @@ class Callbacks:
             due = self._due(data, base) if kind == TIMER else None
             sure = self._sure(kind, value, name)
             found = Callback(kind, base, name, due, self._clock.seconds(due), sure=sure)
-            if kind == TIMER and name.split(" ")[0] in _DELAYED:
-                return self._delayed(data, found)
+            if name.split(" ")[0] in _PASSING:
+                return self._passed_on(data, found)
+            if kind == KTHREAD_WORK:
+                return found._replace(by=self._thread(self._worker(data, base)), running=runs)
             return found._replace(queue=self._queue(data, base)) if kind == WORK else found
         return None
 
@@ -133,6 +168,20 @@ class Callbacks:
             place = self._places.name(function)
             return place is not None and place.kind == SYMBOL and bool(_WAKES.search(name))
         return True
+
+    def queued(self, start: int, size: int) -> Optional[Tuple[int, Callback]]:
+        """(who has it, what) for an object that is in one of the kernel's own queues, or runs."""
+        for found in self._queues.of(start, size):
+            name = self.function(found.function)
+            if name is not None:
+                at = found.start - start
+                what = Callback(found.kind, at, name, None, by=found.where, running=found.running)
+                return found.holder, what
+        return None
+
+    @cached_property
+    def _queues(self) -> Queues:
+        return Queues(self._reader, self._tasks)
 
     def in_rcu_chain(self, path: Sequence[Step], value: int) -> bool:
         """Whether a pointer to `value` is the last of RCU's chain of callbacks.
@@ -162,13 +211,19 @@ class Callbacks:
             return True
         if step.place.kind == PERCPU and self._is_srcu(self._places.own_address(step.holder)):
             return True
-        # Not every host names a CPU's own variables.
+        return any(start <= step.holder < start + size for start, size in self._rcu_areas)
+
+    @cached_property
+    def _rcu_areas(self) -> List[Tuple[int, int]]:
+        """(start, bytes) of the CPUs' own lists: not every host names such variables."""
         reader = self._reader
-        start, size = reader.symbol("rcu_data"), reader.struct_size("rcu_data")
-        if start is None or not size:
-            return False
-        areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
-        return any(area is not None and area <= step.holder < area + size for area in areas)
+        found = []
+        for name, struct in _RCU_OF_CPUS:
+            start, size = reader.symbol(name), reader.struct_size(struct)
+            if start is not None and size:
+                areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
+                found += [(area, size) for area in areas if area is not None]
+        return found
 
     def _is_srcu(self, holder: int) -> bool:
         """Whether a per-CPU address lies in the list of callbacks of a struct srcu_data.
@@ -208,18 +263,22 @@ class Callbacks:
                 return text_of(name)
         return ""
 
-    def _delayed(self, data: bytes, found: Callback) -> Callback:
-        """struct delayed_work: the timer's function only queues the work."""
-        timer = found.offset
-        work = self._reader.offset("delayed_work", "timer")
-        function = self._reader.offset("work_struct", "func")
-        name = None
-        if work is not None and function is not None and timer >= work:
-            called = self._word(data, timer - work + function)
-            name = self.function(called) or self._gone(called)
-        return found._replace(
-            kind=DELAYED_WORK, offset=timer - (work or 0), function=name or _DELAYED[0]
-        )
+    def _passed_on(self, data: bytes, found: Callback) -> Callback:
+        """The structure around one whose function only passes on, with what is called at last."""
+        kind, around, member, inner, struct, function = _PASSING[found.function.split(" ")[0]]
+        reader = self._reader
+        own, called = reader.offset(around, member), reader.offset(struct, function)
+        at = reader.offset(around, inner) if inner else 0
+        if own is None or called is None or at is None or found.offset < own:
+            return found._replace(kind=kind)
+        if kind == KTHREAD_DELAYED_WORK:
+            worker = self._worker(data, found.offset - own + at)
+            if self._task_of(worker) is None:
+                # Without a thread nothing is called but the timer's function.
+                return found
+        value = self._word(data, found.offset - own + at + called)
+        name = self.function(value) or self._gone(value)
+        return found._replace(kind=kind, offset=found.offset - own, function=name or found.function)
 
     def _pending(self, kind: str, start: int, data: bytes, base: int, link: int) -> bool:
         """Whether the structure itself says that it is queued. link: where it is linked."""
@@ -273,7 +332,7 @@ class Callbacks:
             if any(start <= pprev < end for start, end in self._wheels):
                 found = True
                 break
-            if self._on_stack(pprev):
+            if self._on_stack(pprev) or any(stack.own(pprev) for stack in self._irq_stacks):
                 found = True
                 break
             at = pprev
@@ -286,10 +345,34 @@ class Callbacks:
         place = self._places.name(address)
         return place is not None and place.kind == STACK
 
+    @cached_property
+    def _irq_stacks(self) -> List[InterruptStack]:
+        return interrupt_stacks(self._reader)
+
+    def may_be_wait_queue(self, head: int) -> bool:
+        """Whether a list's head may be a wait_queue_head's: that has a lock before its list.
+
+        A head that begins a variable or an object is none, nor one behind another number than
+        that of a lock which is free: most lists whose entries have a function.
+        """
+        reader = self._reader
+        at = reader.offset("wait_queue_head", "head")
+        if at is None:
+            # Up to v4.12.
+            at = reader.offset("__wait_queue_head", "task_list")
+        place = self._places.name(head)
+        if at is None or place is None:
+            return True
+        named = place.label and place.kind in (SYMBOL, MODULE, OBJECT)
+        data = reader.try_read(head - at, 4)
+        return not (named and place.offset < at) and data is not None and not any(data)
+
     def _is_queued(self, node: int, data: bytes, base: int) -> bool:
-        """Whether a kthread_work is on its kthread_worker's list of work."""
+        """Whether a kthread_work is on its kthread_worker's list, and that one has a thread."""
         reader, word = self._reader, self._reader.word
-        worker = self._word(data, base + (reader.offset("kthread_work", "worker") or 0))
+        worker = self._worker(data, base)
+        if self._task_of(worker) is None:
+            return False
         head = worker + (reader.offset("kthread_worker", "work_list") or 0)
         at = node
         for _ in range(_MOST if worker else 0):
@@ -300,6 +383,47 @@ class Callbacks:
                 return True
             at = following
         return False
+
+    def _worker(self, data: bytes, base: int) -> int:
+        return self._word(data, base + (self._reader.offset("kthread_work", "worker") or 0))
+
+    def _runs(self, start: int, data: bytes, base: int) -> bool:
+        """Whether the thread of a kthread_work's worker is in its function."""
+        worker, current = (
+            self._worker(data, base),
+            self._reader.offset("kthread_worker", "current_work"),
+        )
+        if not worker or current is None or not self._thread(worker):
+            return False
+        return self._read(worker + current) == start + base
+
+    def _task_of(self, worker: int) -> Optional[Task]:
+        """The thread that a kthread_worker says it has."""
+        own = self._reader.offset("kthread_worker", "task")
+        address = self._read(worker + own) if own is not None else None
+        return self._tasks.get(address or 0)
+
+    def _thread(self, worker: int) -> str:
+        """That thread in words, if its data is the worker: what was freed may still name one."""
+        task = self._task_of(worker)
+        if task is None or self._data_of(task) != worker:
+            return ""
+        return f"task {task.pid} {text_of(task.comm)}"
+
+    def _data_of(self, task: Task) -> Optional[int]:
+        """What a kernel thread's function was called with; None where that isn't known."""
+        reader, data = self._reader, self._reader.offset("kthread", "data")
+        own = reader.offset("task_struct", "worker_private")
+        if own is None:
+            # Linux kernel commit e32cf5dfbe22 ("kthread: Generalize pf_io_worker so it can point
+            # to struct kthread") (in v5.17): before, set_child_tid does.
+            own = reader.offset("task_struct", "set_child_tid")
+        kthread = None if own is None or data is None else self._read(task.address + own)
+        return self._read(kthread + data) if kthread and data is not None else None
+
+    @cached_property
+    def _tasks(self) -> Dict[int, Task]:
+        return {task.address: task for task in self._places.tasks.by_stack.values()}
 
     def _due(self, data: bytes, base: int) -> Optional[int]:
         expires = self._reader.offset("timer_list", "expires")

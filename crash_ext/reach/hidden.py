@@ -3,15 +3,16 @@
 
 A device's descriptor or a page table has a physical address, with flags in its low bits; a
 bio_vec or a fragment of an skb has the page's struct page and the offset in it. Both are
-looked for in memory that is in use. An index, a frame number or a file's number leaves
-no trace that differs from any other number.
+looked for in memory that is in use. A descriptor may have the address of a buffer inside of
+the object: that counts where the next one has it of another object, as far inside. An index, a
+frame number or a file's number leaves no trace that differs from any other number.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.reach.model import REACHED
@@ -24,6 +25,11 @@ _PIECE = 4
 """A buffer inside an object begins at a multiple of so many bytes."""
 _LONGEST = 1 << 20
 """Bytes: no fragment is longer."""
+_LARGEST = 1 << 12
+"""Bytes behind the start of a block's last object that may be inside of it."""
+_BESIDE = 64
+"""Bytes from one descriptor to the next, at most."""
+_PAGE = 1 << 12
 _BLOCK = 1 << 16
 """Objects of one such block of memory are looked for as one."""
 
@@ -64,9 +70,11 @@ def find_hidden(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidde
             ranges.append((page, count * size))
         if first - start > _FLAGS:
             low = first - start & ~_FLAGS
-            ranges.append((low, last - start + _FLAGS + 1 - low))
+            ranges.append((low, last - start + _LARGEST - low))
     pages.sort()
     firsts = [page for page, _, _ in pages]
+    before = Hidden(0, "", 0, False)
+    deep = 0
     for hit in find_pointers(reader, Targets(ranges), Summary(), cap=1 << 30, pieces=reach.used()):
         value = hit.value & ~_FLAGS
         at = bisect_right(firsts, hit.value & ~3) - 1
@@ -79,6 +87,17 @@ def find_hidden(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidde
                 found = _named(slub, reach, objects, hit.holder, page)
         elif _has(objects, start + value):
             found = [start + value]
+        else:
+            inside = _around(reach, objects, start + hit.value)
+            if inside is None or reach.holds(hit.holder)[0] != REACHED:
+                continue
+            this = Hidden(inside, "a physical address in it stands", hit.holder, False)
+            same = inside != before.address and start + hit.value - inside == deep
+            if same and 0 < hit.holder - before.holder <= _BESIDE:
+                yield before
+                yield this
+            before, deep = this, start + hit.value - inside
+            continue
         if not found or reach.holds(hit.holder)[0] != REACHED:
             continue
         text = "its page and its offset stand" if page_hit else "its physical address stands"
@@ -106,6 +125,14 @@ def _first_and_last(objects: array[int], base: int) -> Tuple[int, int]:
 def _has(objects: array[int], address: int) -> bool:
     at = bisect_left(objects, address)
     return at < len(objects) and objects[at] == address
+
+
+def _around(reach: Reach, objects: array[int], address: int) -> Optional[int]:
+    """The object that an address lies in, but not at its start, nor where a page begins."""
+    found = reach.object_at(address)
+    if found is None or address - found <= _FLAGS or not _has(objects, found):
+        return None
+    return found if address % _PAGE else None
 
 
 def _named(slub: Slub, reach: Reach, objects: array[int], holder: int, page: int) -> Iterable[int]:

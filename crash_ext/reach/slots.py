@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernel's own arrays with a count, whose slots behind it keep what was taken out.
+"""The kernel's own memory that is in use as a whole, with words in it that are not.
 
-Each CPU's reserve of socket buffers is one (net/core/skbuff.c, struct napi_alloc_cache): a
-buffer that left it years ago still has its address there. Knows these by their names.
+Each CPU's reserve of socket buffers is an array with a count (net/core/skbuff.c, struct
+napi_alloc_cache): a buffer that left it years ago still has its address behind it. And each CPU
+has a stack for interrupts: the part that isn't live keeps what former ones had there. Knows
+these by their names.
 """
 
 from __future__ import annotations
 
 from typing import Iterator, Tuple
 
+from crash_ext.kernel.irqstacks import interrupt_stacks
 from crash_ext.reader import Reader
 
 _ARRAYS = (("napi_alloc_cache", "napi_alloc_cache", "skb_cache", "skb_count"),)
@@ -17,7 +20,14 @@ _COUNT = 4
 
 
 def for_each_unused(reader: Reader) -> Iterator[Tuple[int, int]]:
-    """(start, bytes) of the slots behind the count, of each CPU, in the direct map."""
+    """(start, bytes) of what is not in use, of each CPU, in the direct map."""
+    yield from _slots(reader)
+    for stack in interrupt_stacks(reader):
+        if stack.dead and reader.virt_to_page(stack.start) is not None:
+            yield stack.start, stack.dead
+
+
+def _slots(reader: Reader) -> Iterator[Tuple[int, int]]:
     for variable, structure, slots, count in _ARRAYS:
         start, size = reader.symbol(variable), reader.struct_size(structure)
         at, number_at = reader.offset(structure, slots), reader.offset(structure, count)

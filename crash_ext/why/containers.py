@@ -8,10 +8,11 @@ a tree or a chain hold nothing: named is what has the root.
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
-from typing import Dict, Iterator, List, Optional, Set
+from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
-from crash_ext.contents.callbacks import RCU, Callback, Callbacks
+from crash_ext.contents.callbacks import BY_RCU, Callback, Callbacks
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_string
 from crash_ext.kernel.tasks import Task
@@ -27,10 +28,11 @@ from crash_ext.places.place import (
 )
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
-from crash_ext.reach.model import Step
+from crash_ext.reach.model import IN_USE, Step
 from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
 from crash_ext.why.case import Case, Held, Subject
+from crash_ext.why.slots import FIFO, POOL, Slots
 
 NODES = {"radix_tree_node": "", "maple_node": "a maple tree"}
 """Caches of the nodes of trees that point to whatever is in them."""
@@ -40,12 +42,14 @@ _GFP = 0x007FFFC0
 """Bits of xa_flags that only a radix tree has: its gfp mask."""
 _DEAD = 1
 """lib/klist.c, KNODE_DEAD: the low bit of klist_node.n_klist."""
+_NOTIFIES = re.compile("chain|notif")
+"""In the names of the kernel's own heads of notifier chains."""
 _CHAIN = 64
 """Notifiers of a chain at most."""
-_POOLS = ("mempool_s", "mempool")
-"""By the DWARF of 7.3 the structure has the shorter name; 6.12 has the longer one."""
+_DEEPEST = 128
+"""Levels of an rb tree at most: twice the logarithm of its nodes."""
 _MOST = 1 << 16
-"""Elements of a mempool at most."""
+"""Entries of a kset at most."""
 
 
 IN_KLIST = "in a klist"
@@ -56,10 +60,20 @@ _CALLS = "in a notifier chain or the like"
 class Containers:
     """Names what holds objects of one kernel."""
 
-    def __init__(self, places: Places, callbacks: Callbacks, blocks: Blocks) -> None:
+    def __init__(
+        self,
+        places: Places,
+        callbacks: Callbacks,
+        blocks: Blocks,
+        path_to: Callable[[int], List[Step]] = lambda address: [],
+    ) -> None:
+        """path_to: the pointers that lead to the object which an address lies in."""
+        self._path_to = path_to
+        self._by_address: Tuple[Optional[Case], Dict[int, Subject]] = (None, {})
         self._places = places
         self._blocks = blocks
         self._callbacks = callbacks
+        self._slots = Slots(places.session.reader, callbacks)
         self._reader = places.session.reader
 
     def name(self, case: Case, subject: Subject, held: Optional[Held]) -> str:
@@ -73,15 +87,12 @@ class Containers:
         tree = self._tree(path) or self._task(path[-1])
         if tree:
             return tree
-        last = path[-1]
-        # A child has its parent's address with its own colour in the lowest bit.
-        node = last.offset & -2
-        if node in subject.trees and _is_tree(case, node):
-            top = self._first_outside(case, path)
-            return f"in an rb tree at {self._at(path, top)}"
-        pool = self._mempool(path)
-        if pool:
-            return pool
+        table = self._rhashtable(path) or self._rb_tree(case, subject)
+        if table:
+            return table
+        slot = self._slot(path)
+        if slot:
+            return slot
         return self._kept_by_callback(path) or self._memory(subject)
 
     # --- trees of nodes ---
@@ -117,15 +128,61 @@ class Containers:
             return "a radix tree"
         return "an IDR or XArray" if flags & _IS_IDR else "an XArray"
 
-    def _first_outside(self, case: Case, path: List[Step]) -> int:
-        """Which step has the pointer from outside of the cache."""
-        at = len(path) - 1
-        while at:
-            place = path[at].place
-            if place is None or place.cache is None or place.cache.address not in case.kin:
-                break
-            at -= 1
-        return at
+    def _rb_tree(self, case: Case, subject: Subject) -> str:
+        """The rb tree that a node of the object is in, though another pointer was met first.
+
+        By the node's parents, each of which has it as a child: rb_erase() leaves a node's own
+        words. The tree's root is who points to the topmost node.
+        """
+        if self._by_address[0] is not case:
+            self._by_address = (case, {each.address: each for each in case.subjects})
+        for node in subject.trees:
+            top = self._top(subject.address + node) if _is_tree(case, node) else None
+            if top is None:
+                continue
+            for number, step in enumerate(subject.path):
+                if (step.target + step.offset) & -4 == top:
+                    return f"in an rb tree at {self._at(subject.path, number)}"
+            first = self._by_address[1].get(top - node)
+            for held in first.held if first is not None else ():
+                place = held.place
+                if held.value != top or held.worth != IN_USE or place is None:
+                    continue
+                if place.cache is not None and place.cache.address in case.kin:
+                    continue
+                path = self._path_to(held.holder) if place.kind == OBJECT else []
+                subject.root = path[0].place if path else place
+                return f"in an rb tree at {place.text}{self._led(path)}"
+        return ""
+
+    def _top(self, node: int) -> Optional[int]:
+        """The topmost node of the tree that a node is in; None for one that isn't in any."""
+        word = self._reader.word
+        for _ in range(_DEEPEST):
+            parent = (self._number(node, word) or 0) & -4
+            if not parent:
+                return node
+            # struct rb_node: rb_right, rb_left behind the parent's address.
+            if node not in (self._number(parent + at * word, word) for at in (1, 2)):
+                return None
+            node = parent
+        return None
+
+    # --- a hash table that grows ---
+
+    def _rhashtable(self, path: List[Step]) -> str:
+        """The struct rhashtable whose table the way goes through, by its work's function."""
+        reader = self._reader
+        names = (("rhashtable", "tbl"), ("rhashtable", "run_work"), ("work_struct", "func"))
+        offsets = [reader.offset(*name) for name in names]
+        worker = reader.symbol("rht_deferred_worker")
+        if worker is None or None in offsets:
+            return ""
+        table, work, function = (each or 0 for each in offsets)
+        for number, step in enumerate(path[:-1]):
+            if self._number(step.holder - table + work + function, reader.word) == worker:
+                return f"in the rhashtable at {self._at(path, number)}"
+        return ""
 
     # --- a task ---
 
@@ -169,45 +226,38 @@ class Containers:
         above = self._function(self._places.own_address(held.holder) - next_at + call_at)
         if not above and not (following and self._function(following + call_at)):
             return ""
+        what = f"{_CALLS}, for {function}"
         for _ in range(_CHAIN):
             if self._function(holder - next_at + call_at) is None:
-                where = words_of(self._places.name(holder))
-                return f"{_CALLS}, for {function}: {where} has its head"
+                place = self._places.name(holder)
+                if place is not None and place.kind == SYMBOL and _NOTIFIES.search(place.label):
+                    what = f"in a notifier chain, for {function}"
+                return f"{what}: {words_of(place)} has its head"
             # A notifier before it in the chain.
             found = self._blocks.variables_with(holder - next_at)
             if not found:
                 break
             holder = found[0]
-        return f"{_CALLS}, for {function}"
+        return what
 
     def _function(self, at: int) -> Optional[str]:
         value = self._number(at, self._reader.word)
         return None if not value else self._callbacks.function(value)
 
-    # --- a mempool's reserve ---
+    # --- an array with counters ---
 
-    def _mempool(self, path: List[Step]) -> str:
-        """By struct mempool_s: the array of elements that the last pointer lies in."""
-        reader, word = self._reader, self._reader.word
-        offsets = [
-            next(
-                (at for at in (reader.offset(one, name) for one in _POOLS) if at is not None), None
-            )
-            for name in ("elements", "min_nr", "curr_nr", "alloc", "free")
-        ]
-        if len(path) < 2 or None in offsets or path[-1].place is None:
+    def _slot(self, path: List[Step]) -> str:
+        """The array with counters that the last pointer lies in, if those count it."""
+        last, own = path[-1].holder, self._places.own_address
+        above = len(path) - 2
+        found = self._slots.of(own(last), own(path[above].holder) if above >= 0 else 0)
+        if found is None or not found.used:
             return ""
-        elements, least, current, allocates, frees = (each or 0 for each in offsets)
-        pool = path[-2].holder - elements
-        reserve, number = self._number(pool + least, 4), self._number(pool + current, 4)
-        if reserve is None or number is None or not 0 < number <= reserve <= _MOST:
-            return ""
-        first = self._number(pool + elements, word) or 0
-        if not first <= path[-1].holder < first + number * word:
-            return ""
-        if not all(self._function(pool + at) for at in (allocates, frees)):
-            return ""
-        return f"in the reserve of a mempool, {hexa(pool)}: {self._at(path, len(path) - 2)}"
+        inside = above < 0 or found.at != own(path[above].holder)
+        where = words_of(self._places.name(found.start)) if inside else self._at(path, above)
+        if found.kind == POOL:
+            return f"in {POOL}, {hexa(found.start)}: {where}"
+        return f"in {FIFO} at {where}"
 
     # --- a kset ---
 
@@ -288,7 +338,7 @@ class Containers:
             return None
         found = self._callbacks.at(step.target, data, step.offset)
         chained = self._callbacks.in_rcu_chain(path, step.target + step.offset)
-        if found is None or not found.sure or (found.kind == RCU and not chained):
+        if found is None or not found.sure or (found.kind in BY_RCU and not chained):
             return None
         return found
 
@@ -405,11 +455,15 @@ class Containers:
 
     def _at(self, path: List[Step], at: int) -> str:
         """The place of a step's pointer, and the root of the way where that is another."""
-        text = words_of(path[at].place)
-        root = path[0].place
-        if at and root is not None:
-            text += f", to which {root.label if root.kind in (SYMBOL, MODULE) else root.text} leads"
-        return text
+        return words_of(path[at].place) + (self._led(path) if at else "")
+
+    @staticmethod
+    def _led(path: List[Step]) -> str:
+        """What a way begins in, behind what it leads to."""
+        root = path[0].place if path else None
+        if root is None:
+            return ""
+        return f", to which {root.label if root.kind in (SYMBOL, MODULE) else root.text} leads"
 
     def _number(self, address: int, size: int) -> Optional[int]:
         try:

@@ -22,7 +22,7 @@ from typing import (
     Tuple,
 )
 
-from crash_ext.contents.callbacks import RCU, Callback, Callbacks
+from crash_ext.contents.callbacks import BY_RCU, WAIT, Callback, Callbacks
 from crash_ext.contents.profile import ENOUGH, USUAL, Cell, spread
 from crash_ext.contents.words import (
     HLIST_LINKED,
@@ -44,7 +44,17 @@ from crash_ext.places.place import OBJECT, STACK, Place, words_of
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.hidden import Hidden, find_hidden
-from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
+from crash_ext.reach.model import (
+    DEAD,
+    IN_USE,
+    LOST,
+    MAYBE,
+    PENDING,
+    PERHAPS,
+    REACHED,
+    UNREACHED,
+    Step,
+)
 from crash_ext.reach.reach import Reach
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
@@ -66,6 +76,7 @@ from crash_ext.why.case import (
 from crash_ext.why.containers import Containers
 from crash_ext.why.lists import HEADLESS, LEAKED, Alive, Lists, is_gone
 from crash_ext.why.oldlinks import NODE_WORDS, OLD_HEAD, is_old_head, is_old_node, is_old_rcu
+from crash_ext.why.slots import NOT_COUNTED, Slots
 from crash_ext.why.together import sort_lost
 
 EXAMINED = 20000
@@ -217,7 +228,7 @@ def _ask_nodes(
         at = word.offset
         if word.kind in NODE_WORDS and case.twin_profile.objects < _ASKED:
             found = callbacks.at(address, data, at)
-            if found is not None and found.kind != RCU:
+            if found is not None and found.kind not in BY_RCU:
                 case.twin_calls.setdefault(at, found)
         if word.kind == LIST_LINKED and at not in case.twin_calls:
             heads = case.twin_heads.setdefault(at, Counter())
@@ -383,6 +394,7 @@ def find_holders(
             ranges.append((subject.address, case.cache.object_size))
             subject.level = reach.level(subject.address)
     callbacks = Callbacks(places)
+    slots = Slots(slub.reader, callbacks)
     apart = {case.cache.address: _unlinked_nodes(case) for case in cases}
     memory = Memory(slub.reader)
     summary = Summary()
@@ -402,16 +414,18 @@ def find_holders(
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)
             if found is not None and (
-                found.kind != RCU or _waits_for_rcu(callbacks, reach, subject, hit.value)
+                found.kind not in BY_RCU or _waits_for_rcu(callbacks, reach, subject, hit.value)
             ):
                 held = held._replace(callback=found)
+            else:
+                held = _by_counters(slots, places, reach, held)
         subject.held.append(held)
     for case, subject in subjects.values():
-        if subject.level == REACHED and _by_old_head_alone(subject):
+        if subject.level == REACHED and _by_old_words_alone(subject):
             subject.level = MAYBE
         _find_queued(callbacks, slub, places, reach, case, subject)
     blocks = Blocks(places, reach)
-    _show_paths(reach, cases, Containers(places, callbacks, blocks), blocks)
+    _show_paths(reach, places, cases, Containers(places, callbacks, blocks, reach.path), blocks)
     _find_inner(slub, reach, cases)
     _find_hidden(slub, places, reach, cases)
     in_use, other = reach.summary.bytes, max(0, summary.bytes - reach.summary.bytes)
@@ -451,16 +465,38 @@ def _unlinked_nodes(case: Case) -> Set[int]:
     }
 
 
-def _by_old_head_alone(subject: Subject) -> bool:
-    """Whether all that leads to an object is a head of a list that it is on no longer."""
+def _by_counters(slots: Slots, places: Places, reach: Reach, held: Held) -> Held:
+    """A pointer in an array that has counters: worth less where those don't count it."""
+    above = 0
+    if held.place is not None and held.place.kind == OBJECT:
+        path = reach.path(held.holder)
+        above = places.own_address(path[-1].holder) if path else 0
+    found = slots.of(held.holder, above)
+    return held if found is None or found.used else held._replace(worth=PERHAPS, why=found.why)
+
+
+def _by_old_words_alone(subject: Subject) -> bool:
+    """Whether all that leads to an object is a head of a list that it is on no longer, or a
+    slot that its array doesn't count.
+
+    Neighbours on a list and in a tree lead to it, too, and aren't among those who hold it.
+    """
     in_use = [held for held in subject.held if held.worth in (IN_USE, PERHAPS)]
-    return bool(in_use) and all(held.why == OLD_HEAD for held in in_use)
+    if not in_use:
+        return False
+    if all(held.why == OLD_HEAD for held in in_use):
+        return True
+    linked = subject.trees or any(
+        kind in (LIST_LINKED, HLIST_LINKED) for kind in subject.lists.values()
+    )
+    old = all(held.worth == PERHAPS and held.why in (OLD_HEAD, *NOT_COUNTED) for held in in_use)
+    return old and not linked
 
 
 def _find_queued(
     callbacks: Callbacks, slub: Slub, places: Places, reach: Reach, case: Case, subject: Subject
 ) -> None:
-    """The pending structure whose link is on a list, or in a chain of RCU's.
+    """The pending structure whose link is on a list, in a chain of RCU's, or in a queue.
 
     What is before it there is a neighbour: the list's head has them all.
     """
@@ -469,10 +505,15 @@ def _find_queued(
     for offset, ring in subject.memberships.items():
         at = subject.address + offset
         found = _callback(callbacks, slub, case, subject, at)
-        if found is not None and found.kind != RCU and ring.at:
+        if found is not None and found.kind not in BY_RCU and ring.at:
             place = places.name(ring.at)
             subject.held.append(Held(ring.at, at, place, IN_USE, "", found))
             return
+    queued = callbacks.queued(subject.address, case.cache.object_size)
+    if queued is not None:
+        holder, found = queued
+        at = subject.address + found.offset
+        subject.held.append(Held(holder, at, places.name(holder), IN_USE, "", found))
 
 
 def _waits_for_rcu(callbacks: Callbacks, reach: Reach, subject: Subject, value: int) -> bool:
@@ -485,10 +526,17 @@ def _callback(
     data = slub.reader.try_read(subject.address, case.cache.object_size)
     if data is None:
         return None
-    return callbacks.at(subject.address, data, value - subject.address)
+    found = callbacks.at(subject.address, data, value - subject.address)
+    if found is not None and found.kind == WAIT:
+        ring = subject.memberships.get(value - subject.address)
+        if ring is not None and ring.at and not callbacks.may_be_wait_queue(ring.at):
+            return None
+    return found
 
 
-def _show_paths(reach: Reach, cases: List[Case], containers: Containers, blocks: Blocks) -> None:
+def _show_paths(
+    reach: Reach, places: Places, cases: List[Case], containers: Containers, blocks: Blocks
+) -> None:
     """The ways to some objects, and what they lead through: to the first of each kind.
 
     What holds the first ones of a kind holds the others, if it is the same for all of those.
@@ -503,7 +551,7 @@ def _show_paths(reach: Reach, cases: List[Case], containers: Containers, blocks:
             kind = ",".join(sorted({holder_label(held) for held in subject.held}))
             kind += " ".join(ring.text for ring in subject.memberships.values())
             if few or len(shown.get((number, kind), ())) < SAMPLES:
-                subject.path = reach.path(subject.address)
+                subject.path = _path(reach, places, subject)
                 subject.root = subject.path[0].place if subject.path else None
                 shown.setdefault((number, kind), []).append(subject)
             else:
@@ -518,6 +566,21 @@ def _show_paths(reach: Reach, cases: List[Case], containers: Containers, blocks:
         if all((s.container, s.root) == (first.container, first.root) for s in more):
             for subject in alike:
                 subject.container, subject.root = first.container, first.root
+
+
+def _path(reach: Reach, places: Places, subject: Subject) -> List[Step]:
+    """The pointers that lead to an object; not by a slot that is known to be no longer in use."""
+    path, best = reach.path(subject.address), best_held(subject)
+    old = {held.holder for held in subject.held if held.worth == PERHAPS}
+    if best is None or best.place is None or not path:
+        return path
+    if places.own_address(path[-1].holder) not in old:
+        return path
+    above = reach.path(best.holder) if best.place.kind == OBJECT else []
+    if any(step.target == subject.address for step in above):
+        return path
+    last = Step(best.holder, best.place, subject.address, best.value - subject.address)
+    return [*above, last]
 
 
 def holder_label(held: Held) -> str:

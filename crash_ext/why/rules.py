@@ -31,13 +31,13 @@ from typing import (
 from crash_ext.contents.callbacks import (
     HRTIMER,
     KTHREAD_WORK,
-    RCU,
     UNLOADED_CODE,
     WAIT,
     WORK,
     Callback,
 )
 from crash_ext.contents.profile import ENOUGH, USUAL
+from crash_ext.contents.queues import DISABLED_TASKLET
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.hexa import hexa
 from crash_ext.kernel.say import count
@@ -169,56 +169,93 @@ def called_back(case: Case, rest: List[Subject]) -> List[Finding]:
     for subject in rest:
         for held in subject.held:
             if held.worth == IN_USE and held.callback is not None:
-                key = f"{held.callback.kind} {held.callback.function} {held.callback.sure}"
+                callback = held.callback
+                key = f"{callback.kind} {callback.function} {callback.sure} {callback.running}"
                 lent = _in_lent_queue(subject, held.callback)
                 groups.setdefault((key, lent), []).append((subject, held))
                 break
-    findings = []
-    for (_, lent), members in groups.items():
-        subject, held = members[0]
-        callback = held.callback
-        assert callback is not None
-        queue = f", in workqueue {callback.queue}" if callback.queue else ""
-        what = f"{callback.kind} at +{callback.offset:#x}: {callback.function}"
-        what += f"{_due(callback)}{queue}"
-        number = len(members)
-        verb = "is on" if number == 1 else "are on"
-        waits = f"{verb} a wait queue" if callback.kind == WAIT else ""
-        waits = waits or f"{'waits' if number == 1 else 'wait'} for {_article(callback.kind)}"
-        sentence = (
-            f"{count(number, 'object')} {waits}:"
-            f" {callback.function} is still to be called for {_it(number)}{queue}. It was not"
-            " cancelled or waited for before kmem_cache_destroy(), or was set up after that."
+    return [
+        _running(members) if _callback_of(members).running else _waiting(members, lent)
+        for (_, lent), members in groups.items()
+    ]
+
+
+def _callback_of(members: List[Tuple[Subject, Held]]) -> Callback:
+    callback = members[0][1].callback
+    assert callback is not None
+    return callback
+
+
+def _waiting(members: List[Tuple[Subject, Held]], lent: bool) -> Finding:
+    subject, callback = members[0][0], _callback_of(members)
+    queue = f", in workqueue {callback.queue}" if callback.queue else ""
+    queue += f", by {callback.by}" if callback.by else ""
+    what = f"{callback.kind} at +{callback.offset:#x}: {callback.function}"
+    what += f"{_due(callback)}{queue}"
+    number = len(members)
+    verb = "is on" if number == 1 else "are on"
+    waits = f"{verb} a wait queue" if callback.kind == WAIT else ""
+    waits = waits or f"{'waits' if number == 1 else 'wait'} for {_article(callback.kind)}"
+    sentence = (
+        f"{count(number, 'object')} {waits}:"
+        f" {callback.function} is still to be called for {_it(number)}{queue}. It was not"
+        " cancelled or waited for before kmem_cache_destroy(), or was set up after that."
+    )
+    if callback.function.endswith(UNLOADED_CODE):
+        sentence += " The module that had that function is gone: the call will crash."
+    if callback.kind == DISABLED_TASKLET:
+        sentence += " That waits for tasklet_enable()."
+    if not callback.sure:
+        what = f"perhaps a {what}"
+        sentence += (
+            f" Or that is no {callback.kind} but looks like one: a node of another list that"
+            f" {'it is' if number == 1 else 'they are'} on, with a function beside it. Then"
+            f" look for who should have taken {_it(number)} off."
         )
-        if callback.function.endswith(UNLOADED_CODE):
-            sentence += " The module that had that function is gone: the call will crash."
-        if not callback.sure:
-            what = f"perhaps a {what}"
-            sentence += (
-                f" Or that is no {callback.kind} but looks like one: a node of another list that"
-                f" {'it is' if number == 1 else 'they are'} on, with a function beside it. Then"
-                f" look for who should have taken {_it(number)} off."
-            )
-        elif lent:
-            sentence += (
-                " If the head of that queue is left over from who had its memory before, nothing"
-                " is called any more: then look for who freed it with entries on it."
-            )
-        evidence = [Evidence("held", what, subject.address + callback.offset)]
-        if callback.kind in (WAIT, KTHREAD_WORK) or not callback.sure:
-            evidence += _way(subject)
-        addresses = [each.address for each, _ in members]
-        strength = LIKELY if lent or not callback.sure else CERTAIN
-        findings.append(Finding("", strength, addresses, evidence, sentence))
-    return findings
+    elif lent:
+        sentence += (
+            " If the head of that queue is left over from who had its memory before, nothing"
+            " is called any more: then look for who freed it with entries on it."
+        )
+    evidence = [Evidence("held", what, subject.address + callback.offset)]
+    if callback.kind in (WAIT, KTHREAD_WORK) or not callback.sure:
+        rings = subject.memberships.items()
+        evidence += [
+            Evidence("list", ring.text, subject.address)
+            for at, ring in rings
+            if callback.offset <= at < callback.offset + _ENTRY and ring.at
+        ]
+        evidence += _way(subject)
+    sure = callback.sure and not lent and callback.kind != DISABLED_TASKLET
+    sure = sure and bool(callback.kind != KTHREAD_WORK or callback.by)
+    strength = CERTAIN if sure else LIKELY
+    return Finding("", strength, [each.address for each, _ in members], evidence, sentence)
+
+
+def _running(members: List[Tuple[Subject, Held]]) -> Finding:
+    """The function may have given the object up, and the memory be another object by now."""
+    held, callback = members[0][1], _callback_of(members)
+    number = len(members)
+    by = f" by {callback.by}" if callback.by else ""
+    sentence = (
+        f"{_objects(number, 'is', 'are')} in use by the function of {_article(callback.kind)} of"
+        f" {'its own' if number == 1 else 'their own'}: {callback.function} is being called for"
+        f" {_it(number)}{by}, and was not waited for before kmem_cache_destroy(). Or it has given"
+        f" {_it(number)} up already, and {_it(number, True)} {'was' if number == 1 else 'were'}"
+        " allocated again: then look at who allocated last."
+    )
+    what = f"{callback.kind} at +{callback.offset:#x}: {callback.function} runs{by}"
+    evidence = [Evidence("held", what, held.holder)]
+    return Finding("", LIKELY, [each.address for each, _ in members], evidence, sentence)
 
 
 def _in_lent_queue(subject: Subject, callback: Callback) -> bool:
     """Whether a wait queue or a kthread_worker has its head in memory that others had before.
 
-    The lists of workqueues are where the kernel itself leads to: those have their names.
+    The lists of workqueues are where the kernel itself leads to: those have their names. A
+    kthread_worker that its own thread has is in use.
     """
-    if callback.kind not in (WAIT, WORK, KTHREAD_WORK) or callback.queue:
+    if callback.kind not in (WAIT, WORK, KTHREAD_WORK) or callback.queue or callback.by:
         return False
     end = callback.offset + _ENTRY
     rings = subject.memberships.items()
@@ -248,22 +285,26 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
                 lone = (lone or found.verdict == EITHER) and not klist
                 tells = usual and (found.verdict != EITHER or found.bare)
                 sure = case.searched is not None and (tells or not lone) and not found.lent
-                groups.setdefault((sure, found.head), []).append((subject, found))
+                # Of memory that somebody has each page is another name.
+                groups.setdefault((sure, subject.keeper or found.head), []).append((subject, found))
                 break
     findings = []
-    for (sure, head), members in groups.items():
+    for (sure, _), members in groups.items():
         number = len(members)
         heads = dict.fromkeys(found.at for _, found in members)
         shown = members[0][1]
         kind = "klist" if members[0][0].container.startswith(IN_KLIST) else "list"
         lists = f"a {kind} whose head is" if len(heads) == 1 else f"{len(heads)} {kind}s with heads"
-        whose = head
+        whose = shown.head
         ways = {_led_to(subject, ring) for subject, ring in members if subject.path}
         led = ways.pop() if len(ways) == 1 else ""
         if led:
             whose += f", to which {led} leads,"
         elif members[0][0].keeper:
-            whose += f", memory of {members[0][0].keeper},"
+            if len({found.head for _, found in members}) > 1:
+                whose = f"memory of {members[0][0].keeper}"
+            else:
+                whose += f", memory of {members[0][0].keeper},"
         sentence = (
             f"{_objects(number, 'is', 'are')} still on {lists} in use: {whose} has"
             f" {'it' if len(heads) == 1 else 'them'}. The list was not emptied for good before"
@@ -1427,7 +1468,7 @@ def _due(callback: Callback) -> str:
 
 
 def _article(kind: str) -> str:
-    return f"{'an' if kind in (HRTIMER, RCU) else 'a'} {kind}"
+    return f"{'an' if kind[0] in 'aiR' or kind == HRTIMER else 'a'} {kind}"
 
 
 def _no_pointer(chosen: List[Subject], case: Case) -> Iterator[Evidence]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from crash_ext.contents.callbacks import RCU, Callbacks
+from crash_ext.contents.callbacks import BY_RCU, Callbacks
 from crash_ext.places.place import (
     MODULE,
     OBJECT,
@@ -135,7 +135,7 @@ class UserNames:
         # A child in an rb tree has its parent's address with its own colour in the lowest bit.
         link = way.last.offset & -self._reader.word
         found = self._callbacks.at(way.address, data, link)
-        if found is None or (found.kind == RCU and not self._callbacks.rcu_root(way.root)):
+        if found is None or (found.kind in BY_RCU and not self._callbacks.rcu_root(way.root)):
             return ""
         queue = f" in workqueue {found.queue}" if found.queue else ""
         return f"{found.kind}, still to be called: {found.function}{queue}"

@@ -8,9 +8,12 @@ from typing import List, Optional
 import pytest
 
 from crash_ext.contents.callbacks import (
+    ALARM,
     DELAYED_WORK,
+    KTHREAD_DELAYED_WORK,
     KTHREAD_WORK,
     RCU,
+    RCU_WORK,
     TIMER,
     WAIT,
     WORK,
@@ -18,7 +21,7 @@ from crash_ext.contents.callbacks import (
     Callbacks,
 )
 from crash_ext.leak.duplicates import all_caches
-from crash_ext.places.place import SYMBOL, Place
+from crash_ext.places.place import PERCPU, SYMBOL, Place
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from mocks.landscape import Landscape
@@ -35,9 +38,18 @@ FORMS = {
     "pool_workqueue": "pool:p wq:p",
     "workqueue_struct": "pwqs:2p name:24",
     "timer_base": "lock:8 vectors:4p",
-    "kthread_work": "node:2p func:p worker:p canceling:4",
-    "kthread_worker": "flags:4 lock:4 work_list:2p task:p",
+    "rcu_work": "work:32 rcu:16 wq:p",
+    "hrtimer": "node:3p base:p state:8 function:p",
+    "alarm": "node:4p timer:48 function:p",
+    "kthread_work": "node:2p func:p worker:p",
+    "kthread_delayed_work": "work:32 timer:40",
+    "kthread_worker": "flags:4 lock:4 work_list:2p task:p current_work:p",
+    "kthread": "flags:8 data:p",
 }
+TASK_FORM = (
+    "flags:p stack:p tasks:2p pid:4 comm:16 signal:p thread_node:2p stack_vm_area:p start_time:8"
+    " worker_private:p task_works:p"
+)
 EXPIRE, FLUSH, INSIDE = 0x40, 0x80, 0x44
 AT = 0x20
 
@@ -50,7 +62,8 @@ class Scene:
         self.image = image = self.pages.heap.image
         cache = self.pages.heap.cache("slab_test", 128)
         self.object = self.pages.heap.slab(cache, {1}).object(1)
-        land = Landscape(self.pages.heap, "mem")
+        self.land = land = Landscape(self.pages.heap, "mem")
+        image.structs["task_struct"] = parse(TASK_FORM, image.word)
         symbols = {timer: (EXPIRE, 16), b"conn_flush": (FLUSH, 16)}
         self.code = land.module(b"bar", symbols)
         for name, text in FORMS.items():
@@ -81,6 +94,26 @@ class Scene:
         self.image.pointer(pwq + 8, queue)
         self.image.write(queue + 16, b"conn_wq\0")
         return pwq | 5
+
+    def in_queue(self) -> Optional[Callback]:
+        """What the kernel's own queues have of the object."""
+        found = self.callbacks().queued(self.object, 128)
+        return None if found is None else found[1]
+
+    def worker(self, *, data: bool = True) -> int:
+        """A kthread_worker with a thread, which its function has as its argument."""
+        worker, kthread = self.pages.start + 0x800, self.pages.start + 0x900
+        task = self.land.task(77, b"pumper", self.pages.start + 0x4000)
+        self.image.pointer(self.land.member("kthread_worker", worker, "task"), task)
+        self.image.pointer(self.land.member("task_struct", task, "worker_private"), kthread)
+        self.image.pointer(kthread + 8, worker if data else worker + 8)
+        return worker
+
+    def percpu(self, name: str, size: int) -> int:
+        """CPU 1's own of a per-CPU variable."""
+        heap = self.pages.heap
+        self.image.symbols[name] = heap._arena.percpu(size)
+        return self.image.symbols[name] + self.image.percpu_offsets[1]
 
 
 def test_an_armed_timer_is_named_with_its_function() -> None:
@@ -196,7 +229,7 @@ def test_where_workqueues_are_not_known_a_work_item_is_not_sure() -> None:
 
 def test_a_kthread_s_work_is_on_the_list_of_its_worker() -> None:
     scene = Scene()
-    worker = scene.pages.start + 0x800
+    worker = scene.worker()
     scene.put(AT, 0, 0, scene.code + FLUSH, worker)
     scene.pages.heap.writer.ring(worker + 8, [scene.outside, scene.object + AT])
     found = scene.at(AT)
@@ -288,3 +321,109 @@ def test_the_middle_of_a_long_rcu_chain_need_not_be_seen() -> None:
     way.append(Step(scene.outside, RCU_DATA, scene.object, AT))
     assert scene.callbacks().in_rcu_chain(way, scene.object + AT)
     assert not scene.callbacks().in_rcu_chain(way[1:], scene.object + AT)
+
+
+def test_work_with_the_pending_bit_and_no_pool_is_another_structure() -> None:
+    """A number that is odd, a list node and a function: as in a kthread_work behind a text."""
+    scene = Scene()
+    scene.put(AT, 0x6C6562616C, scene.outside, scene.outside, scene.code + FLUSH)
+    assert scene.at(AT + 8) is None
+    scene.put(AT, 0x6C6562616D, scene.outside, scene.outside, scene.code + FLUSH)
+    assert scene.at(AT + 8) is None
+
+
+def test_of_what_only_passes_on_the_function_called_at_last_is_named() -> None:
+    scene = Scene(b"rcu_work_rcufn")
+    scene.put(AT, 1, scene.object + AT + 8, scene.object + AT + 8, scene.code + FLUSH)
+    scene.put(AT + 32, 0, scene.code + EXPIRE)
+    found = scene.at(AT + 32)
+    assert found is not None
+    assert (found.kind, found.offset, found.function) == (RCU_WORK, AT, "conn_flush [bar]")
+
+
+def test_an_alarms_own_function_is_named() -> None:
+    scene = Scene(b"alarmtimer_fired")
+    base = scene.percpu("hrtimer_bases", 64)
+    scene.put(AT + 32, 0, 0, 0, base, 1, scene.code + EXPIRE, scene.code + FLUSH)
+    scene.land.chunk()
+    found = scene.at(AT + 32)
+    assert found is not None
+    assert (found.kind, found.offset, found.function) == (ALARM, AT, "conn_flush [bar]")
+
+
+@pytest.mark.parametrize("data", [True, False])
+def test_kthread_work_is_called_by_its_workers_thread(data: bool) -> None:
+    """A worker that the thread doesn't have as its argument may be left over: no task's name."""
+    scene = Scene()
+    worker = scene.worker(data=data)
+    head = scene.land.member("kthread_worker", worker, "work_list")
+    scene.put(AT, 0, 0, scene.code + FLUSH, worker)
+    scene.pages.heap.writer.ring(head, [scene.object + AT])
+    found = scene.at(AT)
+    assert found is not None
+    assert (found.kind, found.function) == (KTHREAD_WORK, "conn_flush [bar]")
+    assert found.by == ("task 77 pumper" if data else "")
+
+
+def test_kthread_work_of_a_worker_without_a_thread_is_called_by_nobody() -> None:
+    scene = Scene()
+    worker = scene.worker()
+    scene.image.pointer(scene.land.member("kthread_worker", worker, "task"), 0)
+    head = scene.land.member("kthread_worker", worker, "work_list")
+    scene.put(AT, head, head, scene.code + FLUSH, worker)
+    assert scene.at(AT) is None
+
+
+def test_the_kthread_work_that_runs_is_told_so() -> None:
+    scene = Scene()
+    worker = scene.worker()
+    current = scene.land.member("kthread_worker", worker, "current_work")
+    scene.image.pointer(current, scene.object + AT)
+    scene.put(AT, scene.object + AT, scene.object + AT, scene.code + FLUSH, worker)
+    found = scene.at(AT)
+    assert found is not None
+    assert (found.kind, found.running, found.by) == (KTHREAD_WORK, True, "task 77 pumper")
+
+
+@pytest.mark.parametrize("thread", [True, False])
+def test_delayed_kthread_work_has_a_timer_and_needs_a_thread(thread: bool) -> None:
+    scene = Scene(b"kthread_delayed_work_timer_fn")
+    worker = scene.worker()
+    if not thread:
+        scene.image.pointer(scene.land.member("kthread_worker", worker, "task"), 0)
+    own = scene.object + AT
+    scene.put(AT, own, own, scene.code + FLUSH, worker)
+    scene.put(AT + 32, 0, scene.outside, 5000, scene.code + EXPIRE)
+    scene.image.pointer(scene.outside, own + 32)
+    found = scene.at(AT + 32)
+    assert found is not None
+    assert found.kind == (KTHREAD_DELAYED_WORK if thread else TIMER)
+    expected = "conn_flush [bar]" if thread else "kthread_delayed_work_timer_fn [bar]"
+    assert found.function == expected
+
+
+@pytest.mark.parametrize(
+    ("offset", "lock", "may"), [(8, 0, True), (0, 0, False), (8, 7, False), (24, 0, True)]
+)
+def test_a_wait_queues_list_lies_behind_a_lock(offset: int, lock: int, may: bool) -> None:
+    """A head that begins its variable is another list's, whatever its entries look like."""
+    scene = Scene()
+    scene.image.structs["wait_queue_head"] = parse("lock:8 head:2p", 8)
+    base = scene.land.module(b"foo", {b"doorbell": (0x100, 64)})
+    scene.image.map(base, bytes(0x1000))
+    scene.image.u32(base + 0x100 + offset - 8, lock)
+    callbacks = scene.callbacks()
+    assert callbacks.may_be_wait_queue(base + 0x100 + offset) == may
+
+
+@pytest.mark.parametrize(
+    ("name", "struct"), [("rcu_data", "rcu_data"), ("rcu_tasks__percpu", "rcu_tasks_percpu")]
+)
+def test_a_cpus_list_of_rcu_callbacks_is_known_where_it_has_no_name(name: str, struct: str) -> None:
+    scene = Scene()
+    scene.image.structs[struct] = parse("lock:8 cblist:8p", 8)
+    own = scene.percpu(name, scene.image.sizeof(struct))
+    callbacks = scene.callbacks()
+    place = Place(PERCPU, "per-CPU 22010 of cpu 1", own, "22010")
+    assert callbacks.rcu_root(Step(own + 16, place, scene.object, 0))
+    assert not callbacks.rcu_root(Step(own + 256, place, scene.object, 0))

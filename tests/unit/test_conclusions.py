@@ -8,8 +8,10 @@ from typing import List, Optional
 import pytest
 
 from crash_ext.contents.callbacks import (
+    ALARM,
     DELAYED_WORK,
     HRTIMER,
+    KTHREAD_WORK,
     RCU,
     TIMER,
     UNLOADED_CODE,
@@ -18,6 +20,7 @@ from crash_ext.contents.callbacks import (
     Callback,
 )
 from crash_ext.contents.profile import Cell
+from crash_ext.contents.queues import DISABLED_TASKLET, IRQ_WORK, TASKLET
 from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.places.place import (
     FREED_INIT,
@@ -29,7 +32,7 @@ from crash_ext.places.place import (
 from crash_ext.reach.model import DEAD, LOST, PERHAPS, REACHED, Step
 from crash_ext.why.case import Case, Subject
 from crash_ext.why.lists import EITHER, HEADED, LEAKED, WAITED, Membership
-from crash_ext.why.rules import Finding, conclude
+from crash_ext.why.rules import CERTAIN, LIKELY, Finding, conclude
 from tests.unit.test_rules import (
     AT,
     EMPTY,
@@ -83,7 +86,9 @@ def test_a_work_item_is_told_with_its_workqueue() -> None:
         (DELAYED_WORK, "waits for a delayed work item"),
         (HRTIMER, "waits for an hrtimer"),
         (RCU, "waits for an RCU callback"),
-        (WAIT, "is on a wait queue"),
+        (ALARM, "waits for an alarm timer"),
+        (IRQ_WORK, "waits for an irq work item"),
+        (TASKLET, "waits for a tasklet"),
     ],
 )
 def test_what_one_object_waits_for_is_named(kind: str, what: str) -> None:
@@ -100,6 +105,34 @@ def test_a_function_that_went_with_its_module_will_crash() -> None:
     sentence = only(waits(Callback(TIMER, 0x28, gone, None), 0x100)).sentence
     assert "ffffffffc026e000 [an unloaded module] is still to be called for it." in sentence
     assert sentence.endswith(" The module that had that function is gone: the call will crash.")
+
+
+def test_who_will_call_is_named() -> None:
+    callback = Callback(KTHREAD_WORK, 0x28, "pump", None, by="task 77 pumper")
+    finding = only(waits(callback, 0x100))
+    assert finding.strength == CERTAIN
+    assert finding.evidence[0].text == "kthread work item at +0x28: pump, by task 77 pumper"
+    assert "still to be called for it, by task 77 pumper." in finding.sentence
+    # A worker that its thread doesn't have may be left over.
+    assert only(waits(callback._replace(by=""), 0x100)).strength == LIKELY
+
+
+def test_a_disabled_tasklet_is_likely_only() -> None:
+    finding = only(waits(Callback(DISABLED_TASKLET, 0x28, "rx", None, by="CPU 1"), 0x100))
+    assert finding.strength == LIKELY
+    assert finding.sentence.endswith(" That waits for tasklet_enable().")
+
+
+def test_a_function_that_runs_may_have_given_its_object_up() -> None:
+    callback = Callback(WORK, 0x28, "conn_close", None, by="task 9 kworker", running=True)
+    finding = only(waits(callback, 0x100))
+    assert finding.strength == LIKELY
+    assert finding.evidence[0].text == "work item at +0x28: conn_close runs by task 9 kworker"
+    assert finding.sentence == (
+        "1 object is in use by the function of a work item of its own: conn_close is being called"
+        " for it by task 9 kworker, and was not waited for before kmem_cache_destroy(). Or it has"
+        " given it up already, and it was allocated again: then look at who allocated last."
+    )
 
 
 def test_of_several_objects_on_a_wait_queue_the_way_to_it_is_shown() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Tuple
 
+import pytest
+
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
@@ -21,6 +23,9 @@ def reach(pages: Pages) -> Reach:
     kernel = session(pages.heap)
     caches = all_caches(kernel, [])
     return Reach(kernel, caches, Places(kernel, lambda: caches))
+
+
+NOT_USED = "in a slot, or a part of a stack, that is not in use"
 
 
 def test_a_chain_from_a_page_in_use_is_reached_and_its_path_is_told() -> None:
@@ -97,7 +102,32 @@ def test_a_cpus_reserve_of_socket_buffers_has_only_those_below_its_count() -> No
     image.pointer(pages.start + 32, slab.object(2))
     found = reach(pages)
     assert [found.level(slab.object(index)) for index in (1, 2)] == [REACHED, UNREACHED]
-    assert found.holds(pages.start + 32) == (UNREACHED, "in a slot that is not in use")
+    assert found.holds(pages.start + 32) == (UNREACHED, NOT_USED)
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_cpus_interrupt_stack_holds_what_is_live_of_it(used: bool) -> None:
+    """In an interrupt that is what lies above its stack pointer, else nothing."""
+    pages = Pages()
+    image, cpu = pages.heap.image, pages.heap.cpus[0]
+    slab = pages.heap.slab(pages.heap.cache("slab_test", 64), {1, 2})
+    for index in (1, 2):
+        image.write(slab.object(index), bytes(64))
+    image.structs["irq_stack"] = parse("stack:4096", image.word)
+    offset = image.percpu_offsets[cpu]
+    image.symbols["irq_stack_backing_store"] = pages.start - offset
+    pages.set(0, _refcount=1)
+    mapped = image.page_offset - (1 << 40)
+    for name, value in (("hardirq_stack_ptr", mapped + 4096 - 8), ("hardirq_stack_inuse", used)):
+        image.symbols[name] = pages.heap._arena.percpu(8)
+        image.pointer(image.symbols[name] + offset, value)
+    image.commands["help -r"] = f"CPU {cpu}:\n  RIP: 0000000000000000  RSP: {mapped + 0x800:016x}\n"
+    image.pointer(pages.start + 0x400, slab.object(1))
+    image.pointer(pages.start + 0xC00, slab.object(2))
+    found = reach(pages)
+    levels = [found.level(slab.object(index)) for index in (1, 2)]
+    assert levels == [UNREACHED, REACHED if used else UNREACHED]
+    assert found.holds(pages.start + 0x400) == (UNREACHED, NOT_USED)
 
 
 def test_kfences_own_record_of_an_object_holds_nothing() -> None:

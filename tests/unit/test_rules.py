@@ -10,7 +10,7 @@ from typing import Dict, List, Optional
 
 import pytest
 
-from crash_ext.contents.callbacks import TIMER, WAIT, WORK, Callback
+from crash_ext.contents.callbacks import KTHREAD_WORK, TIMER, WAIT, Callback
 from crash_ext.contents.profile import Cell, Profile
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.hexa import hexa
@@ -428,7 +428,23 @@ def test_a_timer_is_certain_and_named_with_its_function() -> None:
     assert finding.evidence[0].address == 1 + 0x48
 
 
-@pytest.mark.parametrize("kind", [WAIT, WORK])
+def test_heads_in_pages_of_one_owner_are_one_finding() -> None:
+    def bucket(address: int, page: str) -> Subject:
+        text = f"page {page}, of no slab"
+        found = Membership(HEADED, 1, [], address, f"hlist headed by {text}", text, lent=True)
+        made = subject(address, HLIST_LINKED, level=REACHED, ring=found)
+        made.keeper = "sessions [foo]"
+        return made
+
+    finding = only(case(bucket(1, "7000"), bucket(2, "8000")))
+    assert finding.sentence.startswith(
+        "2 objects are still on 2 lists with heads in use: memory of sessions [foo] has them."
+    )
+    finding = only(case(bucket(1, "7000"), bucket(2, "7000")))
+    assert "page 7000, of no slab, memory of sessions [foo], has them." in finding.sentence
+
+
+@pytest.mark.parametrize("kind", [WAIT, KTHREAD_WORK])
 def test_a_queue_in_memory_that_others_had_is_likely_only(kind: str) -> None:
     """A wait queue or a kthread_worker that was freed with entries, and not written since."""
     waiting = Callback(kind, AT - 0x18, "conn_event [foo]", None)
@@ -441,11 +457,13 @@ def test_a_queue_in_memory_that_others_had_is_likely_only(kind: str) -> None:
     finding = concluded(waiting, lent=True)
     assert (finding.cause, finding.strength) == ("called back", LIKELY)
     assert "If the head of that queue is left over" in finding.sentence
-    assert concluded(waiting).strength == CERTAIN
-    # Another list of the object's, and a queue that the kernel itself knows by name.
-    assert concluded(waiting._replace(offset=AT + 8), lent=True).strength == CERTAIN
-    if kind == WORK:
-        assert concluded(waiting._replace(queue="events"), lent=True).strength == CERTAIN
+    assert "If the head of that queue is left over" not in concluded(waiting).sentence
+    # Another list of the object's, and a queue that its own thread has.
+    elsewhere = concluded(waiting._replace(offset=AT + 8), lent=True)
+    assert "If the head of that queue is left over" not in elsewhere.sentence
+    if kind == KTHREAD_WORK:
+        known = waiting._replace(by="task 77 pumper")
+        assert concluded(known, lent=True).strength == CERTAIN
 
 
 def test_a_list_node_beside_a_function_is_likely_only_a_wait_queue_s() -> None:
