@@ -161,6 +161,8 @@ class Case:
         """The words of some of the objects, and of some twins."""
         self.freed_late: List[int] = []
         """Objects that the log lists and that are free now."""
+        self.late_by_places = False
+        """That the report is of this cache shows by where objects lie in their slabs alone."""
         self.emptied = False
         """It is a leftover, and holds no allocated object any more."""
         self.reported: int = 0

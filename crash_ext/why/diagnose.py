@@ -41,6 +41,7 @@ from crash_ext.why.log.match import (
     NOT_LISTED_LOST,
     NOT_LISTED_SINCE,
     NOT_LISTED_SLAB,
+    OFFSETS,
     LogEvidence,
     fitting_reports,
     match_reports,
@@ -48,6 +49,7 @@ from crash_ext.why.log.match import (
 )
 from crash_ext.why.log.tell import (
     boot_evidence,
+    callers_of,
     destroyed_by,
     log_evidence,
     memory_evidence,
@@ -249,6 +251,7 @@ class Diagnoser:
                 ]
                 compare_with(self.session, self.words, case, family, living, callbacks)
             case.freed_late = log.freed
+            case.late_by_places = any(matched.how == OFFSETS for matched in log.reports)
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
             case.emptied = whole and state.kind == LEFTOVER and not addresses and not unknown
@@ -452,18 +455,21 @@ def _conclusion(
             f" {count(item.left, 'object')} of then"
             f" {'is' if item.left == 1 else 'are'} still there: the cache was merged into.",
         )
-    caller = next((m.report.caller for m in item.log.reports if m.report.caller), None)
+    callers = callers_of(item.log)
     if item.running:
-        by = f", called from {caller}" if caller else ""
+        by = f", called from {callers[-1]}" if callers else ""
         paragraphs.append(f"Its destroy is still running, in {item.running}{by}.")
-    elif module is not None and caller and item.state.kind != LIVE:
-        paragraphs.append(f"The destroy that failed was called from {caller}.")
+    elif module is not None and callers and item.state.kind != LIVE:
+        paragraphs.append(f"The destroy that failed was called from {callers[0]}.")
     since = len(item.log.unlisted.get(NOT_LISTED_SINCE, []))
     if since and item.state.kind != LIVE and not item.running:
         paragraphs.append(
             f"{count(since, 'object')} of these {'was' if since == 1 else 'were'} allocated after"
             " the destroy had failed: somebody still allocates from the cache."
         )
+||||||| parent of 295658e (Late frees by places are likely; who called the destroy, by a sure report only)
+    elif module is not None and callers and item.state.kind != LIVE:
+        paragraphs.append(f"The destroy that failed was called from {callers[0]}.")
     rest = len(unexplained(case, findings))
     if rest:
         many = "is" if rest == 1 else "are"

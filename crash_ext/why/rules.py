@@ -156,7 +156,11 @@ def freed_late(case: Case, rest: List[Subject]) -> List[Finding]:
     )
     if case.emptied and number:
         sentence += " So were others, if it has more slabs than those: a destroy frees empty ones."
-    strength = CERTAIN if number else LIKELY
+    if late and case.late_by_places:
+        sentence += (
+            " Which objects those are shows by where objects lie in their slabs, not by addresses."
+        )
+    strength = CERTAIN if number and not case.late_by_places else LIKELY
     return [Finding("", strength, late, evidence, sentence, case.gone)]
 
 

@@ -147,9 +147,11 @@ def freed_late() -> FakeCrash:
 
 
 def called_back() -> FakeCrash:
-    """A timer of the first, an overdue one of the second, a work item of the third."""
-    scene = Scene()
+    """A timer of the first, an overdue one of the second, a work item of the third; the fourth
+    has a list node behind a function, as an entry of a wait queue has."""
+    scene = Scene((1, 2, 3, 4))
     image, heap = scene.image, scene.heap
+    image.structs["wait_queue_entry"] = parse(_WAIT, image.word)
     image.structs["timer_list"] = parse(_TIMER, image.word)
     image.structs["timer_base"] = parse("vectors:8p", image.word)
     image.structs["work_struct"] = parse(_WORK, image.word)
@@ -173,6 +175,9 @@ def called_back() -> FakeCrash:
     scene.point(at, pool | 5)
     scene.point(at + 24, finish)
     heap.writer.ring(head, [at + 8])
+    at = scene.leaked[3] + CONN["timer"]
+    scene.point(at + 16, scene.function("conn_remove"))
+    heap.writer.ring(head + 0x300, [at + 24])
     return scene.done()
 
 

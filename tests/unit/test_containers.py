@@ -363,7 +363,7 @@ def noted(scene: Scene) -> None:
     image, heap = scene.image, scene.pages.heap
     image.structs["kfree_rcu_cpu"] = parse("krw:2p bkvcache:p", 8)
     image.structs["kvfree_rcu_bulk_data"] = parse("next:p nr_records:p records:100p", 8)
-    image.pointer(scene.pages.start + 8, (scene.root - scene.pages.start) // 8 - 1)
+    image.pointer(scene.pages.start + 8, 64)
     image.symbols["krc"] = heap._arena.percpu(24)
     image.pointer(image.symbols["krc"] + image.percpu_offsets[1] + 8, scene.pages.start)
 

@@ -755,6 +755,15 @@ def test_what_the_log_lists_and_is_free_now_was_freed_late() -> None:
     ]
 
 
+def test_a_report_that_is_matched_by_places_alone_may_be_of_a_cache_that_is_gone() -> None:
+    """Kernels of v6.0 to v6.5 free the struct of a leftover; another's objects may lie alike."""
+    made = case()
+    made.freed_late, made.reported, made.late_by_places = [7], 3, True
+    finding = only(made)
+    assert (finding.cause, finding.strength) == ("freed late", LIKELY)
+    assert finding.sentence.endswith("by where objects lie in their slabs, not by addresses.")
+
+
 def test_a_leftover_without_objects_was_probably_emptied_late_even_if_the_log_is_gone() -> None:
     made = case()
     assert conclude(made) == []

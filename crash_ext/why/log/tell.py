@@ -185,6 +185,11 @@ def module_of(found: LogEvidence) -> Optional[str]:
     return None
 
 
+def callers_of(found: LogEvidence) -> List[str]:
+    """Who called its kmem_cache_destroy(), a line of each report that is surely of this cache."""
+    return [matched.report.caller for matched in _sure(found) if matched.report.caller]
+
+
 def destroyed_by(found: LogEvidence) -> str:
     """The function that called it, with its module: "foo_exit() [foo]"; "" as module_of()."""
     for matched in _sure(found):
