@@ -289,8 +289,10 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
                 lone = (lone or found.verdict == EITHER) and not klist
                 tells = usual and (found.verdict != EITHER or found.bare)
                 sure = case.searched is not None and (tells or not lone) and not found.lent
-                # Of memory that somebody has each page is another name.
-                groups.setdefault((sure, subject.keeper or found.head), []).append((subject, found))
+                # Of memory that somebody has each page is another name; each CPU's own list is
+                # one of the variable's.
+                name = subject.keeper or _CPU.sub("", found.head)
+                groups.setdefault((sure, name), []).append((subject, found))
                 break
     findings = []
     for (sure, _), members in groups.items():
@@ -299,7 +301,7 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         shown = members[0][1]
         kind = "klist" if members[0][0].container.startswith(IN_KLIST) else "list"
         lists = f"a {kind} whose head is" if len(heads) == 1 else f"{len(heads)} {kind}s with heads"
-        whose = shown.head
+        whose = shown.head if len(heads) == 1 else _CPU.sub("", shown.head)
         ways = {_led_to(subject, ring) for subject, ring in members if subject.path}
         led = ways.pop() if len(ways) == 1 else ""
         if led:
@@ -1359,6 +1361,7 @@ _PREV = 8
 _ENTRY = 32
 """Bytes of a work_struct or a wait_queue_entry before the end of its list_head, at most."""
 _OFFSET = re.compile(r"\+0x[0-9a-f]+")
+_CPU = re.compile(r" of cpu \d+$")
 _PAGE = re.compile(r"(?<=struct page of )[0-9a-f]+")
 _SEVERAL = 2
 """Objects that are alike are no chance."""

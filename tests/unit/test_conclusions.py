@@ -153,6 +153,19 @@ def ring(verdict: str, head: str, at: int = 0x9000) -> Membership:
     return Membership(verdict, 2, [], at, f"head {at:x}: {head}", head)
 
 
+def test_the_lists_of_all_cpus_are_one_finding() -> None:
+    rings = [ring(HEADED, f"per-CPU queues of cpu {cpu}", 0x9000 + cpu) for cpu in (0, 1, 1)]
+    found = [
+        subject(0x100 * n, LIST_LINKED, level=REACHED, ring=on) for n, on in enumerate(rings, 1)
+    ]
+    assert only(case(*found)).sentence.startswith(
+        "3 objects are still on 2 lists with heads in use: per-CPU queues has them."
+    )
+    assert only(case(found[1])).sentence.startswith(
+        "1 object is still on a list whose head is in use: per-CPU queues of cpu 1 has it."
+    )
+
+
 def test_of_a_list_in_an_object_the_variable_that_leads_to_it_is_named() -> None:
     made = subject(0x100, LIST_LINKED, level=REACHED, ring=ring(HEADED, "an object of owners"))
     made = path(made, VARIABLE, OWNER._replace(address=0x9000))
