@@ -135,10 +135,18 @@ class UserNames:
         # A child in an rb tree has its parent's address with its own colour in the lowest bit.
         link = way.last.offset & -self._reader.word
         found = self._callbacks.at(way.address, data, link)
-        if found is None or (found.kind in BY_RCU and not self._callbacks.rcu_root(way.root)):
+        if found is None or not found.sure:
+            return ""
+        if found.kind in BY_RCU and not self._in_chain(way, link):
             return ""
         queue = f" in workqueue {found.queue}" if found.queue else ""
         return f"{found.kind}, still to be called: {found.function}{queue}"
+
+    def _in_chain(self, way: Way, link: int) -> bool:
+        """Whether RCU's chain of callbacks has the object: any two words look like its link."""
+        if not self._callbacks.rcu_root(way.root):
+            return False
+        return self._callbacks.in_rcu_chain(self._reach.path(way.address), way.address + link)
 
 
 def told_together(found: List[Tuple[int, Holder]]) -> List[Users]:

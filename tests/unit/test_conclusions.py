@@ -389,10 +389,14 @@ LOST_TWO = (
 def test_an_object_that_is_in_no_tree_where_living_ones_are(
     kind: str, number: int, what: str
 ) -> None:
-    made = case(*(subject(n) for n in range(1, number + 1)), twin=Cell(AT, 24, kind, kind))
+    lost = [subject(n, values={0: n}) for n in range(1, number + 1)]
+    made = case(*lost, twin=Cell(AT, 24, kind, kind))
     assert only(made).sentence == (
         f"{LOST_ONE if number == 1 else LOST_TWO} At +0x20 living objects are {what}."
     )
+    # Contents that are not in the dump.
+    lost[-1].values = {}
+    assert "living objects" not in only(made).sentence
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -256,7 +256,7 @@ def test_objects_of_a_kmalloc_cache_are_not_compared_as_if_they_were_of_one_type
     list is not empty because theirs is."""
     stranger = subject(1, values=of(serial=7, state=3))
     linked = subject(2, LIST_LINKED, level=REACHED, ring=on(EITHER)._replace(bare=True))
-    hashed = case(subject(3), twin=Cell(AT, 16, HLIST_LINKED, HLIST_LINKED))
+    hashed = case(subject(3, values={0: 1}), twin=Cell(AT, 16, HLIST_LINKED, HLIST_LINKED))
     assert "living objects are in a hash list" in only(hashed).sentence
     assert "where all 10 living objects have 2" in only(case(stranger)).sentence
     assert only(case(linked, twin=EMPTY)).cause == "held"

@@ -74,8 +74,13 @@ def test_many_slots_of_an_array_are_told_together() -> None:
 
 def test_a_timer_s_function_is_told_and_not_what_its_list_lies_in() -> None:
     scene = Scene(objects=3)
-    scene.image.structs["timer_list"] = parse(FORMS["timer_list"], 8)
-    before = variable(scene, "wheel", 1)
+    for name in ("timer_list", "timer_base"):
+        scene.image.structs[name] = parse(FORMS[name], 8)
+    pointer = scene.pages.heap._arena.percpu(3 * scene.image.sizeof("timer_base"))
+    scene.image.symbols["timer_bases"] = pointer
+    before = pointer + scene.image.percpu_offsets[1] + 8
+    offset, length = scene.image.structs["page"][1]["_refcount"]
+    scene.image.put(scene.image.virt_to_page(before) + offset, length, 1)
     for each in scene.objects:
         scene.put(before, each + AT)
         scene.put(each + AT, 0, before, 5000, scene.code + CALL)
@@ -121,6 +126,16 @@ def test_any_two_words_look_like_an_rcu_head_but_in_rcu_s_lists(known: bool) -> 
     assert users(scene) == [(called if known else "conn_of", 2)]
 
 
+def test_a_function_beside_a_list_is_no_wait_queue_s() -> None:
+    """struct mtd_notifier is {.., function, list_head}; so is a wait_queue_entry."""
+    scene = Scene(objects=2)
+    scene.image.structs["wait_queue_entry"] = parse(FORMS["wait_queue_entry"], 8)
+    ring(scene, variable(scene, "notifiers"), *(each + AT for each in scene.objects))
+    for each in scene.objects:
+        scene.put(each + AT - 8, scene.code + CALL)
+    assert users(scene) == [("notifiers", 2)]
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_memory_without_a_name_is_its_owner_s(known: bool) -> None:
     scene = Scene()
@@ -143,8 +158,7 @@ def test_an_area_is_its_owner_s_or_who_made_it(known: bool) -> None:
 def test_what_kfree_rcu_has_noted_is_its_own() -> None:
     scene = Scene()
     noted(scene)
-    number = (scene.root - scene.pages.start) // 8 - 2 + len(scene.objects)
-    scene.put(scene.pages.start + 8, number)
+    scene.put(scene.pages.start + 8, (scene.root - scene.pages.start) // 8 + 1)
     scene.put(scene.root, *scene.objects)
     assert users(scene) == [("kfree_rcu(), until the end of a grace period", 3)]
 
