@@ -228,7 +228,7 @@ def _ask_nodes(
         at = word.offset
         if word.kind in NODE_WORDS and case.twin_profile.objects < _ASKED:
             found = callbacks.at(address, data, at)
-            if found is not None and found.kind not in BY_RCU:
+            if found is not None and found.kind not in BY_RCU and found.sure:
                 case.twin_calls.setdefault(at, found)
         if word.kind == LIST_LINKED and at not in case.twin_calls:
             heads = case.twin_heads.setdefault(at, Counter())

@@ -404,7 +404,7 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
         ring = _ring_of(first)
         sentence = f"{_objects(number, 'is', 'are')} still held"
         if ring is not None:
-            sentence += _by_ring(ring, number)
+            sentence += _by_ring(case, first, ring, number)
         elif first.container:
             others = len({each.container for each in members}) > 1 and _by_page(first)
             sentence += f" {first.container}{', and the others likewise' if others else ''}."
@@ -489,7 +489,7 @@ def _ring_of(subject: Subject) -> Optional[Membership]:
     return next((ring for ring in rings if ring.verdict in (WAITED, EITHER)), None)
 
 
-def _by_ring(ring: Membership, number: int) -> str:
+def _by_ring(case: Case, subject: Subject, ring: Membership, number: int) -> str:
     """How a list of two holds an object: it may be the object's own."""
     its = "its own" if number == 1 else "their own"
     if ring.verdict == WAITED:
@@ -498,9 +498,12 @@ def _by_ring(ring: Membership, number: int) -> str:
             f": {tasks} in {its} wait queue, mutex or semaphore ({ring.head}). The object was not"
             " to be given up before that task has gone on."
         )
+    offset = next(at for at, found in subject.memberships.items() if found is ring)
+    living = "have that list empty" if _usually_empty(case, offset) else "head theirs, too"
     return (
-        f": {ring.head} is on a list of {its}, for living objects have that list empty. What is"
-        " on it was not taken off before kmem_cache_destroy()."
+        f": {ring.head} is on a list of {its}, for living objects {living}. What is on it was not"
+        " taken off before kmem_cache_destroy(). Or that keeps nobody, and"
+        f" {_it(number, True)} {'was' if number == 1 else 'were'} lost elsewhere."
     )
 
 
@@ -1262,6 +1265,9 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
                 if any(offset in at for s in chosen for at in (s.lists, s.trees, s.unread)):
                     continue
                 if offset in case.twin_calls or _heads_lists(case, kind, offset):
+                    continue
+                if kind == RB_LINKED and any(s.values.get(offset) == 1 for s in chosen):
+                    # Black and without a parent: perhaps the only node of its tree.
                     continue
                 if all(s.values.get(offset) in _UNWRITTEN for s in chosen):
                     return (

@@ -229,7 +229,8 @@ def test_what_is_on_an_object_s_own_list_holds_it(number: int, who: str, its: st
     made = (subject(n, LIST_LINKED, level=REACHED, ring=own) for n in range(1, number + 1))
     assert only(case(*made, twin=EMPTY)).sentence == (
         f"{who} still held: last_one is on a list of {its} own, for living objects have "
-        "that list empty. What is on it was not taken off before kmem_cache_destroy()."
+        "that list empty. What is on it was not taken off before kmem_cache_destroy(). Or that "
+        f"keeps nobody, and {'it was' if number == 1 else 'they were'} lost elsewhere."
     )
 
 

@@ -13,8 +13,16 @@ import pytest
 
 from crash_ext.contents.callbacks import TIMER, WORK, Callback
 from crash_ext.contents.profile import Cell
-from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, RB_LINKED
+from crash_ext.contents.words import (
+    HLIST_LINKED,
+    LIST_DELETED,
+    LIST_EMPTY,
+    LIST_LINKED,
+    RB_LINKED,
+)
+from crash_ext.reach.model import REACHED
 from crash_ext.why.case import ANOTHER, OWN, UNTOLD
+from crash_ext.why.lists import EITHER, Membership
 from mocks.crash_module import FakeCrash
 from tests.golden.scenes import CONN, LIST_POISON, SIZE, TWINS, Scene
 from tests.replay import run_line
@@ -147,6 +155,24 @@ def test_a_work_item_that_is_queued_in_living_objects_is_no_list_node() -> None:
 
 
 # --- pointers of nodes that were taken out ---
+
+
+def test_the_only_node_of_a_tree_looks_as_if_it_still_were() -> None:
+    """Its root was cleared: it is black, and has no parent and no children."""
+    made = case(subject(1, values={AT: 1}), twin=Cell(AT, 24, RB_LINKED, RB_LINKED))
+    assert "rb tree" not in only(made).sentence
+
+
+def test_what_heads_a_list_in_living_objects_heads_one_here() -> None:
+    """Its entry is in use; whether that keeps it, memory doesn't show."""
+    own = Membership(EITHER, 2, [], 0x9000, "one other list_head beside it", "packets")
+    made = case(subject(1, LIST_LINKED, level=REACHED, ring=own))
+    made.twin_heads = {AT: Counter({OWN: 9})}
+    assert only(made).sentence == (
+        "1 object is still held: packets is on a list of its own, for living objects head theirs,"
+        " too. What is on it was not taken off before kmem_cache_destroy(). Or that keeps nobody,"
+        " and it was lost elsewhere."
+    )
 
 
 def test_of_a_node_that_leads_out_of_the_dump_nothing_is_said() -> None:
