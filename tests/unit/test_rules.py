@@ -74,7 +74,7 @@ def subject(
     if ring is not None:
         made.memberships[AT] = ring
     made.held = by or []
-    made.values = values or {}
+    made.values = {0: 1} if values is None else values
     made.halves = dict(made.values)
     return made
 
