@@ -39,16 +39,16 @@ def table_lines(
 
 
 def side_by_side(
-    head: Sequence[str], rows: Sequence[Sequence[str]], fixed: int, width: int = WIDTH
+    head: Sequence[str], rows: Sequence[Sequence[str]], fixed: int, width: int = 0
 ) -> List[str]:
     """The lines of tables one below the other, each with as many columns as fit.
 
-    fixed: so many of the first columns stand in each table. A column that doesn't fit has a
-    table of its own.
+    fixed: so many of the first columns stand in each table; width: another than WIDTH. A column
+    that doesn't fit has a table of its own.
     """
     widths = [max(map(len, column)) for column in zip(head, *rows)]
     # Two spaces stand before each column but the first.
-    room = width + 2 - sum(2 + size for size in widths[:fixed])
+    room = (width or WIDTH) + 2 - sum(2 + size for size in widths[:fixed])
     blocks: List[List[int]] = []
     left = 0
     for column, size in enumerate(widths[fixed:], fixed):

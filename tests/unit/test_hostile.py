@@ -64,8 +64,9 @@ def _run(heap: Heap, line: List[str]) -> str:
 def test_a_name_changes_nothing_but_where_it_stands(
     name: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Where a sentence is wrapped depends on the name in it.
-    monkeypatch.setattr("crash_ext.report.text.WIDTH", 10**6)
+    # Where a sentence is wrapped, and a table broken, depends on the name in it.
+    for module in ("text", "table"):
+        monkeypatch.setattr(f"crash_ext.report.{module}.WIDTH", 10**6)
     heap, plain = _heap(name), _heap(b"plain")
     for line, plainly in zip(_lines(heap), _lines(plain)):
         said, wanted = _run(heap, line), _run(plain, plainly)
