@@ -77,7 +77,7 @@ class ObjectExtensions:
         """The struct codetag * of a line that allocates."""
         address = self._new("codetag")
         name = self._annex.string(module) if module is not None else 0
-        self._set(
+        self._image.set(
             "codetag",
             address,
             lineno=line,
@@ -93,16 +93,16 @@ class ObjectExtensions:
         for name in path.split(b"/"):
             node = self._kernfs(name, node) if name else node
         cgroup, memcg, objcg = self._new("cgroup"), self._new("mem_cgroup"), self._new("obj_cgroup")
-        self._set("cgroup", cgroup, kn=node)
+        self._image.set("cgroup", cgroup, kn=node)
         flags = 0 if removed else _CSS_ONLINE
-        self._set("cgroup_subsys_state", memcg, cgroup=cgroup, ss=self.subsystem, flags=flags)
-        self._set(self._id, memcg + self._offset("mem_cgroup", "id"), id=number)
-        self._set("obj_cgroup", objcg, memcg=memcg)
+        self._image.set("cgroup_subsys_state", memcg, cgroup=cgroup, ss=self.subsystem, flags=flags)
+        self._image.set(self._id, memcg + self._image.offset("mem_cgroup", "id"), id=number)
+        self._image.set("obj_cgroup", objcg, memcg=memcg)
         return objcg
 
     def memcg_of(self, objcg: int) -> int:
         """The struct mem_cgroup * of such a struct obj_cgroup."""
-        return self._image.get(objcg + self._offset("obj_cgroup", "memcg"), self._image.word)
+        return self._image.get(objcg + self._image.offset("obj_cgroup", "memcg"), self._image.word)
 
     def put(
         self,
@@ -160,16 +160,8 @@ class ObjectExtensions:
     def _kernfs(self, name: bytes, parent: int) -> int:
         node = self._new("kernfs_node")
         link = "__parent" if self._one_word else "parent"
-        self._set("kernfs_node", node, name=self._annex.string(name), **{link: parent})
+        self._image.set("kernfs_node", node, name=self._annex.string(name), **{link: parent})
         return node
 
     def _new(self, struct: str) -> int:
         return self._annex.take(self._image.sizeof(struct))
-
-    def _offset(self, struct: str, member: str) -> int:
-        return self._image.structs[struct][1][member][0]
-
-    def _set(self, struct: str, address: int, **values: int) -> None:
-        for name, value in values.items():
-            offset, size = self._image.structs[struct][1][name]
-            self._image.put(address + offset, min(size, self._image.word), value)

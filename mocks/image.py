@@ -173,6 +173,16 @@ class Image:
         """KeyError where there's no such struct."""
         return self.structs[struct][0]
 
+    def offset(self, struct: str, member: str) -> int:
+        """Of a member; KeyError."""
+        return self.structs[struct][1][member][0]
+
+    def set(self, struct: str, address: int, **values: int) -> None:
+        """Writes members of a structure; of one that is longer than a word, its first word."""
+        for name, value in values.items():
+            offset, size = self.structs[struct][1][name]
+            self.put(address + offset, min(size, self.word), value)
+
     def member(self, struct: str, member: str) -> Optional[Tuple[int, int]]:
         """(offset, size), or None where the struct or the member is missing."""
         return self.structs[struct][1].get(member) if struct in self.structs else None

@@ -45,29 +45,29 @@ class SlabDirectory:
         kset = self._annex.take(self._image.sizeof("kset"))
         self._root = self._node(b"slab", _DIR)
         self._image.pointer(self._annex.variable("slab_kset"), kset)
-        self._set("kobject", kset + self._offset("kset", "kobj"), sd=self._root)
+        self._image.set("kobject", kset + self._image.offset("kset", "kobj"), sd=self._root)
 
     def directory(self, cache: Cache, name: bytes) -> int:
         """A cache's own directory: its struct kernfs_node *."""
         node = self._node(name, _DIR)
-        self._set("kernfs_node", node, priv=cache.address + self._kobject)
+        self._image.set("kernfs_node", node, priv=cache.address + self._kobject)
         return self._add(node)
 
     def link(self, target: int, name: bytes) -> int:
         """A link to such a directory: its struct kernfs_node *."""
         node = self._node(name, _LINK)
-        self._set("kernfs_node", node, symlink=target)
+        self._image.set("kernfs_node", node, symlink=target)
         return self._add(node)
 
     def sort(self) -> None:
         """The entries in the order that kernfs keeps: by the hashes of their names."""
         hashes = {node: self._hash(self._names[node]) for node in self.entries}
         for node, value in hashes.items():
-            self._set("kernfs_node", node, hash=value)
+            self._image.set("kernfs_node", node, hash=value)
         ordered = sorted(self.entries, key=lambda node: (hashes[node], self._names[node]))
         self.top = ordered[len(ordered) // 2]
-        tree = self._root + self._offset("kernfs_node", "dir")
-        self._set("kernfs_elem_dir", tree, children=self._halve(ordered))
+        tree = self._root + self._image.offset("kernfs_node", "dir")
+        self._image.set("kernfs_elem_dir", tree, children=self._halve(ordered))
 
     def _halve(self, ordered: List[int]) -> int:
         """The struct rb_node * of a tree of these entries, 0 for none."""
@@ -76,7 +76,7 @@ class SlabDirectory:
         middle = len(ordered) // 2
         at = self.rb_node(ordered[middle])
         left, right = self._halve(ordered[:middle]), self._halve(ordered[middle + 1 :])
-        self._set("rb_node", at, rb_left=left, rb_right=right)
+        self._image.set("rb_node", at, rb_left=left, rb_right=right)
         return at
 
     def _hash(self, name: bytes) -> int:
@@ -94,18 +94,18 @@ class SlabDirectory:
 
     def rb_node(self, entry: int) -> int:
         """The struct rb_node * of an entry."""
-        return entry + self._offset("kernfs_node", "rb")
+        return entry + self._image.offset("kernfs_node", "rb")
 
     def cycle(self, entry: int) -> None:
         """Damages the tree: an entry's left child is the tree's root again."""
-        self._set("rb_node", self.rb_node(entry), rb_left=self.rb_node(self.entries[0]))
+        self._image.set("rb_node", self.rb_node(entry), rb_left=self.rb_node(self.entries[0]))
 
     def _node(self, name: bytes, kind: int) -> int:
         node = self._annex.take(self._image.sizeof("kernfs_node"))
         self._names[node] = name
         self._parts.append(Part("alias", node, self._image.sizeof("kernfs_node")))
         # Flags above the type are set in any tree: KERNFS_ACTIVATED and KERNFS_NS here.
-        self._set("kernfs_node", node, name=self._annex.string(name), flags=kind | 0x30)
+        self._image.set("kernfs_node", node, name=self._annex.string(name), flags=kind | 0x30)
         return node
 
     def _add(self, node: int) -> int:
@@ -115,16 +115,8 @@ class SlabDirectory:
         if number:
             side = "rb_left" if number % 2 else "rb_right"
             parent = self.rb_node(self.entries[(number - 1) // 2])
-            self._set("rb_node", parent, **{side: self.rb_node(node)})
+            self._image.set("rb_node", parent, **{side: self.rb_node(node)})
         else:
-            tree = self._root + self._offset("kernfs_node", "dir")
-            self._set("kernfs_elem_dir", tree, children=self.rb_node(node))
+            tree = self._root + self._image.offset("kernfs_node", "dir")
+            self._image.set("kernfs_elem_dir", tree, children=self.rb_node(node))
         return node
-
-    def _offset(self, struct: str, member: str) -> int:
-        return self._image.structs[struct][1][member][0]
-
-    def _set(self, struct: str, address: int, **values: int) -> None:
-        for name, value in values.items():
-            offset, size = self._image.structs[struct][1][name]
-            self._image.put(address + offset, min(size, self._image.word), value)

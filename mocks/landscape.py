@@ -95,12 +95,7 @@ class Landscape:
 
     def member(self, struct: str, address: int, name: str) -> int:
         """The address of a member."""
-        return address + self.image.structs[struct][1][name][0]
-
-    def _set(self, struct: str, address: int, **values: int) -> None:
-        for name, value in values.items():
-            size = self.image.structs[struct][1][name][1]
-            self.image.put(self.member(struct, address, name), size, value)
+        return address + self.image.offset(struct, name)
 
     # modules --------------------------------------------------------------------------
 
@@ -128,7 +123,7 @@ class Landscape:
         table = self._annex.take(size * (len(symbols) + 1))
         strings = b"\0"
         for number, (symbol, (offset, length)) in enumerate(symbols.items(), 1):
-            self._set(
+            self.image.set(
                 elf,
                 table + number * size,
                 st_name=len(strings),
@@ -139,23 +134,25 @@ class Landscape:
             strings += symbol + b"\0"
         where = self._annex.string(strings[:-1])
         if init:
-            self._set("module", module, init=base + init)
-        self._set("module", module, percpu=percpu[0], percpu_size=percpu[1])
+            self.image.set("module", module, init=base + init)
+        self.image.set("module", module, percpu=percpu[0], percpu_size=percpu[1])
         values = {"symtab": table, "num_symtab": len(symbols) + 1, "strtab": where}
         if self._form == "module_core":
-            self._set("module", module, module_core=base, core_size=REGION, **values)
+            self.image.set("module", module, module_core=base, core_size=REGION, **values)
         else:
             kallsyms = self._annex.take(image.sizeof("mod_kallsyms"))
-            self._set("mod_kallsyms", kallsyms, **values)
-            self._set("module", module, kallsyms=kallsyms)
+            self.image.set("mod_kallsyms", kallsyms, **values)
+            self.image.set("module", module, kallsyms=kallsyms)
         if self._form == "core_layout":
             layout = self.member("module", module, "core_layout")
-            self._set("module_layout", layout, base=base, size=REGION)
+            self.image.set("module_layout", layout, base=base, size=REGION)
         if self._form == "mem":
             for number in range(regions):
                 memory = self.member("module", module, "mem")
                 memory += number * image.sizeof("module_memory")
-                self._set("module_memory", memory, base=base + 2 * number * REGION, size=REGION)
+                self.image.set(
+                    "module_memory", memory, base=base + 2 * number * REGION, size=REGION
+                )
         last = image.get(self._modules + image.word, image.word)
         links = [] if last == self._modules else [last]
         self._ring(self._modules, [*links, self.member("module", module, "list")])
@@ -165,13 +162,13 @@ class Landscape:
 
     def begin(self, task: int, nanoseconds: int) -> None:
         """Notes when a task began, in ns since the boot."""
-        self._set("task_struct", task, start_time=nanoseconds)
+        self.image.set("task_struct", task, start_time=nanoseconds)
 
     def task(self, pid: int, comm: bytes, stack: int, at: int = 0, leader: int = 0) -> int:
         """A task: its struct task_struct *. leader: of which it is a thread."""
         image = self.image
         task = at or self._annex.take(image.sizeof("task_struct"))
-        self._set("task_struct", task, stack=stack, pid=pid)
+        self.image.set("task_struct", task, stack=stack, pid=pid)
         image.write(self.member("task_struct", task, "comm"), comm)
         node = self.member("task_struct", task, "thread_node")
         if leader:
@@ -184,13 +181,13 @@ class Landscape:
             if not at:
                 self._tasks.append(self.member("task_struct", task, "tasks"))
             self._ring(self.member("task_struct", self._init, "tasks"), self._tasks)
-        self._set("task_struct", task, signal=signal)
+        self.image.set("task_struct", task, signal=signal)
         return task
 
     def stack(self, task: int, pages: Sequence[int]) -> int:
         """Gives a task a stack in an area of these pages (struct page *): its address."""
         start, vm = self.area(pages, guard=False)
-        self._set("task_struct", task, stack=start, stack_vm_area=vm)
+        self.image.set("task_struct", task, stack=start, stack_vm_area=vm)
         return start
 
     # areas ----------------------------------------------------------------------------
@@ -205,7 +202,7 @@ class Landscape:
         for number, page in enumerate(pages):
             image.pointer(array + number * image.word, page)
         vm = self._annex.take(image.sizeof("vm_struct"))
-        self._set(
+        self.image.set(
             "vm_struct",
             vm,
             addr=start,
@@ -215,7 +212,7 @@ class Landscape:
             caller=caller,
         )
         area = self._annex.take(image.sizeof("vmap_area"))
-        self._set("vmap_area", area, va_start=start, va_end=start + size, vm=vm)
+        self.image.set("vmap_area", area, va_start=start, va_end=start + size, vm=vm)
         self._vmap.append(self.member("vmap_area", area, "list"))
         self._ring(self._vmap_head, self._vmap)
         return start, vm
@@ -234,7 +231,7 @@ class Landscape:
         chunk = self._annex.take(image.sizeof("pcpu_chunk"))
         second = self._area_base
         self._area_base += 64 * unit
-        self._set("pcpu_chunk", chunk, base_addr=second)
+        self.image.set("pcpu_chunk", chunk, base_addr=second)
         self._ring(slots, [])
         self._ring(slots + 2 * image.word, [self.member("pcpu_chunk", chunk, "list")])
         return second

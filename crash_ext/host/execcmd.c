@@ -28,7 +28,8 @@ static bool collect_start(struct collected *collected)
 	return collected->stream;
 }
 
-static PyObject *collect_end(struct collected *collected)
+/* NULL with an exception set, where Ctrl-C ended what printed it, too. */
+static PyObject *collect_end(struct collected *collected, bool interrupted)
 {
 	PyObject *text;
 
@@ -38,6 +39,11 @@ static PyObject *collect_end(struct collected *collected)
 	text = PyUnicode_DecodeUTF8(collected->text, (Py_ssize_t)collected->size,
 				    "backslashreplace");
 	free(collected->text);
+	if (text && interrupted) {
+		Py_DECREF(text);
+		PyErr_SetNone(PyExc_KeyboardInterrupt);
+		return NULL;
+	}
 	return text;
 }
 
@@ -76,14 +82,9 @@ PyObject *exec_crash_command(PyObject *self, PyObject *arguments)
 	if (!collect_start(&collected))
 		return NULL;
 	returned = guarded_command(run_line, (void *)line, collected.stream, &interrupted);
-	text = collect_end(&collected);
+	text = collect_end(&collected, interrupted);
 	if (!text)
 		return NULL;
-	if (interrupted) {
-		Py_DECREF(text);
-		PyErr_SetNone(PyExc_KeyboardInterrupt);
-		return NULL;
-	}
 	if (!returned || !PyUnicode_GetLength(text)) {
 		PyErr_SetObject(crash_error, text);
 		Py_DECREF(text);
@@ -125,14 +126,9 @@ PyObject *get_gdb_output(PyObject *self, PyObject *arguments)
 		return NULL;
 	request.output = collected.stream;
 	returned = guarded_command(run_gdb_line, &request, collected.stream, &interrupted);
-	text = collect_end(&collected);
+	text = collect_end(&collected, interrupted);
 	if (!text)
 		return NULL;
-	if (interrupted) {
-		Py_DECREF(text);
-		PyErr_SetNone(PyExc_KeyboardInterrupt);
-		return NULL;
-	}
 	if (!returned || !request.answered) {
 		Py_DECREF(text);
 		Py_RETURN_NONE;

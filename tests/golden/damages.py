@@ -29,8 +29,7 @@ class Damaged:
         self.image = self.heap.image
 
     def member(self, struct: str, address: int, name: str) -> int:
-        offset, _ = self.image.structs[struct][1][name]
-        return address + offset
+        return address + self.image.offset(struct, name)
 
     def set(self, struct: str, address: int, **values: int) -> None:
         """Overwrites members."""

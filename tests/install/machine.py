@@ -38,6 +38,18 @@ def without_network() -> List[str]:
     return []
 
 
+def made(*arguments: str) -> str:
+    """What make prints here, where nothing has to be built for it."""
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=str(TOP),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+
+
 class Machine:
     """source: the sources without anything built. root: what DESTDIR names."""
 

@@ -11,7 +11,7 @@ from typing import List
 
 import pytest
 
-from tests.install.machine import TOP, environment
+from tests.install.machine import TOP, environment, made
 from tests.lab.demo import main
 
 
@@ -84,13 +84,6 @@ def test_without_a_network_it_says_so_in_one_line(tmp_path: pathlib.Path) -> Non
 
 
 def test_the_demo_installs_no_browser(tmp_path: pathlib.Path) -> None:
-    said = subprocess.run(
-        ["make", "-n", "demo", f"BUILD={tmp_path}"],
-        cwd=str(TOP),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
+    said = made("-n", "demo", f"BUILD={tmp_path}")
     assert ".ci/packages crash " in said
     assert "chromium" not in said

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import pathlib
-import subprocess
 
-from tests.install.machine import TOP, environment
+from tests.install.machine import made
 
 
 def test_options_for_crash_come_before_the_dump(tmp_path: pathlib.Path) -> None:
@@ -14,17 +13,10 @@ def test_options_for_crash_come_before_the_dump(tmp_path: pathlib.Path) -> None:
     crash.write_text('#!/bin/sh\nprintf "<%s>\\n" "$@"\n')
     crash.chmod(0o755)
     loader = tmp_path / "pyextend.so"
-    said = subprocess.run(
-        [
-            *("make", "-s", "-o", str(loader), "run", f"BUILD={tmp_path}", f"CRASH={crash}"),
-            *("ARGS=--no_modules -s", "VMLINUX=/a/vmlinux 1", "VMCORE=/a/vmcore"),
-        ],
-        cwd=str(TOP),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
+    said = made(
+        *("-s", "-o", str(loader), "run", f"BUILD={tmp_path}", f"CRASH={crash}"),
+        *("ARGS=--no_modules -s", "VMLINUX=/a/vmlinux 1", "VMCORE=/a/vmcore"),
+    )
     words = ["--no_modules", "-s", "-i", str(tmp_path / "run.crash"), "/a/vmlinux 1", "/a/vmcore"]
     assert said.splitlines() == [f"<{word}>" for word in words]
     assert (tmp_path / "run.crash").read_text().splitlines()[0] == f"extend {loader}"

@@ -28,11 +28,7 @@ def whole(pages: Pages) -> None:
 
 def test_the_page_has_the_lost_objects_and_no_others(tmp_path: Path) -> None:
     pages = Pages()
-    cache = pages.heap.cache("slab_test", 64)
-    slab = pages.heap.slab(cache, {1, 2, 3})
-    image = pages.heap.image
-    for index in (1, 2, 3):
-        image.write(slab.object(index), bytes(64))
+    slab, image = pages.zeroed({1, 2, 3}), pages.image
     pages.set(0, _refcount=1)
     image.pointer(pages.start + 0x10, slab.object(1))
     image.pointer(slab.object(2), slab.object(3))

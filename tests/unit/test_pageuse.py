@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Set
 
 import pytest
 
@@ -13,6 +13,7 @@ from crash_ext.kernel.pageuse import PageUse
 from mocks.annex import Annex, take_pages
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
+from mocks.model import Slab
 from mocks.structs import parse
 from tests.unit.asked import target
 
@@ -67,6 +68,13 @@ class Pages:
         for name, value in members.items():
             offset, size = self.image.structs["page"][1][name]
             self.image.put(self.page(number) + offset, size, value & (1 << 8 * size) - 1)
+
+    def zeroed(self, indexes: Set[int]) -> Slab:
+        """A slab of a new cache slab_test with these objects allocated, zeroes in them."""
+        slab = self.heap.slab(self.heap.cache("slab_test", 64), indexes)
+        for index in indexes:
+            self.image.write(slab.object(index), bytes(64))
+        return slab
 
     def free_on_cpu(self, cpu: int, index: int, numbers: List[int]) -> None:
         """Puts pages on a list of a CPU's free pages."""

@@ -30,11 +30,7 @@ NOT_USED = "in a slot, or a part of a stack, that is not in use"
 
 def test_a_chain_from_a_page_in_use_is_reached_and_its_path_is_told() -> None:
     pages = Pages()
-    cache = pages.heap.cache("slab_test", 64)
-    slab = pages.heap.slab(cache, {1, 2, 3, 4})
-    image = pages.heap.image
-    for index in (1, 2, 3, 4):
-        image.write(slab.object(index), bytes(64))
+    slab, image = pages.zeroed({1, 2, 3, 4}), pages.image
     pages.set(0, _refcount=1)
     image.pointer(pages.start + 0x10, slab.object(1) + 3)
     image.pointer(slab.object(1) + 8, slab.object(2) + 0x20)
@@ -57,11 +53,7 @@ def test_a_chain_from_a_page_in_use_is_reached_and_its_path_is_told() -> None:
 
 def test_free_objects_and_free_pages_lead_nowhere() -> None:
     pages = Pages()
-    cache = pages.heap.cache("slab_test", 64)
-    slab = pages.heap.slab(cache, {1, 2, 3})
-    image = pages.heap.image
-    for index in (1, 2, 3):
-        image.write(slab.object(index), bytes(64))
+    slab, image = pages.zeroed({1, 2, 3}), pages.image
     pages.set(0, _mapcount=-129)
     image.pointer(pages.start, slab.object(1))
     pages.free_on_cpu(0, 0, [2])
@@ -76,9 +68,7 @@ def test_free_objects_and_free_pages_lead_nowhere() -> None:
 
 def test_a_register_alone_holds_an_object() -> None:
     pages = Pages()
-    slab = pages.heap.slab(pages.heap.cache("slab_test", 64), {1})
-    image = pages.heap.image
-    image.write(slab.object(1), bytes(64))
+    slab, image = pages.zeroed({1}), pages.image
     assert reach(pages).level(slab.object(1)) == UNREACHED
     image.commands["help -r"] = f"CPU 3:\n  RIP: 0000000000000000  RAX: {slab.object(1):016x}\n"
     found = reach(pages)
@@ -149,11 +139,7 @@ def test_kfences_own_record_of_an_object_holds_nothing() -> None:
 
 def test_each_reason_why_a_pointer_holds_nothing_is_told() -> None:
     pages = Pages()
-    cache = pages.heap.cache("slab_test", 64)
-    slab = pages.heap.slab(cache, {1, 2, 3})
-    image = pages.heap.image
-    for index in (1, 2, 3):
-        image.write(slab.object(index), bytes(64))
+    slab, image = pages.zeroed({1, 2, 3}), pages.image
     pages.set(0, _mapcount=-129)
     pages.set(1, _refcount=1, mapping=1)
     pages.set(2, _refcount=1)
@@ -225,7 +211,7 @@ def test_the_stack_of_an_idle_task_holds_perhaps() -> None:
         for i, caller in enumerate(callers)
     ]
     (start, vm), (idle, _), (table, _) = areas
-    land._set("task_struct", land.task(7, b"alive", start), stack_vm_area=vm)
+    land.image.set("task_struct", land.task(7, b"alive", start), stack_vm_area=vm)
     pages.heap.image.map(idle, (0x57AC6E9D).to_bytes(8, "little"))
     pages.heap.image.map(table, (0x57AC6E9C).to_bytes(8, "little"))
     found = reach(pages)
@@ -241,7 +227,7 @@ def test_the_stack_of_a_task_that_has_ended_holds_nothing() -> None:
         pages.set(number, _refcount=1)
     caller = pages.heap.function("dup_task_struct")
     start, vm = land.area([pages.page(n) for n in range(4, 8)], caller, guard=False)
-    land._set("task_struct", land.task(7, b"alive", start), stack_vm_area=vm)
+    land.image.set("task_struct", land.task(7, b"alive", start), stack_vm_area=vm)
     land.area([pages.page(n) for n in range(8, 12)], caller, guard=False)
     at = pages.start + 9 * pages.image.page_size
     assert reach(pages).holds(at) == (UNREACHED, "in the stack of a task that has ended")
