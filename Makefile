@@ -168,15 +168,17 @@ check: $(BUILD)/venv/.test $(BUILD)/pyextend.so  ## style, types, arrows between
 		$(COMPILE) -DPYEXTEND_BUNDLE -Wshadow -fsyntax-only $(HOST_C)
 
 # Each job may have a virtual machine of 3 GB. The property tests draw the same cases at every
-# run as long as the same modules are loaded: so they run by themselves.
+# run as long as the same modules are loaded: so they have a process of their own, beside the
+# others', and are heard at its end.
 TEST_JOBS = $(shell jobs=$$(nproc); [ "$$jobs" -le 4 ] || jobs=4; echo "$$jobs")
 
 .PHONY: test
 test:  ## install what is missing, check, and run all tests, TEST_JOBS= at a time
 	@$(MAKE) packages
 	@$(MAKE) check
-	'$(VENV_BIN)/python' -m pytest tests/property
-	'$(VENV_BIN)/python' -m pytest -n '$(TEST_JOBS)' --dist worksteal --ignore tests/property
+	'$(VENV_BIN)/python' -m pytest tests/property >'$(BUILD)/property.txt' 2>&1 & property=$$!; status=0; \
+	'$(VENV_BIN)/python' -m pytest -n '$(TEST_JOBS)' --dist worksteal --ignore tests/property || status=$$?; \
+	wait $$property || status=$$?; cat '$(BUILD)/property.txt'; exit $$status
 
 .PHONY: test-long
 test-long:  ## the tests that take minutes each: every kernel where `make test` tries one
