@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -17,6 +18,7 @@ from tests import lab
 from tests.batch import BATCH, offences
 from tests.install.machine import TOP
 from tests.lab.dumps import Dump
+from tests.lab.indexed import indexed
 
 ONE_DUMP = BATCH / "one-dump.sh"
 LOADED = f"{TOP}/build/pyextend.so {TOP}/crash_ext/slableak.py"
@@ -44,7 +46,8 @@ def records(path: Path) -> List[Dict[str, Any]]:
 
 @pytest.fixture(name="dumps", scope="module")
 def fixture_dumps() -> List[Dump]:
-    return [lab.dump("6.1", "leak"), lab.dump("5.10", "all")]
+    found = [lab.dump("6.1", "leak"), lab.dump("5.10", "all")]
+    return [replace(dump, vmlinux=indexed(dump, "8.0.2")) for dump in found]
 
 
 def test_many_dumps_and_one_table(dumps: List[Dump], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from tests.install.machine import TOP, Machine
 from tests.lab.dumps import dump
+from tests.lab.indexed import indexed
 from tests.loader.builds import compile_command
 
 COMMANDS = "slabdup slabobjs"
@@ -51,7 +52,7 @@ class Desk:
         done = subprocess.run(
             [
                 *("crash", "-s", *options, "-i", "lines"),
-                *(str(self.specimen.vmlinux), str(self.specimen.vmcore)),
+                *(str(indexed(self.specimen, "8.0.2")), str(self.specimen.vmcore)),
             ],
             cwd=str(self.folder),
             env={**own, "HOME": str(self.folder), "TERM": "dumb", **environment},

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from .dumps import Dump
 from .session import Record, records, run_lines
@@ -37,15 +38,19 @@ class Verdict:
         )
 
 
-def judge(dump: Dump, version: str) -> Verdict:
-    """slabdup and slabobjs on a dump in a release of crash, judged by the dump's truth."""
+def judge(dump: Dump, version: str, vmlinux: Optional[Path] = None) -> Verdict:
+    """slabdup and slabobjs on a dump in a release of crash, judged by the dump's truth.
+
+    vmlinux: the kernel's own where no other is given.
+    """
     lines = ["slabdup -a -j"]
     known, unknown = _by_knowledge(dump)
     if known:
         lines.append(f"slabobjs -j {' '.join(sorted(known))}")
     if unknown:
         lines.append(f"slabobjs -j -b 0 {' '.join(sorted(unknown))}")
-    states, *objects = (records(text) for text in run_lines(dump, version, lines))
+    said = run_lines(dump, version, lines, vmlinux=vmlinux or dump.vmlinux)
+    states, *objects = map(records, said)
     verdict = Verdict()
     _judge_states(dump, states, verdict)
     _judge_objects(dump, [row for found in objects for row in found], verdict)

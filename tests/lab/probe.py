@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from tests import lab
+from tests.lab.indexed import indexed
 
 
 def run_probe(
@@ -22,7 +23,7 @@ def run_probe(
     with tempfile.TemporaryDirectory(prefix="slableak-probe-") as folder:
         out = Path(folder) / "out"
         said = lab.crash(version).run(
-            dump.vmlinux,
+            indexed(dump, version),
             dump.vmcore,
             [
                 *before,

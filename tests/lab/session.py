@@ -15,12 +15,13 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .arches import AMD64, Arch
 from .crashes import build_loader, crash, options_for
 from .drgnsession import run_lines_on_drgn
 from .dumps import Dump
+from .indexed import indexed
 from .kernels import find_kernel
 
 DRGN = "drgn"
@@ -48,10 +49,16 @@ def host_environment(environment: Mapping[str, str] = os.environ) -> Dict[str, s
     return {"PYKDUMPPATH": os.pathsep.join([str(SLABLEAK.parent), *([more] if more else [])])}
 
 
-def run_lines(dump: Dump, version: str, lines: Sequence[str], timeout: float = 300) -> List[str]:
+def run_lines(
+    dump: Dump,
+    version: str,
+    lines: Sequence[str],
+    timeout: float = 300,
+    vmlinux: Optional[Path] = None,
+) -> List[str]:
     """What each command line prints in that release of crash, the commands loaded; or on DRGN.
 
-    timeout: seconds for all of them.
+    timeout: seconds for all of them; vmlinux: another than the quickest to open.
     """
     if version == DRGN:
         return run_lines_on_drgn(dump, lines, timeout)
@@ -59,7 +66,7 @@ def run_lines(dump: Dump, version: str, lines: Sequence[str], timeout: float = 3
         files = [Path(folder) / str(number) for number in range(len(lines))]
         arch = find_kernel(dump.kernel).arch
         said = crash(version, arch).run(
-            dump.vmlinux,
+            vmlinux or indexed(dump, version),
             dump.vmcore,
             [
                 *host_lines(version, arch=arch),

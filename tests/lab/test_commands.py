@@ -11,8 +11,9 @@ import pytest
 from crash_ext.command import help_page
 from tests import lab
 from tests.lab.dumps import Dump
+from tests.lab.indexed import indexed
 from tests.lab.judge import judge
-from tests.lab.session import SLABLEAK, run_lines
+from tests.lab.session import DRGN, SLABLEAK, run_lines
 from tests.replay import COMMANDS
 
 VERSION = "8.0.2"
@@ -37,7 +38,8 @@ def _address(leak: Dump, role: str) -> str:
 
 @pytest.mark.parametrize("scenario", ["leak", "all", "numa", "debug"])
 def test_every_cache_and_object_is_told_as_the_module_tells(scenario: str) -> None:
-    verdict = judge(lab.dump("6.1", scenario), VERSION)
+    dump = lab.dump("6.1", scenario)
+    verdict = judge(dump, VERSION, indexed(dump, VERSION))
     assert verdict.right, verdict
     assert verdict.objects > 100
 
@@ -45,7 +47,7 @@ def test_every_cache_and_object_is_told_as_the_module_tells(scenario: str) -> No
 def test_the_two_caches_are_never_mixed_up_where_crash_mixes_them(leak: Dump) -> None:
     """crash shows the leftover's page under the live cache, and decodes it with its key."""
     leaked = leak.truth["objects"]["slab_test"]["leftover"]["leaked"][0]["addr"]
-    (listed,) = run_lines(leak, VERSION, [f"slabobjs -b 0 {leaked}"])
+    (listed,) = run_lines(leak, DRGN, [f"slabobjs -b 0 {leaked}"])
     page = listed.splitlines()[3].split()[0]
     crash_says, we_say = run_lines(leak, VERSION, [f"kmem {page}", f"slabobjs {page}"])
     live, leftover = _address(leak, "live"), _address(leak, "leftover")
@@ -91,7 +93,7 @@ def test_a_batch_file_does_in_each_line_what_a_user_expects(leak: Dump, tmp_path
         f"extend {SLABLEAK}",
         f"help slabobjs > {file['help']}",
     ]
-    said = lab.crash(VERSION).run(leak.vmlinux, leak.vmcore, lines)
+    said = lab.crash(VERSION).run(indexed(leak, VERSION), leak.vmcore, lines)
     text: Dict[str, str] = {name: path.read_text() for name, path in file.items()}
     assert said.count(f"{SLABLEAK}: script loaded") == 2
     rows = [line.split() for line in text["table"].splitlines()]

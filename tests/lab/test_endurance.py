@@ -12,6 +12,7 @@ import pytest
 
 from tests import lab
 from tests.lab.dumps import Dump
+from tests.lab.indexed import indexed
 from tests.lab.session import SLABLEAK
 
 VERSION = "8.0.2"
@@ -38,7 +39,7 @@ def leak() -> Dump:
 
 def _run(leak: Dump, lines: List[str]) -> List[str]:
     loaded = [f"extend {lab.build_loader(VERSION)}", f"extend {SLABLEAK}"]
-    said = lab.crash(VERSION).run(leak.vmlinux, leak.vmcore, [*loaded, *lines])
+    said = lab.crash(VERSION).run(indexed(leak, VERSION), leak.vmcore, [*loaded, *lines])
     return said[said.index("script loaded\n") :].splitlines()[1:]
 
 
@@ -88,7 +89,7 @@ def test_a_closed_output_harms_nobody(leak: Dump, tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *("sh", "-c", 'exec "$@" >&- 2>&-', "sh", "crash", "-s", "--no_crashrc"),
-            *("-i", str(script), str(leak.vmlinux), str(leak.vmcore)),
+            *("-i", str(script), str(indexed(leak, VERSION)), str(leak.vmcore)),
         ],
         stdin=subprocess.DEVNULL,
         timeout=120,

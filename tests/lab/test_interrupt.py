@@ -15,6 +15,7 @@ from typing import Iterator, List
 import pytest
 
 from tests import lab
+from tests.lab.indexed import indexed
 from tests.lab.plants import planted
 from tests.lab.session import SLABLEAK, host_environment, host_lines
 from tests.loader.terminal import CTRL_C, PROMPT, Terminal
@@ -34,7 +35,12 @@ TOP = SLABLEAK.parents[1]
 def fixture_crash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     dump = planted(KERNEL, "many")
     options = ["-s", "--no_crashrc", "--no_scroll", *lab.options_for(KERNEL, VERSION)]
-    command = [str(lab.crash(VERSION).binary), *options, str(dump.vmlinux), str(dump.vmcore)]
+    command = [
+        str(lab.crash(VERSION).binary),
+        *options,
+        str(indexed(dump, VERSION)),
+        str(dump.vmcore),
+    ]
     environment = {**os.environ, **host_environment(), "TERM": "dumb"}
     with Terminal(command, environment, str(tmp_path_factory.mktemp("crash"))) as opened:
         opened.wait_for(PROMPT)

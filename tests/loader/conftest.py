@@ -15,6 +15,7 @@ from typing import Dict, Iterator
 import pytest
 
 from tests import lab
+from tests.lab.indexed import indexed
 
 from .builds import ROOT
 from .story import STORY, Place, Said, build_misfits, prepare, tell
@@ -32,7 +33,8 @@ def place(loader: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     dump = lab.dump("6.1", "leak")
     binary = os.environ.get("CRASH", "crash")
     assert shutil.which(binary)
-    return prepare(tmp_path_factory.mktemp("loader"), loader, [binary], dump.vmlinux, dump.vmcore)
+    vmlinux = indexed(dump, "8.0.2")
+    return prepare(tmp_path_factory.mktemp("loader"), loader, [binary], vmlinux, dump.vmcore)
 
 
 @pytest.fixture(scope="session")

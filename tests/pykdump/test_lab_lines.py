@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import lab
+from tests.lab.indexed import indexed
 from tests.lab.session import SLABLEAK, host_environment, host_lines, run_lines
 from tests.loader.builds import compile_command
 
@@ -43,7 +44,7 @@ def test_the_lines_reach_epython(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     epython = compile_command(tmp_path / "mpykdump64.so", "epython")
     monkeypatch.setenv("PYKDUMP_SO", str(epython))
     said = lab.crash("8.0.2").run(
-        (dump := lab.dump("6.1", "leak")).vmlinux,
+        indexed(dump := lab.dump("6.1", "leak"), "8.0.2"),
         dump.vmcore,
         [*host_lines("8.0.2"), "!echo path $PYKDUMPPATH"],
         env=host_environment(),
