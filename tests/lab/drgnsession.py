@@ -5,17 +5,20 @@
 
 reads command lines, one a line, and writes the output of each to a file of its own, by number.
 A process of its own, for what the commands know of a dump stays as long as Python runs.
+`extend FILE.py` as in crash has the lab's own program FILE ready.
 """
 
 from __future__ import annotations
 
+import runpy
 import shlex
 import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import List, Sequence
+from types import ModuleType
+from typing import Dict, List, Sequence, cast
 
 from .dumps import Dump
 
@@ -46,15 +49,25 @@ def run_lines_on_drgn(
 def _main(vmcore: str, folder: Path, files: List[str]) -> None:
     from crash_ext.drgncommands import run_words
     from crash_ext.drgnprogram import open_program
+    from crash_ext.host.drgnhost import DrgnHost
 
     program = open_program(vmcore, files)
+    probes: Dict[str, Path] = {}
     for number, line in enumerate(sys.stdin.read().splitlines()):
         with ExitStack() as stack:
             file = stack.enter_context(open(folder / str(number), "w", encoding="utf-8"))
             stack.enter_context(redirect_stdout(file))
             stack.enter_context(redirect_stderr(file))
             # As crash takes it: a backslash is a letter, double quotes group.
-            run_words(program, shlex.split(line.replace("\\", "\\\\")))
+            words = shlex.split(line.replace("\\", "\\\\"))
+            if words[0] == "extend":
+                probes[Path(words[1]).stem] = Path(words[1])
+            elif words[0] in probes:
+                sys.modules.setdefault("crash", cast(ModuleType, DrgnHost(program)))
+                sys.argv = [str(probes[words[0]]), *words[1:]]
+                runpy.run_path(sys.argv[0], run_name="__main__")
+            else:
+                run_words(program, words)
 
 
 if __name__ == "__main__":

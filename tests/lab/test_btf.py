@@ -12,7 +12,7 @@ import pytest
 from tests import lab
 from tests.lab.often import kernels
 from tests.lab.probe import run_probe
-from tests.lab.session import records, run_lines, unwrapped
+from tests.lab.session import DRGN, records, run_lines, unwrapped
 
 STRUCTS = (
     "dentry inode task_struct kmem_cache file vm_area_struct sock super_block module btf"
@@ -23,6 +23,7 @@ MODULES_WITH_BTF = {"6.12": {"slabtest_obj"}, "7.3": {"slabtest_obj"}}
 
 Headers before 6.12's have no BTF that pahole could build upon.
 """
+MEMBERS = ("d_sb", "d_parent", "d_inode", "d_op")
 each_kernel = pytest.mark.parametrize("kernel", kernels(["6.1", "7.3"]))
 # The search by crash, that is compared with, takes 7.3's debug information most of a minute.
 each_searched = pytest.mark.parametrize("kernel", kernels(["6.1"]))
@@ -68,11 +69,24 @@ def test_btf_has_every_member_that_gdb_shows(kernel: str) -> None:
     assert compared > 500
 
 
+@lru_cache(maxsize=None)
+def asked(kernel: str) -> Tuple[str, str, str]:
+    """slabwhy on the leftover, slabobjs on a dentry, and what crash says of the same dentry.
+
+    Which dentry drgn tells, so that crash starts once.
+    """
+    dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
+    cache = dump.truth["caches"]["slab_test"]["leftover"]["kmem_cache"]
+    dentry = run_lines(dump, DRGN, ["slabobjs -q dentry"])[0].split()[0]
+    members = ",".join(MEMBERS)
+    lines = [f"slabwhy -F {cache}", f"slabobjs -e -j {dentry}", f"struct dentry.{members} {dentry}"]
+    why, objects, theirs = run_lines(dump, version, lines)
+    return why, objects, theirs
+
+
 @each_kernel
 def test_slabwhy_proposes_the_module_s_type_or_says_what_is_missing(kernel: str) -> None:
-    dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
-    address = dump.truth["caches"]["slab_test"]["leftover"]["kmem_cache"]
-    (text,) = run_lines(dump, version, [f"slabwhy -F {address}"])
+    text = asked(kernel)[0]
     lines = [line[32:] for line in unwrapped(text).splitlines() if line.startswith("  type ")]
     if kernel in MODULES_WITH_BTF:
         assert [line.split(":")[0] for line in lines] == ["maybe struct slabtest_obj [slabtest]"]
@@ -83,17 +97,13 @@ def test_slabwhy_proposes_the_module_s_type_or_says_what_is_missing(kernel: str)
 
 @each_kernel
 def test_slabobjs_names_the_words_of_a_dentry_as_crash_does(kernel: str) -> None:
-    dump, version = lab.dump(kernel, "leak"), lab.crashes_for(kernel)[-1]
-    (text,) = run_lines(dump, version, ["slabobjs -e -j -l 1 dentry"])
-    (row,) = [row for row in records(text) if row["type"] == "object"]
+    _, objects, crash_says = asked(kernel)
+    (row,) = [row for row in records(objects) if row["type"] == "object"]
     assert row["members_of"] == {"struct": "dentry", "module": None, "sure": True}
     ours = {word["member"]: int(word["value"], 16) for word in row["words"] if "member" in word}
-    members = ("d_sb", "d_parent", "d_inode", "d_op")
-    asked = f"struct dentry.{','.join(members)} {row['address']}"
-    (crash_says,) = run_lines(dump, version, [asked])
     theirs = dict(re.findall(r"(d_\w+) = 0x([0-9a-f]+)", crash_says))
     # A pointer that is NULL has no note.
     assert {name: int(value, 16) for name, value in theirs.items() if int(value, 16)} == {
-        name: ours[name] for name in members if name in ours
+        name: ours[name] for name in MEMBERS if name in ours
     }
     assert ours["d_sb"]

@@ -18,7 +18,7 @@ from tests.lab.forms import form
 from tests.lab.session import records, run_lines
 from tests.lab.truth import allocated_rows
 
-VERSION = "9.0.2"
+VERSION = "8.0.2"
 SEEDS = range(6 if os.environ.get("FORMS") == "all" else 1)
 
 

@@ -1,41 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What real kernels log of failed destroys, matched with their memory, in real crash.
+"""What real kernels log of failed destroys, matched with their memory.
 
 The module's own account says which objects each destroy left behind.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Set, Tuple
+from typing import Dict, Iterator, List, Set, Tuple
 
 import pytest
 
 from crash_ext.why.log.match import ADDRESSES, NOT_LISTED_FULL, NOT_LISTED_NODE, OFFSETS
 from tests import lab
 from tests.lab.dumps import Dump
+from tests.lab.often import quick_host
+from tests.lab.session import Record, records, run_lines
 
 PROBE = Path(__file__).with_name("logprobe.py")
-
-Record = Dict[str, Any]
 
 
 def ask(dump: Dump) -> Tuple[Record, Dict[str, Record]]:
     """What was found in the log, and for each cache by address what the log says of it."""
-    version = lab.crashes_for(dump.kernel)[-1]
-    with tempfile.TemporaryDirectory(prefix="slableak-log-") as folder:
-        out = Path(folder) / "out"
-        said = lab.crash(version).run(
-            dump.vmlinux,
-            dump.vmcore,
-            [f"extend {lab.build_loader(version)}", f"extend {PROBE}", f"logprobe all > {out}"],
-            args=lab.options_for(dump.kernel, version),
-        )
-        assert out.exists(), said[-3000:]
-        head, *rows = [json.loads(line) for line in out.read_text().splitlines()]
+    _, said = run_lines(dump, quick_host(dump.kernel), [f"extend {PROBE}", "logprobe all"])
+    head, *rows = records(said)
     return head, {row["address"]: row for row in rows}
 
 

@@ -8,9 +8,8 @@ from typing import Dict, List, Set
 import pytest
 
 from tests import lab
-from tests.batch import offences
-from tests.lab.often import quick_host
-from tests.lab.session import Record, records, run_lines
+from tests.lab.answers import LOST, answer
+from tests.lab.session import Record
 
 KNOWN = 8
 """Objects at most that an untouched kernel has lost at boot, and slablost knows."""
@@ -19,9 +18,7 @@ STRAY = 2
 
 
 def lost(kernel: str, scenario: str) -> List[Record]:
-    (text,) = run_lines(lab.dump(kernel, scenario), quick_host(kernel), ["slablost -j"])
-    rows = records(text)
-    assert [text for row in rows for text in offences(row)] == []
+    rows = answer(kernel, scenario, LOST)
     assert [row for row in rows if row["type"] == "problem"] == []
     return rows
 

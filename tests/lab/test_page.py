@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Tuple
+from typing import NamedTuple, Tuple
 
 import pytest
 
 from crash_ext.version import TOOL_VERSION
 from tests import lab
+from tests.lab.dumps import Dump
 from tests.lab.examplepage import PAGE
 from tests.lab.session import run_lines
 
@@ -37,20 +38,30 @@ frame.srcdoc = {page};
 </script>"""
 
 
+class Page(NamedTuple):
+    """A page, and what `sys` says in the session that wrote it."""
+
+    dump: Dump
+    text: str
+    sys: str
+
+
+def written(scenario: str, command: str, folder: Path) -> Page:
+    dump, file = lab.dump("6.1", scenario), folder / "page.html"
+    _, said = run_lines(dump, "8.0.2", [f"{command} -o {file}", "sys"])
+    return Page(dump, file.read_text(encoding="utf-8"), said)
+
+
 @pytest.fixture(scope="module", name="page")
-def fixture_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+def fixture_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page of every leftover in the dump."""
-    file = tmp_path_factory.mktemp("page") / "why.html"
-    run_lines(lab.dump("6.1", "causes"), "8.0.2", [f"slabwhy -o {file}"])
-    return file.read_text(encoding="utf-8")
+    return written("causes", "slabwhy", tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="module", name="lost_page")
-def fixture_lost_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+def fixture_lost_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page of what the kernel of that dump has lost."""
-    file = tmp_path_factory.mktemp("page") / "lost.html"
-    run_lines(lab.dump("6.1", "leak"), "8.0.2", [f"slablost -o {file}"])
-    return file.read_text(encoding="utf-8")
+    return written("leak", "slablost", tmp_path_factory.mktemp("page"))
 
 
 def looked_at(page: str, width: int, folder: Path) -> Tuple[int, int, int, int]:
@@ -73,9 +84,9 @@ def looked_at(page: str, width: int, folder: Path) -> Tuple[int, int, int, int]:
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_wider_than_the_window_and_every_link_leads_somewhere(
-    page: str, width: int, tmp_path: Path
+    page: Page, width: int, tmp_path: Path
 ) -> None:
-    needed, cells, broken, links = looked_at(page, width, tmp_path)
+    needed, cells, broken, links = looked_at(page.text, width, tmp_path)
     assert needed <= width
     assert cells > 500
     assert broken == 0
@@ -95,12 +106,10 @@ def test_the_example_in_docs_fits_and_is_of_the_demo_s_leak(width: int, tmp_path
 
 @pytest.mark.parametrize("which", ["why", "lost"])
 def test_it_tells_which_dump_it_is_of_and_what_made_it(
-    page: str, lost_page: str, which: str
+    page: Page, lost_page: Page, which: str
 ) -> None:
     """The date is crash's own, which is in the local time of who looks."""
-    text, scenario = (page, "causes") if which == "why" else (lost_page, "leak")
-    dump = lab.dump("6.1", scenario)
-    said = run_lines(dump, "8.0.2", ["sys"])[0]
+    dump, text, said = page if which == "why" else lost_page
     date = time.strptime(re.sub(r" \w+ (\d+)$", r" \1", said.split("DATE: ")[1].split("\n")[0]))
     facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text))
     assert facts["dump"] == str(dump.vmcore.resolve())
@@ -113,8 +122,8 @@ def test_it_tells_which_dump_it_is_of_and_what_made_it(
     assert facts["slableak"] == TOOL_VERSION
 
 
-def test_it_has_the_lines_of_the_log_that_the_evidence_rests_on(page: str) -> None:
-    quoted = re.findall(r"<h3>Kernel log</h3><pre>\n(.*?)</pre>", page, re.S)
+def test_it_has_the_lines_of_the_log_that_the_evidence_rests_on(page: Page) -> None:
+    quoted = re.findall(r"<h3>Kernel log</h3><pre>\n(.*?)</pre>", page.text, re.S)
     assert quoted
     for text in quoted:
         lines = text.split("\n")
@@ -125,27 +134,28 @@ def test_it_has_the_lines_of_the_log_that_the_evidence_rests_on(page: str) -> No
         )
 
 
-def test_it_is_one_file_that_needs_no_script_and_shows_each_leaked_object(page: str) -> None:
-    assert "<script" not in page
-    assert "http" not in re.sub(r"<meta http[^>]*>", "", page)
+def test_it_is_one_file_that_needs_no_script_and_shows_each_leaked_object(page: Page) -> None:
+    assert "<script" not in page.text
+    assert "http" not in re.sub(r"<meta http[^>]*>", "", page.text)
     truth = lab.dump("6.1", "causes").truth
     for name in truth["causes"]:
         for row in truth["objects"][name]["leftover"].get("leaked", []):
-            assert f'id="o{row["addr"]}"' in page
-            assert f'class="a" title="{row["addr"]} allocated"' in page
+            assert f'id="o{row["addr"]}"' in page.text
+            assert f'class="a" title="{row["addr"]} allocated"' in page.text
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_the_page_of_lost_objects_fits_too(lost_page: str, width: int, tmp_path: Path) -> None:
-    needed, cells, broken, _ = looked_at(lost_page, width, tmp_path)
+def test_the_page_of_lost_objects_fits_too(lost_page: Page, width: int, tmp_path: Path) -> None:
+    needed, cells, broken, _ = looked_at(lost_page.text, width, tmp_path)
     assert needed <= width
     assert cells > 32
     assert broken == 0
 
 
-def test_it_shows_each_lost_object_and_what_the_whole_comes_to(lost_page: str) -> None:
+def test_it_shows_each_lost_object_and_what_the_whole_comes_to(lost_page: Page) -> None:
     truth = lab.dump("6.1", "leak").truth
     for row in truth["objects"]["slab_test"]["leftover"]["leaked"]:
-        assert f'id="o{row["addr"]}"' in lost_page
-    assert re.search(r"<p>\d+ of \d+ allocated objects lost in \d+ caches, \d+ bytes", lost_page)
-    assert "to have the allocations noted, boot with" in lost_page
+        assert f'id="o{row["addr"]}"' in lost_page.text
+    whole = r"<p>\d+ of \d+ allocated objects lost in \d+ caches, \d+ bytes"
+    assert re.search(whole, lost_page.text)
+    assert "to have the allocations noted, boot with" in lost_page.text

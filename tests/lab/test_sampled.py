@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who allocated what KFENCE has sampled, on real kernels: against gdb's own view of its records."""
+"""Who allocated what KFENCE has sampled, on real kernels: against drgn's own view of its table."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
+import drgn
 import pytest
 
+from crash_ext.drgnprogram import open_program
 from tests import lab
-from tests.lab.session import records, run_lines
+from tests.lab.session import DRGN, records, run_lines
 
 PROGRAM = Path(__file__).with_name("ownerlines.py")
-RUNS = [(kernel, lab.crashes_for(kernel)[-1]) for kernel in ("6.12", "7.3")]
-"""Debian's older kernels have no KFENCE."""
 _SAMPLES = 255
 """CONFIG_KFENCE_NUM_OBJECTS of these kernels."""
 ALLOCATOR = ("__kfence_alloc", "kmem_cache_alloc", "__kmalloc", "__kvmalloc")
@@ -28,33 +27,26 @@ class Sampled(NamedTuple):
     frames: Tuple[str, ...]
 
 
-def _by_gdb(text: str) -> Dict[str, Sampled]:
-    """Address of each allocated object -> its track, out of what `struct` prints."""
+def _by_drgn(program: drgn.Program) -> Dict[str, Sampled]:
+    """Address of each allocated object -> its track, as drgn itself reads KFENCE's table."""
     found: Dict[str, Sampled] = {}
-    for entry in re.split(r"^\s*addr = ", text, flags=re.MULTILINE)[1:]:
-        if "KFENCE_OBJECT_ALLOCATED" not in entry:
-            continue
-        pid, cpu, count = (
-            int(re.findall(rf"{name} = (\d+)", entry)[0])
-            for name in ("pid", "cpu", "num_stack_entries")
-        )
-        listed = re.findall(r"stack_entries = \{([^}]*)\}", entry)[0]
-        frames = [f"{int(word, 0):x}" for word in re.findall(r"0x[0-9a-f]+|\d+", listed)]
-        found[f"{int(entry.split(',')[0], 0):x}"] = Sampled(pid, cpu, tuple(frames[:count]))
+    for number in range(_SAMPLES):
+        entry = program["kfence_metadata"][number]
+        if entry.state == program["KFENCE_OBJECT_ALLOCATED"]:
+            track = entry.alloc_track
+            frames = list(track.stack_entries)[: int(track.num_stack_entries)]
+            found[f"{int(entry.addr):x}"] = Sampled(
+                int(track.pid), int(track.cpu), tuple(f"{int(frame):x}" for frame in frames)
+            )
     return found
 
 
-@pytest.mark.parametrize(("kernel", "version"), RUNS)
-def test_each_sampled_object_has_the_owner_that_kfence_noted(kernel: str, version: str) -> None:
+@pytest.mark.parametrize("kernel", ["6.12", "7.3"])
+def test_each_sampled_object_has_the_owner_that_kfence_noted(kernel: str) -> None:
+    """Debian's older kernels have no KFENCE."""
     dump = lab.dump(kernel, "kfence")
-    first, _, ours = run_lines(
-        dump, version, ["p/x kfence_metadata", f"extend {PROGRAM}", "ownerlines kfence"]
-    )
-    table = first.split("= ")[1].strip()
-    (text,) = run_lines(
-        dump, version, [f"struct kfence_metadata.addr,state,alloc_track {table} {_SAMPLES}"]
-    )
-    theirs = _by_gdb(text)
+    _, ours = run_lines(dump, DRGN, [f"extend {PROGRAM}", "ownerlines kfence"])
+    theirs = _by_drgn(open_program(str(dump.vmcore), [str(dump.vmlinux)]))
     listed: List[str] = []
     for row in records(ours):
         assert row["problems"] == []

@@ -6,9 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests import lab
-from tests.batch import offences
-from tests.lab.often import quick_host
-from tests.lab.session import records, run_lines
+from tests.lab.answers import ALL, answer
 
 LARGE = 4 << 20
 """Bytes of large kmallocs that a small guest has, where nothing marks them."""
@@ -17,9 +15,7 @@ LARGE = 4 << 20
 @pytest.mark.parametrize("scenario", ["leak", "kfence"])
 @pytest.mark.parametrize("kernel", lab.KERNELS)
 def test_the_sums_are_the_kernels_own(kernel: str, scenario: str) -> None:
-    (text,) = run_lines(lab.dump(kernel, scenario), quick_host(kernel), ["slabdup -a -j"])
-    rows = records(text)
-    assert [text for row in rows for text in offences(row)] == []
+    rows = answer(kernel, scenario, ALL)
     (usage,) = [row for row in rows if row["type"] == "usage"]
     assert usage["reclaimable"]["missing"] == 0
     other = usage["unreclaimable"]

@@ -8,9 +8,8 @@ from typing import Dict, Set
 import pytest
 
 from tests import lab
-from tests.batch import offences
-from tests.lab.often import quick_host
-from tests.lab.session import Record, records, run_lines
+from tests.lab.answers import POINTERS, WHY, answer
+from tests.lab.session import Record
 
 MEMORY_BEARS = {
     # The module writes nothing at the insertion but the links: list_del_init() looks the same.
@@ -28,13 +27,6 @@ MEMORY_BEARS = {
 """What was planted -> the causes that are true of it."""
 
 
-def told(kernel: str, scenario: str) -> list[Record]:
-    (text,) = run_lines(lab.dump(kernel, scenario), quick_host(kernel), ["slabwhy -j"])
-    rows = records(text)
-    assert [text for row in rows for text in offences(row)] == []
-    return rows
-
-
 def leaked(kernel: str, scenario: str, name: str) -> Set[str]:
     states = lab.dump(kernel, scenario).truth["objects"][name]["leftover"]
     return {row["addr"] for row in states.get("leaked", [])}
@@ -44,7 +36,7 @@ def leaked(kernel: str, scenario: str, name: str) -> Set[str]:
 @pytest.mark.parametrize("kernel", lab.KERNELS)
 def test_what_is_said_of_every_planted_object_is_true_of_it(kernel: str, scenario: str) -> None:
     truth = lab.dump(kernel, scenario).truth
-    rows = told(kernel, scenario)
+    rows = answer(kernel, scenario, WHY)
     named = {row["address"]: row["name"] for row in rows if row["type"] == "cache"}
     found: Dict[str, Dict[str, Set[str]]] = {name: {} for name in named.values()}
     for row in rows:
@@ -75,8 +67,6 @@ def late(truth: Record, name: str) -> list[Record]:
 @pytest.mark.parametrize("kernel", lab.KERNELS)
 def test_every_pointer_to_an_object_is_found_and_no_lost_object_has_one(kernel: str) -> None:
     dump = lab.dump(kernel, "causes")
-    (text,) = run_lines(dump, quick_host(kernel), ["slabobjs -r -j -b 0 slab_held slab_never"])
-    assert [text for row in records(text) for text in offences(row)] == []
     found = {
         row["address"]: {
             (each["holder"], each["offset"])
@@ -84,7 +74,7 @@ def test_every_pointer_to_an_object_is_found_and_no_lost_object_has_one(kernel: 
             if (each["place"]["state"] == "allocated" and not each["sheaf"])
             or each["place"]["kind"] in ("symbol", "module")
         }
-        for row in records(text)
+        for row in answer(kernel, "causes", POINTERS)
         if row["type"] == "object"
     }
     held = {row["addr"]: {(row["holder"], 0)} for row in dump.truth["refs"]}
@@ -105,7 +95,7 @@ def test_objects_of_a_leftover_that_was_merged_into_are_told_from_its_new_users(
     kernel: str,
 ) -> None:
     """Up to v6.11 it has a reference again: only the log's addresses tell them apart."""
-    rows = told(kernel, "merge")
+    rows = answer(kernel, "merge", WHY)
     (cache,) = [row for row in rows if row["type"] == "cache"]
     assert (cache["name"], cache["state"]) == ("slab_merge", "live")
     (finding,) = [row for row in rows if row["type"] == "finding"]

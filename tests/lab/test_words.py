@@ -10,6 +10,7 @@ import pytest
 
 from tests import lab
 from tests.lab.dumps import Dump
+from tests.lab.often import quick_host
 from tests.lab.session import Record, records, run_lines
 
 LIST, HEAP, OPS = 0x20, 0x30, 0x38
@@ -42,9 +43,10 @@ def _account(dump: Dump) -> Dict[str, Dict[str, Any]]:
 
 
 def _listing(dump: Dump, *options: str) -> List[Record]:
-    version = lab.crashes_for(dump.kernel)[0]
     names = NAMES.get(dump.scenario, ["slab_test"])
-    (said,) = run_lines(dump, version, [" ".join(["slabobjs", "-j", *options, *names])])
+    (said,) = run_lines(
+        dump, quick_host(dump.kernel), [" ".join(["slabobjs", "-j", *options, *names])]
+    )
     rows = records(said)
     assert rows[-1]["complete"], rows[-1]
     return rows
@@ -90,9 +92,9 @@ def test_each_word_of_the_modules_objects_is_told_as_the_module_wrote_it(
 def test_no_list_of_a_sound_kernel_is_said_to_be_broken(kernel: str) -> None:
     """Its structures are full of pointers that lead back to where they came from."""
     dump = lab.dump(kernel, "leak")
-    version = lab.crashes_for(kernel)[0]
     line = " ".join(["slabobjs", "-je", "-l", "150", *KERNELS_OWN])
-    rows = [row for row in records(run_lines(dump, version, [line])[0]) if row["type"] == "object"]
+    (said,) = run_lines(dump, quick_host(kernel), [line])
+    rows = [row for row in records(said) if row["type"] == "object"]
     kinds = Counter(word["kind"] for row in rows for word in row["words"])
     assert len(rows) > 1000
     assert kinds["list broken"] == 0
@@ -117,7 +119,7 @@ def test_objects_left_behind_in_one_way_are_one_group() -> None:
 def test_notes_stand_beneath_the_lines_that_are_there_without_them(option: str) -> None:
     dump = lab.dump("6.1", "refs")
     lines = [f"slabobjs {option} slab_refs", f"slabobjs -e {option} slab_refs"]
-    plain, noted = (text.splitlines() for text in run_lines(dump, "8.0.2", lines))
+    plain, noted = (text.splitlines() for text in run_lines(dump, quick_host("6.1"), lines))
     notes = [line for line in noted if line.startswith(19 * " ")]
     assert [line for line in noted if line not in notes] == plain
     assert sum("  +0x20 list_head, empty" in line for line in notes) == (1 if option else 5)

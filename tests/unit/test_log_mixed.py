@@ -95,7 +95,7 @@ def test_else_a_mixed_trace_names_nobody() -> None:
     """Which of two lines is whose is nowhere said: seldom another's frame is taken for ours."""
     chance = random.Random(7)
     told = wrong = 0
-    for _ in range(3000):
+    for _ in range(1000):
         lines = interleaved(chance)
         found = read([f"[  300.000001] {body}" for _, body in lines])
         assert found.finished
@@ -106,8 +106,8 @@ def test_else_a_mixed_trace_names_nobody() -> None:
             assert calling_module(found) is None
         told += is_full(found)
         wrong += found.caller not in (None, CALLERS[0].strip())
-    assert told > 2400
-    assert wrong <= 3
+    assert told > 800
+    assert wrong <= 1
 
 
 def test_two_reports_at_once_keep_their_own_ends() -> None:
