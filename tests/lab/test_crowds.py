@@ -7,6 +7,7 @@ And objects that are on their way from one owner to the next while the dump is t
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Dict, List, Tuple
 
 import pytest
@@ -32,6 +33,7 @@ OFF = 0.02
 SECOND = 1.0
 
 
+@lru_cache(maxsize=None)
 def evidence(dump: Dump, version: str) -> Dict[str, List[str]]:
     """Topic -> what slabwhy states of the cache."""
     (text,) = run_lines(dump, version, [f"slabwhy -j {CACHE}"])
