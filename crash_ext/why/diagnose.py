@@ -467,9 +467,6 @@ def _conclusion(
             f"{count(since, 'object')} of these {'was' if since == 1 else 'were'} allocated after"
             " the destroy had failed: somebody still allocates from the cache."
         )
-||||||| parent of 295658e (Late frees by places are likely; who called the destroy, by a sure report only)
-    elif module is not None and callers and item.state.kind != LIVE:
-        paragraphs.append(f"The destroy that failed was called from {callers[0]}.")
     rest = len(unexplained(case, findings))
     if rest:
         many = "is" if rest == 1 else "are"
