@@ -646,7 +646,7 @@ def _find_inner(slub: Slub, reach: Reach, cases: List[Case]) -> None:
 def _nodes(case: Case) -> Dict[int, str]:
     """Offset -> kind of the nodes of lists and trees that living objects are in."""
     profile = case.twin_profile
-    if profile.objects < ENOUGH:
+    if profile.objects < ENOUGH or case.mixed:
         return {}
     return {
         at: kind

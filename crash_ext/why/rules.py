@@ -787,7 +787,7 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
             " chain of their own, they were lost as one."
         )
     sentence += (
-        " Or the last owner of that memory left the poison, and"
+        " Or the poison is the last owner's of that memory, or was copied from another object, and"
         f" {'this one' if number == 1 else 'these'} never wrote there: then look for a way out"
         " between the allocation and the first write to the node."
     )

@@ -313,7 +313,8 @@ def test_poison_of_a_list_is_likely_only_for_it_may_be_from_a_former_life() -> N
     finding = only(case(subject(1, LIST_DELETED)))
     assert finding.strength == LIKELY
     assert finding.sentence.endswith(
-        " Or the last owner of that memory left the poison, and this one never wrote there: then"
+        " Or the poison is the last owner's of that memory, or was copied from another object, and"
+        " this one never wrote there: then"
         " look for a way out between the allocation and the first write to the node."
     )
 
