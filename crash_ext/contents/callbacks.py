@@ -335,6 +335,9 @@ class Callbacks:
             if self._on_stack(pprev) or any(stack.own(pprev) for stack in self._irq_stacks):
                 found = True
                 break
+            if pprev == node:
+                # A ring of list_heads.
+                break
             at = pprev
             passed.append(at)
         self._in_wheel.update(dict.fromkeys(passed, found))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import List, Optional
 
 import pytest
+from pytest_mock import MockerFixture
 
 from crash_ext.contents.callbacks import (
     ALARM,
@@ -143,6 +144,20 @@ def test_a_hash_list_beside_a_function_is_no_timer() -> None:
         scene.image.pointer(other + 8, head)
         found = scene.at(AT)
         assert (found and found.kind) == kind
+
+
+def test_a_ring_is_no_hash_list_and_is_gone_round_once(mocker: MockerFixture) -> None:
+    """Its prev leads back to it for ever."""
+    scene = Scene()
+    scene.wheel()
+    other = scene.outside + 0x40
+    scene.put(AT, other, other, 5000, scene.code + EXPIRE)
+    for word in (other, other + 8):
+        scene.image.pointer(word, scene.object + AT)
+    callbacks = scene.callbacks()
+    read = mocker.spy(callbacks, "_read")
+    assert callbacks.at(scene.object, scene.image.read(scene.object, 128), AT) is None
+    assert read.call_count < 20
 
 
 def test_where_the_wheels_are_not_known_a_timer_is_not_sure() -> None:
