@@ -102,6 +102,18 @@ def unknown_modules(
     ]
 
 
+def searched_modules(
+    types: KernelTypes, files: Optional[Dict[str, bool]], found: Related
+) -> List[str]:
+    """The cache's modules whose types the host alone knows: only a search finds them, and it takes
+    long. (No BTF of modules before v5.11, nor of those that are built without vmlinux.)"""
+    return [
+        module
+        for module in found.owners
+        if files is not None and files.get(module) and not types.has_module(module)
+    ]
+
+
 def function_at(places: Places, address: int) -> Optional[Function]:
     """The function that an address of the kernel's or a module's text is in."""
     place = places.name(address)

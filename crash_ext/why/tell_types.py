@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Iterator, List
 
-from crash_ext.contents.typehints import Related, type_hints, unknown_modules
+from crash_ext.contents.typehints import (
+    Related,
+    searched_modules,
+    type_hints,
+    unknown_modules,
+)
 from crash_ext.contents.types import Piece, Proposal, propose_types
 from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
@@ -33,7 +38,8 @@ def type_evidence(
         yield Evidence("type", _proposal(proposal))
     for problem in types.problems:
         yield Evidence("type", problem)
-    unknown = unknown_modules(types, reader.module_files(), found)
+    files = reader.module_files()
+    unknown = unknown_modules(types, files, found)
     for module in unknown:
         text = f"debug information of {module} isn't loaded: {reader.how_to_load(module)}"
         yield Evidence("type", text)
@@ -43,7 +49,9 @@ def type_evidence(
         text = "no structure in the debug information fits"
         yield Evidence("type", "this host can't search for one" if proposals is None else text)
     elif not unknown:
-        yield Evidence("type", "no structure is named like the cache; -T searches all of its size")
+        more = "".join(f", {each}'s too" for each in searched_modules(types, files, found))
+        text = f"no structure is named like the cache; -T searches all of its size{more}"
+        yield Evidence("type", text)
 
 
 def _proposal(found: Proposal) -> str:

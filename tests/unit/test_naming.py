@@ -10,7 +10,14 @@ from typing import Dict, List, Optional
 
 import pytest
 
-from crash_ext.contents.typehints import Function, Related, related, type_hints, unknown_modules
+from crash_ext.contents.typehints import (
+    Function,
+    Related,
+    related,
+    searched_modules,
+    type_hints,
+    unknown_modules,
+)
 from crash_ext.contents.types import MADE, OWN
 from crash_ext.places.places import Places
 from crash_ext.slub.model import Cache
@@ -202,3 +209,14 @@ def test_a_module_whose_types_are_nowhere_is_told(
     scene = Scene("unrelated", own=1)
     found = Related([], {"one": "", "two": ""}, {"far": ""})
     assert unknown_modules(scene.types, files, found) == missing
+
+
+@pytest.mark.parametrize(
+    ("files", "told"), [(None, []), ({"one": True, "two": True}, ["two"]), ({"two": False}, [])]
+)
+def test_a_module_whose_file_alone_has_types_is_told_with_the_search(
+    files: Optional[Dict[str, bool]], told: List[str]
+) -> None:
+    """On 5.10 a module has no BTF: with its file loaded, only -T finds its structures."""
+    found = Related([], {"one": "", "two": ""}, {"far": ""})
+    assert searched_modules(Scene("unrelated", own=1).types, files, found) == told
