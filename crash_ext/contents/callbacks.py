@@ -21,7 +21,7 @@ from crash_ext.kernel.clock import Clock
 from crash_ext.kernel.irqstacks import InterruptStack, interrupt_stacks
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.tasks import Task
-from crash_ext.places.place import FREED_INIT, MODULE, OBJECT, PERCPU, STACK, SYMBOL, UNLOADED
+from crash_ext.places.place import FREED_INIT, MODULE, OBJECT, PERCPU, SYMBOL, UNLOADED
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from crash_ext.reach.reach import PATH
@@ -134,10 +134,7 @@ class Callbacks:
             base = offset - link
             if base < 0 or base + size > len(data):
                 continue
-            pending = self._pending(kind, start, data, base, offset)
-            runs = not pending and kind == KTHREAD_WORK and self._runs(start, data, base)
-            if not pending and not runs:
-                continue
+            # Asked first: most words are no function, and a list may be long.
             value = self._word(data, base + function_at)
             name = self.function(value)
             if kind == RCU and 0 < value < _OFFSET_FUNCTIONS and value == base:
@@ -145,6 +142,10 @@ class Callbacks:
             if name is None and kind in (TIMER, HRTIMER, WORK):
                 name = self._gone(value)
             if name is None:
+                continue
+            pending = self._pending(kind, start, data, base, offset)
+            runs = not pending and kind == KTHREAD_WORK and self._runs(start, data, base)
+            if not pending and not runs:
                 continue
             due = self._due(data, base) if kind == TIMER else None
             sure = self._sure(kind, value, name)
@@ -345,8 +346,7 @@ class Callbacks:
 
     def _on_stack(self, address: int) -> bool:
         """Whether kernel/time/timer.c, __run_timers() may have its list there."""
-        place = self._places.name(address)
-        return place is not None and place.kind == STACK
+        return self._places.tasks.at(address) is not None
 
     @cached_property
     def _irq_stacks(self) -> List[InterruptStack]:
@@ -437,7 +437,11 @@ class Callbacks:
 
     def function(self, address: int) -> Optional[str]:
         """The function that starts at an address; None where none does."""
-        place = self._places.name(address) if address else None
+        places = self._places
+        if not places.image.holds(address) and places.modules.regions.at(address) is None:
+            # To name what lies elsewhere may take long.
+            return None
+        place = places.name(address)
         if place is None or place.kind not in (SYMBOL, MODULE) or place.offset:
             return None
         if place.kind == SYMBOL:
@@ -450,7 +454,8 @@ class Callbacks:
 
     def _gone(self, address: int) -> Optional[str]:
         """What is called, where the module that had the function was unloaded."""
-        place = self._places.name(address)
+        direct = self._reader.virt_to_page(address) is not None
+        place = None if direct else self._places.name(address)
         if place is None or place.kind not in (UNLOADED, FREED_INIT):
             return None
         return hexa(address) + (UNLOADED_CODE if place.kind == UNLOADED else f" [{place.label}]")
