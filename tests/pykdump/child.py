@@ -5,15 +5,16 @@ As released PyKdump has it (and its C source shows it): one interpreter for all 
 __main__ whose globals stay, a stale __file__, sys.argv[0] the path that was found, sys.path
 set back after each program, streams that show only what was flushed, in the locale's
 encoding. Once a program has imported pykdump.API, every program's output (as if redirected)
-has banners around it. The module `crash` passes each question on to the parent and gets
-repr()s back.
+has banners around it. The module `crash` passes each question on to the parent and gets an
+answer back.
 
-Here only modules of PyKdump's list are used, since every other one is refused.
+Here only modules of PyKdump's list are used, since every other one is refused; and marshal,
+which every Python has built in.
 """
 
 from __future__ import annotations
 
-import ast
+import marshal
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ PATH = [".", *LIBRARY, *PYKDUMPPATH]
 ALLOWED = frozenset(sys.argv[5].split())
 MISSING = frozenset(sys.argv[6].split())
 ASKS_GDB = frozenset(sys.argv[7].split())
+EVERYWHERE = 2
+"""The form of marshal that every Python writes and reads."""
 LONGJMP = int(sys.argv[8])
 """The exit status that stands for a longjmp out of Python."""
 
@@ -90,11 +93,11 @@ def receive(size: int) -> bytes:
 
 def ask(name: str, *args: Any) -> Any:
     """The parent's answer. Its exceptions are raised here, as those of the C module."""
-    question = repr((name, args)).encode()
+    question = marshal.dumps((name, args), EVERYWHERE)
     os.write(QUESTIONS, len(question).to_bytes(8, "little"))
     while question:
         question = question[os.write(QUESTIONS, question) :]
-    kind, value = ast.literal_eval(receive(int.from_bytes(receive(8), "little")).decode())
+    kind, value = marshal.loads(receive(int.from_bytes(receive(8), "little")))
     if kind == "error":
         raise Error(*value)
     if kind == "IndexError":

@@ -7,7 +7,7 @@ answers the module `crash` out of a FakeCrash.
 
 from __future__ import annotations
 
-import ast
+import marshal
 import os
 import subprocess
 import sys
@@ -42,7 +42,10 @@ ASKS_GDB = """
 LONGJMP = 77
 """The child's exit status for one."""
 
-Answer = Tuple[str, object]
+EVERYWHERE = 2
+"""The form of marshal that every Python writes and reads."""
+
+Answer = Tuple[str, Any]
 
 
 class LongjmpOutOfPython(Exception):
@@ -111,8 +114,8 @@ class Session:
                 if not head:
                     break
                 size = int.from_bytes(head, "little")
-                name, args = ast.literal_eval(questions.read(size).decode())
-                answer = repr(self._answer(name, args, left)).encode()
+                name, args = marshal.loads(questions.read(size))
+                answer = marshal.dumps(self._answer(name, args, left), EVERYWHERE)
                 answers.write(len(answer).to_bytes(8, "little") + answer)
                 answers.flush()
         status = child.wait(timeout=60)
