@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from crash_ext.kernel.irqstacks import interrupt_stacks
 from crash_ext.kernel.memory import read_number, read_word
 from crash_ext.kernel.tasks import Task, Tasks
 from crash_ext.kernel.vmalloc import Vmalloc
@@ -96,8 +97,15 @@ def _left_in_kthread(
 
 
 def _current_pointers(reader: Reader) -> List[int]:
-    """The stack pointers of the CPUs, so far as the dump has their registers."""
+    """The stack pointers of the CPUs, so far as the dump has their registers.
+
+    Of one in an interrupt, that of the task, too: the topmost word of the interrupt's stack.
+    """
     found = []
+    for stack in interrupt_stacks(reader):
+        data = reader.try_read(stack.start + stack.size - reader.word, reader.word)
+        if stack.dead < stack.size and data is not None:
+            found.append(int.from_bytes(data, reader.byteorder))
     for registers in reader.registers().values():
         name = next((name for name in _POINTERS if name in registers), None)
         if name is not None:

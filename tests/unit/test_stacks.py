@@ -98,6 +98,25 @@ def test_a_running_tasks_stack_is_live_from_its_cpus_own_pointer_up() -> None:
     assert (found.start, found.sure) == (other, False)
 
 
+@pytest.mark.parametrize("used", [True, False])
+def test_where_an_interrupt_left_a_tasks_stack_its_own_stack_tells(used: bool) -> None:
+    """In the topmost word of the CPU's stack for interrupts."""
+    machine = Machine()
+    image, cpu = machine.image, machine.heap.cpus[0]
+    _, stack = machine.task(7, 0x2000, on_cpu=1)
+    image.structs["irq_stack"] = parse("stack:256", image.word)
+    pointers = {name: machine.heap._arena.percpu(256) for name in ("store", "ptr", "inuse")}
+    image.symbols["irq_stack_backing_store"] = pointers["store"]
+    image.symbols["hardirq_stack_ptr"] = pointers["ptr"]
+    image.symbols["hardirq_stack_inuse"] = pointers["inuse"]
+    offset = image.percpu_offsets[cpu]
+    image.pointer(pointers["store"] + offset + 256 - 8, stack + 0x3400)
+    image.pointer(pointers["ptr"] + offset, 0xFFFFC90000004000 - 8)
+    image.pointer(pointers["inuse"] + offset, used)
+    found = machine.live(stack)
+    assert (found.start, found.sure) == (stack + 0x3400 if used else stack, used)
+
+
 def test_the_frame_of_kthread_is_told_apart_if_struct_kthread_has_the_same() -> None:
     machine = Machine()
     image = machine.image
