@@ -148,7 +148,7 @@ _TABLE: Dict[str, Row] = {
     "scatterlist": make_row("held by handle", "lost", "thing_sg|kmalloc"),
     "low-half": make_row("held by handle", "lost"),
 }
-_OWNER = re.compile("memory of|has that (memory|page)")
+_OWNER = re.compile("memory of|(?<!who )has that (memory|page)")
 _UNTOLD = make_row("off the list, lost")  # linking writes nothing else, or nobody lives to compare
 _TAKEN, _NEVER = (
     make_row("taken off", "off the list, lost"),
