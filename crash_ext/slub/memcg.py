@@ -8,17 +8,16 @@ all accounted allocations") (in v5.9) did away with them.
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Set
+from typing import NamedTuple, Optional
 
 from crash_ext.hexa import hexa
-from crash_ext.kernel.memory import read_number, read_string, read_word
+from crash_ext.kernel.kernfs import kernfs_path
+from crash_ext.kernel.memory import read_number, read_word
 from crash_ext.kernel.structs import MissingMember, find_offset
 from crash_ext.reader import Reader, ReadError
 
 _MEMBER = "memcg_params"
 _PARAMS = "memcg_cache_params"
-_DEPTH = 64
-"""Names in a cgroup's path: more are no path."""
 
 
 class Memcg(NamedTuple):
@@ -121,26 +120,7 @@ def _offline(reader: Reader, css: int) -> bool:
 
 def _path(reader: Reader, cgroup: int) -> Optional[bytes]:
     """The names of the cgroup's kernfs nodes, joined as in /proc/PID/cgroup."""
-    names: List[bytes] = []
-    seen: Set[int] = set()
     try:
-        # __parent by the DWARF of 7.3; parent up to 6.12.
-        parent_at = reader.offset("kernfs_node", "__parent")
-        if parent_at is None:
-            parent_at = find_offset(reader, "kernfs_node", "parent")
-        name_at = find_offset(reader, "kernfs_node", "name")
-        node = read_word(reader, cgroup + find_offset(reader, "cgroup", "kn"))
-        while True:
-            if not node or node in seen or len(seen) >= _DEPTH:
-                return None
-            seen.add(node)
-            parent = read_word(reader, node + parent_at)
-            if not parent:
-                return b"/" + b"/".join(reversed(names))
-            name = read_string(reader, read_word(reader, node + name_at))
-            if not name:
-                return None
-            names.append(name)
-            node = parent
+        return kernfs_path(reader, read_word(reader, cgroup + find_offset(reader, "cgroup", "kn")))
     except (MissingMember, ReadError):
         return None

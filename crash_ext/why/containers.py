@@ -14,6 +14,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, Callback, Callbacks
 from crash_ext.hexa import hexa
+from crash_ext.kernel.kernfs import kernfs_path
 from crash_ext.kernel.memory import read_string
 from crash_ext.kernel.tasks import Task
 from crash_ext.places.place import (
@@ -53,6 +54,7 @@ _MOST = 1 << 16
 
 
 IN_KLIST = "in a klist"
+IN_KERNFS = "of sysfs or another kernfs"
 _CALLS = "in a notifier chain or the like"
 """Others have a function and a next, too: struct ftrace_ops."""
 
@@ -84,7 +86,7 @@ class Containers:
         chain = self._kset(subject) or self._klist(subject) or self._notifiers(subject, held)
         if chain:
             return chain
-        tree = self._tree(path) or self._task(path[-1])
+        tree = self._tree(path) or self._task(path[-1]) or self._kernfs(path[-1])
         if tree:
             return tree
         table = self._rhashtable(path) or self._rb_tree(case, subject)
@@ -205,6 +207,18 @@ class Containers:
     @cached_property
     def _tasks(self) -> Dict[int, Task]:
         return {task.address: task for task in self._places.tasks.by_stack.values()}
+
+    # --- a file or a directory of sysfs ---
+
+    def _kernfs(self, step: Step) -> str:
+        """By kernfs_node.priv: the way to a node is by any of those below or beside it."""
+        place = step.place
+        if place is None or place.kind != OBJECT or place.label != "kernfs_node_cache":
+            return ""
+        if place.offset != self._reader.offset("kernfs_node", "priv"):
+            return ""
+        path = kernfs_path(self._reader, place.object or 0)
+        return "" if path is None else f"by {text_of(path)} {IN_KERNFS}"
 
     # --- a notifier chain ---
 

@@ -69,7 +69,7 @@ from crash_ext.why.case import (
     Subject,
     best_held,
 )
-from crash_ext.why.containers import IN_KLIST, NODES
+from crash_ext.why.containers import IN_KERNFS, IN_KLIST, NODES
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
 
 CERTAIN = "certain"
@@ -406,7 +406,8 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
         if ring is not None:
             sentence += _by_ring(case, first, ring, number)
         elif first.container:
-            others = len({each.container for each in members}) > 1 and _by_page(first)
+            each_its_own = _by_page(first) or first.container.endswith(IN_KERNFS)
+            others = len({each.container for each in members}) > 1 and each_its_own
             sentence += f" {first.container}{', and the others likewise' if others else ''}."
         else:
             by = _by(case, best, first)
@@ -1401,6 +1402,8 @@ def _holder_kind(case: Case, subject: Subject) -> str:
     if _by_page(subject):
         # Each page has its own: what is said of them and who has them is the kind.
         return _PAGE.sub("", subject.container)
+    if subject.container.endswith(IN_KERNFS):
+        return IN_KERNFS
     if root is not None and subject.container:
         # Of nodes and the like each has its own: the words before "at" or ":" are its kind.
         kind = _OFFSET.sub("", subject.container.split(" at ")[0].split(":")[0].split(",")[0])

@@ -117,6 +117,18 @@ def test_who_will_call_is_named() -> None:
     assert only(waits(callback._replace(by=""), 0x100)).strength == LIKELY
 
 
+def test_objects_that_sysfs_has_are_told_together() -> None:
+    def entry(address: int, name: str) -> Subject:
+        made = path(subject(address, level=REACHED, by=[held(OWNER)]), VARIABLE, OWNER)
+        made.container = f"by /kernel/{name} of sysfs or another kernfs"
+        return made
+
+    assert only(case(entry(0x100, "conn-0"), entry(0x200, "conn-1"))).sentence.startswith(
+        "2 objects are still held by /kernel/conn-0 of sysfs or another kernfs, and the others"
+        " likewise."
+    )
+
+
 def test_a_disabled_tasklet_is_likely_only() -> None:
     finding = only(waits(Callback(DISABLED_TASKLET, 0x28, "rx", None, by="CPU 1"), 0x100))
     assert finding.strength == LIKELY

@@ -187,6 +187,19 @@ def test_an_element_of_a_mempool_s_reserve_is_named() -> None:
     assert scene.name(2) == f"{found}, to which {page} leads"
 
 
+def test_what_a_node_of_sysfs_has_is_named_by_its_path() -> None:
+    scene = Scene("kernfs_node_cache")
+    scene.image.structs["kernfs_node"] = parse("count:4 active:4 parent:p name:p priv:p", 8)
+    above, node = scene.holders
+    name = scene.pages.annex.string(b"conn-0\0")
+    scene.put(scene.root, node)
+    scene.put(node + 8, above, name, scene.objects[0] + 0x10)
+    assert scene.name() == "by /conn-0 of sysfs or another kernfs"
+    # Another member's pointer is no private data.
+    scene.put(node + 24, 0, scene.objects[0])
+    assert scene.name() == ""
+
+
 def test_what_waits_in_a_kfifo_is_named_with_it() -> None:
     scene = Scene()
     scene.image.structs["__kfifo"] = parse("in:4 out:4 mask:4 esize:4 data:p", 8)
