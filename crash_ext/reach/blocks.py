@@ -40,6 +40,8 @@ _BLOCKS = 256
 """So many are looked for at most: all variables are searched for each."""
 _ASKED = 64
 """So many words are looked at, at most, that have the address of one block."""
+_FLAGS = 7
+"""Low bits of a pointer that may be flags: a genradix has its depth there."""
 _LOW = 24
 """Addresses of the kernel have more bits than this."""
 _RESERVED = 1 << 18
@@ -77,7 +79,7 @@ class Blocks:
                 break
         for start in wanted:
             self._by_memory[start] = ""
-        targets = Targets((start, 1) for start in wanted)
+        targets = Targets((start, _FLAGS + 1) for start in wanted)
         for hit in find_pointers(
             self._reader, targets, Summary(), cap=_ASKED, pieces=self._reach.used()
         ):
@@ -113,22 +115,29 @@ class Blocks:
         self._reserved[start] = seen
         return self._variable(start) if seen > holder else ""
 
-    def variables_with(self, value: int) -> List[int]:
-        """Where the variables of kernel and modules have this very value."""
-        word = self._reader.word
-        wanted = value.to_bytes(word, self._reader.byteorder)
+    def variables_with(self, value: int, flags: int = 0) -> List[int]:
+        """Where the variables of kernel and modules have this very value, but for the flags."""
+        word, order = self._reader.word, self._reader.byteorder
+        # The byte that has the flags is looked at afterwards.
+        wanted = value.to_bytes(word, order)
+        first = 1 if order == "little" else 0
+        wanted = wanted[first : word - 1 + first]
         found = []
         for start, data in self._variables:
             at = data.find(wanted)
             while at >= 0:
-                if (start + at) % word == 0 and not self._places.image.gave_back(start + at):
-                    found.append(start + at)
+                here = at - first
+                holder = start + here
+                if here >= 0 and holder % word == 0 and not self._places.image.gave_back(holder):
+                    stands = int.from_bytes(data[here : here + word], order)
+                    if stands & ~flags == value:
+                        found.append(holder)
                 at = data.find(wanted, at + 1)
         return found
 
     def _variable(self, start: int) -> str:
         if start not in self._by_variable:
-            found = self.variables_with(start)
+            found = self.variables_with(start, _FLAGS)
             named = self._places.name(found[0]) if found else None
             self._by_variable[start] = words_of(named) if found else ""
         return self._by_variable[start]
@@ -136,6 +145,9 @@ class Blocks:
     def _whose(self, holder: int, start: int) -> str:
         """The word at an address as the owner of a block; "" if it is none."""
         place = self._places.name(holder)
+        if place is not None and place.kind == PAGE and place.address != start:
+            # A table of tables, as a genradix is.
+            return next(filter(None, map(self._variable, self._addresses(holder, place))), "")
         if place is None or place.kind not in (OBJECT, PERCPU, STACK):
             return ""
         known = self._places.own_address(holder) if place.kind == STACK else holder

@@ -445,6 +445,17 @@ def test_a_page_without_a_name_is_told_by_the_variable_that_has_its_address() ->
     )
 
 
+def test_a_page_of_a_genradix_is_told_by_the_variable_with_the_topmost_page() -> None:
+    """Its pointer to that one has the depth in its low bits."""
+    scene = Scene()
+    top = scene.pages.start + 3 * scene.pages.heap.image.page_size
+    scene.pages.set(3, _refcount=1)
+    scene.put(scene.pages.heap._arena.variable("conn_slots"), top | 1)
+    scene.put(top + 8, scene.pages.start)
+    scene.put(scene.root, scene.objects[0])
+    assert scene.name().endswith(": conn_slots has that memory")
+
+
 def show_page_structures(scene: Scene) -> None:
     """The sixth page is where the direct map has the structures of the first ones."""
     image, pages = scene.image, scene.pages
