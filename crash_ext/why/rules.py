@@ -446,8 +446,8 @@ of them look like a pointer that is used."""
 
 
 _ADRIFT = (
-    " Nobody was found who has that memory by the address at which it begins: its owner has"
-    " another one, or it was lost itself, with what is in it."
+    " Nobody was found with the address at which that memory begins: its owner has another one,"
+    " or it was lost itself, with what is in it."
 )
 """Of a vmalloc area or of pages that somebody may have forgotten."""
 
