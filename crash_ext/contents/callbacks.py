@@ -380,7 +380,7 @@ class Callbacks:
         at = node
         for _ in range(_MOST if worker else 0):
             following = self._read(at)
-            if not following or self._read(following + word) != at:
+            if following == node or not following or self._read(following + word) != at:
                 break
             if following == head:
                 return True
