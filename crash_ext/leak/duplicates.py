@@ -96,27 +96,21 @@ def total(groups: Iterable[Group]) -> Totals:
 
     A leftover's memcg children are no leftovers of their own, but what they hold counts.
     """
-    several = leftovers = objects = slabs = held = 0
-    more_objects = more_slabs = False
+    several = 0
+    left: List[Survey] = []
     for group in groups:
         roots = [member for member in group.members if not member.cache.root]
         several += group.name is not None and len(roots) > 1
         for member in group.members:
-            if member.state.kind == LEFTOVER:
-                leftovers += 1
-                objects += member.whole_allocated
-                more_objects |= member.more_allocated
-                more_slabs |= member.more_slabs
-                slabs += member.whole_slabs
-                held += member.whole_bytes
-                continue
-            for child in member.children:
-                # Destroyed by itself, when its cgroup went.
-                if child.state.kind == LEFTOVER:
-                    leftovers += 1
-                    objects += child.allocated
-                    more_objects |= child.more_allocated
-                    more_slabs |= child.more_slabs
-                    slabs += child.slabs
-                    held += child.bytes
-    return Totals(several, leftovers, objects, slabs, held, more_objects, more_slabs)
+            # A child of a living one may be destroyed by itself, when its cgroup goes.
+            own = (member,) if member.state.kind == LEFTOVER else member.children
+            left += [each for each in own if each.state.kind == LEFTOVER]
+    return Totals(
+        several,
+        len(left),
+        objects=sum(each.whole_allocated for each in left),
+        slabs=sum(each.whole_slabs for each in left),
+        bytes=sum(each.whole_bytes for each in left),
+        more_objects=any(each.more_allocated for each in left),
+        more_slabs=any(each.more_slabs for each in left),
+    )
