@@ -28,6 +28,7 @@ from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.session import Session
 from crash_ext.why.case import Case, Evidence
 from crash_ext.why.chosen import Asked, Chosen
+from crash_ext.why.finding import LIKELY, Finding
 from crash_ext.why.gather import (
     allocated,
     compare_with,
@@ -57,7 +58,7 @@ from crash_ext.why.log.tell import (
 )
 from crash_ext.why.makers import makers_of
 from crash_ext.why.owners import owners
-from crash_ext.why.rules import LIKELY, Finding, conclude, unexplained
+from crash_ext.why.rules import conclude, unexplained
 from crash_ext.why.running import UNFINISHED, who_destroys
 from crash_ext.why.tell_ages import likely_ages
 from crash_ext.why.tell_children import children_evidence, held_by_each

@@ -9,7 +9,8 @@ from typing import Tuple
 import pytest
 
 from crash_ext import slabwhy
-from crash_ext.why.rules import CERTAIN, LIKELY, RULES
+from crash_ext.why.finding import CERTAIN, LIKELY
+from crash_ext.why.rules import RULES
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
 from tests.batch import SCHEMA

@@ -31,8 +31,9 @@ from crash_ext.places.place import (
 )
 from crash_ext.reach.model import DEAD, LOST, PERHAPS, REACHED, Step
 from crash_ext.why.case import Case, Subject
+from crash_ext.why.finding import CERTAIN, LIKELY, Finding
 from crash_ext.why.lists import EITHER, HEADED, LEAKED, WAITED, Membership
-from crash_ext.why.rules import CERTAIN, LIKELY, Finding, conclude
+from crash_ext.why.rules import conclude
 from tests.unit.test_rules import (
     AT,
     EMPTY,

@@ -23,7 +23,7 @@ NO_ADDRESSES = {
     ("slub/kfence.py", "value"),
     ("view/notes.py", "word.value"),
     ("why/lists.py", "place.cache.address"),
-    ("why/rules.py", "self.value"),
+    ("why/numbers.py", "self.value"),
 }
 """(file, what it prints as a bare hexadecimal number): handles, flags, states, words, bytes,
 counts that were saturated, offsets of per-CPU variables, and a key that nobody sees.

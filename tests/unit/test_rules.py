@@ -28,9 +28,10 @@ from crash_ext.reach.model import (
 )
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace
+from crash_ext.why.finding import CERTAIN, LIKELY, Finding
 from crash_ext.why.gather import several_types
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
-from crash_ext.why.rules import CERTAIN, LIKELY, RULES, Finding, conclude, unexplained
+from crash_ext.why.rules import RULES, conclude, unexplained
 from tests.unit.plain import CACHE
 
 OTHER = CACHE._replace(address=0x5000, name=b"owners")

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lost objects with nothing in them: poison of the allocator, or zeroes."""
+
+from __future__ import annotations
+
+from typing import List
+
+from crash_ext.contents.profile import ENOUGH, USUAL
+from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Subject
+from crash_ext.why.finding import LIKELY, Finding
+from crash_ext.why.phrases import it, lost_ones, no_pointer, objects, of
+
+
+def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Nothing but the poison that the allocator leaves in an object that it hands out.
+
+    A buffer that a device was given, by an address of its own, and has not filled yet looks so,
+    too; and without red zones a free object that a damaged freelist has lost.
+    """
+    chosen = [subject for subject in lost_ones(rest) if subject.blank == POISON]
+    if not chosen:
+        return []
+    number = len(chosen)
+    sentence = (
+        f"{objects(number, 'was', 'were')} never written: {it(number, True)}"
+        f" {'holds' if number == 1 else 'hold'} nothing but the poison of a free object, and"
+        f" nothing in use leads to {it(number)}. Look for a way out between the allocation and"
+        f" the first write; or for a device that was given {it(number)} to fill"
+        f" {it(number)}."
+    )
+    if not case.red_zones:
+        sentence += (
+            f" Without red zones {it(number, True)} may also be free, cut off from a freelist."
+        )
+    text = f"{of(chosen, case)}: all poison (0x6b), as the allocator left it"
+    found = [Evidence("contents", text, chosen[0].address), *no_pointer(chosen, case)]
+    return [Finding("", LIKELY, [s.address for s in chosen], found, sentence)]
+
+
+def all_zeroes(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Nothing but zeroes: as an allocation that clears leaves them, or wiped since."""
+    chosen = [subject for subject in lost_ones(rest) if subject.blank == ZEROES]
+    if not chosen or not _zeroes_tell(case):
+        return []
+    number = len(chosen)
+    sentence = (
+        f"{objects(number, 'holds', 'hold')} nothing but zeroes: never written since an"
+        " allocation that clears (__GFP_ZERO, init_on_alloc) or of memory that was zero, or"
+        f" cleared after use. Nothing in use leads to {it(number)}. Look for a way out between"
+        " the allocation and the first write to the object; and at who clears objects before"
+        " giving them up."
+    )
+    text = f"{of(chosen, case)}: all zeroes"
+    found = [Evidence("contents", text, chosen[0].address), *no_pointer(chosen, case)]
+    return [Finding("", LIKELY, [s.address for s in chosen], found, sentence)]
+
+
+def _zeroes_tell(case: Case) -> bool:
+    """Whether all zeroes are odd here: living objects aren't; or there are none to ask."""
+    if case.twin_profile.objects >= ENOUGH:
+        return case.twin_blank < (1 - USUAL) * case.twin_profile.objects
+    return case.cache.ctor == 0

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lost objects of which only pointers tell: from freed memory, from lost objects, from nobody."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, Optional, Tuple
+
+from crash_ext.contents.profile import ENOUGH, USUAL
+from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_LINKED
+from crash_ext.hexa import hexa
+from crash_ext.reach.model import DEAD, LOST
+from crash_ext.why.case import Case, Evidence, Held, Subject
+from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
+from crash_ext.why.lists import LEAKED, OPEN
+from crash_ext.why.numbers import changed_numbers, failure, numbers_evidence, numbers_text
+from crash_ext.why.phrases import (
+    first_held,
+    in_free_object,
+    it,
+    kinds,
+    lost_ones,
+    no_pointer,
+    objects,
+    outer_ones,
+    pointer,
+)
+from crash_ext.why.twins import heads_lists, is_own_list, poisoned_nodes, usually_empty
+
+_NODES = (LIST_LINKED, HLIST_LINKED, RB_LINKED)
+_UNWRITTEN = (0x6B6B6B6B, 0x6B6B6B6B6B6B6B6B)
+"""include/linux/poison.h, POISON_FREE: what an allocation leaves where SLAB_POISON is set."""
+
+
+def held_by_freed(case: Case, rest: List[Subject]) -> List[Finding]:
+    """The only pointers to them lie in objects that were freed."""
+    holders: Dict[int, Held] = {}
+    for subject in outer_ones(rest):
+        freed = [h for h in subject.held if h.worth == DEAD and in_free_object(h.place)]
+        if freed and len(freed) == len([h for h in subject.held if h.worth != LOST]):
+            holders[subject.address] = freed[0]
+    if not holders or _older_than_slab(list(holders.values())):
+        return []
+    evidence = [pointer(held, address) for address, held in list(holders.items())[:EXAMPLES]]
+    number = len(holders)
+    sentence = (
+        f"{objects(number, 'is', 'are')} referred to by freed memory only:"
+        f" {kinds(holders.values())}. Perhaps what owned {it(number)} was freed without"
+        f" freeing {it(number)}."
+    )
+    return [Finding("", LIKELY, list(holders), evidence, sentence)]
+
+
+def _older_than_slab(holders: List[Held]) -> bool:
+    """Whether the pointers are from the pages' former life: an array that was there before.
+
+    Pointers that owners had stand at one place of each; those of an array at any.
+    """
+    places = [held.place for held in holders if held.place is not None]
+    offsets = {place.offset for place in places}
+    return len(places) > 1 and len(offsets) > max(1, len(places) // 2)
+
+
+def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Only objects that nothing leads to lead to them: lost with those."""
+    findings = []
+    groups: Dict[Tuple[bool, str], List[Subject]] = {}
+    for subject in lost_ones(rest):
+        if subject.inner or subject.ring:
+            on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
+            head = on.head if on is not None else ""
+            groups.setdefault((subject.ring, head), []).append(subject)
+    for (ring, head), chosen in sorted(groups.items()):
+        whose, held = first_held(chosen, LOST)
+        evidence = [pointer(held, whose)] if held is not None else []
+        for subject in chosen:
+            on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
+            if not evidence and on is not None:
+                evidence.append(Evidence("list", on.text, subject.address))
+        evidence += _open_lists(chosen)
+        number = len(chosen)
+        first = next((s.leader for s in chosen if s.leader), 0)
+        top = _top_of_tree(chosen)
+        sentence = f"{objects(number, 'is', 'are')} lost with others: "
+        if head:
+            sentence += (
+                f"{it(number, True)} {'is' if number == 1 else 'are'} on a list whose head lies in"
+                f" {head}, and nothing in use leads to that. Look for the reason there."
+            )
+        elif ring and top is not None:
+            sentence += (
+                f"{it(number, True)} and other lost objects are in an rb tree, and nothing in use"
+                f" leads to any of them. The pointer to its topmost node, in {hexa(top)}, is gone:"
+                " the tree was lost as a whole; or who went through it to free each of them"
+                " (rbtree_postorder_for_each_entry_safe() leaves the nodes as they are) did not."
+            )
+        elif ring:
+            sentence += (
+                f"{it(number, True)} and other lost objects lead to each other, and nothing in"
+                " use leads to any of them. Memory does not show which was lost first."
+            )
+            sentence += _off_a_list(case, chosen)
+        else:
+            sentence += f"only lost objects lead to {it(number)}."
+            if first:
+                sentence += f" Look at {hexa(first)} for the reason: nothing points to that one."
+            sentence += _left_pointers(case, chosen)
+        findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
+    return findings
+
+
+def _left_pointers(case: Case, chosen: List[Subject]) -> str:
+    """That the pointers to them may be left over, and what speaks for that."""
+    number = len(chosen)
+    text = (
+        " Or those pointers are left over (rb_erase(), list_replace() and RCU leave a node's own,"
+        f" and an owner may not clear its), and {'it' if number == 1 else 'each'} was lost by"
+        " itself."
+    )
+    return text + _off_a_list(case, chosen)
+
+
+def _off_a_list(case: Case, chosen: List[Subject]) -> str:
+    off = [subject for subject in chosen if poisoned_nodes(case, subject)]
+    if not off:
+        return ""
+    at = poisoned_nodes(case, off[0])[0]
+    return f" {objects(len(off), 'was', 'were')} taken off a list: +{at:#x} is poisoned."
+
+
+def _top_of_tree(chosen: List[Subject]) -> Optional[int]:
+    """The object with the topmost node of an rb tree that all of them are in."""
+    common = set.intersection(*(set(subject.trees) for subject in chosen))
+    for offset in sorted(common):
+        # A node without a parent is black: 1.
+        tops = [s.address for s in chosen if s.values.get(offset) == 1]
+        if len(tops) == 1:
+            return tops[0]
+    return None
+
+
+def lost(case: Case, rest: List[Subject]) -> List[Finding]:
+    """Nothing in use leads to them, and their contents do not show why."""
+    chosen = outer_ones(rest)
+    if not chosen:
+        return []
+    number = len(chosen)
+    sentence = (
+        f"{objects(number, 'is', 'are')} lost: nothing in use leads to {it(number)}, so nobody"
+        f" can free {it(number)} any more, unless {it(number, True)}"
+        f" {'is' if number == 1 else 'are'} kept by a handle that is no pointer (an index, a frame"
+        f" number).{_outside(case, chosen)}"
+    )
+    changed = changed_numbers(case, chosen)
+    evidence = [*numbers_evidence(case, chosen, changed), *no_pointer(chosen, case)]
+    evidence += _open_lists(chosen)
+    sentence += numbers_text(case, changed) + failure(case, chosen)
+    return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+def _open_lists(chosen: List[Subject]) -> Iterator[Evidence]:
+    """Lists that they are on and whose head can't be named."""
+    texts: Dict[str, int] = {}
+    for subject in chosen:
+        for offset, ring in subject.memberships.items():
+            if ring.verdict == OPEN:
+                texts.setdefault(ring.text, subject.address + offset)
+    for text, address in list(texts.items())[:EXAMPLES]:
+        yield Evidence("list", text, address)
+
+
+def _outside(case: Case, chosen: List[Subject]) -> str:
+    """What the contents show of how they were lost, as far as they show anything."""
+    number = len(chosen)
+    profile = case.twin_profile
+    # Of an object whose contents are not in the dump nothing is known, nor that it is on no list.
+    known = not any(s.away for s in chosen)
+    if profile.objects >= ENOUGH and known and not case.mixed:
+        for kind, what, ways in (
+            (HLIST_LINKED, "in a hash list", "hlist_del_init()"),
+            (RB_LINKED, "in an rb tree", "rb_erase()"),
+            (LIST_LINKED, "on a list", "list_replace(), or with its pointers cleared"),
+        ):
+            for offset in profile.offsets():
+                if profile.count_kind(offset, kind) < USUAL * profile.objects:
+                    continue
+                if any(offset in at for s in chosen for at in (s.lists, s.trees, s.unread)):
+                    continue
+                if offset in case.twin_calls or heads_lists(case, kind, offset):
+                    continue
+                if kind == RB_LINKED and any(s.values.get(offset) == 1 for s in chosen):
+                    # Black and without a parent: perhaps the only node of its tree.
+                    continue
+                if all(s.values.get(offset) in _UNWRITTEN for s in chosen):
+                    return (
+                        f" At +{offset:#x} living objects are {what}, and"
+                        f" {'this has' if number == 1 else 'these have'} the poison of a free"
+                        " object there: given up before that was written, so never inserted."
+                    )
+                return (
+                    f" At +{offset:#x} living objects are {what}, and"
+                    f" {'this is' if number == 1 else 'these are'} not: never inserted, or taken"
+                    f" out again ({ways})."
+                )
+    empty = [at for at, kind in sorted(chosen[0].lists.items()) if kind == LIST_EMPTY]
+    same = [at for at in empty if all(s.lists.get(at) == LIST_EMPTY for s in chosen)]
+    own = [at for at in same if is_own_list(case, at)]
+    same = [at for at in same if at not in own]
+    for at in own:
+        if not usually_empty(case, at):
+            return (
+                f" {'Its' if number == 1 else 'Their'} own list at +{at:#x} is empty, where living"
+                f" objects have entries on theirs; that does not show where {it(number, True)}"
+                f" {'was' if number == 1 else 'were'} lost."
+            )
+    if profile.objects >= ENOUGH and known:
+        for at, call in sorted(case.twin_calls.items()):
+            usual = sum(profile.count_kind(at, kind) for kind in _NODES) >= USUAL * profile.objects
+            if usual and not any(s.lists.get(at) in _NODES or at in s.trees for s in chosen):
+                return (
+                    f" The {call.kind} at +{call.offset:#x} ({call.function}) is pending in living"
+                    f" objects, and not in {'this' if number == 1 else 'these'}: never started, or"
+                    " over."
+                )
+    if same:
+        return (
+            f" The list_head at +{same[0]:#x} points to itself: a node that was never linked, or"
+            " that list_del_init() took off a list; or an empty list of the object's own."
+        )
+    return (
+        f" The contents do not show where {it(number, True)}"
+        f" {'was' if number == 1 else 'were'} lost."
+    )
