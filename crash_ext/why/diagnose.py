@@ -33,9 +33,9 @@ from crash_ext.why.gather import (
     allocated,
     compare_with,
     examine,
-    find_holders,
     walk_lists,
 )
+from crash_ext.why.holders import find_holders
 from crash_ext.why.lists import Alive
 from crash_ext.why.log.kernellog import read_log
 from crash_ext.why.log.match import (

@@ -1,28 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fills a Case: the leaked objects of a cache, what is in them, and who points to them.
+"""Fills a Case: the leaked objects of a cache, what is in them, and in living ones.
 
 In steps, so that several caches share one pass over memory: examine() and compare_with() for
-each cache, find_holders() for all of them together, then walk_lists() and the rules. Knows the
-allocator and the other files of this folder; concludes nothing.
+each cache, holders.find_holders() for all of them together, then walk_lists() and the rules. Knows
+the allocator and the other files of this folder; concludes nothing.
 """
 
 from __future__ import annotations
 
-from array import array
-from typing import (
-    Callable,
-    Counter,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-)
+from typing import Counter, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from crash_ext.contents.callbacks import BY_RCU, WAIT, Callback, Callbacks
+from crash_ext.contents.callbacks import BY_RCU, Callbacks
 from crash_ext.contents.profile import ENOUGH, USUAL, Cell, spread
 from crash_ext.contents.words import (
     HLIST_LINKED,
@@ -36,48 +24,16 @@ from crash_ext.contents.words import (
     Word,
     Words,
 )
-from crash_ext.hexa import hexa
-from crash_ext.kernel.memory import read_symbol_number
-from crash_ext.kernel.pages import Memory
-from crash_ext.kernel.search import Summary, Targets, find_pointers
-from crash_ext.places.place import OBJECT, STACK, Place, words_of
-from crash_ext.places.places import Places
-from crash_ext.reach.blocks import Blocks
-from crash_ext.reach.hidden import Hidden, find_hidden
-from crash_ext.reach.model import (
-    DEAD,
-    IN_USE,
-    LOST,
-    MAYBE,
-    PENDING,
-    PERHAPS,
-    REACHED,
-    UNREACHED,
-    Step,
-)
-from crash_ext.reach.reach import Reach
+from crash_ext.places.place import OBJECT
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kmalloc import kmalloc_size
-from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache, SlabObjects
+from crash_ext.slub.model import Cache, SlabObjects
 from crash_ext.slub.session import Session
-from crash_ext.why.case import (
-    ANOTHER,
-    OWN,
-    POISON,
-    UNTOLD,
-    ZEROES,
-    Case,
-    Held,
-    Subject,
-    Trace,
-    best_held,
-)
-from crash_ext.why.containers import Containers
-from crash_ext.why.lists import HEADLESS, LEAKED, Alive, Lists, is_gone
-from crash_ext.why.oldlinks import NODE_WORDS, OLD_HEAD, is_old_head, is_old_node, is_old_rcu
-from crash_ext.why.slots import NOT_COUNTED, Slots
-from crash_ext.why.together import sort_lost
+from crash_ext.why.case import ANOTHER, OWN, POISON, UNTOLD, ZEROES, Case, Subject, Trace
+from crash_ext.why.lists import Alive, Lists, is_gone
+from crash_ext.why.lostwith import usual_nodes
+from crash_ext.why.oldlinks import NODE_WORDS
 
 EXAMINED = 20000
 """Leaked objects of a cache whose contents are looked at; of more, evenly spread ones."""
@@ -89,9 +45,6 @@ COMPARED_BYTES = 1 << 20
 _FEWEST = 64
 SAMPLES = 4
 """Objects whose words are kept, of the leaked and of the living ones."""
-HOLDERS = 64
-"""Pointers to one object that are kept."""
-
 _LISTS = (LIST_EMPTY, LIST_LINKED, LIST_BROKEN, LIST_DELETED, HLIST_LINKED)
 _HALF = 4
 _SMALL = 255
@@ -102,8 +55,6 @@ _ASKED = 16
 """Living objects of which each node is asked whether something will call them by it."""
 _FEW = 4
 """Of a list of objects of kinds that are as many; a longer one is rarely an object's own."""
-_NAMED = 1000
-"""Objects of a case whose ways are followed one by one; of more, some of each kind."""
 _POISON_FREE = 0x6B
 _POISON_END = 0xA5
 
@@ -147,20 +98,6 @@ def examine(
         subject.lists = {word.offset: word.kind for word in words if word.kind in _LISTS}
         subject.trees = [word.offset for word in words if word.kind == RB_LINKED]
     return case
-
-
-def _is_uncleared(slub: Slub, cache: Cache) -> bool:
-    """Whether the last owner's contents stay, but for allocations with __GFP_ZERO.
-
-    init_on_alloc spares constructed objects and those that RCU readers may still see (mm/slab.h,
-    slab_want_init_on_alloc()). Poison spares nothing. The static key's first word counts its uses.
-    """
-    mask = slub.layout.flags.mask
-    if cache.flags & mask("POISON"):
-        return False
-    if cache.ctor or cache.flags & mask("TYPESAFE_BY_RCU"):
-        return True
-    return not read_symbol_number(slub.reader, "init_on_alloc", _HALF)
 
 
 def compare_with(
@@ -356,7 +293,7 @@ def _find_bereft(explainer: Words, case: Case) -> None:
 
 def _find_unread(explainer: Words, case: Case) -> None:
     """Nodes that can't be told, for what they lead to isn't in the dump."""
-    nodes, word = _nodes(case), explainer.word
+    nodes, word = usual_nodes(case), explainer.word
     for subject in case.subjects:
         for at, kind in nodes.items():
             values = [subject.values.get(at + word * n, 0) for n in range(NODE_WORDS[kind])]
@@ -375,385 +312,6 @@ def _waits(explainer: Words, node: int) -> bool:
         return False
     word, read = explainer.word, explainer.memory.word
     return task.address in [read(node + at * word) for at in (-2, -1, 2)]
-
-
-def find_holders(
-    slub: Slub,
-    places: Places,
-    cases: List[Case],
-    reach: Reach,
-    progress: Callable[[int, int], None],
-) -> None:
-    """One pass over all memory for pointers to the objects of all cases, and their worth."""
-    subjects: Dict[int, Tuple[Case, Subject]] = {}
-    ranges: List[Tuple[int, int]] = []
-    for case in cases:
-        case.uncleared = _is_uncleared(slub, case.cache)
-        for subject in case.subjects:
-            subjects[subject.address] = (case, subject)
-            ranges.append((subject.address, case.cache.object_size))
-            subject.level = reach.level(subject.address)
-    callbacks = Callbacks(places)
-    slots = Slots(slub.reader, callbacks)
-    apart = {case.cache.address: _unlinked_nodes(case) for case in cases}
-    memory = Memory(slub.reader)
-    summary = Summary()
-    for hit in find_pointers(slub.reader, Targets(ranges), summary, cap=HOLDERS, progress=progress):
-        case, subject = subjects[hit.start]
-        held = _holder(slub, places, reach, case, subject, hit.holder, hit.value)
-        if held is None:
-            continue
-        nodes = apart[case.cache.address]
-        used = held.worth == IN_USE
-        if (
-            used
-            and hit.value in nodes
-            and is_old_head(memory, held.holder, slub.reader.word, nodes)
-        ):
-            held = held._replace(worth=PERHAPS, why=OLD_HEAD)
-        if held.worth == IN_USE:
-            found = _callback(callbacks, slub, case, subject, hit.value)
-            if found is not None and (
-                found.kind not in BY_RCU or _waits_for_rcu(callbacks, reach, subject, hit.value)
-            ):
-                held = held._replace(callback=found)
-            else:
-                held = _by_counters(slots, places, reach, held)
-        subject.held.append(held)
-    for case, subject in subjects.values():
-        if subject.level == REACHED and _by_old_words_alone(subject):
-            subject.level = MAYBE
-        _find_queued(callbacks, slub, places, reach, case, subject)
-    blocks = Blocks(places, reach)
-    _show_paths(reach, places, cases, Containers(places, callbacks, blocks, reach.path), blocks)
-    _find_inner(slub, reach, cases)
-    _find_hidden(slub, places, reach, cases)
-    in_use, other = reach.summary.bytes, max(0, summary.bytes - reach.summary.bytes)
-    text = f"{in_use >> 20} MB in use and {other >> 20} MB of other memory"
-    for case in cases:
-        case.searched = text
-        case.incomplete = ", ".join(reach.not_searched())
-
-
-def _holder(
-    slub: Slub, places: Places, reach: Reach, case: Case, subject: Subject, holder: int, value: int
-) -> Optional[Held]:
-    """The pointer as one that may keep the object; None for what only looks like one."""
-    if subject.address <= holder < subject.address + case.cache.size:
-        return None
-    place = places.name(holder)
-    if _is_link(case, subject, place, value) or _is_neighbour(slub, places, subject, holder, value):
-        return None
-    known = places.own_address(holder)
-    level, why = reach.holds(known if place is not None and place.kind == STACK else holder)
-    worth = {REACHED: IN_USE, MAYBE: PERHAPS}.get(level, DEAD)
-    if place is not None and place.kind == OBJECT and level != REACHED:
-        if place.state == RCU_PENDING:
-            worth, why = PENDING, ""
-        elif place.state == ALLOCATED and reach.object_at(holder) is not None:
-            worth = PERHAPS if level == MAYBE else DEAD if "sheaf" in why else LOST
-    return Held(known, value, place, worth, why)
-
-
-def _unlinked_nodes(case: Case) -> Set[int]:
-    """Addresses of the objects' list_heads that say that they are on no list."""
-    return {
-        subject.address + offset
-        for subject in case.subjects
-        for offset, kind in subject.lists.items()
-        if kind in (LIST_EMPTY, LIST_DELETED)
-    }
-
-
-def _by_counters(slots: Slots, places: Places, reach: Reach, held: Held) -> Held:
-    """A pointer in an array that has counters: worth less where those don't count it."""
-    above = 0
-    if held.place is not None and held.place.kind == OBJECT:
-        path = reach.path(held.holder)
-        above = places.own_address(path[-1].holder) if path else 0
-    found = slots.of(held.holder, above)
-    return held if found is None or found.used else held._replace(worth=PERHAPS, why=found.why)
-
-
-def _by_old_words_alone(subject: Subject) -> bool:
-    """Whether all that leads to an object is a head of a list that it is on no longer, or a
-    slot that its array doesn't count.
-
-    Neighbours on a list and in a tree lead to it, too, and aren't among those who hold it.
-    """
-    in_use = [held for held in subject.held if held.worth in (IN_USE, PERHAPS)]
-    if not in_use:
-        return False
-    if all(held.why == OLD_HEAD for held in in_use):
-        return True
-    linked = subject.trees or any(
-        kind in (LIST_LINKED, HLIST_LINKED) for kind in subject.lists.values()
-    )
-    old = all(held.worth == PERHAPS and held.why in (OLD_HEAD, *NOT_COUNTED) for held in in_use)
-    return old and not linked
-
-
-def _find_queued(
-    callbacks: Callbacks, slub: Slub, places: Places, reach: Reach, case: Case, subject: Subject
-) -> None:
-    """The pending structure whose link is on a list, in a chain of RCU's, or in a queue.
-
-    What is before it there is a neighbour: the list's head has them all.
-    """
-    if any(held.callback is not None for held in subject.held) or subject.level != REACHED:
-        return
-    for offset, ring in subject.memberships.items():
-        at = subject.address + offset
-        found = _callback(callbacks, slub, case, subject, at)
-        if found is not None and found.kind not in BY_RCU and ring.at:
-            place = places.name(ring.at)
-            subject.held.append(Held(ring.at, at, place, IN_USE, "", found))
-            return
-    queued = callbacks.queued(subject.address, case.cache.object_size)
-    if queued is not None:
-        holder, found = queued
-        at = subject.address + found.offset
-        subject.held.append(Held(holder, at, places.name(holder), IN_USE, "", found))
-
-
-def _waits_for_rcu(callbacks: Callbacks, reach: Reach, subject: Subject, value: int) -> bool:
-    return callbacks.in_rcu_chain(reach.path(subject.address), value)
-
-
-def _callback(
-    callbacks: Callbacks, slub: Slub, case: Case, subject: Subject, value: int
-) -> Optional[Callback]:
-    data = slub.reader.try_read(subject.address, case.cache.object_size)
-    if data is None:
-        return None
-    found = callbacks.at(subject.address, data, value - subject.address)
-    if found is not None and found.kind == WAIT:
-        ring = subject.memberships.get(value - subject.address)
-        if ring is not None and ring.at and not callbacks.may_be_wait_queue(ring.at):
-            return None
-    return found
-
-
-def _show_paths(
-    reach: Reach, places: Places, cases: List[Case], containers: Containers, blocks: Blocks
-) -> None:
-    """The ways to some objects, and what they lead through: to the first of each kind.
-
-    What holds the first ones of a kind holds the others, if it is the same for all of those.
-    """
-    shown: Dict[Tuple[int, str], List[Subject]] = {}
-    others: Dict[Tuple[int, str], List[Subject]] = {}
-    for number, case in enumerate(cases):
-        few = len(case.subjects) <= _NAMED
-        for subject in case.subjects:
-            if not subject.level:
-                continue
-            kind = ",".join(sorted({holder_label(held) for held in subject.held}))
-            kind += " ".join(ring.text for ring in subject.memberships.values())
-            if few or len(shown.get((number, kind), ())) < SAMPLES:
-                subject.path = _path(reach, places, subject)
-                subject.root = subject.path[0].place if subject.path else None
-                shown.setdefault((number, kind), []).append(subject)
-            else:
-                others.setdefault((number, kind), []).append(subject)
-    first_steps = [subject.path[0] for each in shown.values() for subject in each if subject.path]
-    blocks.look_for((step.holder, step.place) for step in first_steps)
-    for (number, _), alike in shown.items():
-        for subject in alike:
-            subject.container = containers.name(cases[number], subject, best_held(subject))
-    for key, alike in others.items():
-        first, *more = shown[key]
-        if all((s.container, s.root) == (first.container, first.root) for s in more):
-            for subject in alike:
-                subject.container, subject.root = first.container, first.root
-
-
-def _path(reach: Reach, places: Places, subject: Subject) -> List[Step]:
-    """The pointers that lead to an object; not by a slot that is known to be no longer in use."""
-    path, best = reach.path(subject.address), best_held(subject)
-    old = {held.holder for held in subject.held if held.worth == PERHAPS}
-    if best is None or best.place is None or not path:
-        return path
-    if places.own_address(path[-1].holder) not in old:
-        return path
-    above = reach.path(best.holder) if best.place.kind == OBJECT else []
-    if any(step.target == subject.address for step in above):
-        return path
-    last = Step(best.holder, best.place, subject.address, best.value - subject.address)
-    return [*above, last]
-
-
-def holder_label(held: Held) -> str:
-    """What holds an object, the same for all pointers of one thing."""
-    if held.callback is not None:
-        return f"{held.callback.kind} {held.callback.function}"
-    if held.place is None:
-        return ""
-    return f"{held.place.kind} {held.place.label} {held.place.offset}"
-
-
-def _find_inner(slub: Slub, reach: Reach, cases: List[Case]) -> None:
-    """Of objects that nothing leads to: which are lost only with others, and with which."""
-    subjects = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
-    if not subjects:
-        return
-    memory, word = Memory(slub.reader), slub.reader.word
-    nodes = {s.address: kinds for case in cases for kinds in [_nodes(case)] for s in case.subjects}
-    edges = [
-        (owner, target)
-        for owner, target in reach.lost_edges()
-        if owner not in subjects
-        or not (
-            _by_old_head(reach, word, subjects[owner], target)
-            or _by_node(reach, memory, word, subjects[owner], nodes[owner], target)
-        )
-    ]
-    known = {edge for edge in edges if edge[0] in subjects}
-    satellites = {owner for owner, target in edges if (target, owner) in known} - subjects.keys()
-
-    def by_done(owner: int, target: int) -> bool:
-        return all(
-            is_old_rcu(memory, at, word)
-            or (owner in subjects and _is_old(memory, word, subjects[owner], nodes[owner], at))
-            for at in reach.pointers(owner, target)
-        )
-
-    edges = [
-        (owner, target)
-        for owner, target in edges
-        if owner not in satellites or target not in satellites or not by_done(owner, target)
-    ]
-    led: Dict[int, List[int]] = {}
-    for owner, target in edges:
-        led.setdefault(target, []).append(owner)
-    for address, found in sort_lost(edges, subjects).items():
-        subject = subjects.get(address)
-        if subject is not None:
-            subject.leader, subject.ring = found.leader, found.ring
-            subject.inner = found.inner or (found.ring and reach.is_inner(address))
-            subject.by_done = subject.inner and all(
-                owner in subjects
-                and by_done(owner, address)
-                and all(
-                    # From rcu_head to rcu_head, in objects of one kind.
-                    (memory.word(at) or 0) - address == at - owner
-                    for at in reach.pointers(owner, address)
-                )
-                for owner in led[address]
-            )
-
-
-def _nodes(case: Case) -> Dict[int, str]:
-    """Offset -> kind of the nodes of lists and trees that living objects are in."""
-    profile = case.twin_profile
-    if profile.objects < ENOUGH or case.mixed:
-        return {}
-    return {
-        at: kind
-        for at in profile.offsets()
-        for kind in NODE_WORDS
-        if profile.count_kind(at, kind) >= USUAL * profile.objects
-    }
-
-
-def _by_node(
-    reach: Reach, memory: Memory, word: int, subject: Subject, nodes: Dict[int, str], target: int
-) -> bool:
-    """Whether only nodes lead there that keep nothing.
-
-    Those that were taken out of their list or tree; and those on a list to what has its head.
-    """
-    heads = {
-        at
-        for at, ring in subject.memberships.items()
-        if ring.verdict == LEAKED and reach.object_at(ring.at) == target
-    }
-    if not nodes and not heads and LIST_DELETED not in subject.lists.values():
-        return False
-    pointers = list(reach.pointers(subject.address, target))
-    return bool(pointers) and all(
-        any(0 <= at - subject.address - head < 2 * word for head in heads)
-        or _is_old(memory, word, subject, nodes, at)
-        for at in pointers
-    )
-
-
-def _is_old(memory: Memory, word: int, subject: Subject, nodes: Dict[int, str], at: int) -> bool:
-    """Whether the pointer at an address is of a node of an object that was taken out."""
-    offset = at - subject.address
-    if subject.lists.get(offset) == LIST_DELETED:
-        return True
-    for node, kind in nodes.items():
-        if node <= offset < node + NODE_WORDS[kind] * word:
-            return is_old_node(memory, kind, subject.address + node, at, word)
-    return False
-
-
-def _by_old_head(reach: Reach, word: int, subject: Subject, target: int) -> bool:
-    """Whether only the node of a list whose head is gone leads there: where the head was.
-
-    What lies there now has nothing to do with the object. Of a lone node both words are one.
-    """
-    values = subject.values
-    rings = subject.memberships.values()
-    if any(m.verdict == HEADLESS and m.at and reach.object_at(m.at) == target for m in rings):
-        return True
-    found = [at for at, value in values.items() if reach.object_at(value) == target]
-    return bool(found) and all(
-        values[at] in (values.get(at + word), values.get(at - word)) for at in found
-    )
-
-
-def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) -> None:
-    """The two more looks at objects that nothing leads to: by physical address, by page.
-
-    At a page's start a number that fits is often chance: it counts beside those of others.
-    """
-    lost = {s.address: (case, s) for case in cases for s in case.subjects if s.level == UNREACHED}
-    beside: Dict[Tuple[int, int], int] = {}
-    round_ones: List[Hidden] = []
-    for found in find_hidden(slub, reach, array("Q", sorted(lost))):
-        case, subject = lost[found.address]
-        page = (case.cache.address, found.holder // slub.reader.page_size)
-        if found.round:
-            round_ones.append(found)
-        else:
-            beside[page] = found.holder
-            subject.hidden = _hidden_text(places, found)
-    for found in round_ones:
-        case, subject = lost[found.address]
-        if (case.cache.address, found.holder // slub.reader.page_size) in beside:
-            subject.hidden = subject.hidden or _hidden_text(places, found)
-
-
-def _hidden_text(places: Places, found: Hidden) -> str:
-    place = places.name(found.holder)
-    where = words_of(place)
-    return f"{found.text} at {hexa(found.holder)}, {where}"
-
-
-def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -> bool:
-    """A list's link in an object of the same kind, which may have been freed since."""
-    offset = value - subject.address
-    if offset not in subject.lists or place is None or place.cache is None:
-        return False
-    return place.cache.address in case.kin and 0 <= place.offset - offset < 16
-
-
-def _is_neighbour(slub: Slub, places: Places, subject: Subject, holder: int, value: int) -> bool:
-    """next or prev of the list_heads before and behind the object on a list."""
-    offset = value - subject.address
-    if offset not in subject.lists:
-        return False
-    word, order = slub.reader.word, slub.reader.byteorder
-    try:
-        data = slub.reader.read(value, 2 * word)
-    except ReadError:
-        return False
-    following = int.from_bytes(data[:word], order)
-    previous = int.from_bytes(data[word:], order)
-    known = places.own_address(holder)
-    return known == previous or known - word == following
 
 
 def contents(

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who points to the leaked objects of all cases, and what each pointer is worth.
+
+One search for all cases together; each pointer is judged by what leads to its holder. Knows
+reach/ and what the kernel's own queues have; concludes nothing.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Callable, Dict, List, Optional, Set, Tuple
+
+from crash_ext.contents.callbacks import BY_RCU, WAIT, Callback, Callbacks
+from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
+from crash_ext.hexa import hexa
+from crash_ext.kernel.memory import read_symbol_number
+from crash_ext.kernel.pages import Memory
+from crash_ext.kernel.search import Summary, Targets, find_pointers
+from crash_ext.places.place import OBJECT, STACK, Place, words_of
+from crash_ext.places.places import Places
+from crash_ext.reach.blocks import Blocks
+from crash_ext.reach.hidden import Hidden, find_hidden
+from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
+from crash_ext.reach.reach import Reach
+from crash_ext.reader import ReadError
+from crash_ext.slub.allocator import Slub
+from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache
+from crash_ext.why.case import Case, Held, Subject
+from crash_ext.why.containers import Containers
+from crash_ext.why.lostwith import find_lost_with
+from crash_ext.why.oldlinks import OLD_HEAD, is_old_head
+from crash_ext.why.slots import NOT_COUNTED, Slots
+from crash_ext.why.ways import show_ways
+
+HOLDERS = 64
+"""Pointers to one object that are kept."""
+_INT = 4
+
+
+def _is_uncleared(slub: Slub, cache: Cache) -> bool:
+    """Whether the last owner's contents stay, but for allocations with __GFP_ZERO.
+
+    init_on_alloc spares constructed objects and those that RCU readers may still see (mm/slab.h,
+    slab_want_init_on_alloc()). Poison spares nothing. The static key's first word counts its uses.
+    """
+    mask = slub.layout.flags.mask
+    if cache.flags & mask("POISON"):
+        return False
+    if cache.ctor or cache.flags & mask("TYPESAFE_BY_RCU"):
+        return True
+    return not read_symbol_number(slub.reader, "init_on_alloc", _INT)
+
+
+def find_holders(
+    slub: Slub,
+    places: Places,
+    cases: List[Case],
+    reach: Reach,
+    progress: Callable[[int, int], None],
+) -> None:
+    """One pass over all memory for pointers to the objects of all cases, and their worth."""
+    subjects: Dict[int, Tuple[Case, Subject]] = {}
+    ranges: List[Tuple[int, int]] = []
+    for case in cases:
+        case.uncleared = _is_uncleared(slub, case.cache)
+        for subject in case.subjects:
+            subjects[subject.address] = (case, subject)
+            ranges.append((subject.address, case.cache.object_size))
+            subject.level = reach.level(subject.address)
+    callbacks = Callbacks(places)
+    slots = Slots(slub.reader, callbacks)
+    apart = {case.cache.address: _unlinked_nodes(case) for case in cases}
+    memory = Memory(slub.reader)
+    summary = Summary()
+    for hit in find_pointers(slub.reader, Targets(ranges), summary, cap=HOLDERS, progress=progress):
+        case, subject = subjects[hit.start]
+        held = _holder(slub, places, reach, case, subject, hit.holder, hit.value)
+        if held is None:
+            continue
+        nodes = apart[case.cache.address]
+        used = held.worth == IN_USE
+        if (
+            used
+            and hit.value in nodes
+            and is_old_head(memory, held.holder, slub.reader.word, nodes)
+        ):
+            held = held._replace(worth=PERHAPS, why=OLD_HEAD)
+        if held.worth == IN_USE:
+            found = _callback(callbacks, slub, case, subject, hit.value)
+            if found is not None and (
+                found.kind not in BY_RCU or _waits_for_rcu(callbacks, reach, subject, hit.value)
+            ):
+                held = held._replace(callback=found)
+            else:
+                held = _by_counters(slots, places, reach, held)
+        subject.held.append(held)
+    for case, subject in subjects.values():
+        if subject.level == REACHED and _by_old_words_alone(subject):
+            subject.level = MAYBE
+        _find_queued(callbacks, slub, places, reach, case, subject)
+    blocks = Blocks(places, reach)
+    show_ways(reach, places, cases, Containers(places, callbacks, blocks, reach.path), blocks)
+    find_lost_with(slub, reach, cases)
+    _find_hidden(slub, places, reach, cases)
+    in_use, other = reach.summary.bytes, max(0, summary.bytes - reach.summary.bytes)
+    text = f"{in_use >> 20} MB in use and {other >> 20} MB of other memory"
+    for case in cases:
+        case.searched = text
+        case.incomplete = ", ".join(reach.not_searched())
+
+
+def _holder(
+    slub: Slub, places: Places, reach: Reach, case: Case, subject: Subject, holder: int, value: int
+) -> Optional[Held]:
+    """The pointer as one that may keep the object; None for what only looks like one."""
+    if subject.address <= holder < subject.address + case.cache.size:
+        return None
+    place = places.name(holder)
+    if _is_link(case, subject, place, value) or _is_neighbour(slub, places, subject, holder, value):
+        return None
+    known = places.own_address(holder)
+    level, why = reach.holds(known if place is not None and place.kind == STACK else holder)
+    worth = {REACHED: IN_USE, MAYBE: PERHAPS}.get(level, DEAD)
+    if place is not None and place.kind == OBJECT and level != REACHED:
+        if place.state == RCU_PENDING:
+            worth, why = PENDING, ""
+        elif place.state == ALLOCATED and reach.object_at(holder) is not None:
+            worth = PERHAPS if level == MAYBE else DEAD if "sheaf" in why else LOST
+    return Held(known, value, place, worth, why)
+
+
+def _unlinked_nodes(case: Case) -> Set[int]:
+    """Addresses of the objects' list_heads that say that they are on no list."""
+    return {
+        subject.address + offset
+        for subject in case.subjects
+        for offset, kind in subject.lists.items()
+        if kind in (LIST_EMPTY, LIST_DELETED)
+    }
+
+
+def _by_counters(slots: Slots, places: Places, reach: Reach, held: Held) -> Held:
+    """A pointer in an array that has counters: worth less where those don't count it."""
+    above = 0
+    if held.place is not None and held.place.kind == OBJECT:
+        path = reach.path(held.holder)
+        above = places.own_address(path[-1].holder) if path else 0
+    found = slots.of(held.holder, above)
+    return held if found is None or found.used else held._replace(worth=PERHAPS, why=found.why)
+
+
+def _by_old_words_alone(subject: Subject) -> bool:
+    """Whether all that leads to an object is a head of a list that it is on no longer, or a
+    slot that its array doesn't count.
+
+    Neighbours on a list and in a tree lead to it, too, and aren't among those who hold it.
+    """
+    in_use = [held for held in subject.held if held.worth in (IN_USE, PERHAPS)]
+    if not in_use:
+        return False
+    if all(held.why == OLD_HEAD for held in in_use):
+        return True
+    linked = subject.trees or any(
+        kind in (LIST_LINKED, HLIST_LINKED) for kind in subject.lists.values()
+    )
+    old = all(held.worth == PERHAPS and held.why in (OLD_HEAD, *NOT_COUNTED) for held in in_use)
+    return old and not linked
+
+
+def _find_queued(
+    callbacks: Callbacks, slub: Slub, places: Places, reach: Reach, case: Case, subject: Subject
+) -> None:
+    """The pending structure whose link is on a list, in a chain of RCU's, or in a queue.
+
+    What is before it there is a neighbour: the list's head has them all.
+    """
+    if any(held.callback is not None for held in subject.held) or subject.level != REACHED:
+        return
+    for offset, ring in subject.memberships.items():
+        at = subject.address + offset
+        found = _callback(callbacks, slub, case, subject, at)
+        if found is not None and found.kind not in BY_RCU and ring.at:
+            place = places.name(ring.at)
+            subject.held.append(Held(ring.at, at, place, IN_USE, "", found))
+            return
+    queued = callbacks.queued(subject.address, case.cache.object_size)
+    if queued is not None:
+        holder, found = queued
+        at = subject.address + found.offset
+        subject.held.append(Held(holder, at, places.name(holder), IN_USE, "", found))
+
+
+def _waits_for_rcu(callbacks: Callbacks, reach: Reach, subject: Subject, value: int) -> bool:
+    return callbacks.in_rcu_chain(reach.path(subject.address), value)
+
+
+def _callback(
+    callbacks: Callbacks, slub: Slub, case: Case, subject: Subject, value: int
+) -> Optional[Callback]:
+    data = slub.reader.try_read(subject.address, case.cache.object_size)
+    if data is None:
+        return None
+    found = callbacks.at(subject.address, data, value - subject.address)
+    if found is not None and found.kind == WAIT:
+        ring = subject.memberships.get(value - subject.address)
+        if ring is not None and ring.at and not callbacks.may_be_wait_queue(ring.at):
+            return None
+    return found
+
+
+def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) -> None:
+    """The two more looks at objects that nothing leads to: by physical address, by page.
+
+    At a page's start a number that fits is often chance: it counts beside those of others.
+    """
+    lost = {s.address: (case, s) for case in cases for s in case.subjects if s.level == UNREACHED}
+    beside: Dict[Tuple[int, int], int] = {}
+    round_ones: List[Hidden] = []
+    for found in find_hidden(slub, reach, array("Q", sorted(lost))):
+        case, subject = lost[found.address]
+        page = (case.cache.address, found.holder // slub.reader.page_size)
+        if found.round:
+            round_ones.append(found)
+        else:
+            beside[page] = found.holder
+            subject.hidden = _hidden_text(places, found)
+    for found in round_ones:
+        case, subject = lost[found.address]
+        if (case.cache.address, found.holder // slub.reader.page_size) in beside:
+            subject.hidden = subject.hidden or _hidden_text(places, found)
+
+
+def _hidden_text(places: Places, found: Hidden) -> str:
+    place = places.name(found.holder)
+    where = words_of(place)
+    return f"{found.text} at {hexa(found.holder)}, {where}"
+
+
+def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -> bool:
+    """A list's link in an object of the same kind, which may have been freed since."""
+    offset = value - subject.address
+    if offset not in subject.lists or place is None or place.cache is None:
+        return False
+    return place.cache.address in case.kin and 0 <= place.offset - offset < 16
+
+
+def _is_neighbour(slub: Slub, places: Places, subject: Subject, holder: int, value: int) -> bool:
+    """next or prev of the list_heads before and behind the object on a list."""
+    offset = value - subject.address
+    if offset not in subject.lists:
+        return False
+    word, order = slub.reader.word, slub.reader.byteorder
+    try:
+        data = slub.reader.read(value, 2 * word)
+    except ReadError:
+        return False
+    following = int.from_bytes(data[:word], order)
+    previous = int.from_bytes(data[word:], order)
+    known = places.own_address(holder)
+    return known == previous or known - word == following

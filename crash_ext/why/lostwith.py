@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Of objects that nothing leads to: which are lost only with others, and with which.
+
+A node's own pointers lead nowhere where its list or tree has gone on without it.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List
+
+from crash_ext.contents.profile import ENOUGH, USUAL
+from crash_ext.contents.words import LIST_DELETED
+from crash_ext.kernel.pages import Memory
+from crash_ext.reach.model import UNREACHED
+from crash_ext.reach.reach import Reach
+from crash_ext.slub.allocator import Slub
+from crash_ext.why.case import Case, Subject
+from crash_ext.why.lists import HEADLESS, LEAKED
+from crash_ext.why.oldlinks import NODE_WORDS, is_old_node, is_old_rcu
+from crash_ext.why.together import sort_lost
+
+
+def find_lost_with(slub: Slub, reach: Reach, cases: List[Case]) -> None:
+    """Of objects that nothing leads to: which are lost only with others, and with which."""
+    subjects = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
+    if not subjects:
+        return
+    memory, word = Memory(slub.reader), slub.reader.word
+    nodes = {
+        s.address: kinds for case in cases for kinds in [usual_nodes(case)] for s in case.subjects
+    }
+    edges = [
+        (owner, target)
+        for owner, target in reach.lost_edges()
+        if owner not in subjects
+        or not (
+            _by_old_head(reach, word, subjects[owner], target)
+            or _by_node(reach, memory, word, subjects[owner], nodes[owner], target)
+        )
+    ]
+    known = {edge for edge in edges if edge[0] in subjects}
+    satellites = {owner for owner, target in edges if (target, owner) in known} - subjects.keys()
+
+    def by_done(owner: int, target: int) -> bool:
+        return all(
+            is_old_rcu(memory, at, word)
+            or (owner in subjects and _is_old(memory, word, subjects[owner], nodes[owner], at))
+            for at in reach.pointers(owner, target)
+        )
+
+    edges = [
+        (owner, target)
+        for owner, target in edges
+        if owner not in satellites or target not in satellites or not by_done(owner, target)
+    ]
+    led: Dict[int, List[int]] = {}
+    for owner, target in edges:
+        led.setdefault(target, []).append(owner)
+    for address, found in sort_lost(edges, subjects).items():
+        subject = subjects.get(address)
+        if subject is not None:
+            subject.leader, subject.ring = found.leader, found.ring
+            subject.inner = found.inner or (found.ring and reach.is_inner(address))
+            subject.by_done = subject.inner and all(
+                owner in subjects
+                and by_done(owner, address)
+                and all(
+                    # From rcu_head to rcu_head, in objects of one kind.
+                    (memory.word(at) or 0) - address == at - owner
+                    for at in reach.pointers(owner, address)
+                )
+                for owner in led[address]
+            )
+
+
+def usual_nodes(case: Case) -> Dict[int, str]:
+    """Offset -> kind of the nodes of lists and trees that living objects are in."""
+    profile = case.twin_profile
+    if profile.objects < ENOUGH or case.mixed:
+        return {}
+    return {
+        at: kind
+        for at in profile.offsets()
+        for kind in NODE_WORDS
+        if profile.count_kind(at, kind) >= USUAL * profile.objects
+    }
+
+
+def _by_node(
+    reach: Reach, memory: Memory, word: int, subject: Subject, nodes: Dict[int, str], target: int
+) -> bool:
+    """Whether only nodes lead there that keep nothing.
+
+    Those that were taken out of their list or tree; and those on a list to what has its head.
+    """
+    heads = {
+        at
+        for at, ring in subject.memberships.items()
+        if ring.verdict == LEAKED and reach.object_at(ring.at) == target
+    }
+    if not nodes and not heads and LIST_DELETED not in subject.lists.values():
+        return False
+    pointers = list(reach.pointers(subject.address, target))
+    return bool(pointers) and all(
+        any(0 <= at - subject.address - head < 2 * word for head in heads)
+        or _is_old(memory, word, subject, nodes, at)
+        for at in pointers
+    )
+
+
+def _is_old(memory: Memory, word: int, subject: Subject, nodes: Dict[int, str], at: int) -> bool:
+    """Whether the pointer at an address is of a node of an object that was taken out."""
+    offset = at - subject.address
+    if subject.lists.get(offset) == LIST_DELETED:
+        return True
+    for node, kind in nodes.items():
+        if node <= offset < node + NODE_WORDS[kind] * word:
+            return is_old_node(memory, kind, subject.address + node, at, word)
+    return False
+
+
+def _by_old_head(reach: Reach, word: int, subject: Subject, target: int) -> bool:
+    """Whether only the node of a list whose head is gone leads there: where the head was.
+
+    What lies there now has nothing to do with the object. Of a lone node both words are one.
+    """
+    values = subject.values
+    rings = subject.memberships.values()
+    if any(m.verdict == HEADLESS and m.at and reach.object_at(m.at) == target for m in rings):
+        return True
+    found = [at for at, value in values.items() if reach.object_at(value) == target]
+    return bool(found) and all(
+        values[at] in (values.get(at + word), values.get(at - word)) for at in found
+    )
