@@ -207,7 +207,7 @@ class Blocks:
             return []
         reader, size = self._reader, self._reader.page_size
         count, tail = reader.offset("page", "_refcount"), reader.offset("page", "compound_head")
-        flags, big = reader.offset("page", "flags"), reader.enumerator("PG_head")
+        flags, big = reader.offset("page", "flags"), self._big
         for away in range(_TAILS):
             page = reader.virt_to_page(own)
             references = None if page is None or count is None else self._number(page + count, 4)
@@ -264,12 +264,21 @@ class Blocks:
         mapped = self._places.image
         return sorted(each for each in found if not mapped.holds(each) and self._is_reserved(each))
 
+    @cached_property
+    def _big(self) -> Optional[int]:
+        return self._reader.enumerator("PG_head")
+
+    @cached_property
+    def _reserved_flag(self) -> Optional[Tuple[int, int]]:
+        """(offset of page.flags, bit): asked once, for crash answers by gdb."""
+        flags, bit = self._reader.offset("page", "flags"), self._reader.enumerator("PG_reserved")
+        return None if flags is None or bit is None else (flags, bit)
+
     def _is_reserved(self, address: int) -> bool:
-        reader = self._reader
-        page, flags = reader.virt_to_page(address), reader.offset("page", "flags")
-        bit = reader.enumerator("PG_reserved")
-        if page is None or flags is None or bit is None:
+        page = self._reader.virt_to_page(address)
+        if page is None or self._reserved_flag is None:
             return False
+        flags, bit = self._reserved_flag
         shown = self._number(page + flags)
         return shown is not None and bool(shown >> bit & 1)
 

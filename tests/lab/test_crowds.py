@@ -22,7 +22,7 @@ CACHE = "crowd_held"
 NAMED = {
     "crowd_list": "crowd_list [slabtest]",
     "crowd_late_list": "crowd_late_list [slabtest]",
-    "crowd_table": "vmalloc area made by crowd_fill_table",
+    "crowd_table": "vmalloc area of crowd_table [slabtest]",
     "crowd_single": "crowd_single [slabtest]",
 }
 """The module's name of an owner -> how a statement names it."""
