@@ -15,17 +15,16 @@ import re
 from functools import cached_property
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from crash_ext.contents.queues import Queues
+from crash_ext.contents.queues import BASES, Queues
 from crash_ext.hexa import hexa
 from crash_ext.kernel.clock import Clock
 from crash_ext.kernel.irqstacks import InterruptStack, interrupt_stacks
-from crash_ext.kernel.memory import read_symbol_number
+from crash_ext.kernel.memory import read_symbol_number, try_number
 from crash_ext.kernel.tasks import Task
 from crash_ext.places.place import FREED_INIT, MODULE, OBJECT, PERCPU, SYMBOL, UNLOADED
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from crash_ext.reach.reach import PATH
-from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
 
 TIMER = "timer"
@@ -71,8 +70,6 @@ _PENDING_PWQ = 4
 """include/linux/workqueue.h, WORK_STRUCT_PWQ: the word has a pool_workqueue's address."""
 _PWQ_MASKS = (-1 << 8, -1 << 9)
 """Its low bits are flags: 8, and 9 with CONFIG_DEBUG_OBJECTS_WORK."""
-_WHEELS = 3
-"""kernel/time/timer.c, NR_BASES at most: struct timer_base timer_bases[] of a CPU."""
 _WAKES = re.compile(r"wake|wait|poll")
 """In the names of the kernel's own functions that wake up who waits."""
 _MOST = 1 << 16
@@ -319,7 +316,7 @@ class Callbacks:
         if start is None or not size:
             return []
         areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
-        return [(area, area + _WHEELS * size) for area in areas if area is not None]
+        return [(area, area + BASES * size) for area in areas if area is not None]
 
     def _is_in_wheel(self, node: int) -> bool:
         """Whether a hash list is one of a wheel's, or of those that a CPU is about to call."""
@@ -411,7 +408,7 @@ class Callbacks:
         task = self._task_of(worker)
         if task is None or self._data_of(task) != worker:
             return ""
-        return f"task {task.pid} {text_of(task.comm)}"
+        return f"task {task.text}"
 
     def _data_of(self, task: Task) -> Optional[int]:
         """What a kernel thread's function was called with; None where that isn't known."""
@@ -493,8 +490,4 @@ class Callbacks:
         return int.from_bytes(data[at : at + self._reader.word], self._reader.byteorder)
 
     def _read(self, address: int) -> Optional[int]:
-        try:
-            data = self._reader.read(address, self._reader.word)
-        except ReadError:
-            return None
-        return int.from_bytes(data, self._reader.byteorder)
+        return try_number(self._reader, address, self._reader.word)

@@ -12,10 +12,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from crash_ext.kernel.memory import walk_list
+from crash_ext.kernel.memory import try_number, walk_list
+from crash_ext.kernel.structs import MissingMember, find_offset
 from crash_ext.kernel.tasks import Task
 from crash_ext.reader import Reader
-from crash_ext.report.text import text_of
 
 IRQ_WORK = "irq work item"
 CPU_CALL = "call from another CPU"
@@ -24,8 +24,8 @@ DISABLED_TASKLET = "disabled tasklet"
 TASK_WORK = "task work item"
 _MOST = 1 << 14
 """Entries of a queue at most."""
-_BASES = 3
-"""struct timer_base of a CPU, at most."""
+BASES = 3
+"""kernel/time/timer.c, NR_BASES at most: struct timer_base timer_bases[] of a CPU."""
 
 
 class Queued(NamedTuple):
@@ -57,8 +57,9 @@ class Queues:
     def of(self, start: int, size: int) -> Iterator[Queued]:
         """What lies between two addresses, ascending."""
         if self._found is None:
-            self._found = {each.start: each for each in self._running()}
-            self._found.update((each.start, each) for each in self._waiting())
+            # What runs may be queued again: then it waits.
+            found = (each for part in (*self._running(), *self._waiting()) for each in _known(part))
+            self._found = {each.start: each for each in found}
             self._starts = sorted(self._found)
         at = bisect_left(self._starts, start)
         while at < len(self._starts) and self._starts[at] < start + size:
@@ -67,7 +68,7 @@ class Queues:
 
     # --- what waits ---
 
-    def _waiting(self) -> Iterator[Queued]:
+    def _waiting(self) -> Iterator[Iterator[Queued]]:
         for form in (
             (IRQ_WORK, "raised_list", "", "irq_work", ("node", "llnode"), ("func",)),
             (IRQ_WORK, "lazy_list", "", "irq_work", ("node", "llnode"), ("func",)),
@@ -78,8 +79,8 @@ class Queues:
                 for each in ("tasklet_vec", "tasklet_hi_vec")
             ),
         ):
-            yield from self._of_cpus(*form)
-        yield from self._of_tasks()
+            yield self._of_cpus(*form)
+        yield self._of_tasks()
 
     def _of_cpus(
         self,
@@ -114,17 +115,13 @@ class Queues:
 
     def _of_tasks(self) -> Iterator[Queued]:
         reader = self._reader
-        works, function = (
-            reader.offset("task_struct", "task_works"),
-            reader.offset("callback_head", "func"),
-        )
-        following = reader.offset("callback_head", "next")
-        if works is None or function is None or following is None:
-            return
+        works = find_offset(reader, "task_struct", "task_works")
+        function = find_offset(reader, "callback_head", "func")
+        following = find_offset(reader, "callback_head", "next")
         for address, task in self._tasks.items():
             for node in self._chain(address + works, following):
                 called = self._word(node + function) or 0
-                yield Queued(TASK_WORK, node, called, address + works, f"task {_name(task)}")
+                yield Queued(TASK_WORK, node, called, address + works, f"task {task.text}")
 
     def _chain(self, head: int, following: int = 0) -> Iterator[int]:
         """The entries of a singly linked list, from the pointer to its first one on."""
@@ -140,25 +137,23 @@ class Queues:
 
     # --- what runs ---
 
-    def _running(self) -> Iterator[Queued]:
-        yield from self._running_timers()
-        yield from self._running_hrtimers()
-        yield from self._running_works()
+    def _running(self) -> Iterator[Iterator[Queued]]:
+        yield self._running_timers()
+        yield self._running_hrtimers()
+        yield self._running_works()
 
     def _running_timers(self) -> Iterator[Queued]:
         """By timer_base.running_timer."""
         reader = self._reader
         symbol, size = reader.symbol("timer_bases"), reader.struct_size("timer_base")
-        running, whose = (
-            reader.offset("timer_base", "running_timer"),
-            reader.offset("timer_base", "cpu"),
-        )
-        function = reader.offset("timer_list", "function")
-        if symbol is None or not size or running is None or whose is None or function is None:
+        running = find_offset(reader, "timer_base", "running_timer")
+        whose = find_offset(reader, "timer_base", "cpu")
+        function = find_offset(reader, "timer_list", "function")
+        if symbol is None or not size:
             return
         for cpu in reader.possible_cpus():
             own = reader.percpu(symbol, cpu)
-            for number in range(_BASES if own is not None else 0):
+            for number in range(BASES if own is not None else 0):
                 base = (own or 0) + number * size
                 if self._number(base + whose, 4) != cpu:
                     break
@@ -171,51 +166,46 @@ class Queues:
         """By hrtimer_clock_base.running."""
         reader = self._reader
         symbol, size = reader.symbol("hrtimer_bases"), reader.struct_size("hrtimer_clock_base")
-        first = reader.offset("hrtimer_cpu_base", "clock_base")
+        first = find_offset(reader, "hrtimer_cpu_base", "clock_base")
         every = reader.size("hrtimer_cpu_base", "clock_base")
-        running = reader.offset("hrtimer_clock_base", "running")
-        function = reader.offset("hrtimer", "function")
-        if symbol is None or not size or not every or first is None or running is None:
+        running = find_offset(reader, "hrtimer_clock_base", "running")
+        function = find_offset(reader, "hrtimer", "function")
+        if symbol is None or not size or not every:
             return
-        for cpu in reader.possible_cpus() if function is not None else ():
+        for cpu in reader.possible_cpus():
             own = reader.percpu(symbol, cpu)
             for at in range(first, first + every, size) if own is not None else ():
                 noted = (own or 0) + at + running
                 timer = self._word(noted)
                 if timer:
-                    called = self._word(timer + (function or 0)) or 0
+                    called = self._word(timer + function) or 0
                     yield Queued("hrtimer", timer, called, noted, f"CPU {cpu}", True)
 
     def _running_works(self) -> Iterator[Queued]:
         """By worker.current_work, of each workqueue's pools, and of its rescuer."""
         reader = self._reader
-        current, function = (
-            reader.offset("worker", "current_work"),
-            reader.offset("worker", "current_func"),
-        )
-        task = reader.offset("worker", "task")
-        if current is None or function is None or task is None:
-            return
+        current = find_offset(reader, "worker", "current_work")
+        function = find_offset(reader, "worker", "current_func")
+        task = find_offset(reader, "worker", "task")
         for worker in self._workers():
             work = self._word(worker + current)
             if work:
                 address = self._word(worker + task) or 0
-                who = f"task {_name(self._tasks[address])}" if address in self._tasks else ""
+                who = f"task {self._tasks[address].text}" if address in self._tasks else ""
                 called = self._word(worker + function) or 0
                 yield Queued("work item", work, called, worker + current, who, True)
 
     def _workers(self) -> Iterator[int]:
         reader = self._reader
         head = reader.symbol("workqueues")
-        names = (
-            *(("workqueue_struct", "list"), ("workqueue_struct", "pwqs")),
-            *(("pool_workqueue", "pwqs_node"), ("pool_workqueue", "pool")),
-            *(("worker_pool", "workers"), ("worker", "node")),
-        )
-        offsets = [reader.offset(*name) for name in names]
-        if head is None or None in offsets:
+        listed = find_offset(reader, "workqueue_struct", "list")
+        pwqs = find_offset(reader, "workqueue_struct", "pwqs")
+        pwq_node = find_offset(reader, "pool_workqueue", "pwqs_node")
+        pool_at = find_offset(reader, "pool_workqueue", "pool")
+        workers = find_offset(reader, "worker_pool", "workers")
+        node_at = find_offset(reader, "worker", "node")
+        if head is None:
             return
-        listed, pwqs, pwq_node, pool_at, workers, node_at = (each or 0 for each in offsets)
         rescuer = reader.offset("workqueue_struct", "rescuer")
         pools: Dict[int, None] = {}
         for queue in walk_list(reader, head).addresses:
@@ -239,9 +229,12 @@ class Queues:
         return self._number(address, self._reader.word)
 
     def _number(self, address: int, size: int) -> Optional[int]:
-        data = self._reader.try_read(address, size)
-        return None if data is None else int.from_bytes(data, self._reader.byteorder)
+        return try_number(self._reader, address, size)
 
 
-def _name(task: Task) -> str:
-    return f"{task.pid} {text_of(task.comm)}"
+def _known(entries: Iterator[Queued]) -> Iterator[Queued]:
+    """The entries of one kind of queue; none where the kernel has no such structures."""
+    try:
+        yield from entries
+    except MissingMember:
+        return

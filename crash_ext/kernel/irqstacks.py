@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional
 
+from crash_ext.kernel.memory import try_number
 from crash_ext.reader import Reader
 
 _POINTER, _IN_USE = "hardirq_stack_ptr", "hardirq_stack_inuse"
@@ -64,5 +65,4 @@ def _number(reader: Reader, name: str, cpu: int, size: int) -> Optional[int]:
         if not at:
             return None
     own = None if symbol is None else reader.percpu(symbol + at, cpu)
-    data = None if own is None else reader.try_read(own, size)
-    return None if data is None else int.from_bytes(data, reader.byteorder)
+    return None if own is None else try_number(reader, own, size)

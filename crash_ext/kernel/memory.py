@@ -35,6 +35,12 @@ def read_number(reader: Reader, address: int, size: int) -> int:
     return int.from_bytes(reader.read(address, size), reader.byteorder)
 
 
+def try_number(reader: Reader, address: int, size: int) -> Optional[int]:
+    """The same, but None where it can't be read."""
+    data = reader.try_read(address, size)
+    return None if data is None else int.from_bytes(data, reader.byteorder)
+
+
 def read_symbol(reader: Reader, name: str, size: int) -> Optional[bytes]:
     """The `size` bytes of the variable NAME; None where it's missing or unreadable."""
     address = reader.symbol(name)

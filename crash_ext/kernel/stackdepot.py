@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
-from crash_ext.kernel.memory import read_word
+from crash_ext.kernel.memory import try_number
 from crash_ext.kernel.structs import MissingMember, Struct
 from crash_ext.reader import Reader, ReadError
 
@@ -99,10 +99,7 @@ class Depot:
                 yield pool
 
     def _word(self, address: int) -> Optional[int]:
-        try:
-            return read_word(self._reader, address)
-        except ReadError:
-            return None
+        return try_number(self._reader, address, self._reader.word)
 
     def _read_record(self, pool: int, offset: int, handle: int) -> Optional[Tuple[int, ...]]:
         parts, record, reader = self._parts, self._record, self._reader

@@ -34,6 +34,11 @@ class Task(NamedTuple):
     start: Optional[int]
     """When it began, ns since the boot; None where the kernel notes it in another form."""
 
+    @property
+    def text(self) -> str:
+        """Its pid and name: "812 conn server"."""
+        return f"{self.pid} {text_of(self.comm)}"
+
 
 class _Stack(NamedTuple):
     start: int

@@ -214,7 +214,7 @@ class Places:
         task = self.tasks.at(address)
         if task is None:
             return None
-        who = f"{task.pid} {text_of(task.comm)}"
+        who = task.text
         text = f"stack of {who}{plus(address - task.stack)}"
         return Place(STACK, text, address, who, offset=address - task.stack)
 

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
-from crash_ext.kernel.memory import read_number
+from crash_ext.kernel.memory import try_number
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import (
     MODULE,
@@ -32,7 +32,6 @@ from crash_ext.places.place import (
 from crash_ext.places.places import Places
 from crash_ext.reach.model import REACHED
 from crash_ext.reach.reach import Reach
-from crash_ext.reader import ReadError
 
 _TAILS = 1024
 """Pages that are had at once, at most."""
@@ -255,9 +254,8 @@ class Blocks:
         for start, data in self._variables:
             if not self._places.image.holds(start):
                 continue
-            words = array(
-                code, data[-start % reader.word :][: len(data) // reader.word * reader.word]
-            )
+            aligned = data[-start % reader.word :]
+            words = array(code, aligned[: len(aligned) // reader.word * reader.word])
             if reader.byteorder != sys.byteorder:
                 words.byteswap()
             found.update(word for word in words if word >> _LOW)
@@ -283,7 +281,4 @@ class Blocks:
         return shown is not None and bool(shown >> bit & 1)
 
     def _number(self, address: int, size: int = 0) -> Optional[int]:
-        try:
-            return read_number(self._reader, address, size or self._reader.word)
-        except ReadError:
-            return None
+        return try_number(self._reader, address, size or self._reader.word)

@@ -209,6 +209,11 @@ class Reach:
             way = way[: PATH // 2] + way[-PATH // 2 :]
         return [self._step(number) for number in reversed(way)]
 
+    def pointer_to(self, address: int) -> Optional[Step]:
+        """The last step of path(), without the way to there; None where nothing leads to it."""
+        number = self._marks.targets.index(address)
+        return self._step(number) if number >= 0 and self._marks.levels[number] else None
+
     def ways(self, addresses: Iterable[int]) -> Iterator[Way]:
         """The path to each of these objects that has one, in short.
 

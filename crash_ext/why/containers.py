@@ -15,7 +15,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 from crash_ext.contents.callbacks import BY_RCU, Callback, Callbacks
 from crash_ext.hexa import hexa
 from crash_ext.kernel.kernfs import kernfs_path
-from crash_ext.kernel.memory import read_string
+from crash_ext.kernel.memory import read_string, try_number
 from crash_ext.kernel.tasks import Task
 from crash_ext.places.place import (
     MODULE,
@@ -199,7 +199,7 @@ class Containers:
         task = self._tasks.get(place.object or 0)
         if task is None:
             return ""
-        who = f"task {task.pid} {text_of(task.comm)}"
+        who = f"task {task.text}"
         if place.offset == self._reader.offset("task_struct", "blocked_on"):
             return f"by {who}, which waits for a mutex at +{step.offset:#x} of it"
         return f"by {who}, at +{place.offset:#x} of its task_struct"
@@ -480,10 +480,7 @@ class Containers:
         return f", to which {root.label if root.kind in (SYMBOL, MODULE) else root.text} leads"
 
     def _number(self, address: int, size: int) -> Optional[int]:
-        try:
-            return int.from_bytes(self._reader.read(address, size), self._reader.byteorder)
-        except ReadError:
-            return None
+        return try_number(self._reader, address, size)
 
 
 def _is_tree(case: Case, offset: int) -> bool:

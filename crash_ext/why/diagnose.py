@@ -7,7 +7,7 @@ asked of whom; each part's own file knows how.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from crash_ext.contents.callbacks import Callbacks
@@ -159,6 +159,10 @@ class Diagnoser:
         self.fitting: List[Chosen] = []
         """What -w has chosen, of each cache that was diagnosed; empty without it."""
 
+    @cached_property
+    def _callbacks(self) -> Callbacks:
+        return Callbacks(self.places)
+
     def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
         """The caches one by one, in their order; the first comes after the search."""
         reach: Optional[Reach] = None
@@ -172,7 +176,9 @@ class Diagnoser:
         for case in cases:
             walk_lists(self.session, self.words, case, _alive(reach))
         if reach is not None and cases:
-            find_holders(self.session, self.places, cases, reach, self.session.progress)
+            find_holders(
+                self.session, self.places, cases, reach, self._callbacks, self.session.progress
+            )
         for item in opened:
             yield self._close(item)
 
@@ -227,7 +233,7 @@ class Diagnoser:
         if self._lists_only or not whole:
             # A slab that wasn't looked for, or can't be read, isn't gone.
             log = log._replace(gone=[])
-        callbacks = None if reach is None else Callbacks(self.places)
+        callbacks = None if reach is None else self._callbacks
         if state.kind == LIVE:
             # Those that the log has, and else those that nothing leads to, are leaked; the
             # others have users, and are the twins.
@@ -280,7 +286,7 @@ class Diagnoser:
         if reach is None or state.kind != LIVE:
             return []
         if self._user_names is None:
-            self._user_names = UserNames(self.places, reach)
+            self._user_names = UserNames(self.places, reach, self._callbacks)
         return self._user_names.users_of(chosen, cache.object_size)
 
     def _fitting(self, cache: Cache, slabs: List[SlabObjects]) -> List[SlabObjects]:

@@ -56,6 +56,7 @@ def find_holders(
     places: Places,
     cases: List[Case],
     reach: Reach,
+    callbacks: Callbacks,
     progress: Callable[[int, int], None],
 ) -> None:
     """One pass over all memory for pointers to the objects of all cases, and their worth."""
@@ -67,7 +68,6 @@ def find_holders(
             subjects[subject.address] = (case, subject)
             ranges.append((subject.address, case.cache.object_size))
             subject.level = reach.level(subject.address)
-    callbacks = Callbacks(places)
     slots = Slots(slub.reader, callbacks)
     apart = {case.cache.address: _unlinked_nodes(case) for case in cases}
     memory = Memory(slub.reader)
@@ -143,8 +143,8 @@ def _by_counters(slots: Slots, places: Places, reach: Reach, held: Held) -> Held
     """A pointer in an array that has counters: worth less where those don't count it."""
     above = 0
     if held.place is not None and held.place.kind == OBJECT:
-        path = reach.path(held.holder)
-        above = places.own_address(path[-1].holder) if path else 0
+        step = reach.pointer_to(held.holder)
+        above = places.own_address(step.holder) if step is not None else 0
     found = slots.of(held.holder, above)
     return held if found is None or found.used else held._replace(worth=PERHAPS, why=found.why)
 

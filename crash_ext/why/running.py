@@ -13,7 +13,6 @@ from typing import Iterable
 from crash_ext.kernel.stacks import for_each_live_stack
 from crash_ext.leak.state import unlinked
 from crash_ext.places.places import Places
-from crash_ext.report.text import text_of
 from crash_ext.slub.model import Cache
 from crash_ext.slub.mutex import slab_mutex_owner
 
@@ -41,5 +40,5 @@ def who_destroys(places: Places, cache: Cache, caches: Iterable[Cache]) -> str:
         )
         # Innermost functions first.
         if next((each for each in words if each in dropped), 0) == cache.address:
-            return f"pid {stack.task.pid} {text_of(stack.task.comm)}"
+            return f"pid {stack.task.text}"
     return ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Callable, Dict, Optional, Tuple
 
 from crash_ext.contents.callbacks import Callbacks
+from crash_ext.kernel.memory import try_number
 from crash_ext.reader import Reader
 
 _POOLS = ("mempool_s", "mempool")
@@ -130,5 +131,4 @@ class Slots:
         return lambda name: int.from_bytes(data[form[name] : form[name] + 4], order)
 
     def _number(self, address: int, size: int) -> Optional[int]:
-        data = self._reader.try_read(address, size)
-        return None if data is None else int.from_bytes(data, self._reader.byteorder)
+        return try_number(self._reader, address, size)

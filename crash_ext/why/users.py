@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, Callbacks
+from crash_ext.kernel.memory import try_number
 from crash_ext.places.place import (
     MODULE,
     OBJECT,
@@ -79,11 +80,11 @@ def sample(addresses: List[int]) -> List[int]:
 class UserNames:
     """Names those who have the objects of caches of one kernel."""
 
-    def __init__(self, places: Places, reach: Reach) -> None:
+    def __init__(self, places: Places, reach: Reach, callbacks: Callbacks) -> None:
         self._places = places
         self._reach = reach
         self._reader = places.session.reader
-        self._callbacks = Callbacks(places)
+        self._callbacks = callbacks
         self._blocks = Blocks(places, reach)
         self._containers = Containers(places, self._callbacks, self._blocks)
 
@@ -124,8 +125,7 @@ class UserNames:
         return offset
 
     def _word(self, address: int) -> int:
-        data = self._reader.try_read(address, self._reader.word)
-        return int.from_bytes(data or b"", self._reader.byteorder)
+        return try_number(self._reader, address, self._reader.word) or 0
 
     def _called_back(self, way: Way, size: int) -> str:
         """The function that is still to be called of an object, by what leads to its link."""
