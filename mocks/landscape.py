@@ -45,8 +45,10 @@ _STRUCTS = {
     "vmap_area": "va_start:p va_end:p rb_node:3p list:2p vm:p",
     "rb_list": "root:p head:2p lock:4",
     "vmap_node": "pool:4p busy:4p",
-    "pcpu_chunk": "list:2p free_bytes:4 base_addr:p",
+    "pcpu_chunk": "list:2p free_bytes:4 base_addr:p bound_map:p nr_pages:4",
 }
+_PERCPU_BIT = 4
+"""Bytes of per-CPU memory that a bit of pcpu_chunk.bound_map is for."""
 
 
 class Landscape:
@@ -67,6 +69,8 @@ class Landscape:
         self._init = self._annex.variable("init_task", self.image.sizeof("task_struct"))
         self._tasks: List[int] = []
         self._vmap: List[int] = []
+        self.pcpu_chunk = 0
+        """struct pcpu_chunk * of chunk()."""
         self._area_base = place.module - (64 << 20)
         if nodes:
             self._vmap_head = self._vmap_nodes()
@@ -218,7 +222,7 @@ class Landscape:
         return start, vm
 
     def chunk(self) -> int:
-        """The per-CPU areas as the first chunk, and a second one: its base address."""
+        """The per-CPU areas as the first chunk, and a second one of 2 pages: its base address."""
         image = self.image
         unit = 1 << 17
         image.symbols["__per_cpu_end"] = 0x4000
@@ -231,10 +235,22 @@ class Landscape:
         chunk = self._annex.take(image.sizeof("pcpu_chunk"))
         second = self._area_base
         self._area_base += 64 * unit
-        self.image.set("pcpu_chunk", chunk, base_addr=second)
+        bounds = self._annex.take(2 * image.page_size // _PERCPU_BIT // 8)
+        self.image.set("pcpu_chunk", chunk, base_addr=second, bound_map=bounds, nr_pages=2)
+        self.pcpu_chunk = chunk
         self._ring(slots, [])
         self._ring(slots + 2 * image.word, [self.member("pcpu_chunk", chunk, "list")])
         return second
+
+    def bound(self, *offsets: int) -> None:
+        """Allocations of chunk()'s begin, or end, at these offsets."""
+        word = self.image.word
+        bounds = self.member("pcpu_chunk", self.pcpu_chunk, "bound_map")
+        bounds = self.image.get(bounds, word)
+        for offset in offsets:
+            at, bit = divmod(offset // _PERCPU_BIT, 8 * word)
+            old = self.image.get(bounds + at * word, word)
+            self.image.pointer(bounds + at * word, old | 1 << bit)
 
     def show_image_again(self) -> int:
         """The kernel's data in the direct map: how far behind the image's own addresses.

@@ -10,9 +10,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import Iterator, List, NamedTuple, Tuple
 
-from crash_ext.kernel.memory import read_symbol_number, read_word, walk_both_ways
+from crash_ext.kernel.memory import read_symbol_number, try_number, walk_both_ways
 from crash_ext.kernel.ranges import Ranges
-from crash_ext.reader import Reader, ReadError
+from crash_ext.reader import Reader
 
 _SLOTS = 64
 _CHUNKS = 1 << 14
@@ -58,25 +58,28 @@ def _find(reader: Reader) -> Iterator[Unit]:
 
 def _chunks(reader: Reader, base: int) -> Iterator[int]:
     """The base addresses of all chunks but the first."""
+    where, seen = reader.offset("pcpu_chunk", "base_addr"), {base}
+    for chunk in for_each_chunk(reader):
+        found = None if where is None else try_number(reader, chunk + where, reader.word)
+        if found and found not in seen:
+            seen.add(found)
+            yield found
+
+
+def for_each_chunk(reader: Reader) -> Iterator[int]:
+    """The struct pcpu_chunk of all chunks; the first one's covers what was left of its units."""
     link = reader.offset("pcpu_chunk", "list")
-    where = reader.offset("pcpu_chunk", "base_addr")
     count = read_symbol_number(reader, "pcpu_nr_slots", 4)
     # pcpu_slot up to v5.13.
     for name in ("pcpu_chunk_lists", "pcpu_slot"):
         table = read_symbol_number(reader, name, reader.word)
-        if table and count and link is not None and where is not None:
+        if table and count and link is not None:
             break
     else:
         return
-    left, seen = _CHUNKS, {base}
+    left = _CHUNKS
     for slot in range(min(count, _SLOTS)):
         head = table + slot * 2 * reader.word
         for entry in walk_both_ways(reader, head).addresses[:left]:
             left -= 1
-            try:
-                found = read_word(reader, entry - link + where)
-            except ReadError:
-                continue
-            if found and found not in seen:
-                seen.add(found)
-                yield found
+            yield entry - link

@@ -224,7 +224,6 @@ class Places:
             return None
         pointer = unit.pointer + address - unit.start
         cpu = f"cpu {unit.cpu}"
-        label = f"{pointer:x}"
         if pointer < self.percpu.static_end:
             found = self._reader.percpu_symbol_at(pointer)
             if found is not None and found[1] <= address - unit.start:
@@ -238,7 +237,7 @@ class Places:
             offset = pointer - symbol.address
             text = f"per-CPU {text_of(symbol.name)}{plus(offset)} [{text_of(region.name)}] of {cpu}"
             return Place(PERCPU, text, address, label, offset=offset)
-        return Place(PERCPU, f"per-CPU {label} of {cpu}", address, label)
+        return Place(PERCPU, f"per-CPU {pointer:x} of {cpu}", address, "")
 
     def _vmalloc(self, address: int) -> Optional[Place]:
         area = self.vmalloc.areas.at(address)

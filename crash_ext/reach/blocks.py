@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who has the memory of pages of no slab, and of vmalloc areas, by their address.
+"""Who has the memory of pages of no slab, of vmalloc areas, of per-CPU allocations.
 
-Their owner knows where they begin: a variable of the kernel or of a module does, or else an
-allocated object, a CPU's own memory, a stack. Of a table from before the page allocator the
-beginning is not known: named is the variable that points to the memory before it.
+By their address. Their owner knows where they begin: a variable of the kernel or of a module
+does, or else an allocated object, a CPU's own memory, a stack. Of a table from before the page
+allocator the beginning is not known: named is the variable that points to the memory before it.
 A pointer into the middle names nobody.
 """
 
@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from crash_ext.kernel.memory import try_number
+from crash_ext.kernel.percpualloc import PercpuAllocations
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import (
     MODULE,
@@ -43,6 +44,8 @@ _FLAGS = 7
 """Low bits of a pointer that may be flags: a genradix has its depth there."""
 _LOW = 24
 """Addresses of the kernel have more bits than this."""
+_SMALLEST = 1 << 12
+"""Per-CPU pointers below this may be any number."""
 _RESERVED = 1 << 18
 """Pages from before the page allocator that are looked at, at most: 1 GB in pages of 4k."""
 
@@ -78,7 +81,8 @@ class Blocks:
                 break
         for start in wanted:
             self._by_memory[start] = ""
-        targets = Targets((start, _FLAGS + 1) for start in wanted)
+        # Per-CPU pointers to what boot had are small numbers, as others are.
+        targets = Targets((start, _FLAGS + 1) for start in wanted if start >> _LOW)
         for hit in find_pointers(
             self._reader, targets, Summary(), cap=_ASKED, pieces=self._reach.used()
         ):
@@ -92,6 +96,12 @@ class Blocks:
             if found:
                 return found
         return ""
+
+    def is_percpu(self, holder: int, place: Place) -> bool:
+        """Whether an address lies in alloc_percpu()'s memory, and in no variable."""
+        if place.kind == PERCPU:
+            return not place.label
+        return place.kind == PAGE and self._percpu.is_chunks(holder)
 
     def has_beginning(self, holder: int, place: Place) -> bool:
         """Whether it is known where the block begins: then its owner was looked for."""
@@ -136,7 +146,7 @@ class Blocks:
 
     def _variable(self, start: int) -> str:
         if start not in self._by_variable:
-            found = self.variables_with(start, _FLAGS)
+            found = self.variables_with(start, 0 if start & _FLAGS else _FLAGS)
             named = self._places.name(found[0]) if found else None
             self._by_variable[start] = words_of(named) if found else ""
         return self._by_variable[start]
@@ -189,6 +199,9 @@ class Blocks:
         if place.kind == VMALLOC:
             area = self._places.vmalloc.areas.at(self._places.own_address(holder))
             return [] if area is None else [area.start]
+        if self.is_percpu(holder, place):
+            pointer = self._percpu.pointer(self._places.own_address(holder))
+            return [] if pointer is None or pointer < _SMALLEST else [pointer]
         page = {PAGE: holder, PAGE_STRUCT: place.object}.get(place.kind)
         if page is None:
             return []
@@ -224,6 +237,10 @@ class Blocks:
                 return [own, page] if aligned else []
             own -= size
         return []
+
+    @cached_property
+    def _percpu(self) -> PercpuAllocations:
+        return PercpuAllocations(self._reader, self._places.percpu)
 
     # --- variables, and memory from before the page allocator ---
 

@@ -22,6 +22,7 @@ from crash_ext.places.place import (
     OBJECT,
     PAGE,
     PAGE_STRUCT,
+    PERCPU,
     SYMBOL,
     VMALLOC,
     Place,
@@ -361,13 +362,13 @@ class Containers:
     def memory_of(self, step: Step) -> str:
         """Who has the page or the area in which a way begins; "" where that isn't known."""
         place = step.place
-        if place is None or place.kind not in (PAGE, VMALLOC):
+        if place is None or place.kind not in (PAGE, VMALLOC, PERCPU):
             return ""
         if self._is_kfree_rcu(step.holder):
             return "kfree_rcu(), until the end of a grace period"
-        if self._is_percpu(step.holder):
-            return "dynamic per-CPU memory"
         who = self._blocks.owner(step.holder, place)
+        if self._blocks.is_percpu(step.holder, place):
+            return f"per-CPU memory of {who}" if who else "dynamic per-CPU memory"
         if who:
             return f"{'vmalloc area' if place.kind == VMALLOC else 'memory'} of {who.rstrip(',')}"
         before = self._blocks.before(step.holder, place)
@@ -379,7 +380,7 @@ class Containers:
         place = path[0].place
         if place is not None and place.kind == PAGE_STRUCT:
             return self._page_struct(path, place)
-        if place is None or place.kind not in (PAGE, VMALLOC):
+        if place is None or place.kind not in (PAGE, VMALLOC, PERCPU):
             return ""
         way = "" if len(path) == 1 else f" and {words_of(path[-1].place)}"
         if self._is_kfree_rcu(path[0].holder):
@@ -388,9 +389,11 @@ class Containers:
             subject.freed_by = f"{what} {hexa(path[0].target)}, given to kfree_rcu()"
             subject.kfree_rcu = path[0].target == subject.address
             return ""
-        if self._is_percpu(path[0].holder):
-            return f"by dynamic per-CPU memory, {place.text}{way}"
         who = self._blocks.owner(path[0].holder, place)
+        if self._blocks.is_percpu(path[0].holder, place):
+            subject.keeper = who and f"{who} (per-CPU)"
+            has = f": {who} has that memory" if who else ""
+            return f"by dynamic per-CPU memory, {place.text}{way}{has}"
         if who:
             subject.keeper = who
             return f"by way of {place.text}{way}: {who} has that memory"
@@ -450,20 +453,6 @@ class Containers:
                         break
                     yield page
                     page = self._number(page + following, reader.word)
-
-    def _is_percpu(self, holder: int) -> bool:
-        """Whether a page is one of alloc_percpu()'s: its structure has the struct pcpu_chunk."""
-        reader = self._reader
-        page, base = reader.virt_to_page(holder), reader.offset("pcpu_chunk", "base_addr")
-        for member in ("index", "__folio_index"):
-            at = reader.offset("page", member)
-            if page is None or base is None or at is None:
-                continue
-            chunk = self._number(page + at, reader.word)
-            first = self._number(chunk + base, reader.word) if chunk else None
-            if first and self._places.vmalloc.areas.at(first) is not None:
-                return True
-        return False
 
     # --- words ---
 

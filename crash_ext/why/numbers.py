@@ -17,7 +17,7 @@ _ERRORS = 4095
 """include/linux/err.h, MAX_ERRNO: an error as a pointer is one of the last addresses."""
 
 
-def _failed(case: Case, chosen: List[Subject]) -> Dict[int, int]:
+def error_pointers(case: Case, chosen: List[Subject]) -> Dict[int, int]:
     """Offset -> number of an error that they have (ERR_PTR()) where living ones have a pointer."""
     if not comparable(case, chosen):
         return {}
@@ -34,7 +34,7 @@ def _failed(case: Case, chosen: List[Subject]) -> Dict[int, int]:
 
 def failure(case: Case, chosen: List[Subject]) -> str:
     """Which step failed, as far as an error in place of a pointer shows."""
-    failed = _failed(case, chosen)
+    failed = error_pointers(case, chosen)
     if not failed:
         return ""
     at, error = min(failed.items())

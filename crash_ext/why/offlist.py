@@ -15,9 +15,9 @@ from crash_ext.reach.model import LOST
 from crash_ext.why.case import UNTOLD, Case, Evidence, Subject
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
 from crash_ext.why.numbers import (
-    _failed,
     any_larger,
     changed_numbers,
+    error_pointers,
     failure,
     numbers_evidence,
     numbers_text,
@@ -135,7 +135,11 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
             s
             for s in chosen
             if _tells(case, missing[s.address])
-            or (missing[s.address] and _failed(case, [s]) and _unlike(case, missing[s.address]))
+            or (
+                missing[s.address]
+                and error_pointers(case, [s])
+                and _unlike(case, missing[s.address])
+            )
         ]
         if not without:
             continue

@@ -412,25 +412,6 @@ def test_what_kfree_rcu_has_noted_is_freed_by_that() -> None:
     assert scene.subject.freed_by == f"kmalloc-128 {scene.holders[0]:016x}, given to kfree_rcu()"
 
 
-def test_memory_of_alloc_percpu_is_told_by_its_chunk() -> None:
-    scene = Scene()
-    image = scene.image
-    start, _ = scene.land.area([scene.pages.page(2)])
-    chunk = scene.pages.annex.take(image.sizeof("pcpu_chunk"))
-    image.pointer(scene.land.member("pcpu_chunk", chunk, "base_addr"), start)
-    size, members = image.structs["page"]
-    image.structs["page"] = (size, {**members, "index": (members["lru"][0], 8)})
-    scene.pages.set(0, index=chunk)
-    scene.put(scene.root, scene.objects[0])
-    page = f"page {scene.pages.start:x}, of no slab"
-    assert scene.name() == f"by dynamic per-CPU memory, {page}"
-    scene.put(scene.root, scene.holders[0])
-    scene.put(scene.holders[0] + 0x20, scene.objects[0])
-    assert scene.name() == (
-        f"by dynamic per-CPU memory, {page} and kmalloc-128 {scene.holders[0]:x}+0x20, allocated"
-    )
-
-
 def test_a_page_without_a_name_is_told_by_the_variable_that_has_its_address() -> None:
     scene = Scene()
     scene.put(scene.pages.heap._arena.variable("conn_table"), scene.pages.start)

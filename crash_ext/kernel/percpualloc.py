@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where does the allocation begin that an address of dynamic per-CPU memory lies in?
+
+By the allocator's own map of where allocations begin: pcpu_chunk.bound_map, a bit for 4 bytes
+(Linux kernel commit 40064aeca35c ("percpu: replace area map allocator with bitmap") (in v4.14)).
+Of older kernels nothing is known. Who has an allocation has its per-CPU pointer.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Dict, NamedTuple, Optional
+
+from crash_ext.kernel.memory import read_symbol_number, try_number
+from crash_ext.kernel.percpu import PercpuAreas, for_each_chunk
+from crash_ext.kernel.ranges import Ranges
+from crash_ext.reader import Reader
+
+_MIN_ALLOC = 4
+"""include/linux/percpu.h, PCPU_MIN_ALLOC_SIZE."""
+_LARGEST = 32 << 10
+"""include/linux/percpu.h, PCPU_MIN_UNIT_SIZE: no allocation is larger."""
+_COMPARED = 1 << 12
+"""Pages of a chunk at most, of all CPUs together, that are compared with one."""
+
+
+class _Chunk(NamedTuple):
+    """A piece of per-CPU memory, where the first CPU has it."""
+
+    start: int
+    end: int
+    bounds: int
+    """unsigned long *bound_map."""
+
+
+class PercpuAllocations:
+    """Where per-CPU allocations begin, as per-CPU pointers."""
+
+    def __init__(self, reader: Reader, areas: PercpuAreas) -> None:
+        self._reader = reader
+        self._areas = areas
+        self._by_page: Dict[int, Optional[int]] = {}
+
+    def pointer(self, address: int) -> Optional[int]:
+        """The per-CPU pointer to the allocation in which an address lies.
+
+        address: in a CPU's unit, or in the direct map, on a page that a chunk has. None where
+        it lies in no allocation, or that isn't known.
+        """
+        unit = self._areas.units.at(address)
+        if unit is not None:
+            return self._allocation(unit.pointer + address - unit.start)
+        size = self._reader.page_size
+        page = address - address % size
+        if page not in self._by_page:
+            self._by_page[page] = self._pointer_to_page(page)
+        pointer = self._by_page[page]
+        return None if pointer is None else self._allocation(pointer + address - page)
+
+    def is_chunks(self, address: int) -> bool:
+        """Whether a page of the direct map is some chunk's, by its page structure."""
+        return self._chunk_of(address) is not None
+
+    def _allocation(self, pointer: int) -> Optional[int]:
+        here = pointer - self._shift
+        chunk = self._chunks.at(here)
+        if chunk is None:
+            return None
+        word = self._reader.word
+        bit = (here - chunk.start) // _MIN_ALLOC
+        first = max(0, bit - _LARGEST // _MIN_ALLOC) // (8 * word)
+        wanted = (bit // (8 * word) - first + 1) * word
+        data = self._reader.try_read(chunk.bounds + first * word, wanted)
+        if data is None:
+            return None
+        bits = 0
+        for at in range(0, wanted, word):
+            bits |= int.from_bytes(data[at : at + word], self._reader.byteorder) << 8 * at
+        first *= 8 * word
+        bits &= (2 << (bit - first)) - 1
+        if not bits:
+            return None
+        return pointer - (here - chunk.start) + (first + bits.bit_length() - 1) * _MIN_ALLOC
+
+    @cached_property
+    def _shift(self) -> int:
+        """What a per-CPU pointer has more than the address where the first CPU has that."""
+        reader = self._reader
+        base = read_symbol_number(reader, "pcpu_base_addr", reader.word) or 0
+        return (reader.symbol("__per_cpu_start") or 0) - base
+
+    @cached_property
+    def _chunks(self) -> Ranges[_Chunk]:
+        return Ranges(filter(None, map(self._chunk, for_each_chunk(self._reader))))
+
+    def _chunk(self, address: int) -> Optional[_Chunk]:
+        """The struct pcpu_chunk at an address."""
+        base = self._member(address, "base_addr")
+        pages = self._member(address, "nr_pages", 4)
+        bounds = self._member(address, "bound_map")
+        if not base or not pages or not bounds:
+            return None
+        return _Chunk(base, base + pages * self._reader.page_size, bounds)
+
+    def _chunk_of(self, address: int) -> Optional[_Chunk]:
+        """pcpu_set_page_chunk() keeps it in page.index; v6.16 renamed that."""
+        page = self._reader.virt_to_page(address)
+        for member in ("index", "__folio_index"):
+            kept = self._member(page, member, struct="page") if page is not None else None
+            chunk = self._chunk(kept) if kept else None
+            if chunk is not None and self._areas.units.at(chunk.start) is not None:
+                return chunk
+        return None
+
+    def _pointer_to_page(self, page: int) -> Optional[int]:
+        """By what it has: of the chunk's pages one alone is the same, in the area of its own."""
+        chunk, size = self._chunk_of(page), self._reader.page_size
+        data = self._reader.try_read(page, size)
+        if chunk is None or data is None:
+            return None
+        cpus = self._reader.possible_cpus()
+        if len(cpus) * (chunk.end - chunk.start) > _COMPARED * size:
+            return None
+        found = []
+        for cpu in cpus:
+            for here in range(chunk.start, chunk.end, size):
+                pointer = here + self._shift
+                address = self._reader.percpu(pointer, cpu)
+                if address is not None and self._reader.try_read(address, size) == data:
+                    found.append(pointer)
+        return found[0] if len(found) == 1 else None
+
+    def _member(
+        self, address: int, member: str, size: int = 0, struct: str = "pcpu_chunk"
+    ) -> Optional[int]:
+        at = self._reader.offset(struct, member)
+        size = size or self._reader.word
+        return None if at is None else try_number(self._reader, address + at, size)

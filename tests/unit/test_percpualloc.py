@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An address of dynamic per-CPU memory is told the per-CPU pointer of its allocation."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import pytest
+
+from crash_ext.kernel.percpu import PercpuAreas
+from crash_ext.kernel.percpualloc import PercpuAllocations
+from mocks.heap import Heap
+from mocks.landscape import Landscape
+from mocks.layouts import LAYOUTS
+from tests.unit.asked import session
+from tests.unit.test_blocks import users
+from tests.unit.test_containers import Scene
+
+
+def allocations(heap: Heap) -> PercpuAllocations:
+    reader = session(heap).reader
+    return PercpuAllocations(reader, PercpuAreas(reader))
+
+
+@pytest.mark.parametrize("layout", ["6.1", "6.1-s390x"])
+def test_the_last_boundary_before_an_address_begins_its_allocation(layout: str) -> None:
+    heap = Heap(LAYOUTS[layout], cpus=2)
+    land = Landscape(heap)
+    second = land.chunk()
+    land.bound(0, 0x40, 0x104, 0x200, 0x1000)
+    first, other = heap.image.percpu_offsets[:2]
+    known = allocations(heap)
+    for offset, begins in ((0, 0), (0x3C, 0), (0x40, 0x40), (0x1F8, 0x104), (0x1FF8, 0x1000)):
+        for distance in (0, other - first):
+            assert known.pointer(second + distance + offset) == second - first + begins
+    assert known.pointer(second + 0x2000) is None
+    assert known.pointer(first + 0x10) is None
+
+
+def test_without_the_allocator_s_map_nothing_is_told() -> None:
+    heap = Heap(LAYOUTS["6.1"], cpus=2)
+    land = Landscape(heap)
+    second = land.chunk()
+    assert allocations(heap).pointer(second + 8) is None
+    land.bound(0)
+    assert allocations(heap).pointer(second + 8) == second - heap.image.percpu_offsets[0]
+    heap.image.pointer(land.member("pcpu_chunk", land.pcpu_chunk, "bound_map"), 8)
+    assert allocations(heap).pointer(second + 8) is None
+
+
+class OnPage(Scene):
+    """A page of the second chunk, which has the only pointer to an object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        image = self.image
+        self.second = self.land.chunk()
+        self.land.bound(0, 0x100, 0x180)
+        size, members = image.structs["page"]
+        image.structs["page"] = (size, {**members, "index": (members["lru"][0], 8)})
+        self.pages.set(0, index=self.land.pcpu_chunk)
+        self.put(self.root, self.objects[0])
+        self.show(0)
+        self.pointer = self.second - image.percpu_offsets[0] + 0x100
+        self.page = f"page {self.pages.start:x}, of no slab"
+
+    def show(self, number: int, again: bool = False) -> None:
+        """The other CPU's page of this number is the one in the direct map."""
+        offsets, size = self.image.percpu_offsets, self.image.page_size
+        at = self.second + offsets[1] - offsets[0] + number * size
+        put = self.image.write if again else self.image.map
+        put(at, self.image.read(self.pages.start, size))
+
+    def told(self) -> Optional[int]:
+        return allocations(self.pages.heap).pointer(self.root)
+
+
+def test_a_chunk_s_page_in_the_direct_map_is_found_by_what_it_has() -> None:
+    scene = OnPage()
+    assert scene.told() == scene.pointer
+    scene.show(1)
+    assert scene.told() is None, "two pages have the same: which one it is can't be told"
+
+
+def test_memory_of_alloc_percpu_is_told_by_the_variable_that_has_its_pointer() -> None:
+    scene = OnPage()
+    assert scene.name() == f"by dynamic per-CPU memory, {scene.page}"
+    assert users(scene) == "dynamic per-CPU memory"
+    scene.put(scene.pages.heap._arena.variable("stats"), scene.pointer)
+    assert scene.name() == f"by dynamic per-CPU memory, {scene.page}: stats has that memory"
+    assert users(scene) == "per-CPU memory of stats"
+
+
+def test_memory_of_alloc_percpu_is_told_by_the_object_that_has_its_pointer() -> None:
+    scene = OnPage()
+    scene.pages.set(4, _refcount=1)
+    other = scene.pages.start + 4 * 4096
+    scene.put(other + 8, scene.holders[0])
+    scene.put(scene.holders[0] + 0x18, scene.pointer)
+    has = f"kmalloc-128 {scene.holders[0]:x}+0x18, allocated, to which page {other:x}, of no slab"
+    told = scene.name()
+    assert told == f"by dynamic per-CPU memory, {scene.page}: {has} leads, has that memory"
+
+
+def test_what_leads_to_a_cpu_s_own_memory_by_way_of_another_object_is_told() -> None:
+    scene = OnPage()
+    scene.put(scene.root, scene.holders[0])
+    scene.put(scene.holders[0] + 0x20, scene.objects[0])
+    way = f"kmalloc-128 {scene.holders[0]:x}+0x20, allocated"
+    scene.show(0, again=True)
+    assert scene.name() == f"by dynamic per-CPU memory, {scene.page} and {way}"
