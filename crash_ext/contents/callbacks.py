@@ -21,6 +21,7 @@ from crash_ext.kernel.clock import Clock
 from crash_ext.kernel.irqstacks import InterruptStack, interrupt_stacks
 from crash_ext.kernel.memory import read_symbol_number, try_number
 from crash_ext.kernel.tasks import Task
+from crash_ext.kernel.timekeeper import monotonic
 from crash_ext.places.place import FREED_INIT, MODULE, OBJECT, PERCPU, SYMBOL, UNLOADED
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
@@ -72,6 +73,9 @@ _PWQ_MASKS = (-1 << 8, -1 << 9)
 """Its low bits are flags: 8, and 9 with CONFIG_DEBUG_OBJECTS_WORK."""
 _WAKES = re.compile(r"wake|wait|poll")
 """In the names of the kernel's own functions that wake up who waits."""
+_NANOSECONDS = 1_000_000_000
+_KTIME_MAX = (1 << 63) - 1
+"""include/linux/ktime.h: of a timer without an end."""
 _MOST = 1 << 16
 """Entries of a list that are walked."""
 
@@ -88,7 +92,7 @@ class Callback(NamedTuple):
     due: Optional[int]
     """Of a timer: ticks from the dump's jiffies; None where it has no time."""
     seconds: Optional[float] = None
-    """The same in seconds; None, too, where HZ isn't known. Of an hrtimer, none."""
+    """From the dump's clock; None, too, where that or HZ isn't known. Of an hrtimer, too."""
     queue: str = ""
     """Of a work item: the name of its workqueue, where that is known."""
     sure: bool = True
@@ -145,8 +149,9 @@ class Callbacks:
             if not pending and not runs:
                 continue
             due = self._due(data, base) if kind == TIMER else None
+            seconds = self._seconds(data, base) if kind == HRTIMER else self._clock.seconds(due)
             sure = self._sure(kind, value, name)
-            found = Callback(kind, base, name, due, self._clock.seconds(due), sure=sure)
+            found = Callback(kind, base, name, due, seconds, sure=sure)
             if name.split(" ")[0] in _PASSING:
                 return self._passed_on(data, found)
             if kind == KTHREAD_WORK:
@@ -431,6 +436,23 @@ class Callbacks:
         if expires is None or jiffies is None:
             return None
         return self._word(data, base + expires) - jiffies
+
+    def _seconds(self, data: bytes, base: int) -> Optional[float]:
+        """Until an hrtimer is due: its clock's base tells what that is ahead of the monotonic."""
+        offset = self._reader.offset
+        soonest, clock = offset("hrtimer", "_softexpires"), offset("hrtimer", "base")
+        ahead = offset("hrtimer_clock_base", "offset")
+        if soonest is None or clock is None or ahead is None or self._monotonic is None:
+            return None
+        when = int.from_bytes(data[base + soonest : base + soonest + 8], self._reader.byteorder)
+        shift = try_number(self._reader, self._word(data, base + clock) + ahead, 8)
+        if shift is None or when >= _KTIME_MAX:
+            return None
+        return (when - shift - self._monotonic) / _NANOSECONDS
+
+    @cached_property
+    def _monotonic(self) -> Optional[int]:
+        return monotonic(self._reader)
 
     def function(self, address: int) -> Optional[str]:
         """The function that starts at an address; None where none does."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from typing import NamedTuple, Optional
 
-from crash_ext.kernel.memory import read_number
 from crash_ext.kernel.structs import MissingMember, Struct
+from crash_ext.kernel.timekeeper import wall_clock
 from crash_ext.kernel.vmcoreinfo import release
 from crash_ext.reader import Reader, ReadError
 
@@ -51,25 +51,7 @@ def host_name(reader: Reader) -> Optional[bytes]:
 def moment(reader: Reader) -> Optional[str]:
     """The kernel's date as ISO 8601 in UTC, to the second; None where it isn't to be had."""
     try:
-        address = _timekeeper(reader)
-        if address is None:
-            return None
-        keeper = Struct(reader, "timekeeper", ("xtime_sec",))
-        at = address + keeper.offset("xtime_sec")
-        seconds = read_number(reader, at, keeper.size("xtime_sec"))
+        seconds = wall_clock(reader)
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)) if seconds else None
-    except (MissingMember, ReadError, ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError):
         return None
-
-
-def _timekeeper(reader: Reader) -> Optional[int]:
-    """Address of the struct timekeeper of the wall clock, or of its copy of the last tick."""
-    # An array of tk_data since auxiliary clocks are there; read in 7.3.
-    for name in ("timekeeper_data", "tk_core"):
-        address = reader.symbol(name)
-        offset = reader.offset("tk_data", "timekeeper")
-        if address is not None and offset is not None:
-            return address + offset
-    # Linux kernel commit 20c7b582e88b ("timekeeping: Move shadow_timekeeper into tk_core")
-    # (in v6.13). Before it, tk_core's type has no name.
-    return reader.symbol("shadow_timekeeper")

@@ -117,13 +117,13 @@ def _in_lent_queue(subject: Subject, callback: Callback) -> bool:
 
 
 def _due(callback: Callback) -> str:
-    if callback.due is None:
-        return ""
-    if callback.seconds is None:
-        text = f"{abs(callback.due)} ticks"
+    if callback.seconds is not None:
+        late, text = callback.seconds < 0, f"{abs(callback.seconds):.1f} s"
+    elif callback.due is not None:
+        late, text = callback.due < 0, f"{abs(callback.due)} ticks"
     else:
-        text = f"{abs(callback.seconds):.1f} s"
-    return f", due in {text}" if callback.due >= 0 else f", {text} overdue"
+        return ""
+    return f", {text} overdue" if late else f", due in {text}"
 
 
 def _article(kind: str) -> str:

@@ -366,6 +366,34 @@ def test_an_alarms_own_function_is_named() -> None:
     assert (found.kind, found.offset, found.function) == (ALARM, AT, "conn_flush [bar]")
 
 
+def test_an_hrtimer_is_due_by_its_own_clock() -> None:
+    scene = Scene(b"conn_expire")
+    image, heap = scene.image, scene.pages.heap
+    image.structs["hrtimer"] = parse("node:3p base:p state:8 _softexpires:8 function:p", 8)
+    image.structs["hrtimer_clock_base"] = parse("cpu_base:p offset:8", 8)
+    base = scene.percpu("hrtimer_bases", 64)
+    scene.land.chunk()
+    second = 1_000_000_000
+    scene.put(AT, 0, 0, 0, base, 1, 1007 * second, scene.code + EXPIRE)
+    image.pointer(base + 8, 1000 * second)
+    found = scene.at(AT)
+    assert found is not None
+    assert found.seconds is None, "the kernel's own clock isn't known"
+    image.structs["timekeeper"] = parse("tkr_mono:40", 8)
+    image.structs["tk_read_base"] = parse("base:8 xtime_nsec:8 shift:4", 8)
+    keeper = heap._arena.variable("shadow_timekeeper", 40)
+    image.pointer(keeper, 4 * second)
+    image.pointer(keeper + 8, (second // 2) << 10)
+    image.u32(keeper + 16, 10)
+    found = scene.at(AT)
+    assert found is not None
+    assert (found.kind, found.seconds, found.due) == ("hrtimer", 2.5, None)
+    scene.put(AT + 40, (1 << 63) - 1)
+    found = scene.at(AT)
+    assert found is not None
+    assert found.seconds is None, "KTIME_MAX: no time at all"
+
+
 @pytest.mark.parametrize("data", [True, False])
 def test_kthread_work_is_called_by_its_workers_thread(data: bool) -> None:
     """A worker that the thread doesn't have as its argument may be left over: no task's name."""
