@@ -37,7 +37,7 @@ from crash_ext.reach.reach import Reach
 _TAILS = 1024
 """Pages that are had at once, at most."""
 _BLOCKS = 256
-"""So many are looked for at most: all variables are searched for each."""
+"""So many are looked for at once, at most: all variables are searched for each."""
 _ASKED = 64
 """So many words are looked at, at most, that have the address of one block."""
 _FLAGS = 7
@@ -71,13 +71,14 @@ class Blocks:
         Only for those that no variable has; others cost nothing.
         """
         wanted: Set[int] = set()
+        known = len(self._by_variable)
         for holder, place in roots:
             if place is None:
                 continue
             starts = self._addresses(holder, place)
             if not any(start in self._by_memory or self._variable(start) for start in starts):
                 wanted.update(starts)
-            if len(self._by_variable) > _BLOCKS:
+            if len(self._by_variable) - known > _BLOCKS:
                 break
         for start in wanted:
             self._by_memory[start] = ""

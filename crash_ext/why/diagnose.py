@@ -20,6 +20,7 @@ from crash_ext.leak.family import Families, cgroup_text, children_text
 from crash_ext.leak.state import LEFTOVER, LIVE, Held, State, judge
 from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
+from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.slub.decoded import for_each_slab_decoded_once
@@ -156,12 +157,19 @@ class Diagnoser:
         self._fits: Dict[int, Set[int]] = {}
         self._asked = None if asked is None else Asked(self.places, asked)
         self._user_names: Optional[UserNames] = None
+        self._blocks: Optional[Blocks] = None
+        """One for all cases: it reads all variables."""
         self.fitting: List[Chosen] = []
         """What -w has chosen, of each cache that was diagnosed; empty without it."""
 
     @cached_property
     def _callbacks(self) -> Callbacks:
         return Callbacks(self.places)
+
+    def _blocks_of(self, reach: Reach) -> Blocks:
+        if self._blocks is None:
+            self._blocks = Blocks(self.places, reach)
+        return self._blocks
 
     def diagnose(self, chosen: Sequence[Cache]) -> Iterator[Diagnosis]:
         """The caches one by one, in their order; the first comes after the search."""
@@ -176,9 +184,8 @@ class Diagnoser:
         for case in cases:
             walk_lists(self.session, self.words, case, _alive(reach))
         if reach is not None and cases:
-            find_holders(
-                self.session, self.places, cases, reach, self._callbacks, self.session.progress
-            )
+            blocks, progress = self._blocks_of(reach), self.session.progress
+            find_holders(self.session, self.places, cases, reach, self._callbacks, blocks, progress)
         for item in opened:
             yield self._close(item)
 
@@ -286,7 +293,9 @@ class Diagnoser:
         if reach is None or state.kind != LIVE:
             return []
         if self._user_names is None:
-            self._user_names = UserNames(self.places, reach, self._callbacks)
+            self._user_names = UserNames(
+                self.places, reach, self._callbacks, self._blocks_of(reach)
+            )
         return self._user_names.users_of(chosen, cache.object_size)
 
     def _fitting(self, cache: Cache, slabs: List[SlabObjects]) -> List[SlabObjects]:

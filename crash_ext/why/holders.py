@@ -57,6 +57,7 @@ def find_holders(
     cases: List[Case],
     reach: Reach,
     callbacks: Callbacks,
+    blocks: Blocks,
     progress: Callable[[int, int], None],
 ) -> None:
     """One pass over all memory for pointers to the objects of all cases, and their worth."""
@@ -98,7 +99,6 @@ def find_holders(
         if subject.level == REACHED and _by_old_words_alone(subject):
             subject.level = MAYBE
         _find_queued(callbacks, slub, places, reach, case, subject)
-    blocks = Blocks(places, reach)
     show_ways(reach, places, cases, Containers(places, callbacks, blocks, reach.path), blocks)
     find_lost_with(slub, reach, cases)
     _find_hidden(slub, places, reach, cases)

@@ -80,12 +80,12 @@ def sample(addresses: List[int]) -> List[int]:
 class UserNames:
     """Names those who have the objects of caches of one kernel."""
 
-    def __init__(self, places: Places, reach: Reach, callbacks: Callbacks) -> None:
+    def __init__(self, places: Places, reach: Reach, callbacks: Callbacks, blocks: Blocks) -> None:
         self._places = places
         self._reach = reach
         self._reader = places.session.reader
         self._callbacks = callbacks
-        self._blocks = Blocks(places, reach)
+        self._blocks = blocks
         self._containers = Containers(places, self._callbacks, self._blocks)
 
     def users_of(self, addresses: List[int], size: int) -> List[Users]:

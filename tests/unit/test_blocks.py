@@ -8,6 +8,7 @@ import pytest
 from crash_ext.contents.callbacks import Callbacks
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
+from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.reach import Reach
 from crash_ext.why.users import UserNames
 from tests.unit.asked import session
@@ -20,7 +21,9 @@ def users(scene: Scene) -> str:
     caches = all_caches(kernel, [])
     places = Places(kernel, lambda: caches)
     reach = Reach(kernel, caches, places)
-    (found,) = UserNames(places, reach, Callbacks(places)).users_of(scene.objects[:1], 128)
+    (found,) = UserNames(places, reach, Callbacks(places), Blocks(places, reach)).users_of(
+        scene.objects[:1], 128
+    )
     assert (found.number, found.of, found.example) == (1, 1, scene.objects[0])
     return found.text
 

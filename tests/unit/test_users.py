@@ -10,6 +10,7 @@ import pytest
 from crash_ext.contents.callbacks import Callbacks
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
+from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.reach import Reach
 from crash_ext.why.users import Holder, UserNames, told_together
 from mocks.structs import parse
@@ -33,7 +34,9 @@ def users(scene: Scene) -> List[Tuple[str, int]]:
     caches = all_caches(kernel, [])
     places = Places(kernel, lambda: caches)
     reach = Reach(kernel, caches, places)
-    found = UserNames(places, reach, Callbacks(places)).users_of(scene.objects, 128)
+    found = UserNames(places, reach, Callbacks(places), Blocks(places, reach)).users_of(
+        scene.objects, 128
+    )
     return [(user.text, user.number) for user in found]
 
 
