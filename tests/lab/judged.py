@@ -92,7 +92,7 @@ _TABLE: Dict[str, Row] = {
     "vmalloc": held("thing_table"),
     "big-kmalloc": held("thing_heap"),
     "percpu": held("thing_of_cpu"),
-    "alloc-percpu": held("thing_cookie|per-CPU|cpu 1"),
+    "alloc-percpu": held("thing_cookie"),
     "static": held("current_thing"),
     "static-array": held("all_things"),
     "list": held("registry"),

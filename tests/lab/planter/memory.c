@@ -41,16 +41,20 @@ static void plant_percpu(struct plot *p)
 		   "slabplant_percpu");
 }
 
-/* A per-CPU cookie is no pointer: only the areas themselves hold them. */
+/*
+ * A per-CPU cookie is no pointer: only the areas themselves hold them. What is larger than the
+ * first chunk has left lies in pages of another one.
+ */
 void __percpu *slabplant_cookie[PLOTS_A_KIND];
 
 static void plant_percpu_dynamic(struct plot *p)
 {
-	void __percpu *area = __alloc_percpu(MOST_PLANTS * sizeof(void *), sizeof(void *));
+	size_t size = p->variant ? 24 << 10 : MOST_PLANTS * sizeof(void *);
+	void __percpu *area = __alloc_percpu(size, sizeof(void *));
 
 	slabplant_cookie[p->variant] = area;
 	if (area)
-		fill_table(p, per_cpu_ptr(area, 1), "percpu");
+		fill_table(p, per_cpu_ptr(area, 1), "slabplant_cookie");
 }
 
 static void plant_vmalloc(struct plot *p)
