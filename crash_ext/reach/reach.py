@@ -303,6 +303,31 @@ class Reach:
         for one, other in zip(edges[::2], edges[1::2]):
             yield starts[one], starts[other]
 
+    def led_to(self, addresses: Iterable[int]) -> Iterator[Tuple[int, int]]:
+        """(start, holder's start) of what lost objects at these addresses lead to, near ones first.
+
+        Only of objects that nothing leads to; through any number of them.
+        """
+        starts = self._marks.targets.starts
+        front = [self._marks.targets.index(address) for address in addresses]
+        if not front:
+            return
+        edges = self._edges()
+        pairs = sorted(zip(edges[::2], edges[1::2]))
+        seen = set(front)
+        while front:
+            following = []
+            for owner in front:
+                at = bisect_left(pairs, (owner, 0))
+                while at < len(pairs) and pairs[at][0] == owner:
+                    target = pairs[at][1]
+                    if target not in seen:
+                        seen.add(target)
+                        following.append(target)
+                        yield starts[target], starts[owner]
+                    at += 1
+            front = following
+
     def pointers(self, owner: int, target: int) -> Iterator[int]:
         """Addresses of the words of one object that point into another; both by their starts."""
         return self._pointers_in(

@@ -116,6 +116,8 @@ def find_lost(
     }
     for one in found:
         hidden.update(_young(session, reach, one))
+    for address, holder in reach.led_to(list(hidden)):
+        hidden[address] = f"only an object that is possibly lost leads to it: {hexa(holder)}"
     return most_bytes_first(_judge(one, reach, hidden) for one in found)
 
 

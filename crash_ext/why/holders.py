@@ -228,6 +228,20 @@ def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) ->
         case, subject = lost[found.address]
         if (case.cache.address, found.holder // slub.reader.page_size) in beside:
             subject.hidden = subject.hidden or _hidden_text(places, found)
+    _find_led_by_hidden(reach, {address: subject for address, (_, subject) in lost.items()})
+
+
+def _find_led_by_hidden(reach: Reach, lost: Dict[int, Subject]) -> None:
+    """What an object that is perhaps held leads to is perhaps held, too."""
+    first = {address: address for address, subject in lost.items() if subject.hidden}
+    texts = {address: lost[address].hidden for address in first}
+    for address, holder in reach.led_to(list(first)):
+        root = first[address] = first[holder]
+        if address in lost:
+            who = f"only {hexa(root)} has a pointer"
+            if root != holder:
+                who = f"only what {hexa(root)} leads to has a pointer"
+            lost[address].hidden = f"{who}, and of that one {texts[root]}"
 
 
 def _hidden_text(places: Places, found: Hidden) -> str:
