@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from crash_ext.contents.queues import BASES, Queues
 from crash_ext.hexa import hexa
@@ -67,6 +67,12 @@ _RCU_OF_CPUS = (
     *((f"rcu_tasks{kind}__percpu", "rcu_tasks_percpu") for kind in ("", "_rude", "_trace")),
 )
 """(per-CPU variable, structure)"""
+_RCU_HEADS = (
+    ("rcu_data", "cblist", "rcu_segcblist"),
+    ("rcu_data", "nocb_bypass", "rcu_cblist"),
+    ("rcu_tasks_percpu", "cblist", "rcu_segcblist"),
+)
+"""(structure of a CPU, its list, that one's structure: its head is the first callback_head)"""
 _PENDING_PWQ = 4
 """include/linux/workqueue.h, WORK_STRUCT_PWQ: the word has a pool_workqueue's address."""
 _PWQ_MASKS = (-1 << 8, -1 << 9)
@@ -190,8 +196,11 @@ class Callbacks:
         """Whether a pointer to `value` is the last of RCU's chain of callbacks.
 
         path: the way to there. Each link is where the one before points to, with a function
-        behind: a callback_head's next. Objects that wait for RCU point to others as any do.
+        behind: a callback_head's next. Objects that wait for RCU point to others as any do. Of
+        the CPUs' own lists the way doesn't matter: a shorter one may lead into their middle.
         """
+        if value in self._rcu_heads:
+            return True
         if not path or not self.rcu_root(path[0]) or value != path[-1].target + path[-1].offset:
             return False
         for number, (before, step) in enumerate(zip(path, path[1:]), 1):
@@ -217,15 +226,42 @@ class Callbacks:
         return any(start <= step.holder < start + size for start, size in self._rcu_areas)
 
     @cached_property
+    def _rcu_heads(self) -> Set[int]:
+        """Addresses of the callback_heads on the CPUs' own lists."""
+        reader = self._reader
+        found: Set[int] = set()
+        for struct, member, inner in _RCU_HEADS:
+            own, head = reader.offset(struct, member), reader.offset(inner, "head")
+            if own is None or head is None:
+                continue
+            for start in self._rcu_starts(struct):
+                at = self._read(start + own + head) or 0
+                while at and at not in found and len(found) < _MOST:
+                    called = self._read(at + reader.word) or 0
+                    if called >= _OFFSET_FUNCTIONS and self.function(called) is None:
+                        break
+                    found.add(at)
+                    at = self._read(at) or 0
+        return found
+
+    def _rcu_starts(self, of: str) -> List[int]:
+        """Where the CPUs have their structures of that name."""
+        reader = self._reader
+        found: List[Optional[int]] = []
+        for name, struct in _RCU_OF_CPUS:
+            start = reader.symbol(name) if struct == of else None
+            if start is not None:
+                found += [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
+        return [each for each in found if each is not None]
+
+    @cached_property
     def _rcu_areas(self) -> List[Tuple[int, int]]:
         """(start, bytes) of the CPUs' own lists: not every host names such variables."""
-        reader = self._reader
         found = []
-        for name, struct in _RCU_OF_CPUS:
-            start, size = reader.symbol(name), reader.struct_size(struct)
-            if start is not None and size:
-                areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
-                found += [(area, size) for area in areas if area is not None]
+        for struct in dict.fromkeys(struct for _, struct in _RCU_OF_CPUS):
+            size = self._reader.struct_size(struct)
+            if size:
+                found += [(start, size) for start in self._rcu_starts(struct)]
         return found
 
     def _is_srcu(self, holder: int) -> bool:

@@ -22,7 +22,7 @@ from crash_ext.contents.callbacks import (
     Callbacks,
 )
 from crash_ext.leak.duplicates import all_caches
-from crash_ext.places.place import PERCPU, SYMBOL, Place
+from crash_ext.places.place import PERCPU, STACK, SYMBOL, Place
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from mocks.landscape import Landscape
@@ -326,6 +326,26 @@ def test_what_an_object_that_waits_for_rcu_points_to_does_not_wait_itself() -> N
     scene.image.pointer(first + 0x18, 0x12345)
     assert not chained(head, step(first + 0x10, conn, AT))
     assert not chained()
+
+
+def test_what_a_cpu_s_own_list_of_rcu_has_waits_whatever_the_way_to_it() -> None:
+    """A task that has ended waits before it, and its stack leads there in fewer steps."""
+    scene = Scene()
+    scene.image.structs["rcu_data"] = parse("lock:8 cblist:5p", 8)
+    scene.image.structs["rcu_segcblist"] = parse("head:p tails:4p", 8)
+    own = scene.percpu("rcu_data", 48)
+    first, second = scene.outside, scene.object + AT
+    scene.image.pointer(own + 8, first)
+    for at, following in ((first, second), (second, first + 0x40)):
+        scene.image.pointer(at, following)
+        scene.image.pointer(at + 8, scene.code + FLUSH)
+    scene.image.pointer(first + 0x48, 0x12345)
+    way = Step(0x1010, Place(STACK, "stack of 20 migration/1", 0x1000, "20"), scene.object, AT)
+    assert scene.callbacks().in_rcu_chain([way], second)
+    assert not scene.callbacks().in_rcu_chain([way], first + 0x40)
+    scene.image.pointer(first + 8, 0)
+    scene.image.pointer(own + 8, first + 0x40)
+    assert not scene.callbacks().in_rcu_chain([way], second)
 
 
 def test_the_middle_of_a_long_rcu_chain_need_not_be_seen() -> None:
