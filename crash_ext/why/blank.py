@@ -8,7 +8,7 @@ from typing import List
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Subject
 from crash_ext.why.finding import LIKELY, Finding
-from crash_ext.why.phrases import it, lost_ones, no_pointer, objects, of
+from crash_ext.why.phrases import it, lost_ones, no_pointer, objects, of, outer_ones
 
 
 def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -38,17 +38,20 @@ def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
 
 
 def all_zeroes(case: Case, rest: List[Subject]) -> List[Finding]:
-    """Nothing but zeroes: as an allocation that clears leaves them, or wiped since."""
-    chosen = [subject for subject in lost_ones(rest) if subject.blank == ZEROES]
+    """Nothing but zeroes: as an allocation that clears leaves them, or wiped since.
+
+    One that another lost object leads to was handed on: the end of a chain, whose number is 0.
+    """
+    chosen = [subject for subject in outer_ones(rest) if subject.blank == ZEROES]
     if not chosen or not _zeroes_tell(case):
         return []
     number = len(chosen)
     sentence = (
         f"{objects(number, 'holds', 'hold')} nothing but zeroes: never written since an"
-        " allocation that clears (__GFP_ZERO, init_on_alloc) or of memory that was zero, or"
-        f" cleared after use. Nothing in use leads to {it(number)}. Look for a way out between"
-        " the allocation and the first write to the object; and at who clears objects before"
-        " giving them up."
+        " allocation that clears (__GFP_ZERO, init_on_alloc) or of memory that was zero, or written"
+        " with zeroes alone (a first number), or cleared after use. Nothing in use leads to"
+        f" {it(number)}. Look for a way out between the allocation and the first write to the"
+        " object; and at who clears objects before giving them up."
     )
     text = f"{of(chosen, case)}: all zeroes"
     found = [Evidence("contents", text, chosen[0].address), *no_pointer(chosen, case)]

@@ -19,7 +19,7 @@ class Finding(NamedTuple):
     """Some objects, and why they are still there."""
 
     cause: str
-    """Name of the rule."""
+    """Name of the rule; from a rule "" for its own, or that of a weaker one."""
     strength: str
     objects: List[int]
     evidence: List[Evidence]

@@ -9,7 +9,7 @@ from crash_ext.contents.words import HLIST_LINKED
 from crash_ext.why.case import Case, Evidence, Subject
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
 from crash_ext.why.lists import HEADLESS, Membership
-from crash_ext.why.phrases import lost_ones, objects
+from crash_ext.why.phrases import lost_ones, objects, or_left
 from crash_ext.why.twins import is_own_list, poisoned_nodes, unlinked_at
 
 
@@ -78,6 +78,7 @@ def _on_rings(
             " Or the list is the object's own, and what was alone on it was freed without being"
             " taken off: then the object was lost elsewhere."
         )
+    sentence += or_left(case, number)
     off = {at for s in chosen for at in poisoned_nodes(case, s)} or set(unlinked_at(case, chosen))
     if off:
         sentence += (

@@ -25,6 +25,7 @@ from crash_ext.why.numbers import (
 from crash_ext.why.phrases import it, lost_ones, no_pointer, objects, of, outer_ones
 from crash_ext.why.twins import heads_what, poisoned_nodes, unlinked_at
 
+OFF_THE_LIST = "off the list"
 _SEVERAL = 2
 """Objects that are alike are no chance."""
 _MANY = 5
@@ -37,6 +38,9 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
     list_del_rcu() leaves the pointer to the next one: that leads from one such object to
     another, and says nothing of how the other was lost. Nor does poison in a node that living
     objects have poisoned, too: all of them are taken off that list.
+
+    Where an allocation does not clear, all of that may be the last owner's of the memory: then
+    they are off the list, and no more is known.
     """
     outer = {subject.address for subject in outer_ones(rest)}
     groups: Dict[int, List[Subject]] = {}
@@ -57,12 +61,20 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
     changed = changed_numbers(case, chosen)
     evidence += numbers_evidence(case, chosen, changed)
     evidence += no_pointer(chosen, case)
-    sentence = (
-        f"{objects(number, 'was', 'were')} taken off a list and not freed: list_del(),"
-        f" hlist_del() or an _rcu form has poisoned the list node at +{offset:#x}, and nothing in"
-        f" use leads to {it(number)}.{numbers_text(case, changed)} Look at who takes them off the"
-        " list: one of its ways does not free them."
+    poison = (
+        f"list_del(), hlist_del() or an _rcu form has poisoned the list node at +{offset:#x}, and"
+        f" nothing in use leads to {it(number)}.{numbers_text(case, changed)}"
     )
+    if case.uncleared:
+        sentence = (
+            f"{objects(number, 'is', 'are')} on no list: {poison} This fits an object that was"
+            " taken off and not freed: look at who takes them off the list."
+        )
+    else:
+        sentence = (
+            f"{objects(number, 'was', 'were')} taken off a list and not freed: {poison} Look at"
+            " who takes them off the list: one of its ways does not free them."
+        )
     others = unlinked_at(case, chosen)
     if others:
         other = min(others)
@@ -75,12 +87,19 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
             " Some point to others, as RCU leaves its callbacks when they have run; if that is a"
             " chain of their own, they were lost as one."
         )
+    who, never = "", f"{'this one' if number == 1 else 'these'} never wrote there"
+    if case.uncleared:
+        who = " is the last owner's of that memory, which an allocation here need not clear, or"
     sentence += (
-        " Or the poison is the last owner's of that memory, or was copied from another object, and"
-        f" {'this one' if number == 1 else 'these'} never wrote there: then look for a way out"
+        f" Or the poison{who} was copied from another object, and {never}: then look for a way out"
         " between the allocation and the first write to the node."
     )
-    return Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)
+    return Finding(_off(case), LIKELY, [s.address for s in chosen], evidence, sentence)
+
+
+def _off(case: Case) -> str:
+    """The cause where that has to hold for what the last owner has left as well."""
+    return OFF_THE_LIST if case.uncleared else ""
 
 
 def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -99,8 +118,13 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
             continue
         number = len(chosen)
         changed = changed_numbers(case, chosen)
+        what = (
+            f"{objects(number, 'is', 'are')} on no list"
+            if case.uncleared
+            else f"{objects(number, 'was', 'were')} taken off a list and not freed"
+        )
         sentence = (
-            f"{objects(number, 'was', 'were')} taken off a list and not freed: the list node at"
+            f"{what}: the list node at"
             f" +{offset:#x} points to itself, as list_del_init() leaves it, and"
             f" {it(number, True)} {'has' if number == 1 else 'have'} what living objects have"
         )
@@ -109,17 +133,24 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
             named = ", ".join(f"+{at:#x}" for at in words[:EXAMPLES])
             sentence += f" and {count(len(lack), 'leaked object')} never got ({named})"
         sentence += (
-            f". Nothing in use leads to {it(number)}.{numbers_text(case, changed)} Look at who"
-            " takes objects off the list: one of its ways does not free them. It also fits"
-            f" {'one that was' if number == 1 else 'objects that were'} never linked, if"
-            f" {it(number, True)} got that before an insertion which failed, or the last owner of"
-            " that memory left it: then look at the ways out before the insertion."
+            f". Nothing in use leads to {it(number)}.{numbers_text(case, changed)}"
+            + (
+                " This fits an object that was taken off and not freed: look at who takes objects"
+                " off the list."
+                if case.uncleared
+                else " Look at who takes objects off the list: one of its ways does not free them."
+            )
+            + f" It also fits {'one that was' if number == 1 else 'objects that were'} never"
+            f" linked, if {it(number, True)} got that before an insertion which failed"
+            + (", or the last owner of that memory left it" if case.uncleared else "")
+            + ": then look at the ways out before the insertion."
         )
         sentence += _perhaps_own(case, offset, number)
         text = f"+{offset:#x} list_head: points to itself in {of(chosen, case)}"
         evidence = [Evidence("list", text, chosen[0].address + offset)]
         evidence += [*numbers_evidence(case, chosen, changed), *no_pointer(chosen, case)]
-        findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
+        found = [s.address for s in chosen]
+        findings.append(Finding(_off(case), LIKELY, found, evidence, sentence))
     return findings
 
 

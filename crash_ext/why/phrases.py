@@ -135,3 +135,14 @@ def it(number: int, subject: bool = False) -> str:
     if number == 1:
         return "it"
     return "they" if subject else "them"
+
+
+def or_left(case: Case, number: int) -> str:
+    """That links may be from before an object's allocation, where that clears nothing."""
+    if not case.uncleared:
+        return ""
+    its, was = ("its", "it was") if number == 1 else ("their", "they were")
+    return (
+        f" Or {its} links are the last owner's of that memory, which an allocation here need not"
+        f" clear, and {was} lost before anything was written there."
+    )

@@ -25,7 +25,7 @@ from crash_ext.why.finding import CERTAIN, LIKELY, Finding
 from crash_ext.why.headless import no_head
 from crash_ext.why.holding import by_handle, held, perhaps_held, until_grace
 from crash_ext.why.listed import still_listed
-from crash_ext.why.offlist import never_linked, off_the_list, taken_off
+from crash_ext.why.offlist import OFF_THE_LIST, never_linked, off_the_list, taken_off
 from crash_ext.why.phrases import objects
 from crash_ext.why.unreached import held_by_freed, lost, lost_with_others
 
@@ -49,7 +49,7 @@ def conclude(case: Case) -> List[Finding]:
     for rule in RULES:
         for finding in rule.find(case, rest):
             strength = LIKELY if case.live else finding.strength
-            found.append(finding._replace(cause=rule.cause, strength=strength))
+            found.append(finding._replace(cause=finding.cause or rule.cause, strength=strength))
             explained = set(finding.objects)
             rest = [subject for subject in rest if subject.address not in explained]
     return found
@@ -124,7 +124,7 @@ RULES: Tuple[Rule, ...] = (
         "on no list, and what an insertion writes is missing",
         never_linked,
     ),
-    Rule("off the list", (LIKELY,), "on no list, where living objects are on one", off_the_list),
+    Rule(OFF_THE_LIST, (LIKELY,), "on no list: never linked, or taken off", off_the_list),
     Rule("held by freed", (LIKELY,), "freed objects have the only pointers", held_by_freed),
     Rule("lost with others", (LIKELY,), "lost objects have the only pointers", lost_with_others),
     Rule("lost", (LIKELY,), "nothing in use leads to them", lost),

@@ -21,6 +21,7 @@ from crash_ext.why.phrases import (
     lost_ones,
     no_pointer,
     objects,
+    or_left,
     outer_ones,
     pointer,
 )
@@ -99,6 +100,8 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
                 " use leads to any of them. Memory does not show which was lost first."
             )
             sentence += _off_a_list(case, chosen)
+        if head or ring:
+            sentence += or_left(case, number)
         else:
             sentence += f"only lost objects lead to {it(number)}."
             if first:
@@ -113,8 +116,8 @@ def _left_pointers(case: Case, chosen: List[Subject]) -> str:
     number = len(chosen)
     text = (
         " Or those pointers are left over (rb_erase(), list_replace() and RCU leave a node's own,"
-        f" and an owner may not clear its), and {'it' if number == 1 else 'each'} was lost by"
-        " itself."
+        f" and an owner may not clear its{_or_last(case)}), and"
+        f" {'it' if number == 1 else 'each'} was lost by itself."
     )
     return text + _off_a_list(case, chosen)
 
@@ -124,7 +127,18 @@ def _off_a_list(case: Case, chosen: List[Subject]) -> str:
     if not off:
         return ""
     at = poisoned_nodes(case, off[0])[0]
+    if case.uncleared:
+        return (
+            f" {objects(len(off), 'is', 'are')} off a list, or"
+            f" {'has' if len(off) == 1 else 'have'} that from the last owner of the memory:"
+            f" +{at:#x} is poisoned."
+        )
     return f" {objects(len(off), 'was', 'were')} taken off a list: +{at:#x} is poisoned."
+
+
+def _or_last(case: Case) -> str:
+    """That pointers may be from before an object's allocation, where that clears nothing."""
+    return ", nor an allocation what the last owner wrote" if case.uncleared else ""
 
 
 def _top_of_tree(chosen: List[Subject]) -> Optional[int]:

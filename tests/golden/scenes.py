@@ -103,6 +103,10 @@ class Scene:
         """INIT_LIST_HEAD() of an object's node."""
         self.heap.writer.ring(at + CONN["list"], [])
 
+    def clear(self) -> None:
+        """init_on_alloc=1: an allocation clears what the last owner wrote."""
+        self.image.u32(self.heap._arena.variable("init_on_alloc"), 1)
+
     def function(self, name: str) -> int:
         return self.heap.function(name)
 
@@ -264,6 +268,16 @@ def no_head() -> FakeCrash:
 def taken_off() -> FakeCrash:
     """list_del() without a free."""
     scene = Scene((1, 2))
+    scene.clear()
+    return _poisoned(scene)
+
+
+def off_the_list_or_recycled() -> FakeCrash:
+    """The same, where an allocation leaves what list_del() and a free have left."""
+    return _poisoned(Scene((1, 2)))
+
+
+def _poisoned(scene: Scene) -> FakeCrash:
     for at in scene.leaked:
         scene.conn(at, serial=7, since=8, state=3)
         for number, value in enumerate(LIST_POISON):
@@ -531,6 +545,7 @@ SCENES: Dict[str, Callable[[], FakeCrash]] = {
         never_linked,
         off_the_list,
         off_the_list_unchanged,
+        off_the_list_or_recycled,
         held_by_freed,
         lost_with_others,
         lost,

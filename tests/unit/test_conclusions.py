@@ -317,8 +317,7 @@ def test_what_was_taken_off_is_told_with_what_others_never_got() -> None:
         "2 leaked objects never got (+0x40, +0x48, +0x50). Nothing in use leads to it. "
         "Look at who takes objects off the list: one of its ways does not free them. "
         "It also fits one that was never linked, if it got that before an insertion which "
-        "failed, or the last owner of that memory left it: then look at the ways out before "
-        "the insertion."
+        "failed: then look at the ways out before the insertion."
     )
 
 

@@ -20,14 +20,14 @@ from crash_ext.contents.words import (
     LIST_LINKED,
     RB_LINKED,
 )
-from crash_ext.reach.model import REACHED
+from crash_ext.reach.model import LOST, REACHED
 from crash_ext.why.case import ANOTHER, OWN, UNTOLD
-from crash_ext.why.lists import EITHER, Membership
+from crash_ext.why.lists import EITHER, HEADLESS, Membership
 from mocks.crash_module import FakeCrash
 from tests.golden.scenes import CONN, LIST_POISON, SIZE, TWINS, Scene
 from tests.replay import run_line
 from tests.unit.test_conclusions import LOST_ONE, LOST_TWO
-from tests.unit.test_rules import AT, LINKED, case, held, of, only, subject
+from tests.unit.test_rules import AT, LINKED, OWNER, case, held, of, on, only, subject
 
 LIST, NODE = CONN["list"], 0x48
 """Where a conn has a list_head, and room for a node of another kind."""
@@ -97,6 +97,53 @@ def test_what_looks_taken_off_may_be_the_last_owner_s_where_nothing_clears_it() 
     assert "the last owner" not in only(made).sentence
     made.uncleared = True
     assert "or has it from the last owner of that memory." in only(made).sentence
+
+
+def test_poison_of_a_list_may_be_the_last_owner_s_where_nothing_clears_it() -> None:
+    """Used again and lost before it was written: then this one was never taken off anything."""
+    made = case(subject(1, LIST_DELETED))
+    assert only(made).cause == "taken off"
+    assert "the last owner" not in only(made).sentence
+    made.uncleared = True
+    found = only(made)
+    assert found.cause == "off the list"
+    assert found.sentence.startswith("1 object is on no list: list_del(), hlist_del() or an _rcu")
+    assert "This fits an object that was taken off and not freed" in found.sentence
+    assert "Or the poison is the last owner's of that memory, which an allocation" in found.sentence
+
+
+def test_what_was_taken_off_by_its_numbers_may_be_the_last_owner_s_too() -> None:
+    """What living objects have at most is in the object from its memory's former life."""
+    made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3)))
+    assert only(made).cause == "taken off"
+    assert "the last owner" not in only(made).sentence
+    made.uncleared = True
+    assert only(made).cause == "off the list"
+    assert only(made).sentence.startswith("1 object is on no list: the list node at +0x20")
+    assert "or the last owner of that memory left it: then look" in only(made).sentence
+
+
+@pytest.mark.parametrize("cause", ["no head", "lost with others"])
+def test_links_may_be_the_last_owner_s_where_nothing_clears_them(cause: str) -> None:
+    """All that was on a list or in a tree was freed with it, and used again."""
+    made = case(subject(1, LIST_LINKED, ring=on(HEADLESS)), twins=0)
+    if cause != "no head":
+        made.subjects[0].memberships.clear()
+        made.subjects[0].ring = True
+    said = " Or its links are the last owner's of that memory, which an allocation here need not"
+    assert only(made).cause == cause
+    assert said not in only(made).sentence
+    made.uncleared = True
+    assert said in only(made).sentence
+
+
+def test_poison_in_what_is_lost_with_others_may_be_the_last_owner_s_too() -> None:
+    made = case(subject(1, LIST_DELETED, by=[held(OWNER, LOST)]), twins=0)
+    made.subjects[0].inner = True
+    assert "1 object was taken off a list: +0x20 is poisoned." in only(made).sentence
+    made.uncleared = True
+    assert "1 object is off a list, or has that from the last owner" in only(made).sentence
+    assert ", nor an allocation what the last owner wrote), and it was lost" in only(made).sentence
 
 
 def test_init_on_alloc_clears_what_the_last_owner_wrote() -> None:
@@ -271,6 +318,7 @@ def test_callbacks_that_ran_do_not_keep_what_was_taken_off() -> None:
         scene.point(at + NODE, other + NODE)
     for at in scene.leaked:
         scene.point(at + LIST + 8, LIST_POISON[1])
+    scene.clear()
     (found,) = findings(scene.done())
     assert (found["cause"], len(found["objects"])) == ("taken off", 3)
     assert "as RCU leaves its callbacks when they have run" in found["text"]

@@ -152,15 +152,14 @@ def test_objects_that_lack_words_show_that_an_insertion_writes_them() -> None:
     assert "1 leaked object never got (+0x" in taken.sentence
 
 
-def test_what_looks_taken_off_may_have_failed_late_or_be_what_the_last_owner_left() -> None:
-    """Two error paths, the later one behind all words; a state FAILED; memory used again."""
+def test_what_looks_taken_off_may_have_failed_late() -> None:
+    """Two error paths, the later one behind all words; a state FAILED."""
     failed = of(serial=7, since=8, owner=9, state=4)
     for beside in ([], [subject(2, LIST_EMPTY, values=of())]):
         made = case(subject(1, LIST_EMPTY, values=failed), *beside)
         (taken,) = [finding for finding in conclude(made) if finding.objects == [1]]
         assert taken.cause == "taken off"
         assert "It also fits one that was never linked, if it got that before" in taken.sentence
-        assert "or the last owner of that memory left it" in taken.sentence
 
 
 def test_what_looks_never_linked_may_have_been_taken_off_before_its_first_use() -> None:
@@ -309,13 +308,12 @@ def test_poison_at_another_offset_wins_over_a_head_that_points_to_itself() -> No
     assert "+0x60" in finding.sentence
 
 
-def test_poison_of_a_list_is_likely_only_for_it_may_be_from_a_former_life() -> None:
-    """kmem_cache_alloc() need not clear what list_del() and a free have left."""
+def test_poison_of_a_list_is_likely_only_for_it_may_be_a_copy() -> None:
+    """*new = *old, of one that was off the list."""
     finding = only(case(subject(1, LIST_DELETED)))
     assert finding.strength == LIKELY
     assert finding.sentence.endswith(
-        " Or the poison is the last owner's of that memory, or was copied from another object, and"
-        " this one never wrote there: then"
+        " Or the poison was copied from another object, and this one never wrote there: then"
         " look for a way out between the allocation and the first write to the node."
     )
 
@@ -537,8 +535,16 @@ def test_a_waiting_task_is_told_and_is_no_head_of_a_list() -> None:
 def test_zeroes_are_not_said_to_have_been_never_written() -> None:
     """Who clears an object before dropping it leaves the same."""
     finding = only(case(subject(1, blank=ZEROES)))
+    assert "or written with zeroes alone (a first number), or cleared" in finding.sentence
     assert (finding.cause, finding.strength) == ("all zeroes", LIKELY)
     assert "cleared after use" in finding.sentence
+
+
+def test_zeroes_that_another_lost_object_leads_to_are_the_end_of_a_chain() -> None:
+    """The first of it: its number is 0, and nothing comes behind it."""
+    last = subject(1, blank=ZEROES, by=[held(OWNER, LOST)])
+    last.inner = True
+    assert only(case(last, twins=0)).cause == "lost with others"
 
 
 def test_a_larger_number_than_in_living_objects_may_be_a_reference_too_many() -> None:
