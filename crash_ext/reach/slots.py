@@ -2,9 +2,9 @@
 """The kernel's own memory that is in use as a whole, with words in it that are not.
 
 Each CPU's reserve of socket buffers is an array with a count (net/core/skbuff.c, struct
-napi_alloc_cache): a buffer that left it years ago still has its address behind it. And each CPU
-has a stack for interrupts: the part that isn't live keeps what former ones had there. Knows
-these by their names.
+napi_alloc_cache): a buffer that left it years ago still has its address behind it. So have the
+pages in which kfree_rcu() notes what to free. And each CPU has a stack for interrupts: the part
+that isn't live keeps what former ones had there. Knows these by their names.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Iterator, Tuple
 
 from crash_ext.kernel.irqstacks import interrupt_stacks
+from crash_ext.kernel.kfreercu import unused_notes
 from crash_ext.reader import Reader
 
 _ARRAYS = (("napi_alloc_cache", "napi_alloc_cache", "skb_cache", "skb_count"),)
@@ -22,6 +23,7 @@ _COUNT = 4
 def for_each_unused(reader: Reader) -> Iterator[Tuple[int, int]]:
     """(start, bytes) of what is not in use, of each CPU, in the direct map."""
     yield from _slots(reader)
+    yield from unused_notes(reader)
     for stack in interrupt_stacks(reader):
         if stack.dead and reader.virt_to_page(stack.start) is not None:
             yield stack.start, stack.dead

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, Callback, Callbacks
 from crash_ext.hexa import hexa
 from crash_ext.kernel.kernfs import kernfs_path
+from crash_ext.kernel.kfreercu import Notes, given_to_kfree_rcu, notes_of_kfree_rcu
 from crash_ext.kernel.memory import read_string, try_number
 from crash_ext.kernel.tasks import Task
 from crash_ext.places.place import (
@@ -82,7 +83,10 @@ class Containers:
     def name(self, case: Case, subject: Subject, held: Optional[Held]) -> str:
         """Who holds an object, as "in an XArray at …": "" where only the way is known."""
         path = subject.path
-        if not path:
+        if not path or self.note_given(subject):
+            return ""
+        subject.freed_by = self._freed_by(path)
+        if subject.freed_by:
             return ""
         chain = self._kset(subject) or self._klist(subject) or self._notifiers(subject, held)
         if chain:
@@ -383,12 +387,6 @@ class Containers:
         if place is None or place.kind not in (PAGE, VMALLOC, PERCPU):
             return ""
         way = "" if len(path) == 1 else f" and {words_of(path[-1].place)}"
-        if self._is_kfree_rcu(path[0].holder):
-            freed = self._places.name(path[0].target)
-            what = freed.label if freed is not None else "memory"
-            subject.freed_by = f"{what} {hexa(path[0].target)}, given to kfree_rcu()"
-            subject.kfree_rcu = path[0].target == subject.address
-            return ""
         who = self._blocks.owner(path[0].holder, place)
         if self._blocks.is_percpu(path[0].holder, place):
             subject.keeper = who and f"{who} (per-CPU)"
@@ -415,44 +413,34 @@ class Containers:
         By the per-CPU struct kfree_rcu_cpu, which has each page of such notes or one before it
         in a chain: in no other way. Behind the last note are those of what was freed long ago.
         """
-        reader, struct = self._reader, "kvfree_rcu_bulk_data"
-        page = holder - holder % reader.page_size
-        if page not in self._noted:
-            return False
-        first, count = reader.offset(struct, "records"), reader.offset(struct, "nr_records")
-        if first is None or count is None:
-            return True
-        number = self._number(page + count, reader.word) or 0
-        return first <= holder - page < first + number * reader.word
+        notes = self._noted.get(holder - holder % self._reader.page_size)
+        return notes is not None and notes.first <= holder < notes.end
 
     @cached_property
-    def _noted(self) -> Set[int]:
-        return set(self._kfree_rcu_pages())
+    def _noted(self) -> Dict[int, Notes]:
+        return {notes.page: notes for notes in notes_of_kfree_rcu(self._reader)}
 
-    def _kfree_rcu_pages(self) -> Iterator[int]:
-        """The pages, without those that a CPU keeps for later, old notes and all."""
-        reader = self._reader
-        start, size = reader.symbol("krc"), reader.struct_size("kfree_rcu_cpu")
-        following = reader.offset("kvfree_rcu_bulk_data", "next")
-        if following is None:
-            # In newer kernels a struct list_head: its head lies in the per-CPU structure.
-            following = reader.offset("kvfree_rcu_bulk_data", "list")
-        if start is None or not size or following is None:
-            return
-        for cpu in reader.possible_cpus():
-            area = reader.percpu(start, cpu)
-            data = None if area is None else reader.try_read(area, size)
-            for at in range(0, len(data or b"") - reader.word + 1, reader.word):
-                if at == reader.offset("kfree_rcu_cpu", "bkvcache"):
-                    continue
-                page: Optional[int] = int.from_bytes(
-                    (data or b"")[at : at + reader.word], reader.byteorder
-                )
-                for _ in range(_CHAIN):
-                    if not page or page % reader.page_size or not reader.virt_to_page(page):
-                        break
-                    yield page
-                    page = self._number(page + following, reader.word)
+    @cached_property
+    def _given(self) -> Dict[int, int]:
+        return given_to_kfree_rcu(self._reader)
+
+    def note_given(self, subject: Subject) -> bool:
+        """Whether kfree_rcu() itself has an object, whatever leads to it else: noted there."""
+        holder = self._given.get(subject.address)
+        if holder is None:
+            return False
+        subject.kfree_rcu = True
+        subject.path = [Step(holder, self._places.name(holder), subject.address, 0)]
+        subject.freed_by = self._freed_by(subject.path)
+        return True
+
+    def _freed_by(self, path: List[Step]) -> str:
+        """What on a way that begins with kfree_rcu()'s own is freed by it; "" for another way."""
+        if path[0].target not in self._given:
+            return ""
+        given = [step.target for step in path if step.target in self._given][-1]
+        place = self._places.name(given)
+        return f"{'memory' if place is None else place.label} {hexa(given)}, given to kfree_rcu()"
 
     # --- words ---
 

@@ -40,15 +40,17 @@ _INT = 4
 def _is_uncleared(slub: Slub, cache: Cache) -> bool:
     """Whether the last owner's contents stay, but for allocations with __GFP_ZERO.
 
-    init_on_alloc spares constructed objects and those that RCU readers may still see (mm/slab.h,
-    slab_want_init_on_alloc()). Poison spares nothing. The static key's first word counts its uses.
+    init_on_alloc, init_on_free and poison spare constructed objects and those that RCU readers
+    may still see (mm/slab.h, slab_want_init_on_alloc(); mm/slub.c, __OBJECT_POISON). A static
+    key's first word counts its uses.
     """
     mask = slub.layout.flags.mask
-    if cache.flags & mask("POISON"):
-        return False
     if cache.ctor or cache.flags & mask("TYPESAFE_BY_RCU"):
         return True
-    return not read_symbol_number(slub.reader, "init_on_alloc", _INT)
+    if cache.flags & mask("POISON"):
+        return False
+    keys = ("init_on_alloc", "init_on_free")
+    return not any(read_symbol_number(slub.reader, key, _INT) for key in keys)
 
 
 def find_holders(

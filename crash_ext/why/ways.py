@@ -30,7 +30,7 @@ def show_ways(
     for number, case in enumerate(cases):
         few = len(case.subjects) <= _NAMED
         for subject in case.subjects:
-            if not subject.level:
+            if not subject.level or containers.note_given(subject):
                 continue
             kind = ",".join(sorted({holder_label(held) for held in subject.held}))
             kind += " ".join(ring.text for ring in subject.memberships.values())

@@ -103,9 +103,9 @@ class Scene:
         """INIT_LIST_HEAD() of an object's node."""
         self.heap.writer.ring(at + CONN["list"], [])
 
-    def clear(self) -> None:
+    def clear(self, key: str = "init_on_alloc") -> None:
         """init_on_alloc=1: an allocation clears what the last owner wrote."""
-        self.image.u32(self.heap._arena.variable("init_on_alloc"), 1)
+        self.image.u32(self.heap._arena.variable(key), 1)
 
     def function(self, name: str) -> int:
         return self.heap.function(name)

@@ -412,6 +412,30 @@ def test_what_kfree_rcu_has_noted_is_freed_by_that() -> None:
     assert scene.subject.freed_by == f"kmalloc-128 {scene.holders[0]:016x}, given to kfree_rcu()"
 
 
+@pytest.mark.parametrize("function", [0x20, 0])
+def test_without_a_page_kfree_rcu_chains_the_objects_themselves(function: int) -> None:
+    """By their rcu_head, whose function is its offset, since v6.4 the object's address. Another
+    way leads to the first one: through what has ended and waits, too."""
+    scene = Scene()
+    noted(scene)
+    image = scene.image
+    image.structs["kfree_rcu_cpu"] = parse("krw:2p bkvcache:p head:p krw_arr:6p", 8)
+    image.structs["kfree_rcu_cpu_work"] = parse("rcu_work:2p head_free:p", 8)
+    image.symbols["krc"] = scene.pages.heap._arena.percpu(80)
+    krc = image.symbols["krc"] + image.percpu_offsets[1]
+    first, second = scene.objects[:2]
+    for at, following in ((first, second + 0x20), (second, 0)):
+        scene.put(at + 0x20, following, function or at)
+    for head in (krc + 24, krc + 48, krc + 72):
+        scene.put(krc + 24, *[0] * 7)
+        scene.put(head, first + 0x20)
+        for number in (0, 1):
+            scene.put(scene.root, scene.objects[number])
+            assert scene.name(number) == ""
+            assert scene.subject.kfree_rcu
+            assert [step.holder for step in scene.subject.path] == [head]
+
+
 def test_a_page_without_a_name_is_told_by_the_variable_that_has_its_address() -> None:
     scene = Scene()
     scene.put(scene.pages.heap._arena.variable("conn_table"), scene.pages.start)

@@ -22,10 +22,13 @@ from crash_ext.contents.words import (
 )
 from crash_ext.reach.model import LOST, REACHED
 from crash_ext.why.case import ANOTHER, OWN, UNTOLD
+from crash_ext.why.holders import _is_uncleared
 from crash_ext.why.lists import EITHER, HEADLESS, Membership
 from mocks.crash_module import FakeCrash
 from tests.golden.scenes import CONN, LIST_POISON, SIZE, TWINS, Scene
 from tests.replay import run_line
+from tests.unit.asked import session
+from tests.unit.plain import CACHE
 from tests.unit.test_conclusions import LOST_ONE, LOST_TWO
 from tests.unit.test_rules import AT, LINKED, OWNER, case, held, of, on, only, subject
 
@@ -121,6 +124,30 @@ def test_what_was_taken_off_by_its_numbers_may_be_the_last_owner_s_too() -> None
     assert only(made).cause == "off the list"
     assert only(made).sentence.startswith("1 object is on no list: the list node at +0x20")
     assert "or the last owner of that memory left it: then look" in only(made).sentence
+
+
+@pytest.mark.parametrize(
+    ("flags", "ctor", "key", "cleared"),
+    [
+        ((), 0, "", False),
+        ((), 0, "init_on_alloc", True),
+        ((), 0, "init_on_free", True),
+        (("POISON",), 0, "", True),
+        (("POISON", "TYPESAFE_BY_RCU"), 0, "", False),
+        (("POISON",), 1, "init_on_alloc", False),
+        (("TYPESAFE_BY_RCU",), 0, "init_on_free", False),
+    ],
+)
+def test_what_readers_may_see_and_constructors_made_is_never_cleared(
+    flags: Sequence[str], ctor: int, key: str, cleared: bool
+) -> None:
+    """Poison spares it, too (mm/slub.c, __OBJECT_POISON)."""
+    scene = Scene()
+    if key:
+        scene.clear(key)
+    kernel = session(scene.heap)
+    bits = sum(kernel.layout.flags.mask(flag) for flag in flags)
+    assert _is_uncleared(kernel, CACHE._replace(flags=bits, ctor=ctor)) != cleared
 
 
 @pytest.mark.parametrize("cause", ["no head", "lost with others"])

@@ -95,6 +95,32 @@ def test_a_cpus_reserve_of_socket_buffers_has_only_those_below_its_count() -> No
     assert found.holds(pages.start + 32) == (UNREACHED, NOT_USED)
 
 
+def test_notes_of_kfree_rcu_hold_only_what_is_to_be_freed() -> None:
+    """Behind their number, and in a page that is kept for later, are those of what was freed."""
+    pages = Pages()
+    image = pages.heap.image
+    slab = pages.heap.slab(pages.heap.cache("slab_test", 64), {1, 2, 3})
+    for index in (1, 2, 3):
+        image.write(slab.object(index), bytes(64))
+    image.structs["kfree_rcu_cpu"] = parse("head:p bkvhead:2p bkvcache:p", image.word)
+    image.structs["kvfree_rcu_bulk_data"] = parse("nr_records:8 next:p records:0p", image.word)
+    own = pages.heap._arena.percpu(32)
+    image.symbols["krc"] = own
+    own += image.percpu_offsets[1]
+    spare = pages.start + image.page_size
+    for number in (0, 1):
+        pages.set(number, _refcount=1)
+    image.put(pages.start, 8, 1)
+    image.put(spare, 8, 0)
+    image.pointer(own + 8, pages.start)
+    image.pointer(own + 24, spare)
+    for index, at in enumerate((pages.start + 16, pages.start + 24, spare + 16), 1):
+        image.pointer(at, slab.object(index))
+    found = reach(pages)
+    assert [found.level(slab.object(n)) for n in (1, 2, 3)] == [REACHED, UNREACHED, UNREACHED]
+    assert found.holds(spare + 16) == (UNREACHED, NOT_USED)
+
+
 @pytest.mark.parametrize("used", [True, False])
 def test_a_cpus_interrupt_stack_holds_what_is_live_of_it(used: bool) -> None:
     """In an interrupt that is what lies above its stack pointer, else nothing."""
