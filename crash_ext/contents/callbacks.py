@@ -42,6 +42,7 @@ BY_RCU = (RCU, RCU_WORK)
 """Kinds that RCU's own lists have to have."""
 
 UNLOADED_CODE = " [an unloaded module]"
+UNTOLD_CODE = " [an unloaded module, or freed init code]"
 """Behind the address of a function that isn't there any more."""
 _OFFSET_FUNCTIONS = 4096
 """kfree_rcu() puts the offset of the rcu_head into the object in place of a function."""
@@ -513,7 +514,10 @@ class Callbacks:
         place = None if direct else self._places.name(address)
         if place is None or place.kind not in (UNLOADED, FREED_INIT):
             return None
-        return hexa(address) + (UNLOADED_CODE if place.kind == UNLOADED else f" [{place.label}]")
+        if place.kind == FREED_INIT:
+            return f"{hexa(address)} [{place.label}]"
+        init = self._places.modules.freed_init(address)
+        return hexa(address) + (UNLOADED_CODE if init is None else UNTOLD_CODE)
 
     def _module_text(self, address: int) -> Tuple[Optional[int], Optional[int]]:
         """(start, end) of the code of the module that has an address: tables look like code."""

@@ -258,18 +258,20 @@ class Places:
 
     def _unloaded(self, address: int, sure: bool) -> Optional[Place]:
         """Where modules lie, and no loaded one does."""
-        init = self.modules.freed_init(address)
-        if init is not None:
-            label = f"freed init code of [{text_of(init)}]"
-            return Place(FREED_INIT, label, address, label)
+        init, last = self.modules.freed_init(address), self.modules.last_unloaded
+        freed = "" if init is None else f"freed init code of [{text_of(init)}]"
+        if freed and not last:
+            return Place(FREED_INIT, freed, address, freed)
         start, end = self.modules.regions.span
         if start and self.image.start >= X86_64_MAP:
             # The area starts 512 MB or 1 GB behind the map of the image, which takes no more.
             start, end = start & -X86_64_MODULES_STEP, X86_64_MODULES_END
         if not sure and not start <= address < end:
             return None
-        last = self.modules.last_unloaded
-        name = f" (last unloaded: {text_of(last)})" if last else ""
+        # Where init code was freed, a module may have been since that is gone, too.
+        told = [f"last unloaded: {text_of(last)}"] if last else []
+        told += [f"or {freed}"] if freed else []
+        name = f" ({', '.join(told)})" if told else ""
         text = f"module area, no module loaded there{name}"
         return Place(UNLOADED, text, address, text_of(last) if last else "")
 

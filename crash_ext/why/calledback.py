@@ -5,7 +5,15 @@ from __future__ import annotations
 
 from typing import Dict, List, Tuple
 
-from crash_ext.contents.callbacks import HRTIMER, KTHREAD_WORK, UNLOADED_CODE, WAIT, WORK, Callback
+from crash_ext.contents.callbacks import (
+    HRTIMER,
+    KTHREAD_WORK,
+    UNLOADED_CODE,
+    UNTOLD_CODE,
+    WAIT,
+    WORK,
+    Callback,
+)
 from crash_ext.contents.queues import DISABLED_TASKLET
 from crash_ext.kernel.say import count
 from crash_ext.reach.model import IN_USE
@@ -57,6 +65,8 @@ def _waiting(members: List[Tuple[Subject, Held]], lent: bool) -> Finding:
     )
     if callback.function.endswith(UNLOADED_CODE):
         sentence += " The module that had that function is gone: the call will crash."
+    elif callback.function.endswith(UNTOLD_CODE):
+        sentence += " The code of that function is gone: the call will crash."
     if callback.kind == DISABLED_TASKLET:
         sentence += " That waits for tasklet_enable()."
     if not callback.sure:

@@ -15,6 +15,7 @@ from crash_ext.contents.callbacks import (
     RCU,
     TIMER,
     UNLOADED_CODE,
+    UNTOLD_CODE,
     WAIT,
     WORK,
     Callback,
@@ -106,6 +107,13 @@ def test_a_function_that_went_with_its_module_will_crash() -> None:
     sentence = only(waits(Callback(TIMER, 0x28, gone, None), 0x100)).sentence
     assert "ffffffffc026e000 [an unloaded module] is still to be called for it." in sentence
     assert sentence.endswith(" The module that had that function is gone: the call will crash.")
+
+
+def test_a_function_of_a_module_or_of_freed_init_code_will_crash_either_way() -> None:
+    gone = f"ffffffffc026e000{UNTOLD_CODE}"
+    sentence = only(waits(Callback(TIMER, 0x28, gone, None), 0x100)).sentence
+    assert "[an unloaded module, or freed init code] is still to be called" in sentence
+    assert sentence.endswith(" The code of that function is gone: the call will crash.")
 
 
 def test_who_will_call_is_named() -> None:

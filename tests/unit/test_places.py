@@ -229,6 +229,21 @@ def test_where_no_module_is_any_more_the_last_one_that_went_is_said() -> None:
         assert (named(heap, address).kind, named(heap, address).text) == (UNLOADED, text)
 
 
+def test_where_init_code_was_freed_a_module_may_have_been_that_is_gone_too() -> None:
+    """The area that init code leaves is the next module's."""
+    heap = Heap(LAYOUTS["6.1"])
+    base = Landscape(heap).module(b"slabtest", {}, init=2 * REGION + 0x40)
+    symbol = heap.image.symbols["slab_caches"] + 0x8000
+    heap.image.symbols["last_unloaded_module"] = symbol
+    heap.image.write(symbol, b"gone\0")
+    found = named(heap, base + 2 * REGION + 0x80)
+    assert (found.kind, found.text) == (
+        UNLOADED,
+        "module area, no module loaded there (last unloaded: gone, or freed init code of"
+        " [slabtest])",
+    )
+
+
 @pytest.mark.parametrize("nodes", [False, True])
 def test_a_stack_is_its_tasks_and_so_are_its_pages(nodes: bool) -> None:
     heap = Heap(LAYOUTS["6.12"])
