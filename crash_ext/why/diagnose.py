@@ -21,9 +21,11 @@ from crash_ext.leak.state import LEFTOVER, LIVE, Held, State, judge
 from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
+from crash_ext.reach.known import Known
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.slub.decoded import for_each_slab_decoded_once
+from crash_ext.slub.kmalloc import kmalloc_size
 from crash_ext.slub.model import ONLY_ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.session import Session
@@ -114,6 +116,8 @@ class _Opened(NamedTuple):
     """Of a live cache: the objects that are leaked, or that nothing leads to."""
     perhaps: int
     """Of a live cache: those that only memory which may be old leads to."""
+    harmless: Dict[str, int]
+    """Of a live cache: why nothing leads to objects that are no leak -> how many."""
     asked: List[SlabObjects]
     """The slabs with only the objects that -w chooses; without it, all of them."""
     users: List[Users]
@@ -161,6 +165,10 @@ class Diagnoser:
         """One for all cases: it reads all variables."""
         self.fitting: List[Chosen] = []
         """What -w has chosen, of each cache that was diagnosed; empty without it."""
+
+    @cached_property
+    def _known(self) -> Known:
+        return Known(self.places)
 
     @cached_property
     def _callbacks(self) -> Callbacks:
@@ -223,7 +231,7 @@ class Diagnoser:
         # Of a cache of ten million objects each list takes 400 MB.
         chosen = addresses if asked is slabs else sorted(allocated(asked))
         left = chosen
-        perhaps = 0
+        perhaps, harmless = 0, {}
         holds = self._holds(cache, slabs)
         unknown = sum(held.unknown for held in holds)
         state = self._state(cache, holds)
@@ -245,6 +253,8 @@ class Diagnoser:
             # Those that the log has, and else those that nothing leads to, are leaked; the
             # others have users, and are the twins.
             left, perhaps = _lost_of(reach, addresses)
+            if not log.allocated and left and kmalloc_size(cache) is not None:
+                left, harmless = self._without_harmless(cache, left)
             left = log.allocated or left
             leaked = left
             if chosen is not addresses:
@@ -279,12 +289,28 @@ class Diagnoser:
             within=holds[1:],
             left=len(left),
             perhaps=perhaps,
+            harmless=harmless,
             asked=asked,
             users=self._users(state, reach, cache, chosen),
             log=log,
             running=destroyer,
             problems=problems,
         )
+
+    def _without_harmless(
+        self, cache: Cache, lost: List[int]
+    ) -> Tuple[List[int], Dict[str, int]]:
+        """Those that are no leak of the kernel's own taken out of lost objects, and counted."""
+        left: List[int] = []
+        harmless: Dict[str, int] = {}
+        for address in lost:
+            data = self.session.reader.try_read(address, cache.object_size)
+            reason = None if data is None else self._known.reason(data)
+            if reason is None:
+                left.append(address)
+            else:
+                harmless[reason] = harmless.get(reason, 0) + 1
+        return left, harmless
 
     def _users(
         self, state: State, reach: Optional[Reach], cache: Cache, chosen: List[int]
@@ -516,9 +542,16 @@ def _live(item: _Opened, searched: bool) -> str:
     if not searched:
         return f"{text}. Memory was not searched for what leads to them."
     old = f"only memory that may be old leads to {item.perhaps} of them" if item.perhaps else ""
+    own = "".join(
+        f" {number} more that nothing leads to {'is' if number == 1 else 'are'} no leak: {reason}."
+        for reason, number in item.harmless.items()
+    )
     if lost:
         text += f", and nothing in use leads to {lost} of them"
-        return f"{text}; {old}." if old else f"{text}."
+        return f"{text}; {old}.{own}" if old else f"{text}.{own}"
     if old:
-        return f"{text}, and {old}."
+        return f"{text}, and {old}.{own}"
+    if own:
+        reached = total - sum(item.harmless.values())
+        return f"{text}, and memory in use leads to {reached} of them.{own}"
     return f"{text}, and memory in use leads to {'it' if total == 1 else 'all of them'}."
