@@ -10,6 +10,10 @@ from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Subject
 from crash_ext.why.finding import LIKELY, Finding
 from crash_ext.why.phrases import it, lost_ones, no_pointer, objects, of, outer_ones
 
+_SERIES = 3
+"""So many different small numbers at one offset look like a count."""
+_LARGE = 1 << 16
+
 
 def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
     """Nothing but the poison that the allocator leaves in an object that it hands out.
@@ -49,13 +53,27 @@ def all_zeroes(case: Case, rest: List[Subject]) -> List[Finding]:
     sentence = (
         f"{objects(number, 'holds', 'hold')} nothing but zeroes: never written since an"
         " allocation that clears (__GFP_ZERO, init_on_alloc) or of memory that was zero, or written"
-        " with zeroes alone (a first number), or cleared after use. Nothing in use leads to"
-        f" {it(number)}. Look for a way out between the allocation and the first write to the"
-        " object; and at who clears objects before giving them up."
+        " with zeroes alone, or cleared after use. Nothing in use leads to"
+        f" {it(number)}.{_number_zero(case, number)} Look for a way out between the allocation and"
+        " the first write to the object; and at who clears objects before giving them up."
     )
     text = f"{of(chosen, case)}: all zeroes"
     found = [Evidence("contents", text, chosen[0].address), *no_pointer(chosen, case)]
     return [Finding("", LIKELY, [s.address for s in chosen], found, sentence)]
+
+
+def _number_zero(case: Case, number: int) -> str:
+    """That they may be those with the number 0: other lost ones have the numbers behind it."""
+    others = [s for s in lost_ones(case.subjects) if s.blank is None and not s.away]
+    for offset in sorted(others[0].halves) if others else ():
+        values = {s.halves.get(offset, _LARGE) for s in others}
+        if 1 in values and len(values) >= _SERIES and max(values) < _LARGE:
+            return (
+                f" Other lost objects have small numbers at +{offset:#x}, from"
+                f" {min(values)} on: {it(number, True)} may be"
+                f" {'the one' if number == 1 else 'those'} with the number 0, lost as they were."
+            )
+    return ""
 
 
 def _zeroes_tell(case: Case) -> bool:

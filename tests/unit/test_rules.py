@@ -547,6 +547,24 @@ def test_zeroes_that_another_lost_object_leads_to_are_the_end_of_a_chain() -> No
     assert only(case(last, twins=0)).cause == "lost with others"
 
 
+def test_zeroes_may_be_what_was_written() -> None:
+    """The first of a series has the number 0, and may have nothing else yet."""
+    zeroes = subject(0x1000, blank=ZEROES)
+    zeroes.halves = {0: 0, 4: 0}
+    others = [subject(0x1000 * n) for n in range(2, 6)]
+    for number, other in enumerate(others, 1):
+        other.halves = {0: number, 4: 0x80000}
+    finding = conclude(case(zeroes, *others))[0]
+    assert finding.objects == [0x1000]
+    assert "or written with zeroes alone" in finding.sentence
+    assert (
+        " Other lost objects have small numbers at +0x0, from 1 on: it may be the one with the"
+        " number 0, lost as they were." in finding.sentence
+    )
+    others[0].halves[0] = 0x12345678
+    assert "number 0" not in conclude(case(zeroes, *others))[0].sentence
+
+
 def test_a_larger_number_than_in_living_objects_may_be_a_reference_too_many() -> None:
     finding = only(case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))))
     assert "a count of references, and one was not dropped" in finding.sentence
