@@ -286,9 +286,17 @@ def _find_bereft(explainer: Words, case: Case) -> None:
             if here in (back, forth):
                 continue
             linked = case.twin_profile.count_kind(at, LIST_LINKED)
+            if usual is not None and _in_lists(case, at) <= case.twin_profile.objects - usual:
+                # Two pointers to one object: task_struct's parent and real_parent.
+                continue
             place = explainer.places.name(value)
             if (usual is not None and linked >= usual) or (place is not None and is_gone(place)):
                 subject.lists[at] = LIST_BROKEN
+
+
+def _in_lists(case: Case, offset: int) -> int:
+    """Living objects that have a list node at an offset, linked or not."""
+    return sum(case.twin_profile.count_kind(offset, kind) for kind in _LISTS)
 
 
 def _find_unread(explainer: Words, case: Case) -> None:

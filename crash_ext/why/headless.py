@@ -76,7 +76,8 @@ def _on_rings(
     if all(found.nodes == 1 and found.at for found in shown.values()):
         sentence += (
             " Or the list is the object's own, and what was alone on it was freed without being"
-            " taken off: then the object was lost elsewhere."
+            " taken off: then the object was lost elsewhere. Or that is no list but two pointers to"
+            " one thing (a parent; the first and the last of a queue)."
         )
     sentence += or_left(case, number)
     off = {at for s in chosen for at in poisoned_nodes(case, s)} or set(unlinked_at(case, chosen))

@@ -91,6 +91,21 @@ def test_one_that_is_on_a_list_of_others_shows_a_node(heads: Dict[str, int], cau
     assert only(made).cause == cause
 
 
+def test_two_pointers_to_one_thing_are_no_list_whose_head_is_gone() -> None:
+    """A task's real_parent and parent: of one that somebody still counts, it was freed since."""
+    scene = Scene()
+    parents = packets(scene, 1)
+    for at in living(scene):
+        scene.point(at + NODE, parents[0])
+        scene.point(at + NODE + 8, parents[0])
+    gone = scene.heap.slab(scene.heap.cache("parents", 64), {1}).object(0)
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+        scene.point(at + NODE, gone)
+        scene.point(at + NODE + 8, gone)
+    assert "no head" not in [found["cause"] for found in findings(scene.done())]
+
+
 # --- memory that an allocation does not clear ---
 
 
