@@ -28,6 +28,7 @@ from crash_ext.why.phrases import (
 from crash_ext.why.twins import heads_lists, is_own_list, poisoned_nodes, usually_empty
 
 _NODES = (LIST_LINKED, HLIST_LINKED, RB_LINKED)
+_STRAYS, _MANY = 2, 4
 _UNWRITTEN = (0x6B6B6B6B, 0x6B6B6B6B6B6B6B6B)
 """include/linux/poison.h, POISON_FREE: what an allocation leaves where SLAB_POISON is set."""
 
@@ -35,10 +36,12 @@ _UNWRITTEN = (0x6B6B6B6B, 0x6B6B6B6B6B6B6B6B)
 def held_by_freed(case: Case, rest: List[Subject]) -> List[Finding]:
     """The only pointers to them lie in objects that were freed."""
     holders: Dict[int, Held] = {}
-    for subject in outer_ones(rest):
+    outer = outer_ones(rest)
+    for subject in outer:
         freed = [h for h in subject.held if h.worth == DEAD and in_free_object(h.place)]
         if freed and len(freed) == len([h for h in subject.held if h.worth != LOST]):
             holders[subject.address] = freed[0]
+    holders = _without_strays(holders, len(outer) - len(holders))
     if not holders or _older_than_slab(list(holders.values())):
         return []
     evidence = [pointer(held, address) for address, held in list(holders.items())[:EXAMPLES]]
@@ -46,9 +49,28 @@ def held_by_freed(case: Case, rest: List[Subject]) -> List[Finding]:
     sentence = (
         f"{objects(number, 'is', 'are')} referred to by freed memory only:"
         f" {kinds(holders.values())}. Perhaps what owned {it(number)} was freed without"
-        f" freeing {it(number)}."
+        f" freeing {it(number)}; or the {'pointer is' if number == 1 else 'pointers are'} of who"
+        " had that memory before."
     )
     return [Finding("", LIKELY, list(holders), evidence, sentence)]
+
+
+def _without_strays(holders: Dict[int, Held], others: int) -> Dict[int, Held]:
+    """Without the one or two that freed objects of a kind lead to, beside many lost objects that
+    none leads to: there the pointer is of who had that memory before, and the loss is one.
+    """
+    like: Dict[Tuple[str, int], List[int]] = {}
+    for address, found in holders.items():
+        place = found.place
+        key = ("", 0) if place is None else (place.label, place.offset)
+        like.setdefault(key, []).append(address)
+    few = {
+        address
+        for group in like.values()
+        if len(group) <= _STRAYS and others >= _MANY * len(group)
+        for address in group
+    }
+    return {address: found for address, found in holders.items() if address not in few}
 
 
 def _older_than_slab(holders: List[Held]) -> bool:

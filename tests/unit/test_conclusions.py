@@ -460,7 +460,8 @@ def test_freed_objects_of_many_caches_are_told_by_the_first_three() -> None:
     assert only(case(*made)).sentence == (
         "5 objects are referred to by freed memory only: a freed object of one, a "
         "freed object of two, a freed object of three and 2 others. Perhaps what owned "
-        "them was freed without freeing them."
+        "them was freed without freeing them; or the pointers are of who had that memory "
+        "before."
     )
 
 

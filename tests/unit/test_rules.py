@@ -699,6 +699,16 @@ def test_a_freed_owner_is_a_cause_only_where_nothing_else_points_there() -> None
     assert causes(made) == {"held by freed": [1], "lost": [2]}
 
 
+def test_an_old_pointer_to_one_of_many_lost_objects_is_no_owner() -> None:
+    """Memory is used again: what was freed leads to who had it before."""
+    made = case(subject(1, by=[held(FREED, DEAD)]), *(subject(n) for n in range(2, 7)))
+    assert set(causes(made)) == {"lost"}
+    made = case(*(subject(n, by=[held(FREED, DEAD)]) for n in range(1, 4)), subject(4))
+    assert causes(made) == {"held by freed": [1, 2, 3], "lost": [4]}
+    text = "; or the pointers are of who had that memory before."
+    assert conclude(made)[0].sentence.endswith(text)
+
+
 def test_an_array_of_pointers_in_a_page_s_former_life_is_no_owner() -> None:
     made = case(*(subject(n, by=[held(FREED._replace(offset=8 * n), DEAD)]) for n in range(1, 6)))
     assert set(causes(made)) == {"lost"}
