@@ -89,7 +89,7 @@ def find_hidden(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidde
             found = [start + value]
         else:
             inside = _around(reach, objects, start + hit.value)
-            if inside is None or reach.holds(hit.holder)[0] != REACHED:
+            if inside is None or not _may_hold(reach, hit.holder):
                 continue
             this = Hidden(inside, "a physical address in it stands", hit.holder, False)
             same = inside != before.address and start + hit.value - inside == deep
@@ -98,12 +98,17 @@ def find_hidden(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidde
                 yield this
             before, deep = this, start + hit.value - inside
             continue
-        if not found or reach.holds(hit.holder)[0] != REACHED:
+        if not found or not _may_hold(reach, hit.holder):
             continue
         text = "its page and its offset stand" if page_hit else "its physical address stands"
         for address in found:
             at_start = not page_hit and address % page_size <= _FLAGS
             yield Hidden(address, text, hit.holder, at_start)
+
+
+def _may_hold(reach: Reach, holder: int) -> bool:
+    """Whether a number at an address may be a handle: memory in use, and no instruction."""
+    return reach.holds(holder)[0] == REACHED and not reach.in_text(holder)
 
 
 def _blocks(objects: array[int]) -> List[int]:

@@ -92,6 +92,7 @@ class Reach:
         """Behind the entries of sheaves: ascending, as memory is read."""
         self._blank = self._without_worth()
         self._sheaves = Sheaves(session, self._marks.targets, every, self._kmalloced)
+        self._text = (self._reader.symbol("_stext") or 0, self._reader.symbol("_etext") or 0)
         self._stacks: List[LiveStack] = []
         self._waiting: List[int] = []
         self._inner: Optional[bytes] = None
@@ -296,6 +297,12 @@ class Reach:
         if use == pageuse.MAYBE:
             return MAYBE, "in a page that may be free"
         return UNREACHED, _WHY[use]
+
+    def in_text(self, address: int) -> bool:
+        """Whether an address of the direct map shows the kernel's own code."""
+        own = self._places.image.alias(address)
+        start, end = self._text
+        return own is not None and start <= own < end
 
     def lost_edges(self) -> Iterator[Tuple[int, int]]:
         """(holder's start, object's start) of the pointers among objects that nothing leads to."""

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Tuple
 
 import pytest
 
+from crash_ext.kernel.image import KernelImage
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
+from crash_ext.reach.hidden import find_hidden
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from mocks.kfence import KfencePool
@@ -49,6 +52,21 @@ def test_a_chain_from_a_page_in_use_is_reached_and_its_path_is_told() -> None:
     assert [edge for edge in found.lost_edges() if two.issuperset(edge)] == [
         (slab.object(3), slab.object(4))
     ]
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_number_in_the_kernels_code_is_no_physical_address(
+    text: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = Pages()
+    slab, image = pages.zeroed({1}), pages.image
+    pages.set(0, _refcount=1)
+    image.pointer(pages.start + 0x10, slab.object(1) - image.page_offset)
+    if text:
+        image.symbols["_stext"], image.symbols["_etext"] = pages.start, pages.start + 0x100
+        monkeypatch.setattr(KernelImage, "alias", lambda self, address: address)
+    found = find_hidden(session(pages.heap), reach(pages), array("Q", [slab.object(1)]))
+    assert [each.holder for each in found] == ([] if text else [pages.start + 0x10])
 
 
 def test_free_objects_and_free_pages_lead_nowhere() -> None:
