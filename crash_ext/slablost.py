@@ -313,7 +313,7 @@ COMMAND = Command(
       possibly lost    if only memory that may be old leads to it (the stack of
                        a running task), or if its physical address, or its page
                        and its offset, stands in memory that is in use; or if
-                       it was allocated less than a second before the dump; or
+                       it was allocated less than 0.1 s before the dump; or
                        if only such an object leads to it.
 
   Pointers with low bits set and pointers into the middle count.  Free objects,

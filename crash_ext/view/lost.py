@@ -27,9 +27,9 @@ from crash_ext.why.owners import TracksOf
 _NAMED = 1000
 """Of so many objects of a cache, which are perhaps lost, it is said where the way begins."""
 
-_YOUNG = 1.0
+_YOUNG = 0.1
 """Seconds: an object that was allocated so shortly before the dump may be on its way."""
-_ON_ITS_WAY = "allocated less than a second before the dump: perhaps on its way to an owner"
+_ON_ITS_WAY = "allocated less than 0.1 s before the dump: perhaps on its way to an owner"
 
 
 class Lost(NamedTuple):
@@ -176,6 +176,7 @@ def _young(session: Session, reach: Reach, found: _Found) -> Iterator[Tuple[int,
     kmalloc() to where it is kept.
     """
     tracks = TracksOf(session, found.cache)
+    young: List[int] = []
     for part in found.parts:
         if not tracks.noted(part.slab):
             continue
@@ -183,7 +184,10 @@ def _young(session: Session, reach: Reach, found: _Found) -> Iterator[Tuple[int,
         for address in _unreached(reach, part.numbers, found.known):
             seconds = tracks.seconds(part.slab, address, memory)
             if seconds is not None and seconds < _YOUNG:
-                yield address, _ON_ITS_WAY
+                young.append(address)
+    # More than the CPUs have in hand were lost as fast as they were allocated.
+    if len(young) <= len(session.reader.possible_cpus()):
+        yield from ((address, _ON_ITS_WAY) for address in young)
 
 
 def _maybe(reach: Reach, address: int, told: int) -> str:

@@ -115,7 +115,12 @@ RULES: Tuple[Rule, ...] = (
         "held by handle", (LIKELY,), "memory in use has their physical address or page", by_handle
     ),
     Rule("never written", (LIKELY,), "nothing but the poison of a free object", never_written),
-    Rule("all zeroes", (LIKELY,), "nothing but zeroes: never written, all zero, or cleared", all_zeroes),
+    Rule(
+        "all zeroes",
+        (LIKELY,),
+        "nothing but zeroes: never written, all zero, or cleared",
+        all_zeroes,
+    ),
     Rule("no head", (LIKELY,), "on a list without a head, or whose head is gone", no_head),
     Rule("taken off", (LIKELY,), "list_del() or list_del_init() took them off", taken_off),
     Rule(

@@ -473,7 +473,7 @@ def owned() -> FakeCrash:
     scene = Scene((1, 2, 3, 4), tracked=True)
     history = History(scene.heap)
     one, other = scene.function("conn_open"), scene.function("conn_accept")
-    for index, frame, ago in ((1, one, 100), (2, one, 5000), (3, other, 200000)):
+    for index, frame, ago in ((1, one, 20), (2, one, 5000), (3, other, 200000)):
         history.track(scene.slab, index, [frame + 8, scene.function(f"caller_{index}")], ago=ago)
     history.track(scene.slab, 4, [other + 8], ago=-5000)
     for number, at in enumerate(scene.leaked):

@@ -31,11 +31,16 @@ def lost(*ago: int, noted: bool = True) -> List[Dict[str, List[str]]]:
     return [{key: row[key] for key in ("definitely", "possibly", "possibly_why")} for row in found]
 
 
-def test_what_was_allocated_in_the_last_second_is_possibly_lost() -> None:
-    (row,) = lost(HZ - 1, HZ, 0, 100 * HZ)
+def test_what_was_allocated_a_moment_ago_is_possibly_lost() -> None:
+    (row,) = lost(HZ // 10 - 1, HZ // 10, 0, 100 * HZ)
     assert len(row["definitely"]) == 2
-    text = "allocated less than a second before the dump: perhaps on its way to an owner"
+    text = "allocated less than 0.1 s before the dump: perhaps on its way to an owner"
     assert row["possibly_why"] == [text, text]
+
+
+def test_more_than_the_cpus_have_in_hand_are_lost() -> None:
+    (row,) = lost(*[0] * 20)
+    assert (len(row["definitely"]), row["possibly"]) == (20, [])
 
 
 @pytest.mark.parametrize("ago", [HZ, 2 * HZ, 3600 * HZ])
