@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.reach.model import REACHED
@@ -51,8 +51,25 @@ def find_hidden(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidde
     """What holds objects in one of the two ways.
 
     objects: starts of objects in the direct map, ascending. One search for all of them, in
-    memory that is in use.
+    memory that is in use. At a page's start a number that fits is often chance: it counts beside
+    those of others of the same cache.
     """
+    beside: Set[Tuple[int, int]] = set()
+    round_ones: List[Tuple[Tuple[int, int], Hidden]] = []
+    for found in _find(slub, reach, objects):
+        here = (reach.cache_at(found.address), found.holder // slub.reader.page_size)
+        if found.round:
+            round_ones.append((here, found))
+        else:
+            beside.add(here)
+            yield found
+    for here, found in round_ones:
+        if here in beside:
+            yield found
+
+
+def _find(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidden]:
+    """The same, with what is often chance."""
     reader = slub.reader
     start = reader.phys_to_virt(0)
     if start is None or not objects:

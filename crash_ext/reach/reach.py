@@ -140,6 +140,11 @@ class Reach:
         number = self._marks.targets.index(address)
         return None if number < 0 else self._marks.targets.starts[number]
 
+    def cache_at(self, address: int) -> int:
+        """The number in `caches` of the cache whose allocated object an address lies in; -1."""
+        number = self._marks.targets.index(address)
+        return -1 if number < 0 else self._owner(number)
+
     def level(self, address: int) -> Optional[int]:
         """REACHED, MAYBE or UNREACHED of the allocated object that an address lies in.
 

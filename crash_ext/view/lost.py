@@ -112,7 +112,6 @@ def find_lost(
     hidden = {
         each.address: f"{each.text} at {hexa(each.holder)}"
         for each in find_hidden(session, reach, array("Q", sorted(lost)))
-        if not each.round
     }
     for one in found:
         hidden.update(_young(session, reach, one))

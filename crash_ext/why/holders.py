@@ -211,26 +211,13 @@ def _callback(
 
 
 def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) -> None:
-    """The two more looks at objects that nothing leads to: by physical address, by page.
-
-    At a page's start a number that fits is often chance: it counts beside those of others.
-    """
-    lost = {s.address: (case, s) for case in cases for s in case.subjects if s.level == UNREACHED}
-    beside: Dict[Tuple[int, int], int] = {}
-    round_ones: List[Hidden] = []
+    """The two more looks at objects that nothing leads to: by physical address, by page."""
+    lost = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
     for found in find_hidden(slub, reach, array("Q", sorted(lost))):
-        case, subject = lost[found.address]
-        page = (case.cache.address, found.holder // slub.reader.page_size)
-        if found.round:
-            round_ones.append(found)
-        else:
-            beside[page] = found.holder
+        subject = lost[found.address]
+        if not found.round or not subject.hidden:
             subject.hidden = _hidden_text(places, found)
-    for found in round_ones:
-        case, subject = lost[found.address]
-        if (case.cache.address, found.holder // slub.reader.page_size) in beside:
-            subject.hidden = subject.hidden or _hidden_text(places, found)
-    _find_led_by_hidden(reach, {address: subject for address, (_, subject) in lost.items()})
+    _find_led_by_hidden(reach, lost)
 
 
 def _find_led_by_hidden(reach: Reach, lost: Dict[int, Subject]) -> None:

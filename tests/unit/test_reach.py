@@ -69,6 +69,20 @@ def test_a_number_in_the_kernels_code_is_no_physical_address(
     assert [each.holder for each in found] == ([] if text else [pages.start + 0x10])
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_page_s_physical_address_counts_beside_those_of_others(others: int) -> None:
+    """It is as likely a number by chance, or an entry of a page table."""
+    pages = Pages()
+    slab, image = pages.zeroed({0, 1}), pages.image
+    assert slab.object(0) % image.page_size == 0
+    pages.set(0, _refcount=1)
+    for index in range(others + 1):
+        image.pointer(pages.start + 8 * index, slab.object(index) - image.page_offset)
+    objects = array("Q", [slab.object(0), slab.object(1)])
+    found = {each.address for each in find_hidden(session(pages.heap), reach(pages), objects)}
+    assert found == (set(objects) if others else set())
+
+
 def test_free_objects_and_free_pages_lead_nowhere() -> None:
     pages = Pages()
     slab, image = pages.zeroed({1, 2, 3}), pages.image
