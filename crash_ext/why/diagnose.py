@@ -75,6 +75,11 @@ from crash_ext.why.tell_types import type_evidence
 from crash_ext.why.users import UserNames, Users, sample
 
 
+_SHARE, _SEVERAL = 3, 3
+"""The holder of one in so many objects of a live cache, and of so many at least, is named in the
+conclusion."""
+
+
 class Diagnosis(NamedTuple):
     """A cache, and why its objects are still there."""
 
@@ -488,8 +493,15 @@ def _conclusion(
         ("Likely: " if finding.strength == LIKELY else "") + finding.sentence
         for finding in sorted(findings, key=lambda found: -found.number)
     ]
+    looked = len(case.subjects)
+    if looked < case.total and paragraphs:
+        paragraphs.insert(
+            0,
+            f"{looked} of {count(case.total, 'object')}, evenly spread, were examined: the numbers"
+            " that follow are of these.",
+        )
     if case.live:
-        paragraphs.insert(0, _live(item, searched))
+        paragraphs.insert(0, _live(item, searched) + _most(item))
     elif item.state.kind == LIVE:
         paragraphs.insert(
             0,
@@ -555,3 +567,16 @@ def _live(item: _Opened, searched: bool) -> str:
         reached = total - sum(item.harmless.values())
         return f"{text}, and memory in use leads to {reached} of them.{own}"
     return f"{text}, and memory in use leads to {'it' if total == 1 else 'all of them'}."
+
+
+def _most(item: _Opened) -> str:
+    """Who has many of a live cache's objects, if one holder has."""
+    first = item.users[0] if item.users else None
+    if first is None or first.number < _SEVERAL or first.number * _SHARE < first.of:
+        return ""
+    whose = ""
+    if first.of < item.allocated - item.left:
+        whose = "Of those that were looked at, "
+    elif item.left:
+        whose = "Of the others, "
+    return f" {whose}{first.number} of {first.of} have one holder: {first.text}."

@@ -377,3 +377,32 @@ def test_what_leads_on_by_more_than_such_words_is_lost_with_it() -> None:
 def test_a_node_of_a_tree_is_not_judged_where_living_objects_have_none() -> None:
     made = case(subject(1), twin=Cell(AT, 24, RB_LINKED, RB_LINKED), twins=1)
     assert "rb tree" not in only(made).sentence
+
+
+# --- of very many objects, and of those in use ---
+
+
+def conclusion(crash: FakeCrash, line: str) -> List[str]:
+    rows = [json.loads(each) for each in run_line(crash, f"{line} -j").splitlines()]
+    return [row["text"] for row in rows if row["type"] == "conclusion"]
+
+
+def test_of_which_objects_the_numbers_are_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crash_ext.why.gather.EXAMINED", 2)
+    (text,) = conclusion(Scene((1, 2, 3, 4)).done(), "slabwhy")
+    assert text.startswith(
+        "2 of 4 objects, evenly spread, were examined: the numbers that follow are of these."
+    )
+
+
+@pytest.mark.parametrize("held", [2, 5])
+def test_who_has_many_of_a_live_cache_s_objects_is_named(held: int) -> None:
+    scene = Scene()
+    head = scene.heap._arena.variable("conn_backlog", 16)
+    scene.heap.writer.ring(head, [at + LIST for at in living(scene)[:held]])
+    for number, at in enumerate(living(scene)[held:]):
+        scene.empty(at)
+        scene.point(scene.heap._arena.variable(f"conn_of_{number}"), at)
+    text = next(each for each in conclusion(scene.done(), "slabwhy slab_test") if "in use:" in each)
+    named = f" {held} of {TWINS} have one holder: conn_backlog."
+    assert text.endswith(named) == (held * 3 >= TWINS)
