@@ -493,20 +493,8 @@ class Callbacks:
 
     def function(self, address: int) -> Optional[str]:
         """The function that starts at an address; None where none does."""
-        places = self._places
-        if not places.image.holds(address) and places.modules.regions.at(address) is None:
-            # To name what lies elsewhere may take long.
-            return None
-        place = places.name(address)
-        if place is None or place.kind not in (SYMBOL, MODULE) or place.offset:
-            return None
-        if place.kind == SYMBOL:
-            start, end = self._reader.symbol("_stext"), self._reader.symbol("_etext")
-        else:
-            start, end = self._module_text(address)
-        if start is None or end is None or not start <= address < end:
-            return None
-        return place.text
+        place = self._places.function(address)
+        return None if place is None else place.text
 
     def _gone(self, address: int) -> Optional[str]:
         """What is called, where the module that had the function was unloaded."""
@@ -518,35 +506,6 @@ class Callbacks:
             return f"{hexa(address)} [{place.label}]"
         init = self._places.modules.freed_init(address)
         return hexa(address) + (UNLOADED_CODE if init is None else UNTOLD_CODE)
-
-    def _module_text(self, address: int) -> Tuple[Optional[int], Optional[int]]:
-        """(start, end) of the code of the module that has an address: tables look like code."""
-        reader = self._reader
-        region = self._places.modules.regions.at(address)
-        if region is None:
-            return None, None
-        mem, inside = (reader.offset("module", "mem"), reader.offset("module_memory", "base"))
-        layout = reader.offset("module", "core_layout")
-        if mem is not None and inside is not None:
-            # Linux kernel commit ac3b43283923 ("module: replace module_layout with
-            # module_memory") (in v6.4): the first is the code's.
-            start, size = (mem + inside, mem + (reader.offset("module_memory", "size") or 0))
-        elif layout is not None:
-            # Linux kernel commit 7523e4dc5057 ("module: use a structure to encapsulate
-            # layout.") (in v4.5).
-            start = layout + (reader.offset("module_layout", "base") or 0)
-            size = layout + (reader.offset("module_layout", "text_size") or 0)
-        else:
-            base = reader.offset("module", "module_core")
-            length = reader.offset("module", "core_text_size")
-            if base is None or length is None:
-                return None, None
-            start, size = base, length
-        first = self._read(region.module + start)
-        data = self._reader.try_read(region.module + size, 4)
-        if first is None or data is None:
-            return None, None
-        return first, first + int.from_bytes(data, reader.byteorder)
 
     def _word(self, data: bytes, at: int) -> int:
         return int.from_bytes(data[at : at + self._reader.word], self._reader.byteorder)

@@ -18,7 +18,7 @@ from crash_ext.contents.rings import BROKEN, CHAIN, RING, Rings, describe
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.pages import Memory
-from crash_ext.places.place import MODULE, PAGE, SYMBOL, Place, plus
+from crash_ext.places.place import PAGE, Place, plus
 from crash_ext.places.places import Places
 
 LIST_EMPTY = "list empty"
@@ -265,10 +265,9 @@ class Words:
             return False
         for entry, zero in ((at + 1, at + 2), (at, at)):
             called = entry + self._timer
-            if called < whole and values[zero] == 0:
-                place = self.target(values[called])
-                if place is not None and place.kind in (SYMBOL, MODULE) and not place.offset:
-                    return True
+            # A node before a pointer to somebody's data is no timer.
+            if called < whole and not values[zero] and self.places.function(values[called]):
+                return True
         return False
 
     @cached_property

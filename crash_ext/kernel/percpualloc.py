@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where does the allocation begin that an address of dynamic per-CPU memory lies in?
+"""alloc_percpu()'s memory: where does an allocation begin, and what is free?
 
-By the allocator's own map of where allocations begin: pcpu_chunk.bound_map, a bit for 4 bytes
-(Linux kernel commit 40064aeca35c ("percpu: replace area map allocator with bitmap") (in v4.14)).
-Of older kernels nothing is known. Who has an allocation has its per-CPU pointer.
+By the allocator's own maps, pcpu_chunk.bound_map and alloc_map, a bit for 4 bytes (Linux kernel
+commit 40064aeca35c ("percpu: replace area map allocator with bitmap") (in v4.14)). Of older
+kernels nothing is known. Who has an allocation has its per-CPU pointer.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
 from crash_ext.kernel.memory import read_symbol_number, try_number
 from crash_ext.kernel.percpu import PercpuAreas, for_each_chunk
@@ -20,6 +21,9 @@ _MIN_ALLOC = 4
 """include/linux/percpu.h, PCPU_MIN_ALLOC_SIZE."""
 _LARGEST = 32 << 10
 """include/linux/percpu.h, PCPU_MIN_UNIT_SIZE: no allocation is larger."""
+_MOST_PAGES = 1 << 18
+"""Of a chunk, whatever a damaged one says: 1 GB in pages of 4k."""
+_FREE = re.compile("0+")
 _COMPARED = 1 << 12
 """Pages of a chunk at most, of all CPUs together, that are compared with one."""
 
@@ -73,11 +77,8 @@ class PercpuAllocations:
         data = self._reader.try_read(chunk.bounds + first * word, wanted)
         if data is None:
             return None
-        bits = 0
-        for at in range(0, wanted, word):
-            bits |= int.from_bytes(data[at : at + word], self._reader.byteorder) << 8 * at
         first *= 8 * word
-        bits &= (2 << (bit - first)) - 1
+        bits = _bits(self._reader, data) & (2 << (bit - first)) - 1
         if not bits:
             return None
         return pointer - (here - chunk.start) + (first + bits.bit_length() - 1) * _MIN_ALLOC
@@ -136,3 +137,44 @@ class PercpuAllocations:
         at = self._reader.offset(struct, member)
         size = size or self._reader.word
         return None if at is None else try_number(self._reader, address + at, size)
+
+
+def for_each_free(reader: Reader) -> Iterator[Tuple[int, int]]:
+    """(start, bytes) of the per-CPU memory that nobody has, of each CPU, in the direct map.
+
+    What free_percpu() got back keeps its words. Of the first chunk: that of others is mapped
+    elsewhere.
+    """
+    base = read_symbol_number(reader, "pcpu_base_addr", reader.word)
+    names = ("base_addr", "alloc_map", "nr_pages")
+    base_at, map_at, pages_at = (reader.offset("pcpu_chunk", name) for name in names)
+    if not base or base_at is None or map_at is None or pages_at is None:
+        return
+    start = reader.symbol("__per_cpu_start") or 0
+    firsts = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
+    for chunk in for_each_chunk(reader):
+        own, taken = (try_number(reader, chunk + at, reader.word) for at in (base_at, map_at))
+        pages = try_number(reader, chunk + pages_at, 4)
+        if not own or not taken or not pages or pages > _MOST_PAGES:
+            continue
+        data = reader.try_read(taken, pages * reader.page_size // _MIN_ALLOC // 8)
+        if data is None or reader.virt_to_page(own) is None:
+            continue
+        free = list(_zeroes(_bits(reader, data), 8 * len(data)))
+        for first in firsts:
+            for at, number in free if first is not None else ():
+                yield own + (first or 0) - base + at * _MIN_ALLOC, number * _MIN_ALLOC
+
+
+def _bits(reader: Reader, data: bytes) -> int:
+    """A bitmap of unsigned longs as one number: its lowest bit is the first."""
+    if reader.byteorder == "big":
+        word = reader.word
+        data = b"".join(data[at : at + word][::-1] for at in range(0, len(data), word))
+    return int.from_bytes(data, "little")
+
+
+def _zeroes(bits: int, number: int) -> Iterator[Tuple[int, int]]:
+    """(number of the first, how many) of the runs of bits that are 0."""
+    for run in _FREE.finditer(f"{bits:0{number}b}"[::-1]):
+        yield run.start(), run.end() - run.start()

@@ -17,6 +17,7 @@ from crash_ext.kernel.image import (
     X86_64_MODULES_STEP,
     KernelImage,
 )
+from crash_ext.kernel.memory import try_number
 from crash_ext.kernel.modules import Modules
 from crash_ext.kernel.percpu import PercpuAreas
 from crash_ext.kernel.tasks import Tasks
@@ -209,6 +210,51 @@ class Places:
             label, start = found[0], address - found[1]
         text = f"{label}{plus(address - start)} [{module}]"
         return Place(MODULE, text, address, f"{label} [{module}]", offset=address - start)
+
+    def function(self, address: int) -> Optional[Place]:
+        """The function of the kernel or of a module that starts at an address; None for none."""
+        if not self.image.holds(address) and self.modules.regions.at(address) is None:
+            # To name what lies elsewhere may take long.
+            return None
+        place = self.name(address)
+        if place is None or place.kind not in (SYMBOL, MODULE) or place.offset:
+            return None
+        if place.kind == SYMBOL:
+            start, end = self._reader.symbol("_stext"), self._reader.symbol("_etext")
+        else:
+            start, end = self._module_text(address)
+        if start is None or end is None or not start <= address < end:
+            return None
+        return place
+
+    def _module_text(self, address: int) -> Tuple[Optional[int], Optional[int]]:
+        """(start, end) of the code of the module that has an address: tables look like code."""
+        reader = self._reader
+        region = self.modules.regions.at(address)
+        if region is None:
+            return None, None
+        mem, inside = (reader.offset("module", "mem"), reader.offset("module_memory", "base"))
+        layout = reader.offset("module", "core_layout")
+        if mem is not None and inside is not None:
+            # Linux kernel commit ac3b43283923 ("module: replace module_layout with
+            # module_memory") (in v6.4): the first is the code's.
+            start, size = (mem + inside, mem + (reader.offset("module_memory", "size") or 0))
+        elif layout is not None:
+            # Linux kernel commit 7523e4dc5057 ("module: use a structure to encapsulate
+            # layout.") (in v4.5).
+            start = layout + (reader.offset("module_layout", "base") or 0)
+            size = layout + (reader.offset("module_layout", "text_size") or 0)
+        else:
+            base = reader.offset("module", "module_core")
+            length = reader.offset("module", "core_text_size")
+            if base is None or length is None:
+                return None, None
+            start, size = base, length
+        first = try_number(self._reader, region.module + start, self._reader.word)
+        data = self._reader.try_read(region.module + size, 4)
+        if first is None or data is None:
+            return None, None
+        return first, first + int.from_bytes(data, reader.byteorder)
 
     def _stack(self, address: int) -> Optional[Place]:
         task = self.tasks.at(address)

@@ -291,7 +291,7 @@ class Reach:
             whose = "a running task" if stack.task.address else "an idle task"
             return (REACHED, "") if stack.sure else (MAYBE, f"on the stack of {whose}")
         if self._is_stale(holder):
-            return UNREACHED, "in a slot, or a part of a stack, that is not in use"
+            return UNREACHED, "in a slot, a part of a stack or per-CPU memory that is not in use"
         use = self.use.of(holder)
         if use is None:
             place = self._places.name(holder)

@@ -3,8 +3,9 @@
 
 Each CPU's reserve of socket buffers is an array with a count (net/core/skbuff.c, struct
 napi_alloc_cache): a buffer that left it years ago still has its address behind it. So have the
-pages in which kfree_rcu() notes what to free. And each CPU has a stack for interrupts: the part
-that isn't live keeps what former ones had there. Knows these by their names.
+pages in which kfree_rcu() notes what to free. Each CPU has a stack for interrupts: the part that
+isn't live keeps what former ones had there. And of alloc_percpu()'s memory some was given back.
+Knows these by their names.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Iterator, Tuple
 
 from crash_ext.kernel.irqstacks import interrupt_stacks
 from crash_ext.kernel.kfreercu import unused_notes
+from crash_ext.kernel.percpualloc import for_each_free
 from crash_ext.reader import Reader
 
 _ARRAYS = (("napi_alloc_cache", "napi_alloc_cache", "skb_cache", "skb_count"),)
@@ -24,6 +26,7 @@ def for_each_unused(reader: Reader) -> Iterator[Tuple[int, int]]:
     """(start, bytes) of what is not in use, of each CPU, in the direct map."""
     yield from _slots(reader)
     yield from unused_notes(reader)
+    yield from for_each_free(reader)
     for stack in interrupt_stacks(reader):
         if stack.dead and reader.virt_to_page(stack.start) is not None:
             yield stack.start, stack.dead

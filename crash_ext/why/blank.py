@@ -21,7 +21,7 @@ def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
     A buffer that a device was given, by an address of its own, and has not filled yet looks so,
     too; and without red zones a free object that a damaged freelist has lost.
     """
-    chosen = [subject for subject in lost_ones(rest) if subject.blank == POISON]
+    chosen = [subject for subject in outer_ones(rest) if subject.blank == POISON]
     if not chosen:
         return []
     number = len(chosen)

@@ -28,7 +28,7 @@ def reach(pages: Pages) -> Reach:
     return Reach(kernel, caches, Places(kernel, lambda: caches))
 
 
-NOT_USED = "in a slot, or a part of a stack, that is not in use"
+NOT_USED = "in a slot, a part of a stack or per-CPU memory that is not in use"
 
 
 def test_a_chain_from_a_page_in_use_is_reached_and_its_path_is_told() -> None:
@@ -151,6 +151,32 @@ def test_notes_of_kfree_rcu_hold_only_what_is_to_be_freed() -> None:
     found = reach(pages)
     assert [found.level(slab.object(n)) for n in (1, 2, 3)] == [REACHED, UNREACHED, UNREACHED]
     assert found.holds(spare + 16) == (UNREACHED, NOT_USED)
+
+
+@pytest.mark.parametrize("layout", ["6.1", "6.1-s390x"])
+def test_percpu_memory_that_was_given_back_holds_nothing(layout: str) -> None:
+    pages = Pages(layout)
+    slab, image, annex = pages.zeroed({1, 2}), pages.image, pages.annex
+    pages.set(0, _refcount=1)
+    image.structs["pcpu_chunk"] = parse("list:2p base_addr:p alloc_map:p nr_pages:4", image.word)
+    chunk, bits = annex.take(image.sizeof("pcpu_chunk")), annex.take(image.page_size // 32)
+    # Of the units of all CPUs this is the first one's.
+    image.pointer(annex.variable("pcpu_base_addr"), image.percpu_offsets[pages.heap.cpus[0]])
+    image.u32(annex.variable("pcpu_nr_slots", 4), 1)
+    slots = annex.take(2 * image.word)
+    image.pointer(annex.variable("pcpu_chunk_lists"), slots)
+    pages.heap.writer.ring(slots, [chunk])
+    for name, value in (("base_addr", pages.start), ("alloc_map", bits), ("nr_pages", 1)):
+        offset, size = image.structs["pcpu_chunk"][1][name]
+        image.put(chunk + offset, size, value)
+    # The first eight bytes of the second long are somebody's, the rest is nobody's.
+    image.put(bits + 8, 8, 3)
+    given = pages.start + 64 * 4
+    image.pointer(given, slab.object(1))
+    image.pointer(given + 8, slab.object(2))
+    found = reach(pages)
+    assert [found.level(slab.object(index)) for index in (1, 2)] == [REACHED, UNREACHED]
+    assert found.holds(given + 8) == (UNREACHED, NOT_USED)
 
 
 @pytest.mark.parametrize("used", [True, False])

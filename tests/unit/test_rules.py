@@ -778,6 +778,14 @@ def test_zeroes_tell_only_where_living_objects_hold_more() -> None:
     assert "never written" not in causes(made)
 
 
+@pytest.mark.parametrize("blank", [ZEROES, POISON])
+def test_what_a_lost_object_leads_to_was_lost_with_that_whatever_is_in_it(blank: str) -> None:
+    """The last of a chain may hold nothing but zeroes: its next is NULL, its number 0."""
+    first, last = subject(1), subject(2, blank=blank, by=[held(OWNER, LOST)])
+    last.inner, last.leader = True, 1
+    assert causes(case(first, last)) == {"lost with others": [2], "lost": [1]}
+
+
 # --- freed since ---
 
 

@@ -203,6 +203,7 @@ def test_a_timer_that_ended_was_on_no_list(before: str, hashed: bool) -> None:
     Landscape(scene.heap)
     image.structs["timer_list"] = parse("entry:2p expires:p function:p", image.word)
     function = image.symbols["slab_mutex"]
+    image.symbols.update({"_stext": function, "_etext": function + 8})
     first = {"zero": 0, "pointer": scene.at(2, 4)}[before] if hashed else 0
     poison = scene.heap.layout.place.poison[1]
     # Up to v4.1 the link is a list_head: NULL and the poison, and the rest one word nearer.
@@ -210,6 +211,18 @@ def test_a_timer_that_ended_was_on_no_list(before: str, hashed: bool) -> None:
     scene.write(1, 4, first, *ended)
     assert LIST_DELETED not in {word.kind for word in scene.explain().values()}
     scene.write(1, 4, first, poison, 9, 77, 78)
+    assert LIST_DELETED in {word.kind for word in scene.explain().values()}
+
+
+def test_a_deleted_hlist_node_before_a_pointer_to_data_is_no_timer() -> None:
+    """hlist_del_rcu(), an rcu_head that is done, a pointer to the driver's operations."""
+    scene = Scene()
+    image = scene.heap.image
+    image.structs["timer_list"] = parse("entry:2p expires:p function:p", image.word)
+    Landscape(scene.heap)
+    data, poison = image.symbols["slab_mutex"], scene.heap.layout.place.poison[1]
+    image.symbols.update({"_stext": data + 0x1000, "_etext": data + 0x2000})
+    scene.write(1, 1, scene.at(2, 1), poison, 0, 77, data)
     assert LIST_DELETED in {word.kind for word in scene.explain().values()}
 
 
