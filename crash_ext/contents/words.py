@@ -304,11 +304,15 @@ class Words:
             return "", 0
         back = read(first + word)
         forth = read(second) if second >= self.lowest else None
+        if forth == at and back is None and self.places.freed_vmalloc(first):
+            return LIST_BROKEN, 2
         if back == at:
             kind = self.rings.of(first).kind
             if kind == CHAIN:
                 return HLIST_HEAD, 1
-            broken = kind in (BROKEN, RING) and forth is not None
+            broken = kind in (BROKEN, RING) and (
+                forth is not None or self.places.freed_vmalloc(second) is not None
+            )
         else:
             broken = forth == at and back is not None
         return (LIST_BROKEN, 2) if broken else ("", 0)

@@ -8,7 +8,7 @@ lives. Never raises on bad memory: what can't be read can't be named.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.image import (
@@ -20,10 +20,12 @@ from crash_ext.kernel.image import (
 from crash_ext.kernel.memory import try_number
 from crash_ext.kernel.modules import Modules
 from crash_ext.kernel.percpu import PercpuAreas
+from crash_ext.kernel.stacks import find_dead_stacks
 from crash_ext.kernel.tasks import Tasks
 from crash_ext.kernel.vmalloc import Vmalloc
 from crash_ext.places.place import (
     FREED_INIT,
+    FREED_VMALLOC,
     MODULE,
     PAGE,
     PAGE_STRUCT,
@@ -151,6 +153,27 @@ class Places:
             if own % reader.page_size == 0 and reader.try_read(own, len(data)) == data:
                 return own
         return None
+
+    def freed_vmalloc(self, address: int) -> Optional[Place]:
+        """Memory that vfree() has given back, for an address that name() knows nothing of."""
+        start, end = self.vmalloc.areas.span
+        if not start <= address < end or self._reader.virt_to_page(address) is not None:
+            return None
+        if self.vmalloc.areas.at(address) is not None:
+            return None
+        return Place(FREED_VMALLOC, "vmalloc memory that was freed", address, "")
+
+    def ended_stack(self, address: int) -> Optional[Place]:
+        """The stack of a task that has ended, for an address that lies in one."""
+        area = self.vmalloc.areas.at(address)
+        if area is None or area.start not in self._ended_stacks:
+            return None
+        text = f"stack of a task that has ended{plus(address - area.start)}"
+        return Place(FREED_VMALLOC, text, address, "stack", offset=address - area.start)
+
+    @cached_property
+    def _ended_stacks(self) -> Set[int]:
+        return set(find_dead_stacks(self.tasks, self.vmalloc))
 
     def own_address(self, address: int) -> int:
         """The address under which what lies there is known, for one of the direct map.

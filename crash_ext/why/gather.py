@@ -8,6 +8,7 @@ the allocator and the other files of this folder; concludes nothing.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Counter, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, Callbacks
@@ -24,7 +25,7 @@ from crash_ext.contents.words import (
     Word,
     Words,
 )
-from crash_ext.places.place import OBJECT
+from crash_ext.places.place import OBJECT, Place
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kmalloc import kmalloc_size
@@ -237,11 +238,17 @@ def _pattern(word: Word) -> str:
 def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
     """Find the lists that the objects are on. alive: whether what is at an address holds."""
     known = {subject.address: subject for subject in case.subjects}
-    name = explainer.places.name
     _find_bereft(explainer, case)
     _find_unread(explainer, case)
     lists = Lists(
-        *(explainer.memory, slub.reader.word, name, known.keys(), case.kin, alive),
+        *(
+            explainer.memory,
+            slub.reader.word,
+            partial(_place, explainer),
+            known.keys(),
+            case.kin,
+            alive,
+        ),
         waits=lambda node: _waits(explainer, node),
         lowest=explainer.lowest,
     )
@@ -260,8 +267,8 @@ def _find_bereft(explainer: Words, case: Case) -> None:
     """Nodes that were alone on a list whose head is gone: next and prev are one address.
 
     Such a pair is common enough elsewhere. It counts where living objects are on a list
-    there, or where the address is in memory that was given back. Of a hlist next is NULL, and
-    only living objects tell.
+    there, or other leaked ones, or where the address is in memory that was given back. Of a
+    hlist next is NULL, and only living objects tell.
     """
     word = explainer.word
     enough = case.twin_profile.objects >= ENOUGH and not case.mixed
@@ -271,6 +278,12 @@ def _find_bereft(explainer: Words, case: Case) -> None:
         for at in case.twin_profile.offsets()
         if usual is not None and case.twin_profile.count_kind(at, HLIST_LINKED) >= usual
     ]
+    on_lists = Counter(
+        at
+        for subject in case.subjects
+        for at, kind in subject.lists.items()
+        if kind in (LIST_LINKED, LIST_BROKEN) and not several_types(case.cache)
+    )
     for subject in case.subjects:
         for at in hashed:
             head = subject.values.get(at + word, 0)
@@ -289,14 +302,20 @@ def _find_bereft(explainer: Words, case: Case) -> None:
             if usual is not None and _in_lists(case, at) <= case.twin_profile.objects - usual:
                 # Two pointers to one object: task_struct's parent and real_parent.
                 continue
-            place = explainer.places.name(value)
-            if (usual is not None and linked >= usual) or (place is not None and is_gone(place)):
+            alike = on_lists[at] or (usual is not None and linked >= usual)
+            if alike or is_gone(_place(explainer, value)):
                 subject.lists[at] = LIST_BROKEN
 
 
 def _in_lists(case: Case, offset: int) -> int:
     """Living objects that have a list node at an offset, linked or not."""
     return sum(case.twin_profile.count_kind(offset, kind) for kind in _LISTS)
+
+
+def _place(explainer: Words, address: int) -> Optional[Place]:
+    """What is at an address, or was: in a stack of a task that has ended, in vfree()'d memory."""
+    places = explainer.places
+    return places.ended_stack(address) or places.name(address) or places.freed_vmalloc(address)
 
 
 def _find_unread(explainer: Words, case: Case) -> None:

@@ -30,8 +30,13 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
     bare = [s for s in headless if not any(m.at for m in on[s.address])]
     gone = [s for s in headless if any(m.at for m in on[s.address])]
     stands = [s for s in gone if any(m.stands for m in on[s.address])]
-    left = {subject.address for subject in stands}
+    local = [s for s in gone if all(m.local for m in on[s.address])]
+    left = {subject.address for subject in (*stands, *local)}
     gone = [s for s in gone if s.address not in left]
+    left = {subject.address for subject in local}
+    stands = [s for s in stands if s.address not in left]
+    heads = {m.head for s in stands for m in on[s.address]}
+    named = f", {heads.pop()}," if len(heads) == 1 and any(heads) else ""
     return [
         *_on_rings(
             case,
@@ -45,11 +50,22 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
             case,
             stands,
             on,
-            "on a list whose head doesn't lead back any more: it was overwritten"
+            f"on a list whose head{named} doesn't lead back any more: it was overwritten"
             " (INIT_LIST_HEAD(), a new table, another owner of that memory) or its module was"
             " unloaded; or who took them off left their pointers as they were (list_replace(),"
             " __list_del(), __hlist_del()), or they are copies of others that were on it. Nothing"
             " in use leads to the list. Look at who writes the head, and at who takes objects off.",
+        ),
+        *_on_rings(
+            case,
+            local,
+            on,
+            "on a list whose head was on a stack, a local variable (unless vmalloc() had that"
+            " memory for another use before): its function has returned with objects on that list,"
+            " or set it anew; or who took them off left their pointers as they were"
+            " (list_replace(), __list_del(), __hlist_del()), or they are copies of others that were"
+            " on it. Nothing in use leads to the list. Look at who moves objects to a list of its"
+            " own (list_splice_init(), list_move()), and at its ways out.",
         ),
         *_on_rings(
             case,
@@ -79,6 +95,9 @@ def _on_rings(
             " taken off: then the object was lost elsewhere. Or that is no list but two pointers to"
             " one thing (a parent; the first and the last of a queue)."
         )
+        if number > 1 and len({found.at for found in shown.values()}) == 1:
+            # Each insertion puts the head on a list of its own.
+            sentence += " Or list_add() was given its two arguments in the wrong order."
     sentence += or_left(case, number)
     off = {at for s in chosen for at in poisoned_nodes(case, s)} or set(unlinked_at(case, chosen))
     if off:

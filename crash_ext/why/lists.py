@@ -16,6 +16,7 @@ from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
 from crash_ext.places.place import (
     FREED_INIT,
+    FREED_VMALLOC,
     MODULE,
     OBJECT,
     PAGE,
@@ -71,7 +72,7 @@ class Membership(NamedTuple):
     text: str
     """The evidence in words."""
     head: str = ""
-    """What has the head, in words, without the offset in it."""
+    """What has the head, in words, without the offset in it; of a headless one a variable."""
     lent: bool = False
     """The head lies inside of a variable, or in memory that others had before: an object, a
     page, a vmalloc area, alloc_percpu()'s, another function's stack frame. It may be left over
@@ -79,6 +80,8 @@ class Membership(NamedTuple):
     stands: bool = False
     """Of a headless one: where the head was has not been freed, so far as is known. Then the
     objects may have been taken off, with their pointers left as they were."""
+    local: bool = False
+    """The head is, or was, on a stack."""
     bare: bool = False
     """The head is a variable, and all of it: an entry would have more behind it."""
 
@@ -201,7 +204,11 @@ class Lists:
         # A list_head inside of a variable may be an entry, of a list whose own head is gone.
         lent = _is_lent(head) or _is_inside(head)
         bare = rank == _VARIABLE and not lent and self._ends(head, at + 2 * self._word)
-        return Membership(verdict, count, members, at, text, _label(head), lent, bare=bare)
+        return Membership(
+            *(verdict, count, members, at, text, _label(head), lent),
+            local=_is_local(head),
+            bare=bare,
+        )
 
     def _ends(self, head: Optional[Place], behind: int) -> bool:
         """Whether a variable ends before an address: another one begins there."""
@@ -248,8 +255,18 @@ class Lists:
             gone = True
             at, place = hexa(ends[0]), words_of(places[0])
             text = f"the head was at {at}, which doesn't lead back: {place}"
-        verdict, stands = HEADLESS if gone else OPEN, _rank(places[0]) != _GONE
-        return Membership(verdict, count, members, ends[0], text, stands=stands)
+        verdict = HEADLESS if gone else OPEN
+        return self._headless(Membership(verdict, count, members, ends[0], text), places[0])
+
+    @staticmethod
+    def _headless(ring: Membership, head: Optional[Place]) -> Membership:
+        """A list with what is known of where its head was."""
+        named = head is not None and head.kind in (SYMBOL, MODULE, PERCPU)
+        return ring._replace(
+            head=_label(head) if named else "",
+            stands=_rank(head) != _GONE,
+            local=_is_local(head),
+        )
 
     def _chain(self, start: int, offset: int) -> Membership:
         """An hlist back to its first pointer: the one that lies in no node's `next`."""
@@ -284,8 +301,7 @@ class Lists:
             return Membership(OPEN, count, members[:1], at, text)
         place = self._name(pprev)
         text = f"the hlist's head was at {hexa(pprev)}, which doesn't lead back: {words_of(place)}"
-        stands = _rank(place) != _GONE
-        return Membership(HEADLESS, count, members, pprev, text, stands=stands)
+        return self._headless(Membership(HEADLESS, count, members, pprev, text), place)
 
     def _in_kernel(self, address: int) -> bool:
         """Whether it may be a pointer to a hlist_head or hlist_node, and no poison."""
@@ -339,7 +355,7 @@ def _rank(place: Optional[Place]) -> int:
         return _UNTOLD
     if place.kind in (SYMBOL, MODULE):
         return _VARIABLE
-    if place.kind in (UNLOADED, FREED_INIT):
+    if place.kind in (UNLOADED, FREED_INIT, FREED_VMALLOC):
         return _GONE
     if place.kind == OBJECT and place.state == ALLOCATED:
         return _LOST if place.cache is None or place.cache.dropped else _OBJECT
@@ -351,6 +367,12 @@ def _is_lent(place: Optional[Place]) -> bool:
         # alloc_percpu() gave it out: no variable's name, only the per-CPU pointer.
         return _POINTER.match(place.label) is not None
     return place is not None and place.kind in (OBJECT, PAGE, VMALLOC, STACK)
+
+
+def _is_local(place: Optional[Place]) -> bool:
+    if place is None:
+        return False
+    return place.kind == STACK or (place.kind == FREED_VMALLOC and bool(place.label))
 
 
 def _is_inside(place: Optional[Place]) -> bool:

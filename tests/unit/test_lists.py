@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.pages import Memory
-from crash_ext.places.place import OBJECT, PAGE, PERCPU, STACK, SYMBOL, VMALLOC, Place
+from crash_ext.places.place import (
+    FREED_VMALLOC,
+    OBJECT,
+    PAGE,
+    PERCPU,
+    STACK,
+    SYMBOL,
+    VMALLOC,
+    Place,
+)
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING, Cache
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Lists, Membership
 from tests.unit.plain import CACHE
@@ -251,6 +260,23 @@ def test_pointers_may_lead_to_a_head_that_stands_but_not_to_one_that_was_freed(
     memory.words[HEAD] = 0
     chains = Lists(memory, 8, {HEAD: place}.get, OBJECTS, {0x100}).chains(OFFSET, [0x1000])
     assert (chains[0x1000].verdict, chains[0x1000].stands) == (HEADLESS, stands)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(("label", "local"), [("", False), ("stack", True)])
+def test_a_head_in_memory_that_vfree_gave_back_is_gone(
+    label: str, local: bool, whole: bool
+) -> None:
+    """A stack that no task has any more may still have its words."""
+    memory = Words()
+    memory.ring(HEAD, *map(node, OBJECTS))
+    if not whole:
+        del memory.words[HEAD], memory.words[HEAD + 8]
+    place = Place(FREED_VMALLOC, "what was freed", HEAD, label)
+    found = rings(memory, {HEAD: place}, [0x1000])[0x1000]
+    assert (found.verdict, found.at, found.stands) == (HEADLESS, HEAD, False)
+    assert found.local == local
+    assert sorted(found.members) == OBJECTS
 
 
 def test_a_ring_that_breaks_in_two_places_in_memory_in_use_is_left_open() -> None:

@@ -611,6 +611,27 @@ def test_of_a_head_that_stands_the_objects_may_have_been_taken_off() -> None:
     )
 
 
+def test_a_head_that_was_a_local_variable_is_told_as_one() -> None:
+    """The stack may be there still, or be another task's by now."""
+    for stands in (True, False):
+        ring = on(HEADLESS)._replace(stands=stands, local=True)
+        finding = only(case(subject(1, LIST_LINKED, ring=ring)))
+        assert finding.cause == "no head"
+        assert "whose head was on a stack, a local variable (unless vmalloc()" in finding.sentence
+
+
+def test_a_head_that_is_a_variable_is_named_where_it_is_one_of_all() -> None:
+    first, other = (on(HEADLESS, at)._replace(stands=True, nodes=1) for at in (0x9000, 0x9100))
+    first = first._replace(head="pending")
+    one = only(case(*(subject(at, LIST_LINKED, ring=first) for at in (1, 2))))
+    assert "on a list whose head, pending, doesn't lead back any more" in one.sentence
+    assert one.sentence.endswith("list_add() was given its two arguments in the wrong order.")
+    rings = {1: first, 2: other._replace(head="others")}
+    two = only(case(*(subject(at, LIST_LINKED, ring=ring) for at, ring in rings.items())))
+    assert "on a list whose head doesn't lead back any more" in two.sentence
+    assert "wrong order" not in two.sentence
+
+
 def test_a_list_of_the_object_s_own_that_has_lost_what_was_on_it_loses_no_object() -> None:
     """A child was freed, and not taken off: the node looks as if its head was freed."""
     ring = on(HEADLESS)._replace(nodes=1)

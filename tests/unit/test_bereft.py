@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node that was alone on a list looks like any two equal pointers: what tells that it is one."""
+
+from __future__ import annotations
+
+from typing import Dict, Set
+
+import pytest
+
+from mocks.landscape import Landscape
+from tests.unit.asked import of_type, records
+from tests.unit.test_lostpage import whole
+from tests.unit.test_pageuse import Pages
+
+
+class Scene:
+    """A leftover with three objects; heads of lists are words of a page in use."""
+
+    def __init__(self) -> None:
+        self.pages = Pages()
+        self.land = Landscape(self.pages.heap)
+        self.slab = self.pages.zeroed({1, 2, 3})
+        self.pages.set(0, _refcount=1)
+        self.cache = self.slab.cache
+        self.pages.heap.leave_behind(self.cache)
+
+    def node(self, index: int) -> int:
+        return self.slab.object(index) + 16
+
+    def lone(self, index: int, head: int) -> None:
+        """Alone on a list whose head leads elsewhere."""
+        for at in (0, 8):
+            self.pages.image.pointer(self.node(index) + at, head)
+
+    def causes(self) -> Dict[str, Set[int]]:
+        whole(self.pages)
+        rows = of_type(records(self.pages.heap, "slabwhy", f"{self.cache.address:x}"), "finding")
+        return {row["cause"]: {int(each, 16) for each in row["objects"]} for row in rows}
+
+
+def test_others_of_its_kind_that_are_on_a_list_there_tell() -> None:
+    scene = Scene()
+    heads = [scene.pages.start + 0x100, scene.pages.start + 0x200]
+    scene.lone(3, heads[1])
+    assert scene.causes()["lost"] == {scene.slab.object(3)}
+    scene.pages.heap.writer.ring(heads[0], [scene.node(1), scene.node(2)])
+    scene.pages.heap.writer.ring(heads[0], [])
+    assert scene.causes() == {"no head": {scene.slab.object(index) for index in (1, 2, 3)}}
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_head_in_memory_that_vfree_gave_back_tells(number: int) -> None:
+    scene = Scene()
+    first, _ = scene.land.area([scene.pages.page(1)])
+    scene.land.area([scene.pages.page(2)])
+    gone = first + 8 * scene.pages.image.page_size
+    if number == 1:
+        scene.lone(1, gone)
+    else:
+        nodes = [scene.node(index) for index in (1, 2, 3)]
+        for before, node, behind in zip([gone, *nodes], nodes, [*nodes[1:], gone]):
+            scene.pages.image.pointer(node, behind)
+            scene.pages.image.pointer(node + 8, before)
+    found = scene.causes()
+    assert found["no head"] == {scene.slab.object(index) for index in range(1, number + 1)}
