@@ -87,6 +87,11 @@ _SHOWN_TEXT = 64
 _TEXT = re.compile(rb"[\x20-\x7e]{4,}")
 
 
+def second_poisons(word: int) -> Set[int]:
+    """LIST_POISON2 of every kernel with words of that size."""
+    return {base + second for base in _POISON_BASES[word] for _, second in _LIST_POISONS}
+
+
 class Word(NamedTuple):
     """One or more words of an object, and what they are."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Counter, Dict, List, NamedTuple, Optional, Set
 
 from crash_ext.contents.callbacks import Callback
+from crash_ext.contents.idle import Idle
 from crash_ext.contents.profile import Profile
 from crash_ext.contents.words import Word
 from crash_ext.places.place import MODULE, PERCPU, STACK, SYMBOL, Place
@@ -109,6 +110,8 @@ class Subject:
         """It and others of the case, which nothing leads to either, lead to each other."""
         self.by_done = False
         """Of an inner one: all that leads to it looks like what RCU leaves of its callbacks."""
+        self.idle: List[Idle] = []
+        """Its timers and work items that are not pending; of one that nothing leads to."""
         self.values: Dict[int, int] = {}
         """Offset -> value of each aligned word."""
         self.halves: Dict[int, int] = {}

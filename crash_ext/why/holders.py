@@ -11,6 +11,7 @@ from array import array
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, WAIT, Callback, Callbacks
+from crash_ext.contents.idle import IdleFinder
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_symbol_number
@@ -101,6 +102,7 @@ def find_holders(
         if subject.level == REACHED and _by_old_words_alone(subject):
             subject.level = MAYBE
         _find_queued(callbacks, slub, places, reach, case, subject)
+    _find_idle(slub, places, callbacks, cases)
     show_ways(reach, places, cases, Containers(places, callbacks, blocks, reach.path), blocks)
     find_lost_with(slub, reach, cases)
     _find_hidden(slub, places, reach, cases)
@@ -208,6 +210,15 @@ def _callback(
         if ring is not None and ring.at and not callbacks.may_be_wait_queue(ring.at):
             return None
     return found
+
+
+def _find_idle(slub: Slub, places: Places, callbacks: Callbacks, cases: List[Case]) -> None:
+    finder = IdleFinder(places, callbacks)
+    for case in cases:
+        for subject in case.subjects:
+            if subject.level == UNREACHED and not subject.blank:
+                data = slub.reader.try_read(subject.address, case.cache.object_size)
+                subject.idle = finder.of(subject.address, data or b"")
 
 
 def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) -> None:

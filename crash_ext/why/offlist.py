@@ -14,6 +14,7 @@ from crash_ext.kernel.say import count
 from crash_ext.reach.model import LOST
 from crash_ext.why.case import UNTOLD, Case, Evidence, Subject
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
+from crash_ext.why.idle import idle_evidence, idle_text
 from crash_ext.why.numbers import (
     any_larger,
     changed_numbers,
@@ -60,10 +61,11 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
     number = len(chosen)
     changed = changed_numbers(case, chosen)
     evidence += numbers_evidence(case, chosen, changed)
-    evidence += no_pointer(chosen, case)
+    evidence += [*idle_evidence(chosen), *no_pointer(chosen, case)]
     poison = (
         f"list_del(), hlist_del() or an _rcu form has poisoned the list node at +{offset:#x}, and"
         f" nothing in use leads to {it(number)}.{numbers_text(case, changed)}"
+        f"{idle_text(case, chosen)}"
     )
     if case.uncleared:
         sentence = (
@@ -242,7 +244,7 @@ def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int
         "points to itself, where living objects are on a list, and nothing in use leads to"
         f" {it(number)}."
     )
-    sentence += numbers_text(case, changed) + failure(case, chosen)
+    sentence += numbers_text(case, changed) + failure(case, chosen) + idle_text(case, chosen)
     if missing:
         named = ", ".join(f"+{at:#x}" for at in missing[:EXAMPLES])
         sentence += (
@@ -263,7 +265,7 @@ def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int
             " at who takes objects off."
         )
     sentence += _perhaps_own(case, offset, number)
-    evidence += no_pointer(chosen, case)
+    evidence += [*idle_evidence(chosen), *no_pointer(chosen, case)]
     return Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)
 
 

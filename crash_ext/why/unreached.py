@@ -11,6 +11,7 @@ from crash_ext.hexa import hexa
 from crash_ext.reach.model import DEAD, LOST
 from crash_ext.why.case import Case, Evidence, Held, Subject
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
+from crash_ext.why.idle import idle_evidence, idle_links, idle_text
 from crash_ext.why.lists import LEAKED, OPEN
 from crash_ext.why.numbers import changed_numbers, failure, numbers_evidence, numbers_text
 from crash_ext.why.phrases import (
@@ -184,11 +185,14 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
         f"{objects(number, 'is', 'are')} lost: nothing in use leads to {it(number)}, so nobody"
         f" can free {it(number)} any more, unless {it(number, True)}"
         f" {'is' if number == 1 else 'are'} kept by a handle that is no pointer (an index, a frame"
-        f" number).{_outside(case, chosen)}"
+        " number)."
     )
+    idle, silent = idle_text(case, chosen), _silent(number)
+    outside = _outside(case, chosen)
+    sentence += idle if outside == silent and idle else outside + idle
     changed = changed_numbers(case, chosen)
     evidence = [*numbers_evidence(case, chosen, changed), *no_pointer(chosen, case)]
-    evidence += _open_lists(chosen)
+    evidence += [*_open_lists(chosen), *idle_evidence(chosen)]
     sentence += numbers_text(case, changed) + failure(case, chosen)
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
@@ -237,7 +241,9 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
                     f" {'this is' if number == 1 else 'these are'} not: never inserted, or taken"
                     f" out again ({ways})."
                 )
+    called = idle_links(chosen)
     empty = [at for at, kind in sorted(chosen[0].lists.items()) if kind == LIST_EMPTY]
+    empty = [at for at in empty if at not in called]
     same = [at for at in empty if all(s.lists.get(at) == LIST_EMPTY for s in chosen)]
     own = [at for at in same if is_own_list(case, at)]
     same = [at for at in same if at not in own]
@@ -262,6 +268,10 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
             f" The list_head at +{same[0]:#x} points to itself: a node that was never linked, or"
             " that list_del_init() took off a list; or an empty list of the object's own."
         )
+    return _silent(number)
+
+
+def _silent(number: int) -> str:
     return (
         f" The contents do not show where {it(number, True)}"
         f" {'was' if number == 1 else 'were'} lost."

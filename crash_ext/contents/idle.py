@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Timers and work items in an object that nobody will call: what became of them?
+
+What a structure says itself when it is over. A timer that was armed keeps the poison of
+detach_timer(), and the time that it was due; a work item the number of the pool that called it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Iterator, List, NamedTuple, Optional
+
+from crash_ext.contents.callbacks import DELAYED_WORK, TIMER, WORK, Callbacks
+from crash_ext.contents.words import second_poisons
+from crash_ext.kernel.clock import Clock
+from crash_ext.kernel.memory import read_symbol_number
+from crash_ext.places.places import Places
+
+OVER = "over"
+"""It was called, or taken out of its queue; a timer: it expired, or was deleted before."""
+DELETED = "deleted"
+"""A timer that was armed, and deleted: it would be due later."""
+NEVER = "never"
+"""Never queued, or cancelled by who waits for it, which clears what the work item says."""
+
+_LATER = "delayed_work_timer_fn"
+"""The function of a delayed_work's timer."""
+_PENDING, _QUEUED = 1, 4
+"""include/linux/workqueue.h: WORK_STRUCT_PENDING, WORK_STRUCT_PWQ."""
+_POOLS = 1 << 16
+"""More workers' pools there are not."""
+
+
+class Idle(NamedTuple):
+    """A structure that isn't pending."""
+
+    kind: str
+    """TIMER, WORK or DELAYED_WORK."""
+    offset: int
+    """Of the structure, in the object."""
+    link: int
+    """Of its list node, in the object."""
+    function: str
+    """In words, with its module."""
+    state: str
+    """One of the constants above."""
+    seconds: Optional[float] = None
+    """Of a timer that was armed: when it would be due, from the dump on."""
+
+
+class IdleFinder:
+    """Finds such structures in the bytes of one kernel's objects."""
+
+    def __init__(self, places: Places, callbacks: Callbacks) -> None:
+        self._reader = places.session.reader
+        self._callbacks = callbacks
+        self._poisons = second_poisons(self._reader.word)
+        self._clock = Clock(self._reader)
+
+    def of(self, start: int, data: bytes) -> List[Idle]:
+        """All of an object."""
+        word = self._reader.word
+        found: List[Idle] = []
+        for at in range(0, len(data) - word + 1, word):
+            value = self._word(data, at)
+            name = self._callbacks.function(value) if value else None
+            if name is not None:
+                found += self._timer(data, at, name)
+                found += self._work(start, data, at, name)
+        return found
+
+    def _timer(self, data: bytes, at: int, name: str) -> Iterator[Idle]:
+        base = self._base("timer_list", "function", data, at)
+        if base is None or name.split(" ")[0] == _LATER or not self._was_armed(data, base):
+            return
+        due = self._due(data, base)
+        state = DELETED if due is not None and due > 0 else OVER
+        link = base + (self._reader.offset("timer_list", "entry") or 0)
+        yield Idle(TIMER, base, link, name, state, self._clock.seconds(due))
+
+    def _work(self, start: int, data: bytes, at: int, name: str) -> Iterator[Idle]:
+        reader = self._reader
+        base, entry = self._base("work_struct", "func", data, at), self._entry
+        if base is None or entry is None or self._word(data, base + entry) != start + base + entry:
+            return
+        says = self._word(data, base + (reader.offset("work_struct", "data") or 0))
+        pool = None if self._pool_shift is None else says >> self._pool_shift
+        if says & (_PENDING | _QUEUED) or pool is None:
+            return
+        never = pool == self._no_pool
+        if not never and pool >= _POOLS:
+            return
+        state = NEVER if never else OVER
+        timer = reader.offset("delayed_work", "timer")
+        called = reader.offset("timer_list", "function")
+        later = None if timer is None or called is None else base + timer + called
+        if timer is not None and later is not None and later + reader.word <= len(data):
+            function = self._callbacks.function(self._word(data, later)) or ""
+            if function.split(" ")[0] == _LATER:
+                due = self._due(data, base + timer) if self._was_armed(data, base + timer) else None
+                if due is not None and due > 0:
+                    state = DELETED
+                seconds = self._clock.seconds(due)
+                yield Idle(DELAYED_WORK, base, base + entry, name, state, seconds)
+                return
+        yield Idle(WORK, base, base + entry, name, state)
+
+    def _base(self, struct: str, function: str, data: bytes, at: int) -> Optional[int]:
+        """Where a structure begins whose function stands at an offset; None if it can't be one."""
+        own, size = self._reader.offset(struct, function), self._reader.struct_size(struct)
+        if own is None or not size or at < own or at - own + size > len(data):
+            return None
+        return at - own
+
+    def _was_armed(self, data: bytes, base: int) -> bool:
+        """kernel/time/timer.c, detach_timer(): NULL and poison; up to v4.1 the other way round."""
+        at = base + (self._reader.offset("timer_list", "entry") or 0)
+        words = {self._word(data, at), self._word(data, at + self._reader.word)}
+        return 0 in words and not words.isdisjoint(self._poisons)
+
+    def _due(self, data: bytes, base: int) -> Optional[int]:
+        expires = self._reader.offset("timer_list", "expires")
+        if expires is None or self._jiffies is None:
+            return None
+        return self._word(data, base + expires) - self._jiffies
+
+    @cached_property
+    def _jiffies(self) -> Optional[int]:
+        return read_symbol_number(self._reader, "jiffies", self._reader.word)
+
+    @cached_property
+    def _entry(self) -> Optional[int]:
+        return self._reader.offset("work_struct", "entry")
+
+    @cached_property
+    def _pool_shift(self) -> Optional[int]:
+        return self._reader.enumerator("WORK_OFFQ_POOL_SHIFT")
+
+    @cached_property
+    def _no_pool(self) -> Optional[int]:
+        bits = self._reader.enumerator("WORK_OFFQ_POOL_BITS")
+        return None if bits is None else (1 << bits) - 1
+
+    def _word(self, data: bytes, at: int) -> int:
+        return int.from_bytes(data[at : at + self._reader.word], self._reader.byteorder)
