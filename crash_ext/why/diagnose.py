@@ -74,7 +74,6 @@ from crash_ext.why.tell_owners import owner_evidence, owner_sentence
 from crash_ext.why.tell_types import type_evidence
 from crash_ext.why.users import UserNames, Users, sample
 
-
 _SHARE, _SEVERAL = 3, 3
 """The holder of one in so many objects of a live cache, and of so many at least, is named in the
 conclusion."""
@@ -236,7 +235,8 @@ class Diagnoser:
         # Of a cache of ten million objects each list takes 400 MB.
         chosen = addresses if asked is slabs else sorted(allocated(asked))
         left = chosen
-        perhaps, harmless = 0, {}
+        perhaps = 0
+        harmless: Dict[str, int] = {}
         holds = self._holds(cache, slabs)
         unknown = sum(held.unknown for held in holds)
         state = self._state(cache, holds)
@@ -302,9 +302,7 @@ class Diagnoser:
             problems=problems,
         )
 
-    def _without_harmless(
-        self, cache: Cache, lost: List[int]
-    ) -> Tuple[List[int], Dict[str, int]]:
+    def _without_harmless(self, cache: Cache, lost: List[int]) -> Tuple[List[int], Dict[str, int]]:
         """Those that are no leak of the kernel's own taken out of lost objects, and counted."""
         left: List[int] = []
         harmless: Dict[str, int] = {}

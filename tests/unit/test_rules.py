@@ -535,7 +535,7 @@ def test_a_waiting_task_is_told_and_is_no_head_of_a_list() -> None:
 def test_zeroes_are_not_said_to_have_been_never_written() -> None:
     """Who clears an object before dropping it leaves the same."""
     finding = only(case(subject(1, blank=ZEROES)))
-    assert "or written with zeroes alone (a first number), or cleared" in finding.sentence
+    assert "or written with zeroes alone, or cleared" in finding.sentence
     assert (finding.cause, finding.strength) == ("all zeroes", LIKELY)
     assert "cleared after use" in finding.sentence
 
