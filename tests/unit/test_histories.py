@@ -398,11 +398,10 @@ def test_of_which_objects_the_numbers_are_is_told(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("held", [2, 5])
 def test_who_has_many_of_a_live_cache_s_objects_is_named(held: int) -> None:
     scene = Scene()
-    head = scene.heap._arena.variable("conn_backlog", 16)
-    scene.heap.writer.ring(head, [at + LIST for at in living(scene)[:held]])
+    scene.ring(scene.variables["conn_list"], living(scene)[:held])
     for number, at in enumerate(living(scene)[held:]):
         scene.empty(at)
         scene.point(scene.heap._arena.variable(f"conn_of_{number}"), at)
     text = next(each for each in conclusion(scene.done(), "slabwhy slab_test") if "in use:" in each)
-    named = f" {held} of {TWINS} have one holder: conn_backlog."
+    named = f" {held} of {TWINS} have one holder: conn_list."
     assert text.endswith(named) == (held * 3 >= TWINS)
