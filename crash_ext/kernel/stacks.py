@@ -32,7 +32,7 @@ class LiveStack(NamedTuple):
 
 
 _OUTERMOST = 512
-"""Bytes of the frames of kthread(), of what called it, and of what saves its registers."""
+"""Bytes of the frames of kthread() and of what called it, at most."""
 _FUNCTION = 4096
 """Bytes: kthread() is no longer."""
 _END_MAGIC = 0x57AC6E9D
@@ -77,9 +77,9 @@ def _left_in_kthread(
 
     That frame, and its caller's, keep the struct kthread_create_info that the thread's maker
     freed when the thread had begun. What else they have, struct kthread has, too: data. A
-    register that the thread's function doesn't use is saved by schedule(), far below.
+    register that the thread's function doesn't use is saved by what it calls, however far below.
     """
-    start, word = max(start, end - _OUTERMOST), reader.word
+    word = reader.word
     data = reader.try_read(start, end - start) if kthread is not None else None
     if kthread is None or data is None:
         return ()
@@ -87,7 +87,8 @@ def _left_in_kthread(
         int.from_bytes(data[at : at + word], reader.byteorder) for at in range(0, len(data), word)
     ]
     for number, value in enumerate(values):
-        if not 0 < value - kthread < _FUNCTION:
+        near = start + number * word >= end - _OUTERMOST
+        if not near or not 0 < value - kthread < _FUNCTION:
             continue
         symbol = reader.symbol_at(value)
         if symbol is not None and symbol[0] == "kthread":

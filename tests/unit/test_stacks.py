@@ -131,12 +131,13 @@ def test_the_frame_of_kthread_is_told_apart_if_struct_kthread_has_the_same() -> 
     image.pointer(stack + 0x3ED8, 0x2220)
     image.pointer(stack + 0x3EE0, function + 8)
     image.pointer(stack + 0x3F00, 0x1110)
-    # Saved by schedule(), which the thread's function has called.
+    # Saved by schedule(), which the thread's function has called: far below its large frame.
     image.pointer(stack + 0x3E58, 0x1110)
-    image.pointer(stack + 0x3D00, 0x1110)
+    image.pointer(stack + 0x3108, 0x1110)
+    image.pointer(stack + 0x2FF8, 0x1110)
     assert machine.live(stack).doubtful == ()
     image.structs["kthread"] = parse("flags:p threadfn:p data:p", image.word)
-    left = [stack + at for at in (0x3E58, 0x3ED0, 0x3EE0, 0x3F00)]
+    left = [stack + at for at in (0x3108, 0x3E58, 0x3ED0, 0x3EE0, 0x3F00)]
     assert list(machine.live(stack).doubtful) == left
 
 
