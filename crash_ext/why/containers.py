@@ -35,6 +35,8 @@ from crash_ext.reach.model import IN_USE, Step
 from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
 from crash_ext.why.case import Case, Held, Subject
+from crash_ext.why.kernelobjects import KernelObjects
+from crash_ext.why.phrases import is_kin
 from crash_ext.why.slots import FIFO, POOL, Slots
 
 NODES = {"radix_tree_node": "", "maple_node": "a maple tree"}
@@ -78,6 +80,7 @@ class Containers:
         self._blocks = blocks
         self._callbacks = callbacks
         self._slots = Slots(places.session.reader, callbacks)
+        self._own = KernelObjects(places)
         self._reader = places.session.reader
 
     def name(self, case: Case, subject: Subject, held: Optional[Held]) -> str:
@@ -91,7 +94,9 @@ class Containers:
         chain = self._kset(subject) or self._klist(subject) or self._notifiers(subject, held)
         if chain:
             return chain
-        tree = self._tree(path) or self._task(path[-1]) or self._kernfs(path[-1])
+        last = path[-1]
+        tree = self._tree(path) or self._task(last) or self._kernfs(last)
+        tree = tree or self._kernels_own(case, path)
         if tree:
             return tree
         table = self._rhashtable(path) or self._rb_tree(case, subject)
@@ -224,6 +229,18 @@ class Containers:
             return ""
         path = kernfs_path(self._reader, place.object or 0)
         return "" if path is None else f"by {text_of(path)} {IN_KERNFS}"
+
+    # --- another of the kernel's own structures ---
+
+    def _kernels_own(self, case: Case, path: List[Step]) -> str:
+        """What has the object in its private word; and the module's variable that leads to that.
+
+        A variable of the kernel's leads to many.
+        """
+        if is_kin(case, path[-1].place):
+            return ""
+        name, root = self._own.name(path[-1]), path[0].place
+        return name + self._led(path) if name and root and root.kind == MODULE else name
 
     # --- a notifier chain ---
 

@@ -12,6 +12,7 @@ from crash_ext.reach.model import IN_USE, MAYBE, PENDING, PERHAPS, REACHED
 from crash_ext.why.case import Case, Evidence, Held, Subject, best_held
 from crash_ext.why.containers import IN_KERNFS, NODES
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
+from crash_ext.why.kernelobjects import BY_KERNEL_OBJECT
 from crash_ext.why.lists import EITHER, OPEN, WAITED, Membership
 from crash_ext.why.phrases import first_held, is_kin, it, kinds, objects, pointer, root_text, way
 from crash_ext.why.twins import usually_empty
@@ -52,6 +53,7 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
             sentence += _by_ring(case, first, ring, number)
         elif first.container:
             each_its_own = _by_page(first) or first.container.endswith(IN_KERNFS)
+            each_its_own = each_its_own or first.container.startswith(BY_KERNEL_OBJECT)
             others = len({each.container for each in members}) > 1 and each_its_own
             sentence += f" {first.container}{', and the others likewise' if others else ''}."
         else:
@@ -234,6 +236,8 @@ def _holder_kind(case: Case, subject: Subject) -> str:
         return _PAGE.sub("", subject.container)
     if subject.container.endswith(IN_KERNFS):
         return IN_KERNFS
+    if subject.container.startswith(BY_KERNEL_OBJECT):
+        return next(kind for kind in BY_KERNEL_OBJECT if subject.container.startswith(kind))
     if root is not None and subject.container:
         # Of nodes and the like each has its own: the words before "at" or ":" are its kind.
         kind = _OFFSET.sub("", subject.container.split(" at ")[0].split(":")[0].split(",")[0])

@@ -103,7 +103,8 @@ def kinds(held: Iterable[Held]) -> str:
     for place in (each.place for each in held if each.place is not None):
         if place.kind == OBJECT:
             state = "a freed object" if in_free_object(place) else "an object"
-            labels[f"{state} of {place.label}"] = None
+            merged = place.cache is not None and place.cache.refcount > 1
+            labels[f"{state} of {place.label}{' or one merged into it' if merged else ''}"] = None
         elif place.kind == UNLOADED:
             labels["the memory of an unloaded module"] = None
         elif place.kind == FREED_INIT:

@@ -39,6 +39,7 @@ from tests.unit.test_rules import (
     AT,
     EMPTY,
     FREED,
+    OTHER,
     OWNER,
     STATE,
     VARIABLE,
@@ -364,6 +365,25 @@ def test_a_list_whose_head_is_lost_itself_leads_to_that() -> None:
         "1 object is lost with others: it is on a list whose head lies in an object of "
         "owners, and nothing in use leads to that. Look for the reason there."
     )
+
+
+def test_each_inode_has_its_own_and_they_are_one_finding() -> None:
+    first, second = subject(1, level=REACHED), subject(2, level=REACHED)
+    for number, made in enumerate((first, second)):
+        path(made, VARIABLE._replace(label=f"root {number}"), OWNER)
+        made.container = f"by the inode of /conn/{number} of debugfs, in its i_private"
+    (finding,) = conclude(case(first, second))
+    assert finding.sentence.startswith(
+        "2 objects are still held by the inode of /conn/0 of debugfs, in its i_private, and the"
+        " others likewise."
+    )
+
+
+def test_a_cache_that_others_were_merged_into_may_not_be_what_its_name_says() -> None:
+    merged = OTHER._replace(refcount=3)
+    made = subject(1, level=REACHED, by=[held(OWNER._replace(cache=merged))])
+    path(made, VARIABLE, OWNER)
+    assert "an object of owners or one merged into it, leads" in only(case(made)).sentence
 
 
 def test_of_a_tree_that_was_lost_the_topmost_node_is_named() -> None:
