@@ -89,11 +89,15 @@ def links(memory: bytes, where: Geometry, coding: Coding) -> LinkOf:
     def link_of(index: int) -> int:
         at = index * where.size + to_link
         hidden = int.from_bytes(memory[at : at + word], order)
-        if coding.form is None:
-            return hidden
-        address = where.first + index * where.size + where.link
-        if coding.form.swab:
-            address = int.from_bytes(address.to_bytes(word, "little"), "big")
-        return hidden ^ coding.random ^ address
+        return decoded(hidden, where.first + index * where.size + where.link, coding)
 
     return link_of
+
+
+def decoded(hidden: int, address: int, coding: Coding) -> int:
+    """The free pointer that is stored at an address."""
+    if coding.form is None:
+        return hidden
+    if coding.form.swab:
+        address = int.from_bytes(address.to_bytes(coding.word, "little"), "big")
+    return hidden ^ coding.random ^ address

@@ -41,6 +41,31 @@ def never_written(case: Case, rest: List[Subject]) -> List[Finding]:
     return [Finding("", LIKELY, [s.address for s in chosen], found, sentence)]
 
 
+def not_set_up(case: Case, rest: List[Subject]) -> List[Finding]:
+    """The free pointer of when they were free stands where all living objects have written.
+
+    What else is in them may be the last owner's: links, poison, timers. An owner that never
+    writes there, as of a buffer that is not full, shows by living objects that have it, too.
+    """
+    enough = case.twin_profile.objects >= ENOUGH and not case.mixed and not case.twin_untouched
+    chosen = [s for s in outer_ones(rest) if s.untouched and not s.blank]
+    if not chosen or not enough or not case.uncleared:
+        return []
+    number, at = len(chosen), case.cache.offset
+    still = f"{it(number, True)} still {'has' if number == 1 else 'have'}"
+    sentence = (
+        f"{objects(number, 'was', 'were')} lost before"
+        f" {'it was' if number == 1 else 'they were'} set up: at +{at:#x} {still} the free pointer"
+        f" of when {'it was' if number == 1 else 'they were'} free, where all"
+        f" {case.twin_profile.objects} living objects have been written. Nothing in use leads to"
+        f" {it(number)}. What else is in {it(number)} may be the last owner's of that memory. Look"
+        f" for a way out between the allocation and the write to +{at:#x}."
+    )
+    text = f"+{at:#x}: the free pointer of before the allocation, in {of(chosen, case)}"
+    found = [Evidence("contents", text, chosen[0].address + at), *no_pointer(chosen, case)]
+    return [Finding("", LIKELY, [s.address for s in chosen], found, sentence)]
+
+
 def all_zeroes(case: Case, rest: List[Subject]) -> List[Finding]:
     """Nothing but zeroes: as an allocation that clears leaves them, or wiped since.
 

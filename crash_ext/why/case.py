@@ -74,6 +74,8 @@ class Subject:
         """Its contents aren't in the dump."""
         self.blank: Optional[str] = None
         """POISON or ZEROES, where it holds nothing else."""
+        self.untouched: Optional[bool] = None
+        """The free pointer of when it was free stands in it, or not; None: that can't be told."""
         self.lists: Dict[int, str] = {}
         """Offset of a list_head -> its state, a kind of words.py."""
         self.memberships: Dict[int, Membership] = {}
@@ -136,6 +138,8 @@ class Case:
         """Red zones bear witness beside the freelist that an object is allocated."""
         self.uncleared = False
         """A new object may have what the last owner of its memory wrote."""
+        self.twin_untouched = 0
+        """Living objects in which the free pointer of when they were free stands."""
         self.twins: List[Cache] = []
         """Live caches of the same name."""
         self.kin: Set[int] = {cache.address}

@@ -31,6 +31,7 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kmalloc import kmalloc_size
 from crash_ext.slub.model import Cache, SlabObjects
 from crash_ext.slub.session import Session
+from crash_ext.slub.untouched import FreePointers
 from crash_ext.why.case import ANOTHER, OWN, POISON, UNTOLD, ZEROES, Case, Subject, Trace
 from crash_ext.why.lists import Alive, Lists, is_gone
 from crash_ext.why.lostwith import usual_nodes
@@ -81,6 +82,7 @@ def examine(
     limit = min(EXAMINED, max(_FEWEST, EXAMINED_BYTES // cache.object_size))
     step, number = spread(len(addresses), limit)
     poisoned = bool(cache.flags & session.layout.flags.mask("POISON"))
+    pointers = FreePointers(session, [cache, *kin])
     for address, data in contents(session, cache, addresses[::step]):
         subject = Subject(address)
         case.subjects.append(subject)
@@ -90,6 +92,7 @@ def examine(
             subject.away = True
             continue
         subject.blank = _blank(data, poisoned)
+        subject.untouched = pointers.stand(address, data)
         subject.values = _values(session, data, session.reader.word)
         subject.halves = _values(session, data, _HALF)
         words = explainer.explain(address, data)
@@ -102,7 +105,7 @@ def examine(
 
 
 def compare_with(
-    slub: Slub,
+    session: Session,
     explainer: Words,
     case: Case,
     family: Sequence[Cache],
@@ -120,15 +123,17 @@ def compare_with(
     case.kin.update(each.address for each in family)
     limit = min(COMPARED, max(_FEWEST, COMPARED_BYTES // twin.object_size))
     step, _ = spread(len(addresses), limit)
-    poisoned = bool(twin.flags & slub.layout.flags.mask("POISON"))
-    for address, data in contents(slub, twin, addresses[::step]):
+    poisoned = bool(twin.flags & session.layout.flags.mask("POISON"))
+    pointers = FreePointers(session, family)
+    for address, data in contents(session, twin, addresses[::step]):
         if data is not None:
+            case.twin_untouched += pointers.stand(address, data) or 0
             case.twin_blank += _blank(data, poisoned) is not None
             words = explainer.explain(address, data)
             if callbacks is not None:
                 _ask_nodes(explainer, callbacks, case, address, data, words)
-            _narrow_numbers(case, _values(slub, data, _HALF))
-            _narrow(case, explainer, _values(slub, data, slub.reader.word), words)
+            _narrow_numbers(case, _values(session, data, _HALF))
+            _narrow(case, explainer, _values(session, data, session.reader.word), words)
             if len(case.samples) < 2 * SAMPLES:
                 case.samples.append(words)
             case.twin_profile.add(cells(words))

@@ -98,7 +98,7 @@ def _on_rings(
         if number > 1 and len({found.at for found in shown.values()}) == 1:
             # Each insertion puts the head on a list of its own.
             sentence += " Or list_add() was given its two arguments in the wrong order."
-    sentence += or_left(case, number)
+    sentence += or_left(case, chosen)
     off = {at for s in chosen for at in poisoned_nodes(case, s)} or set(unlinked_at(case, chosen))
     if off:
         sentence += (

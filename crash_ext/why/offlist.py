@@ -23,7 +23,7 @@ from crash_ext.why.numbers import (
     numbers_evidence,
     numbers_text,
 )
-from crash_ext.why.phrases import it, lost_ones, no_pointer, objects, of, outer_ones
+from crash_ext.why.phrases import it, lost_ones, may_be_left, no_pointer, objects, of, outer_ones
 from crash_ext.why.twins import heads_what, poisoned_nodes, unlinked_at
 
 OFF_THE_LIST = "off the list"
@@ -41,18 +41,19 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
     objects have poisoned, too: all of them are taken off that list.
 
     Where an allocation does not clear, all of that may be the last owner's of the memory: then
-    they are off the list, and no more is known.
+    they are off the list, and no more is known; unless the owner has written where the free
+    pointer was.
     """
     outer = {subject.address for subject in outer_ones(rest)}
-    groups: Dict[int, List[Subject]] = {}
+    groups: Dict[Tuple[int, bool], List[Subject]] = {}
     for s in lost_ones(rest):
         poisoned = poisoned_nodes(case, s)
         own = s.address in outer or not any(held.worth == LOST for held in s.held)
         if poisoned and (own or s.by_done):
-            groups.setdefault(poisoned[0], []).append(s)
+            groups.setdefault((poisoned[0], may_be_left(case, [s])), []).append(s)
     explained = {subject.address for chosen in groups.values() for subject in chosen}
     again = _taken_off_again(case, [s for s in rest if s.address not in explained])
-    return [*(_deleted(case, offset, chosen) for offset, chosen in groups.items()), *again]
+    return [*(_deleted(case, offset, chosen) for (offset, _), chosen in groups.items()), *again]
 
 
 def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
@@ -67,7 +68,8 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
         f" nothing in use leads to {it(number)}.{numbers_text(case, changed)}"
         f"{idle_text(case, chosen)}"
     )
-    if case.uncleared:
+    left = may_be_left(case, chosen)
+    if left:
         sentence = (
             f"{objects(number, 'is', 'are')} on no list: {poison} This fits an object that was"
             " taken off and not freed: look at who takes them off the list."
@@ -92,16 +94,31 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
     who, never = "", f"{'this one' if number == 1 else 'these'} never wrote there"
     if case.uncleared:
         who = " is the last owner's of that memory, which an allocation here need not clear, or"
+    but = f", though at +{case.cache.offset:#x}" if case.uncleared and not left else ""
     sentence += (
-        f" Or the poison{who} was copied from another object, and {never}: then look for a way out"
-        " between the allocation and the first write to the node."
+        f" Or the poison{who} was copied from another object, and {never}{but}: then look for a"
+        " way out between the allocation and the first write to the node."
+        + _untouched(case, chosen)
     )
-    return Finding(_off(case), LIKELY, [s.address for s in chosen], evidence, sentence)
+    return Finding(_off(left), LIKELY, [s.address for s in chosen], evidence, sentence)
 
 
-def _off(case: Case) -> str:
+def _off(left: bool) -> str:
     """The cause where that has to hold for what the last owner has left as well."""
-    return OFF_THE_LIST if case.uncleared else ""
+    return OFF_THE_LIST if left else ""
+
+
+def _untouched(case: Case, chosen: List[Subject]) -> str:
+    """That some have not been written where their free pointer was, and what that speaks for."""
+    number = sum(bool(subject.untouched) for subject in chosen)
+    if not number or not case.uncleared:
+        return ""
+    which = f"{number} of them have" if number < len(chosen) else "They have"
+    return (
+        f" {'It has' if len(chosen) == 1 else which} the allocator's own free pointer at"
+        f" +{case.cache.offset:#x} still: nobody has written there since the allocation, which"
+        " speaks for that."
+    )
 
 
 def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -120,9 +137,10 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
             continue
         number = len(chosen)
         changed = changed_numbers(case, chosen)
+        left = may_be_left(case, chosen)
         what = (
             f"{objects(number, 'is', 'are')} on no list"
-            if case.uncleared
+            if left
             else f"{objects(number, 'was', 'were')} taken off a list and not freed"
         )
         sentence = (
@@ -139,12 +157,12 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
             + (
                 " This fits an object that was taken off and not freed: look at who takes objects"
                 " off the list."
-                if case.uncleared
+                if left
                 else " Look at who takes objects off the list: one of its ways does not free them."
             )
             + f" It also fits {'one that was' if number == 1 else 'objects that were'} never"
             f" linked, if {it(number, True)} got that before an insertion which failed"
-            + (", or the last owner of that memory left it" if case.uncleared else "")
+            + (", or the last owner of that memory left it" if left else "")
             + ": then look at the ways out before the insertion."
         )
         sentence += _perhaps_own(case, offset, number)
@@ -152,7 +170,7 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
         evidence = [Evidence("list", text, chosen[0].address + offset)]
         evidence += [*numbers_evidence(case, chosen, changed), *no_pointer(chosen, case)]
         found = [s.address for s in chosen]
-        findings.append(Finding(_off(case), LIKELY, found, evidence, sentence))
+        findings.append(Finding(_off(left), LIKELY, found, evidence, sentence))
     return findings
 
 

@@ -138,10 +138,16 @@ def it(number: int, subject: bool = False) -> str:
     return "they" if subject else "them"
 
 
-def or_left(case: Case, number: int) -> str:
+def may_be_left(case: Case, chosen: Iterable[Subject]) -> bool:
+    """Whether what is in some may be the last owner's: nothing shows that theirs has written."""
+    return case.uncleared and any(subject.untouched is not False for subject in chosen)
+
+
+def or_left(case: Case, chosen: List[Subject]) -> str:
     """That links may be from before an object's allocation, where that clears nothing."""
-    if not case.uncleared:
+    if not may_be_left(case, chosen):
         return ""
+    number = len(chosen)
     its, was = ("its", "it was") if number == 1 else ("their", "they were")
     return (
         f" Or {its} links are the last owner's of that memory, which an allocation here need not"

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Callable, List, NamedTuple, Tuple
 
 from crash_ext.kernel.say import count
-from crash_ext.why.blank import all_zeroes, never_written
+from crash_ext.why.blank import all_zeroes, never_written, not_set_up
 from crash_ext.why.calledback import called_back
 from crash_ext.why.case import Case, Evidence, Subject
 from crash_ext.why.finding import CERTAIN, LIKELY, Finding
@@ -120,6 +120,12 @@ RULES: Tuple[Rule, ...] = (
         (LIKELY,),
         "nothing but zeroes: never written, all zero, or cleared",
         all_zeroes,
+    ),
+    Rule(
+        "not set up",
+        (LIKELY,),
+        "not written since the allocation, as living ones are",
+        not_set_up,
     ),
     Rule("no head", (LIKELY,), "on a list without a head, or whose head is gone", no_head),
     Rule("taken off", (LIKELY,), "list_del() or list_del_init() took them off", taken_off),

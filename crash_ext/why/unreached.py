@@ -124,7 +124,7 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             )
             sentence += _off_a_list(case, chosen)
         if head or ring:
-            sentence += or_left(case, number)
+            sentence += or_left(case, chosen)
         else:
             sentence += f"only lost objects lead to {it(number)}."
             if first:

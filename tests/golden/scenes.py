@@ -8,7 +8,7 @@ are a struct conn: what living ones have in it is in CONN.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 from mocks.crash_module import CrashError, FakeCrash
 from mocks.history import History
@@ -87,6 +87,18 @@ class Scene:
         self.point(at + CONN["since"], since)
         self.point(at + CONN["owner"], self.owner.object(1) if owner else 0)
         self.point(at + CONN["state"], state)
+
+    def poison_list(self, at: int) -> None:
+        """What an object has that was taken off its list."""
+        self.conn(at, serial=7, since=8, state=3)
+        for number, value in enumerate(LIST_POISON):
+            self.point(at + CONN["list"] + 8 * number, value)
+
+    def free_pointer(self, at: int, cache: Optional[Cache] = None) -> None:
+        """Gives an object the free pointer that it had, to the one before it."""
+        cache = cache or self.left
+        where = at + cache.offset
+        self.point(where, self.heap.writer.encode(cache, where, at - cache.size))
 
     def point(self, at: int, value: int) -> None:
         self.image.pointer(at, value)
@@ -274,14 +286,19 @@ def taken_off() -> FakeCrash:
 
 def off_the_list_or_recycled() -> FakeCrash:
     """The same, where an allocation leaves what list_del() and a free have left."""
-    return _poisoned(Scene((1, 2)))
+    return _poisoned(Scene((1, 2), twin=False), free_pointer=True)
 
 
-def _poisoned(scene: Scene) -> FakeCrash:
+def not_set_up() -> FakeCrash:
+    """Given up right after the allocation, with all that the last owner left: of a list, too."""
+    return _poisoned(Scene((1, 2)), free_pointer=True)
+
+
+def _poisoned(scene: Scene, free_pointer: bool = False) -> FakeCrash:
     for at in scene.leaked:
-        scene.conn(at, serial=7, since=8, state=3)
-        for number, value in enumerate(LIST_POISON):
-            scene.point(at + CONN["list"] + 8 * number, value)
+        scene.poison_list(at)
+        if free_pointer:
+            scene.free_pointer(at)
     return scene.done()
 
 
@@ -546,6 +563,7 @@ SCENES: Dict[str, Callable[[], FakeCrash]] = {
         off_the_list,
         off_the_list_unchanged,
         off_the_list_or_recycled,
+        not_set_up,
         held_by_freed,
         lost_with_others,
         lost,
