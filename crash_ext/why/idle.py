@@ -9,6 +9,7 @@ from crash_ext.contents.callbacks import TIMER
 from crash_ext.contents.idle import DELETED, NEVER, OVER, Idle
 from crash_ext.why.case import Case, Evidence, Subject
 from crash_ext.why.finding import EXAMPLES
+from crash_ext.why.phrases import may_be_left
 
 
 def idle_text(case: Case, chosen: List[Subject]) -> str:
@@ -34,7 +35,7 @@ def idle_text(case: Case, chosen: List[Subject]) -> str:
             )
         elif states == {NEVER}:
             texts.append(f"{what} is not queued: it never was, or was cancelled.")
-    if texts and case.uncleared:
+    if texts and may_be_left(case, chosen):
         texts.append(" Or those are words of the last owner of that memory.")
     return "".join(texts)
 

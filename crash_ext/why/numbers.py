@@ -11,7 +11,7 @@ from crash_ext.why.twins import comparable
 
 _SMALL = 255
 """A state is a small number."""
-_SATURATED = 0xC0000000
+SATURATED = 0xC0000000
 """include/linux/refcount.h, REFCOUNT_SATURATED: INT_MIN / 2."""
 _ERRORS = 4095
 """include/linux/err.h, MAX_ERRNO: an error as a pointer is one of the last addresses."""
@@ -55,7 +55,7 @@ class Changed(NamedTuple):
     def text(self, case: Case) -> str:
         """In words."""
         objects = f"all {case.twin_profile.objects} living objects"
-        value = f"{self.value:x}" if self.value == _SATURATED else self.value
+        value = f"{self.value:x}" if self.value == SATURATED else self.value
         return f"+{self.offset:#x} is {value} where {objects} have {self.living}"
 
 
@@ -68,7 +68,7 @@ def changed_numbers(case: Case, chosen: List[Subject]) -> List[Changed]:
         values = {subject.halves.get(at, 0) for subject in chosen}
         if len(values) == 1:
             (value,) = values
-            if (0 < value <= _SMALL and value != living) or value == _SATURATED:
+            if (0 < value <= _SMALL and value != living) or value == SATURATED:
                 found.append(Changed(at, value, living))
     return found[:EXAMPLES]
 
@@ -87,7 +87,7 @@ def numbers_text(case: Case, changed: List[Changed]) -> str:
     text = f" {changed[0].text(case)}"
     for each in changed[1:]:
         text += f", +{each.offset:#x} is {each.value} where these have {each.living}"
-    if any(each.value == _SATURATED for each in changed):
+    if any(each.value == SATURATED for each in changed):
         return text + (
             ": as a saturated count of references is (refcount_t), after too many gets or a put too"
             " many: then no put frees the object any more."

@@ -16,6 +16,7 @@ from crash_ext.why.case import UNTOLD, Case, Evidence, Subject
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
 from crash_ext.why.idle import idle_evidence, idle_text
 from crash_ext.why.numbers import (
+    SATURATED,
     any_larger,
     changed_numbers,
     error_pointers,
@@ -125,7 +126,9 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
     """Empty list node, but all that an insertion writes, and more that only comes after it.
 
     That the words are written at the insertion, and not before, show objects of the same
-    leftover that lack them; else a number has to be larger than all living objects have it.
+    leftover that lack them; else a number has to be larger than all living objects have it. One
+    that is no saturated count may be a state, of an object that failed before its insertion, too:
+    then it is off the list.
     """
     findings = []
     for offset, unlinked in unlinked_at(case, rest).items():
@@ -138,9 +141,12 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
         number = len(chosen)
         changed = changed_numbers(case, chosen)
         left = may_be_left(case, chosen)
+        # A larger number is a reference too many, or the state of what failed.
+        sure = lack or any(each.value == SATURATED for each in changed)
+        off = left or not sure
         what = (
             f"{objects(number, 'is', 'are')} on no list"
-            if left
+            if off
             else f"{objects(number, 'was', 'were')} taken off a list and not freed"
         )
         sentence = (
@@ -157,7 +163,7 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
             + (
                 " This fits an object that was taken off and not freed: look at who takes objects"
                 " off the list."
-                if left
+                if off
                 else " Look at who takes objects off the list: one of its ways does not free them."
             )
             + f" It also fits {'one that was' if number == 1 else 'objects that were'} never"
@@ -170,7 +176,7 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
         evidence = [Evidence("list", text, chosen[0].address + offset)]
         evidence += [*numbers_evidence(case, chosen, changed), *no_pointer(chosen, case)]
         found = [s.address for s in chosen]
-        findings.append(Finding(_off(left), LIKELY, found, evidence, sentence))
+        findings.append(Finding(_off(off), LIKELY, found, evidence, sentence))
     return findings
 
 

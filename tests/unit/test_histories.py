@@ -24,6 +24,7 @@ from crash_ext.reach.model import LOST, REACHED
 from crash_ext.why.case import ANOTHER, OWN, UNTOLD
 from crash_ext.why.holders import _is_uncleared
 from crash_ext.why.lists import EITHER, HEADLESS, Membership
+from crash_ext.why.rules import conclude
 from mocks.crash_module import FakeCrash
 from tests.golden.scenes import CONN, LIST_POISON, SIZE, TWINS, Scene
 from tests.replay import run_line
@@ -132,13 +133,15 @@ def test_poison_of_a_list_may_be_the_last_owner_s_where_nothing_clears_it() -> N
 
 def test_what_was_taken_off_by_its_numbers_may_be_the_last_owner_s_too() -> None:
     """What living objects have at most is in the object from its memory's former life."""
-    made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3)))
-    assert only(made).cause == "taken off"
-    assert "the last owner" not in only(made).sentence
+    whole = subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))
+    made = case(whole, subject(2, LIST_EMPTY, values=of()))
+    assert conclude(made)[0].cause == "taken off"
+    assert "the last owner" not in conclude(made)[0].sentence
     made.uncleared = True
-    assert only(made).cause == "off the list"
-    assert only(made).sentence.startswith("1 object is on no list: the list node at +0x20")
-    assert "or the last owner of that memory left it: then look" in only(made).sentence
+    found = conclude(made)[0]
+    assert found.cause == "off the list"
+    assert found.sentence.startswith("1 object is on no list: the list node at +0x20")
+    assert "or the last owner of that memory left it: then look" in found.sentence
 
 
 @pytest.mark.parametrize(

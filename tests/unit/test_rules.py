@@ -136,10 +136,12 @@ def test_with_what_an_insertion_writes_it_is_on_no_list_and_both_ways_are_named(
     assert "list_del_init()" in finding.sentence
 
 
-def test_a_later_state_than_living_objects_have_comes_after_the_insertion() -> None:
+def test_a_larger_number_is_a_reference_too_many_or_the_state_of_what_failed() -> None:
+    """Numbered and timed when it was allocated, set to FAILED, and never linked."""
     finding = only(case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=9, state=3))))
-    assert (finding.cause, finding.strength) == ("taken off", LIKELY)
+    assert (finding.cause, finding.strength) == ("off the list", LIKELY)
     assert "as list_del_init() leaves it" in finding.sentence
+    assert "It also fits one that was never linked" in finding.sentence
     assert any("+0x58 is 3 where all 10 living objects have 2" in e.text for e in finding.evidence)
 
 
@@ -158,7 +160,7 @@ def test_what_looks_taken_off_may_have_failed_late() -> None:
     for beside in ([], [subject(2, LIST_EMPTY, values=of())]):
         made = case(subject(1, LIST_EMPTY, values=failed), *beside)
         (taken,) = [finding for finding in conclude(made) if finding.objects == [1]]
-        assert taken.cause == "taken off"
+        assert taken.cause == ("taken off" if beside else "off the list")
         assert "It also fits one that was never linked, if it got that before" in taken.sentence
 
 
