@@ -22,7 +22,7 @@ from crash_ext.kernel.irqstacks import InterruptStack, interrupt_stacks
 from crash_ext.kernel.memory import read_symbol_number, try_number
 from crash_ext.kernel.tasks import Task
 from crash_ext.kernel.timekeeper import monotonic
-from crash_ext.places.place import FREED_INIT, MODULE, OBJECT, PERCPU, SYMBOL, UNLOADED
+from crash_ext.places.place import FREED_INIT, MODULE, OBJECT, PAGE, PERCPU, SYMBOL, UNLOADED
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from crash_ext.reach.reach import PATH
@@ -45,7 +45,8 @@ UNLOADED_CODE = " [an unloaded module]"
 UNTOLD_CODE = " [an unloaded module, or freed init code]"
 """Behind the address of a function that isn't there any more."""
 _OFFSET_FUNCTIONS = 4096
-"""kfree_rcu() puts the offset of the rcu_head into the object in place of a function."""
+"""kfree_rcu() puts the offset of the rcu_head into the object in place of a function; since v6.3
+the object's address."""
 _PASSING: Dict[str, Tuple[str, str, str, str, str, str]] = {
     "delayed_work_timer_fn": (
         *(DELAYED_WORK, "delayed_work", "timer"),
@@ -61,10 +62,11 @@ _PASSING: Dict[str, Tuple[str, str, str, str, str, str]] = {
 """The kernel's own functions that only pass on -> (what it is then, the structure around, its
 member that has been found; the member that has the function called at last, that one's
 structure, the function in it)."""
-_RCU_LISTS = ("rcu_", "srcu_", "tasks_rcu", "rude_")
+_RCU_LISTS = ("rcu_", "srcu_", "tasks_rcu", "rude_", "krc")
 """Variables that head the lists of callbacks: rcu_data above all."""
 _RCU_OF_CPUS = (
     ("rcu_data", "rcu_data"),
+    ("krc", "kfree_rcu_cpu"),
     *((f"rcu_tasks{kind}__percpu", "rcu_tasks_percpu") for kind in ("", "_rude", "_trace")),
 )
 """(per-CPU variable, structure)"""
@@ -145,7 +147,7 @@ class Callbacks:
             # Asked first: most words are no function, and a list may be long.
             value = self._word(data, base + function_at)
             name = self.function(value)
-            if kind == RCU and 0 < value < _OFFSET_FUNCTIONS and value == base:
+            if kind == RCU and value and value in (base, start):
                 name = "kfree"
             if name is None and kind in (TIMER, HRTIMER, WORK):
                 name = self._gone(value)
@@ -212,7 +214,8 @@ class Callbacks:
             if self._places.own_address(step.holder) != head:
                 return False
             called = self._read(head + self._reader.word) or 0
-            if called >= _OFFSET_FUNCTIONS and self.function(called) is None:
+            freed = called < _OFFSET_FUNCTIONS or called == before.target
+            if not freed and self.function(called) is None:
                 return False
         return True
 
@@ -222,7 +225,8 @@ class Callbacks:
             return False
         if step.place.label.startswith(_RCU_LISTS):
             return True
-        if step.place.kind == PERCPU and self._is_srcu(self._places.own_address(step.holder)):
+        holder = self._places.own_address(step.holder)
+        if step.place.kind in (PERCPU, PAGE) and self._is_srcu(holder):
             return True
         return any(start <= step.holder < start + size for start, size in self._rcu_areas)
 
@@ -268,7 +272,8 @@ class Callbacks:
     def _is_srcu(self, holder: int) -> bool:
         """Whether a per-CPU address lies in the list of callbacks of a struct srcu_data.
 
-        One of a module, or of another user, has no name: but its srcu_struct has its address.
+        One of a module, or of another user, has no name: but its srcu_struct has its address;
+        or that of a page of alloc_percpu()'s which is the same memory.
         """
         reader = self._reader
         at, size = reader.offset("srcu_data", "srcu_cblist"), reader.struct_size("rcu_segcblist")
@@ -278,10 +283,17 @@ class Callbacks:
         for start in range(holder - at, holder - at - size, -reader.word):
             user = self._read(start + owner)
             cookie = self._read(user + own) if user else None
-            if cookie and any(
-                reader.percpu(cookie, cpu) == start for cpu in reader.possible_cpus()
-            ):
+            if not cookie:
+                continue
+            areas = [reader.percpu(cookie, cpu) for cpu in reader.possible_cpus()]
+            if start in areas:
                 return True
+            here = reader.try_read(start, at + size)
+            for area in areas:
+                if here is None or area is None or (area - start) % reader.page_size:
+                    continue
+                if reader.try_read(area, at + size) == here:
+                    return True
         return False
 
     @property

@@ -22,7 +22,7 @@ from crash_ext.contents.callbacks import (
     Callbacks,
 )
 from crash_ext.leak.duplicates import all_caches
-from crash_ext.places.place import PERCPU, STACK, SYMBOL, Place
+from crash_ext.places.place import PAGE, PERCPU, STACK, SYMBOL, Place
 from crash_ext.places.places import Places
 from crash_ext.reach.model import Step
 from mocks.landscape import Landscape
@@ -264,6 +264,10 @@ def test_an_rcu_head_has_its_function_or_the_offset_that_kfree_rcu_puts() -> Non
     found = scene.at(AT)
     assert found is not None
     assert (found.kind, found.function) == (RCU, "kfree")
+    scene.put(AT, 0, scene.object)
+    found = scene.at(AT)
+    assert found is not None
+    assert (found.kind, found.function) == (RCU, "kfree")
     scene.put(AT, 0, AT + 8)
     assert scene.at(AT) is None
 
@@ -323,6 +327,9 @@ def test_what_an_object_that_waits_for_rcu_points_to_does_not_wait_itself() -> N
     assert not chained(head, step(first + 0x18, conn, AT))
     assert not chained(head, step(first + 0x10, conn, AT + 8))
     assert not chained(head._replace(place=RCU_DATA._replace(label="table")))
+    # kfree_rcu() puts the object's address.
+    scene.image.pointer(first + 0x18, first)
+    assert chained(head, step(first + 0x10, conn, AT))
     scene.image.pointer(first + 0x18, 0x12345)
     assert not chained(head, step(first + 0x10, conn, AT))
     assert not chained()
@@ -346,6 +353,28 @@ def test_what_a_cpu_s_own_list_of_rcu_has_waits_whatever_the_way_to_it() -> None
     scene.image.pointer(first + 8, 0)
     scene.image.pointer(own + 8, first + 0x40)
     assert not scene.callbacks().in_rcu_chain([way], second)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_an_srcu_struct_is_known_in_the_page_of_its_percpu_memory(same: bool) -> None:
+    """A module's lies in a chunk whose pages have no other address that is known."""
+    scene = Scene()
+    image = scene.image
+    image.structs["srcu_data"] = parse("lock:8 srcu_cblist:64 ssp:p", 8)
+    image.structs["rcu_segcblist"] = parse("head:p tails:7p", 8)
+    image.structs["srcu_struct"] = parse("sda:p", 8)
+    own = scene.percpu("conn_srcu_data", 2 * image.page_size)
+    own += -own % image.page_size
+    user, page = scene.outside, scene.pages.start + 0x1000
+    image.pointer(user, own - image.percpu_offsets[1])
+    for area in (own, page):
+        image.write(area, bytes(80))
+        image.pointer(area + 72, user)
+        image.pointer(area + 8, scene.object + AT)
+    if not same:
+        image.pointer(page + 16, 5)
+    place = Place(PAGE, "page 1000, of no slab", page + 8, "")
+    assert scene.callbacks().rcu_root(Step(page + 8, place, scene.object, AT)) == same
 
 
 def test_the_middle_of_a_long_rcu_chain_need_not_be_seen() -> None:
@@ -480,7 +509,8 @@ def test_a_wait_queues_list_lies_behind_a_lock(offset: int, lock: int, may: bool
 
 
 @pytest.mark.parametrize(
-    ("name", "struct"), [("rcu_data", "rcu_data"), ("rcu_tasks__percpu", "rcu_tasks_percpu")]
+    ("name", "struct"),
+    [("rcu_data", "rcu_data"), ("rcu_tasks__percpu", "rcu_tasks_percpu"), ("krc", "kfree_rcu_cpu")],
 )
 def test_a_cpus_list_of_rcu_callbacks_is_known_where_it_has_no_name(name: str, struct: str) -> None:
     scene = Scene()
