@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, NamedTuple
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Set
 
 from crash_ext.why.case import Case, Evidence, Subject
 from crash_ext.why.finding import EXAMPLES
+from crash_ext.why.phrases import it
 from crash_ext.why.twins import comparable
 
 _SMALL = 255
@@ -42,6 +43,29 @@ def failure(case: Case, chosen: List[Subject]) -> str:
         f" +{at:#x} is the error -{error} where all {case.twin_profile.objects} living objects"
         " have a pointer: what belongs there could not be had, so look at the way out after that;"
         " or who ended the object's use put the error there."
+    )
+
+
+def missing_words(case: Case, chosen: List[Subject], nodes: Set[int]) -> List[int]:
+    """Words that are zero in all of them and in no living object. nodes: without these."""
+    if not comparable(case, chosen) or case.mixed:
+        return []
+    return [
+        at
+        for at in sorted(case.twin_traces)
+        if at not in nodes and all(subject.values.get(at) == 0 for subject in chosen)
+    ]
+
+
+def missing_text(case: Case, missing: Sequence[int], number: int) -> str:
+    """Those words as a sentence."""
+    if not missing:
+        return ""
+    named = ", ".join(f"+{at:#x}" for at in missing[:EXAMPLES])
+    return (
+        f" In {it(number)} {named} {'is' if len(missing) == 1 else 'are'} zero, where all"
+        f" {case.twin_profile.objects} living objects have a value: not written yet, or"
+        " cleared since."
     )
 
 

@@ -21,6 +21,7 @@ from crash_ext.why.numbers import (
     changed_numbers,
     error_pointers,
     failure,
+    missing_text,
     numbers_evidence,
     numbers_text,
 )
@@ -269,13 +270,7 @@ def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int
         f" {it(number)}."
     )
     sentence += numbers_text(case, changed) + failure(case, chosen) + idle_text(case, chosen)
-    if missing:
-        named = ", ".join(f"+{at:#x}" for at in missing[:EXAMPLES])
-        sentence += (
-            f" In {it(number)} {named} {'is' if len(missing) == 1 else 'are'} zero, where all"
-            f" {case.twin_profile.objects} living objects have a value: not written yet, or"
-            " cleared since."
-        )
+    sentence += missing_text(case, missing, number)
     if later or whole:
         sentence += (
             " This fits an object that was taken off (list_del_init()) and not freed: look at"

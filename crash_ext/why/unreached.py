@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_LINKED
@@ -13,7 +13,16 @@ from crash_ext.why.case import Case, Evidence, Held, Subject
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
 from crash_ext.why.idle import idle_evidence, idle_links, idle_text
 from crash_ext.why.lists import LEAKED, OPEN
-from crash_ext.why.numbers import changed_numbers, failure, numbers_evidence, numbers_text
+from crash_ext.why.lostwith import usual_nodes
+from crash_ext.why.numbers import (
+    changed_numbers,
+    failure,
+    missing_text,
+    missing_words,
+    numbers_evidence,
+    numbers_text,
+)
+from crash_ext.why.oldlinks import NODE_WORDS
 from crash_ext.why.phrases import (
     first_held,
     in_free_object,
@@ -194,7 +203,17 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     evidence = [*numbers_evidence(case, chosen, changed), *no_pointer(chosen, case)]
     evidence += [*_open_lists(chosen), *idle_evidence(chosen)]
     sentence += numbers_text(case, changed) + failure(case, chosen)
+    sentence += missing_text(case, missing_words(case, chosen, _node_words(case)), number)
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+def _node_words(case: Case) -> Set[int]:
+    """The words of the nodes that living objects have."""
+    return {
+        at + shift
+        for at, kind in usual_nodes(case).items()
+        for shift in range(0, NODE_WORDS[kind] * case.word, 4)
+    }
 
 
 def _open_lists(chosen: List[Subject]) -> Iterator[Evidence]:

@@ -212,6 +212,21 @@ def test_a_single_one_that_lacks_something_is_told_with_the_others() -> None:
 NO_MEMORY = (1 << 64) - 12
 
 
+def test_of_a_lost_object_it_is_told_what_all_living_ones_have_and_it_has_not() -> None:
+    """The second allocation failed, and the first one's object was not freed."""
+    made = case(subject(1, values=of(serial=7, state=2)))
+    assert only(made).sentence.endswith(
+        " In it +0x48, +0x50 are zero, where all 10 living objects have a value: not written yet,"
+        " or cleared since."
+    )
+    # The words of the node itself say no more than that it is on no list.
+    made.twin_traces[AT] = made.twin_traces[AT + 8] = Trace(None, True)
+    made.subjects[0].values.update({AT: 0, AT + 8: 0})
+    assert f"+{AT:#x}, " not in only(made).sentence
+    made.mixed = "several types"
+    assert "In it" not in only(made).sentence
+
+
 def test_an_error_in_place_of_a_pointer_shows_the_step_that_failed() -> None:
     """ERR_PTR(-ENOMEM): the object was given up there. With its number missing, too, it was
     not on the list yet."""
