@@ -8,12 +8,15 @@ all that was freed by them.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.kernel.memory import try_number
 from crash_ext.reader import Reader
 
 _CPU, _WORK, _NOTES = "kfree_rcu_cpu", "kfree_rcu_cpu_work", "kvfree_rcu_bulk_data"
+_HEADS = ("bulk_head", "bkvhead", "bhead")
+"""Members of a CPU's structure that lead to its pages: since v6.3, v5.9, before. Those of a batch
+have a name that is longer by _free."""
 _PAGES = 64
 """In a chain at most."""
 _OBJECTS = 1 << 16
@@ -42,14 +45,35 @@ def notes_of_kfree_rcu(reader: Reader) -> Iterator[Notes]:
     first, count = reader.offset(_NOTES, "records"), reader.offset(_NOTES, "nr_records")
     if following is None:
         return
-    spare = reader.offset(_CPU, "bkvcache")
+    own = _of_notes(reader)
     for _, at, value in _words(reader):
-        for page in _chain(reader, value, following) if at != spare else ():
+        for page in _chain(reader, value, following) if at in own else ():
             end = page + reader.page_size
             if first is not None and count is not None:
                 number = try_number(reader, page + count, reader.word) or 0
                 end = min(end, page + first + number * reader.word)
             yield Notes(page, page + (first or 0), end)
+
+
+def _of_notes(reader: Reader) -> Set[int]:
+    """Offsets in a CPU's structure of the words that lead to pages of notes.
+
+    Others lead to what looks like one: rcu_work.rcu.next, say, to the next callback of RCU's.
+    """
+    found: Set[int] = set()
+    batch, size = reader.offset(_CPU, "krw_arr"), reader.struct_size(_WORK)
+    batches = [batch + number * size for number in range(_BATCHES)] if batch and size else []
+    for struct, members, starts in (
+        (_CPU, _HEADS, [0]),
+        (_WORK, [f"{member}_free" for member in _HEADS], batches),
+    ):
+        for member in members:
+            at, length = reader.offset(struct, member), reader.size(struct, member)
+            if at is not None and length:
+                found.update(
+                    start + at + word for start in starts for word in range(0, length, reader.word)
+                )
+    return found
 
 
 def unused_notes(reader: Reader) -> Iterator[Tuple[int, int]]:

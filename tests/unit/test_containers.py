@@ -374,7 +374,7 @@ def test_an_object_of_what_a_timer_will_call_is_kept_by_that() -> None:
 def noted(scene: Scene) -> None:
     """The page in use is one in which kfree_rcu() notes what it is to free."""
     image, heap = scene.image, scene.pages.heap
-    image.structs["kfree_rcu_cpu"] = parse("krw:2p bkvcache:p", 8)
+    image.structs["kfree_rcu_cpu"] = parse("bkvhead:2p bkvcache:p", 8)
     image.structs["kvfree_rcu_bulk_data"] = parse("next:p nr_records:p records:100p", 8)
     image.pointer(scene.pages.start + 8, 64)
     image.symbols["krc"] = heap._arena.percpu(24)
@@ -412,6 +412,22 @@ def test_what_kfree_rcu_has_noted_is_freed_by_that() -> None:
     assert scene.subject.freed_by == f"kmalloc-128 {scene.holders[0]:016x}, given to kfree_rcu()"
 
 
+@pytest.mark.parametrize("at", [0, 8, 16, 24, 32, 40, 48])
+def test_what_else_kfree_rcu_leads_to_is_no_page_of_notes(at: int) -> None:
+    """rcu_work.rcu.next leads to RCU's next callback: perhaps to the first file of a slab."""
+    scene = Scene()
+    noted(scene)
+    image = scene.image
+    image.structs["kfree_rcu_cpu"] = parse("head:p bkvhead:p krw_arr:6p", 8)
+    image.structs["kfree_rcu_cpu_work"] = parse("rcu_work:p bkvhead_free:p head_free:p", 8)
+    image.symbols["krc"] = scene.pages.heap._arena.percpu(64)
+    krc = image.symbols["krc"] + image.percpu_offsets[1]
+    scene.put(scene.root, scene.objects[0])
+    scene.put(krc + at, scene.pages.start)
+    scene.name()
+    assert scene.subject.kfree_rcu == (at in (8, 24, 48))
+
+
 @pytest.mark.parametrize("function", [0x20, 0])
 def test_without_a_page_kfree_rcu_chains_the_objects_themselves(function: int) -> None:
     """By their rcu_head, whose function is its offset, since v6.4 the object's address. Another
@@ -419,7 +435,7 @@ def test_without_a_page_kfree_rcu_chains_the_objects_themselves(function: int) -
     scene = Scene()
     noted(scene)
     image = scene.image
-    image.structs["kfree_rcu_cpu"] = parse("krw:2p bkvcache:p head:p krw_arr:6p", 8)
+    image.structs["kfree_rcu_cpu"] = parse("bkvhead:2p bkvcache:p head:p krw_arr:6p", 8)
     image.structs["kfree_rcu_cpu_work"] = parse("rcu_work:2p head_free:p", 8)
     image.symbols["krc"] = scene.pages.heap._arena.percpu(80)
     krc = image.symbols["krc"] + image.percpu_offsets[1]
