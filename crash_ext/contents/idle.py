@@ -25,6 +25,8 @@ NEVER = "never"
 
 _LATER = "delayed_work_timer_fn"
 """The function of a delayed_work's timer."""
+_FAR = 1 << 31
+"""Ticks from the dump's jiffies: no timer's time is farther away."""
 _PENDING, _QUEUED = 1, 4
 """include/linux/workqueue.h: WORK_STRUCT_PENDING, WORK_STRUCT_PWQ."""
 _POOLS = 1 << 16
@@ -46,6 +48,8 @@ class Idle(NamedTuple):
     """One of the constants above."""
     seconds: Optional[float] = None
     """Of a timer that was armed: when it would be due, from the dump on."""
+    sure: bool = True
+    """It is no other structure with a number, an empty list and a function in the same places."""
 
 
 class IdleFinder:
@@ -88,7 +92,8 @@ class IdleFinder:
         if says & (_PENDING | _QUEUED) or pool is None:
             return
         never = pool == self._no_pool
-        if not never and pool >= _POOLS:
+        if not never and not 0 < pool < _POOLS:
+            # Of the first pool, too: a word of zeroes says nothing.
             return
         state = NEVER if never else OVER
         timer = reader.offset("delayed_work", "timer")
@@ -103,7 +108,7 @@ class IdleFinder:
                 seconds = self._clock.seconds(due)
                 yield Idle(DELAYED_WORK, base, base + entry, name, state, seconds)
                 return
-        yield Idle(WORK, base, base + entry, name, state)
+        yield Idle(WORK, base, base + entry, name, state, sure=never)
 
     def _base(self, struct: str, function: str, data: bytes, at: int) -> Optional[int]:
         """Where a structure begins whose function stands at an offset; None if it can't be one."""
@@ -116,7 +121,11 @@ class IdleFinder:
         """kernel/time/timer.c, detach_timer(): NULL and poison; up to v4.1 the other way round."""
         at = base + (self._reader.offset("timer_list", "entry") or 0)
         words = {self._word(data, at), self._word(data, at + self._reader.word)}
-        return 0 in words and not words.isdisjoint(self._poisons)
+        if 0 not in words or words.isdisjoint(self._poisons):
+            return False
+        # A deleted hlist_node before NULL, a number and a function looks so, too.
+        due = self._due(data, base)
+        return due is None or abs(due) < _FAR
 
     def _due(self, data: bytes, base: int) -> Optional[int]:
         expires = self._reader.offset("timer_list", "expires")

@@ -82,6 +82,8 @@ _NAMED_ERRORS = 34
 """Up to here an errno is the same on every architecture."""
 _NEAR = 1 << 27
 """Ticks from jiffies: 1.5 days at 1000 HZ, 6 at 250."""
+_FAR = 1 << 31
+"""Ticks from jiffies: no timer's time is farther away."""
 _LONG_TEXT = 8
 _SHOWN_TEXT = 64
 _TEXT = re.compile(rb"[\x20-\x7e]{4,}")
@@ -271,9 +273,15 @@ class Words:
         for entry, zero in ((at + 1, at + 2), (at, at)):
             called = entry + self._timer
             # A node before a pointer to somebody's data is no timer.
-            if called < whole and not values[zero] and self.places.function(values[called]):
+            if called >= whole or values[zero] or not self._may_be_time(values[entry + 2]):
+                continue
+            if self.places.function(values[called]):
                 return True
         return False
+
+    def _may_be_time(self, value: int) -> bool:
+        """Whether a number may be the time of a timer."""
+        return not self._jiffies or abs(value - self._jiffies) < _FAR
 
     @cached_property
     def _timer(self) -> Optional[int]:

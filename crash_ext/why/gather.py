@@ -9,7 +9,7 @@ the allocator and the other files of this folder; concludes nothing.
 from __future__ import annotations
 
 from functools import partial
-from typing import Counter, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Counter, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, Callbacks
 from crash_ext.contents.profile import ENOUGH, USUAL, Cell, spread
@@ -25,7 +25,7 @@ from crash_ext.contents.words import (
     Word,
     Words,
 )
-from crash_ext.places.place import OBJECT, Place
+from crash_ext.places.place import FREED_VMALLOC, OBJECT, Place
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kmalloc import kmalloc_size
@@ -283,12 +283,7 @@ def _find_bereft(explainer: Words, case: Case) -> None:
         for at in case.twin_profile.offsets()
         if usual is not None and case.twin_profile.count_kind(at, HLIST_LINKED) >= usual
     ]
-    on_lists = Counter(
-        at
-        for subject in case.subjects
-        for at, kind in subject.lists.items()
-        if kind in (LIST_LINKED, LIST_BROKEN) and not several_types(case.cache)
-    )
+    beside = {} if several_types(case.cache) else _linked_to(explainer, case)
     for subject in case.subjects:
         for at in hashed:
             head = subject.values.get(at + word, 0)
@@ -307,9 +302,35 @@ def _find_bereft(explainer: Words, case: Case) -> None:
             if usual is not None and _in_lists(case, at) <= case.twin_profile.objects - usual:
                 # Two pointers to one object: task_struct's parent and real_parent.
                 continue
-            alike = on_lists[at] or (usual is not None and linked >= usual)
-            if alike or is_gone(_place(explainer, value)):
+            head = value // explainer.places.session.reader.page_size in beside.get(at, ())
+            # What a ring buffer's two pointers lead to is data.
+            head = head or (at in beside and min(back or 0, forth or 0) >= explainer.lowest)
+            alike = head or (usual is not None and linked >= usual)
+            if alike or _was_head(explainer, value):
                 subject.lists[at] = LIST_BROKEN
+
+
+def _was_head(explainer: Words, address: int) -> bool:
+    """Whether a list may have had its head there, in memory that was given back.
+
+    At the start of an area a buffer begins, to which several words may point.
+    """
+    place = _place(explainer, address)
+    buffer = place is not None and place.kind == FREED_VMALLOC and not place.label
+    starts = address % explainer.places.session.reader.page_size == 0
+    return is_gone(place) and not (buffer and starts)
+
+
+def _linked_to(explainer: Words, case: Case) -> Dict[int, Set[int]]:
+    """Offset -> the numbers of the pages to which nodes there lead that are on lists."""
+    word, size = explainer.word, explainer.places.session.reader.page_size
+    found: Dict[int, Set[int]] = {}
+    for subject in case.subjects:
+        for at, kind in subject.lists.items():
+            if kind in (LIST_LINKED, LIST_BROKEN):
+                ends = (subject.values.get(at + shift, 0) // size for shift in (0, word))
+                found.setdefault(at, set()).update(ends)
+    return found
 
 
 def _in_lists(case: Case, offset: int) -> int:

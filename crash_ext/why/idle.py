@@ -18,6 +18,8 @@ def idle_text(case: Case, chosen: List[Subject]) -> str:
     texts = []
     for first, states in _common(chosen):
         what = f" {its} {first.kind} at +{first.offset:#x}, {first.function},"
+        if not first.sure:
+            what = f" If +{first.offset:#x} is a {first.kind}, of {first.function}, it"
         if states == {DELETED}:
             texts.append(
                 f"{what} was armed and deleted before it was due: look at who stops it and does not"

@@ -48,12 +48,27 @@ def test_others_of_its_kind_that_are_on_a_list_there_tell() -> None:
     assert scene.causes() == {"no head": {scene.slab.object(index) for index in (1, 2, 3)}}
 
 
+def test_two_pointers_to_one_buffer_are_no_node_of_a_list() -> None:
+    """An object of another form of the same type has them where others have a node."""
+    scene = Scene()
+    head, buffer = scene.pages.start + 0x100, scene.pages.start + 2 * scene.pages.image.page_size
+    scene.pages.set(2, _refcount=1)
+    scene.pages.image.write(buffer, b"what was said to it")
+    scene.lone(3, buffer)
+    scene.pages.heap.writer.ring(head, [scene.node(1), scene.node(2)])
+    scene.pages.heap.writer.ring(head, [])
+    assert scene.causes() == {
+        "no head": {scene.slab.object(index) for index in (1, 2)},
+        "lost": {scene.slab.object(3)},
+    }
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_head_in_memory_that_vfree_gave_back_tells(number: int) -> None:
     scene = Scene()
     first, _ = scene.land.area([scene.pages.page(1)])
     scene.land.area([scene.pages.page(2)])
-    gone = first + 8 * scene.pages.image.page_size
+    gone = first + 8 * scene.pages.image.page_size + 0x40
     if number == 1:
         scene.lone(1, gone)
     else:
@@ -63,3 +78,11 @@ def test_a_head_in_memory_that_vfree_gave_back_tells(number: int) -> None:
             scene.pages.image.pointer(node + 8, before)
     found = scene.causes()
     assert found["no head"] == {scene.slab.object(index) for index in range(1, number + 1)}
+
+
+def test_two_pointers_to_a_buffer_that_vfree_gave_back_are_no_node_of_a_list() -> None:
+    scene = Scene()
+    first, _ = scene.land.area([scene.pages.page(1)])
+    scene.land.area([scene.pages.page(2)])
+    scene.lone(3, first + 8 * scene.pages.image.page_size)
+    assert scene.causes()["lost"] == {scene.slab.object(3)}

@@ -59,6 +59,9 @@ def test_what_was_never_armed_or_has_no_function_is_no_such_timer() -> None:
     assert scene.found() == []
     scene.put(AT, scene.outside, scene.poison, NOW, scene.code + EXPIRE)
     assert scene.found() == []
+    # A deleted hlist_node before NULL, a number and a function.
+    scene.put(AT, scene.poison, 0, NOW + (1 << 32), scene.code + EXPIRE)
+    assert scene.found() == []
 
 
 @pytest.mark.parametrize(("says", "state"), [(3 << SHIFT, OVER), (NO_POOL, NEVER)])
@@ -69,7 +72,7 @@ def test_a_work_item_has_the_pool_that_called_it(says: int, state: str) -> None:
     assert (found.kind, found.offset, found.link, found.state) == (WORK, AT, AT + 8, state)
 
 
-@pytest.mark.parametrize("says", [NO_POOL | 1, 0xFFFF8000 | 5, (1 << 40) << SHIFT])
+@pytest.mark.parametrize("says", [NO_POOL | 1, 0xFFFF8000 | 5, (1 << 40) << SHIFT, 0])
 def test_what_waits_in_a_queue_or_says_something_else_is_not_idle(says: int) -> None:
     scene = Asked()
     scene.work(says)
@@ -136,6 +139,13 @@ def test_of_memory_that_is_not_cleared_it_may_be_the_last_owner_s() -> None:
     assert "the last owner" not in only(made).sentence
     made.uncleared = True
     assert "Or those are words of the last owner of that memory." in only(made).sentence
+
+
+def test_a_number_and_a_function_may_be_those_of_another_structure() -> None:
+    made = with_idle(1, Idle(WORK, 8, 16, "flush", OVER, sure=False))
+    assert (
+        "If +0x8 is a work item, of flush, it was queued and is over" in only(case(made)).sentence
+    )
 
 
 def test_what_only_some_have_or_say_is_not_told_of_all() -> None:
