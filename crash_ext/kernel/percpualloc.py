@@ -35,6 +35,8 @@ class _Chunk(NamedTuple):
     end: int
     bounds: int
     """unsigned long *bound_map."""
+    taken: int
+    """unsigned long *alloc_map; 0 where that isn't known."""
 
 
 class PercpuAllocations:
@@ -51,15 +53,31 @@ class PercpuAllocations:
         address: in a CPU's unit, or in the direct map, on a page that a chunk has. None where
         it lies in no allocation, or that isn't known.
         """
+        pointer = self._pointer_of(address)
+        return None if pointer is None else self._allocation(pointer)
+
+    def is_free(self, address: int) -> bool:
+        """Whether nobody has the memory at an address any more: free_percpu() leaves its words."""
+        pointer = self._pointer_of(address)
+        chunk = None if pointer is None else self._chunks.at(pointer - self._shift)
+        if pointer is None or chunk is None or not chunk.taken:
+            return False
+        bit = (pointer - self._shift - chunk.start) // _MIN_ALLOC
+        bits = 8 * self._reader.word
+        data = self._reader.try_read(chunk.taken + bit // bits * self._reader.word, bits // 8)
+        return data is not None and not _bits(self._reader, data) >> bit % bits & 1
+
+    def _pointer_of(self, address: int) -> Optional[int]:
+        """The per-CPU pointer to an address in a CPU's unit, or on a page that a chunk has."""
         unit = self._areas.units.at(address)
         if unit is not None:
-            return self._allocation(unit.pointer + address - unit.start)
+            return unit.pointer + address - unit.start
         size = self._reader.page_size
         page = address - address % size
         if page not in self._by_page:
             self._by_page[page] = self._pointer_to_page(page)
         pointer = self._by_page[page]
-        return None if pointer is None else self._allocation(pointer + address - page)
+        return None if pointer is None else pointer + address - page
 
     def is_chunks(self, address: int) -> bool:
         """Whether a page of the direct map is some chunk's, by its page structure."""
@@ -101,7 +119,8 @@ class PercpuAllocations:
         bounds = self._member(address, "bound_map")
         if not base or not pages or not bounds:
             return None
-        return _Chunk(base, base + pages * self._reader.page_size, bounds)
+        taken = self._member(address, "alloc_map") or 0
+        return _Chunk(base, base + pages * self._reader.page_size, bounds, taken)
 
     def _chunk_of(self, address: int) -> Optional[_Chunk]:
         """pcpu_set_page_chunk() keeps it in page.index; v6.16 renamed that."""

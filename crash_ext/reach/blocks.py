@@ -104,6 +104,18 @@ class Blocks:
             return not place.label
         return place.kind == PAGE and self._percpu.is_chunks(holder)
 
+    def was_given_back(self, holder: int, place: Optional[Place]) -> bool:
+        """Whether an address lies in alloc_percpu()'s memory that nobody has any more.
+
+        That of a later chunk: the first one's leads nowhere in the first place.
+        """
+        return (
+            place is not None
+            and place.kind == PAGE
+            and self._percpu.is_chunks(holder)
+            and self._percpu.is_free(holder)
+        )
+
     def has_beginning(self, holder: int, place: Place) -> bool:
         """Whether it is known where the block begins: then its owner was looked for."""
         starts = self._addresses(holder, place)

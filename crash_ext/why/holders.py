@@ -33,6 +33,9 @@ from crash_ext.why.oldlinks import OLD_HEAD, is_old_head
 from crash_ext.why.slots import NOT_COUNTED, Slots
 from crash_ext.why.ways import show_ways
 
+GIVEN_BACK = "in per-CPU memory that was given back"
+_OLD = (OLD_HEAD, GIVEN_BACK, *NOT_COUNTED)
+"""Why all that leads to an object may be old."""
 HOLDERS = 64
 """Pointers to one object that are kept."""
 _INT = 4
@@ -89,6 +92,8 @@ def find_holders(
             and is_old_head(memory, held.holder, slub.reader.word, nodes)
         ):
             held = held._replace(worth=PERHAPS, why=OLD_HEAD)
+        if held.worth == IN_USE and blocks.was_given_back(held.holder, held.place):
+            held = held._replace(worth=PERHAPS, why=GIVEN_BACK)
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)
             if found is not None and (
@@ -167,7 +172,7 @@ def _by_old_words_alone(subject: Subject) -> bool:
     linked = subject.trees or any(
         kind in (LIST_LINKED, HLIST_LINKED) for kind in subject.lists.values()
     )
-    old = all(held.worth == PERHAPS and held.why in (OLD_HEAD, *NOT_COUNTED) for held in in_use)
+    old = all(held.worth == PERHAPS and held.why in _OLD for held in in_use)
     return old and not linked
 
 

@@ -12,9 +12,10 @@ from crash_ext.kernel.percpualloc import PercpuAllocations
 from mocks.heap import Heap
 from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
-from tests.unit.asked import session
+from tests.unit.asked import session, text
 from tests.unit.test_blocks import users
 from tests.unit.test_containers import Scene
+from tests.unit.test_lostpage import whole
 
 
 def allocations(heap: Heap) -> PercpuAllocations:
@@ -80,6 +81,25 @@ def test_a_chunk_s_page_in_the_direct_map_is_found_by_what_it_has() -> None:
     assert scene.told() == scene.pointer
     scene.show(1)
     assert scene.told() is None, "two pages have the same: which one it is can't be told"
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_free_percpu_got_back_of_a_later_chunk_keeps_its_words(taken: bool) -> None:
+    scene = OnPage()
+    image = scene.image
+    size, members = image.structs["pcpu_chunk"]
+    at = members["free_bytes"][0]
+    image.structs["pcpu_chunk"] = (size, {**members, "alloc_map": (at, 8)})
+    bits = scene.pages.annex.take(image.page_size // 32)
+    image.pointer(scene.land.pcpu_chunk + at, bits)
+    # Of four bytes each: 0x100 to 0x107 are somebody's, or 0x108 to 0x10f.
+    image.put(bits + 8, 8, 0xC if taken else 0x3)
+    assert allocations(scene.pages.heap).is_free(scene.root) != taken
+    whole(scene.pages)
+    cache = next(each for each in scene.pages.heap.caches if each.name == b"slab_test")
+    scene.pages.heap.leave_behind(cache)
+    said = text(scene.pages.heap, "slabwhy", f"{cache.address:x}")
+    assert ("in per-CPU memory that was given back" in " ".join(said.split())) != taken
 
 
 def test_memory_of_alloc_percpu_is_told_by_the_variable_that_has_its_pointer() -> None:
