@@ -145,7 +145,7 @@ class Words:
     @cached_property
     def lowest(self) -> int:
         """No address of the kernel is lower."""
-        return _lowest(self.places)
+        return lowest_address(self.places)
 
     @cached_property
     def _jiffies(self) -> int:
@@ -478,7 +478,7 @@ def _small(value: int) -> Optional[int]:
     return value - (1 << 32) if (1 << 32) - value < _SMALL else None
 
 
-def _lowest(places: Places) -> int:
+def lowest_address(places: Places) -> int:
     """No address of the kernel is lower, and no small number is an address."""
     starts = [
         places.session.reader.phys_to_virt(0) or 0,

@@ -112,6 +112,8 @@ class Subject:
         """It and others of the case, which nothing leads to either, lead to each other."""
         self.by_done = False
         """Of an inner one: all that leads to it looks like what RCU leaves of its callbacks."""
+        self.orphaned: Dict[int, str] = {}
+        """Of a lost one: offset of a pointer to a module that was unloaded -> what is there now."""
         self.idle: List[Idle] = []
         """Its timers and work items that are not pending; of one that nothing leads to."""
         self.values: Dict[int, int] = {}

@@ -577,4 +577,4 @@ def _most(item: _Opened) -> str:
         whose = "Of those that were looked at, "
     elif item.left:
         whose = "Of the others, "
-    return f" {whose}{first.number} of {first.of} have one holder: {first.text}."
+    return f" {whose}{first.number} of {first.of} have one kind of holder: {first.text}."

@@ -135,12 +135,16 @@ class UserNames:
         # A child in an rb tree has its parent's address with its own colour in the lowest bit.
         link = way.last.offset & -self._reader.word
         found = self._callbacks.at(way.address, data, link)
+        if found is not None and found.kind in BY_RCU and not self._in_chain(way, link):
+            found = None
         if found is None or not found.sure:
-            return ""
-        if found.kind in BY_RCU and not self._in_chain(way, link):
-            return ""
+            queued = self._callbacks.queued(way.address, size)
+            if queued is None:
+                return ""
+            found = queued[1]
         queue = f" in workqueue {found.queue}" if found.queue else ""
-        return f"{found.kind}, still to be called: {found.function}{queue}"
+        when = "being called" if found.running else "still to be called"
+        return f"{found.kind}, {when}: {found.function}{queue}"
 
     def _in_chain(self, way: Way, link: int) -> bool:
         """Whether RCU's chain of callbacks has the object: any two words look like its link."""

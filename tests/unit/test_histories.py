@@ -26,6 +26,7 @@ from crash_ext.why.holders import _is_uncleared
 from crash_ext.why.lists import EITHER, HEADLESS, Membership
 from crash_ext.why.rules import conclude
 from mocks.crash_module import FakeCrash
+from mocks.landscape import Landscape
 from tests.golden.scenes import CONN, LIST_POISON, SIZE, TWINS, Scene
 from tests.replay import run_line
 from tests.unit.asked import session
@@ -382,6 +383,16 @@ def test_a_node_of_a_tree_is_not_judged_where_living_objects_have_none() -> None
     assert "rb tree" not in only(made).sentence
 
 
+def test_a_pointer_to_where_a_module_was_is_told() -> None:
+    scene = Scene()
+    base = Landscape(scene.heap).module(b"other", {})
+    for at in scene.leaked:
+        scene.conn(at, serial=7, since=8, state=2)
+        scene.point(at + LIST, base + (64 << 20))
+    (found,) = findings(scene.done())
+    assert " 3 of 3 point at +0x20 into the module area, no module loaded there:" in found["text"]
+
+
 # --- of very many objects, and of those in use ---
 
 
@@ -406,5 +417,5 @@ def test_who_has_many_of_a_live_cache_s_objects_is_named(held: int) -> None:
         scene.empty(at)
         scene.point(scene.heap._arena.variable(f"conn_of_{number}"), at)
     text = next(each for each in conclusion(scene.done(), "slabwhy slab_test") if "in use:" in each)
-    named = f" {held} of {TWINS} have one holder: conn_list."
+    named = f" {held} of {TWINS} have one kind of holder: conn_list."
     assert text.endswith(named) == (held * 3 >= TWINS)

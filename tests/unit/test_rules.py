@@ -752,6 +752,16 @@ def test_an_array_of_pointers_in_a_page_s_former_life_is_no_owner() -> None:
     assert set(causes(made)) == {"lost"}
 
 
+def test_lost_objects_of_a_module_that_went_name_it() -> None:
+    made = case(*(subject(n) for n in range(1, 4)))
+    for one in made.subjects[1:]:
+        one.orphaned = {8: "module area, no module loaded there (last unloaded: gone)"}
+    assert only(made).sentence.endswith(
+        " 2 of 3 point at +0x8 into the module area, no module loaded there (last unloaded: gone):"
+        " if that module made them, it went without freeing them."
+    )
+
+
 def test_nobody_can_free_it_is_never_certain() -> None:
     """An index or a frame number may find it."""
     finding = only(case(subject(1)))

@@ -7,7 +7,7 @@ from typing import List, Tuple
 
 import pytest
 
-from crash_ext.contents.callbacks import Callbacks
+from crash_ext.contents.callbacks import WORK, Callback, Callbacks
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
@@ -116,6 +116,17 @@ def test_work_is_told_with_its_queue_s_name() -> None:
         scene.put(each + AT - 8, pool | 5)
         scene.put(each + AT + 16, scene.code + CALL)
     assert users(scene) == [("work item, still to be called: notify [bar] in workqueue conn_wq", 2)]
+
+
+def test_what_is_being_called_of_an_object_says_more_than_a_worker_s_stack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(objects=2)
+    for number, each in enumerate(scene.objects):
+        scene.put(variable(scene, f"worker_{number}"), each + AT)
+    runs = Callback(WORK, AT, "conn_poll [bar]", None, by="task 9 kworker/0:1", running=True)
+    monkeypatch.setattr(Callbacks, "queued", lambda self, start, size: (start, runs))
+    assert users(scene) == [("work item, being called: conn_poll [bar]", 2)]
 
 
 @pytest.mark.parametrize("known", [False, True])
