@@ -42,6 +42,8 @@ from crash_ext.report.text import text_of
 from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
 
+_NEAR = 1 << 30
+"""Memory that vfree() gave back is so near to an area that is in use."""
 _BESIDE = 4
 """Pages on both sides of one that shows page structures: they are mapped in large pieces."""
 _SOME = 1024
@@ -160,6 +162,9 @@ class Places:
         if not start <= address < end or self._reader.virt_to_page(address) is not None:
             return None
         if self.vmalloc.areas.at(address) is not None:
+            return None
+        # The areas of modules lie far behind the others: between them is more than vmalloc()'s.
+        if not self.vmalloc.areas.any_start_in(address - _NEAR, address + _NEAR):
             return None
         return Place(FREED_VMALLOC, "vmalloc memory that was freed", address, "")
 

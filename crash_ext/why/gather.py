@@ -292,6 +292,9 @@ def _find_bereft(explainer: Words, case: Case) -> None:
         for at, value in subject.values.items():
             if value != subject.values.get(at + word) or value < explainer.lowest:
                 continue
+            if value % word:
+                # Bits, as a cred has them: no pointer.
+                continue
             here = subject.address + at
             if at in subject.lists or subject.address <= value < here + case.cache.object_size:
                 continue

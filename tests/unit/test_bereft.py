@@ -86,3 +86,16 @@ def test_two_pointers_to_a_buffer_that_vfree_gave_back_are_no_node_of_a_list() -
     scene.land.area([scene.pages.page(2)])
     scene.lone(3, first + 8 * scene.pages.image.page_size)
     assert scene.causes()["lost"] == {scene.slab.object(3)}
+
+
+@pytest.mark.parametrize(("inside", "near"), [(0x1FF, 1 << 30), (0, 1)])
+def test_bits_and_what_is_far_from_any_area_are_no_head(
+    inside: int, near: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cred's capabilities, ffffffff000001ff, lie between the areas of modules and the others."""
+    monkeypatch.setattr("crash_ext.places.places._NEAR", near)
+    scene = Scene()
+    first, _ = scene.land.area([scene.pages.page(1)])
+    scene.land.area([scene.pages.page(2)])
+    scene.lone(1, first + 8 * scene.pages.image.page_size + inside)
+    assert "no head" not in scene.causes()
