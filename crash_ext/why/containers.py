@@ -222,13 +222,22 @@ class Containers:
 
     def _kernfs(self, step: Step) -> str:
         """By kernfs_node.priv: the way to a node is by any of those below or beside it."""
+        path = self._kernfs_path(step)
+        return "" if path is None else f"by {text_of(path)} {IN_KERNFS}"
+
+    def kernfs_folder(self, step: Step) -> str:
+        """The folder of the kernfs node whose priv a pointer is, in words; "" where it's none."""
+        path = self._kernfs_path(step)
+        folder = b"/" if path is None else path.rpartition(b"/")[0] or b"/"
+        return "" if path is None else f"entries in {text_of(folder)} {IN_KERNFS}"
+
+    def _kernfs_path(self, step: Step) -> Optional[bytes]:
         place = step.place
         if place is None or place.kind != OBJECT or place.label != "kernfs_node_cache":
-            return ""
+            return None
         if place.offset != self._reader.offset("kernfs_node", "priv"):
-            return ""
-        path = kernfs_path(self._reader, place.object or 0)
-        return "" if path is None else f"by {text_of(path)} {IN_KERNFS}"
+            return None
+        return kernfs_path(self._reader, place.object or 0)
 
     # --- another of the kernel's own structures ---
 

@@ -105,6 +105,10 @@ class UserNames:
         called = self._called_back(way, size)
         if called:
             return Holder(called)
+        folder = self._containers.kernfs_folder(way.entry)
+        if folder:
+            # The way to a node is by any of those below or beside it.
+            return Holder(folder)
         root = way.root.place
         text = self._containers.memory_of(way.root) or _what(root)
         named = root is not None and root.label and root.kind in (SYMBOL, MODULE, PERCPU)

@@ -129,6 +129,16 @@ def test_what_is_being_called_of_an_object_says_more_than_a_worker_s_stack(
     assert users(scene) == [("work item, being called: conn_poll [bar]", 2)]
 
 
+def test_what_sysfs_has_is_told_by_its_folder_and_not_by_who_is_beside_it() -> None:
+    """The way to a node in the tree of its folder is by any other one there."""
+    scene = Scene("kernfs_node_cache", objects=1)
+    scene.image.structs["kernfs_node"] = parse("count:4 active:4 parent:p name:p priv:p", 8)
+    above, node = scene.holders
+    scene.put(variable(scene, "mm_kobj"), node)
+    scene.put(node + 8, above, scene.pages.annex.string(b"conn-0\0"), scene.objects[0])
+    assert users(scene) == [("entries in / of sysfs or another kernfs", 1)]
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_any_two_words_look_like_an_rcu_head_but_in_rcu_s_lists(known: bool) -> None:
     scene = Scene(objects=2)
