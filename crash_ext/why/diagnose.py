@@ -13,6 +13,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequenc
 from crash_ext.contents.callbacks import Callbacks
 from crash_ext.contents.filters import Filter
 from crash_ext.contents.pieces import pieces
+from crash_ext.contents.profile import ENOUGH
 from crash_ext.contents.typehints import related
 from crash_ext.contents.words import Words
 from crash_ext.kernel.say import count
@@ -278,7 +279,8 @@ class Diagnoser:
                 living = [
                     address for each in family for address in allocated(self._slabs(each, []))
                 ]
-                compare_with(self.session, self.words, case, family, living, callbacks)
+                used = _in_use(reach, living)
+                compare_with(self.session, self.words, case, family, used, callbacks)
             case.freed_late = log.freed
             case.late_by_places = any(matched.how == OFFSETS for matched in log.reports)
             case.reported = len(log.allocated) + len(log.freed)
@@ -468,6 +470,14 @@ def _all_objects(slabs: List[SlabObjects]) -> Iterator[int]:
 def _alive(reach: Optional[Reach]) -> Alive:
     """Whether what is at an address is in use, and something leads to it."""
     return lambda address: None if reach is None else reach.holds(address)[0] == REACHED
+
+
+def _in_use(reach: Optional[Reach], living: List[int]) -> List[int]:
+    """Those of a live cache's objects that are in use: it may have lost some, too."""
+    if reach is None:
+        return living
+    used = [address for address in living if reach.level(address) != UNREACHED]
+    return used if len(used) >= ENOUGH else living
 
 
 def _lost_of(reach: Optional[Reach], addresses: List[int]) -> Tuple[List[int], int]:

@@ -393,6 +393,19 @@ def test_a_pointer_to_where_a_module_was_is_told() -> None:
     assert " 3 of 3 point at +0x20 into the module area, no module loaded there:" in found["text"]
 
 
+@pytest.mark.parametrize(("lost", "compared"), [(2, TWINS - 2), (TWINS, TWINS)])
+def test_what_a_live_cache_has_lost_itself_is_no_living_object(lost: int, compared: int) -> None:
+    """Unless nothing leads to any of them."""
+    scene = Scene()
+    scene.ring(scene.variables["conn_list"], living(scene)[lost:])
+    for at in living(scene)[:lost]:
+        scene.empty(at)
+    scene.point(scene.variables["last_conn"], 0)
+    rows = [json.loads(each) for each in run_line(scene.done(), "slabwhy -j").splitlines()]
+    told = [row["text"] for row in rows if row["type"] == "evidence" and row["topic"] == "twin"]
+    assert f"{compared} living objects compared" in told
+
+
 # --- of very many objects, and of those in use ---
 
 
