@@ -59,7 +59,8 @@ def not_set_up(case: Case, rest: List[Subject]) -> List[Finding]:
         f" of when {'it was' if number == 1 else 'they were'} free, where all"
         f" {case.twin_profile.objects} living objects have been written. Nothing in use leads to"
         f" {it(number)}. What else is in {it(number)} may be the last owner's of that memory. Look"
-        f" for a way out between the allocation and the write to +{at:#x}."
+        f" for a way out between the allocation and the write to +{at:#x}; unless objects of"
+        f" {'its' if number == 1 else 'their'} sort are never written there."
     )
     text = f"+{at:#x}: the free pointer of before the allocation, in {of(chosen, case)}"
     found = [Evidence("contents", text, chosen[0].address + at), *no_pointer(chosen, case)]
