@@ -55,6 +55,8 @@ _DEEPEST = 128
 """Levels of an rb tree at most: twice the logarithm of its nodes."""
 _MOST = 1 << 16
 """Entries of a kset at most."""
+_MAPLE = -1 << 8
+"""lib/maple_tree.c, MAPLE_NODE_MASK: a node is aligned to 256 bytes."""
 
 
 IN_KLIST = "in a klist"
@@ -111,21 +113,41 @@ class Containers:
 
     def _tree(self, path: List[Step]) -> str:
         at = len(path) - 1
-        kind = self._node_of(path[at])
+        kind = self._node_of(path, at)
         if kind is None:
             return ""
-        while at and self._node_of(path[at]) == kind:
+        while at and self._node_of(path, at) == kind:
             at -= 1
         what = NODES[kind] or self._array(path[at].holder)
         return f"in {what} at {self._at(path, at)}"
 
-    @staticmethod
-    def _node_of(step: Step) -> Optional[str]:
-        """The cache of the node that a pointer lies in; None where objects of others lie, too."""
-        place = step.place
+    def _node_of(self, path: List[Step], at: int) -> Optional[str]:
+        """The cache of the node that a pointer lies in; None for another's object in that cache."""
+        place = path[at].place
         if place is None or place.kind != OBJECT or place.label not in NODES:
             return None
-        return None if place.cache is not None and place.cache.refcount > 1 else place.label
+        merged = place.cache is not None and place.cache.refcount > 1
+        if merged and not (at and self._is_maple_node(place.object or 0, path[at - 1])):
+            return None
+        return place.label
+
+    def _is_maple_node(self, node: int, above: Step) -> bool:
+        """Whether an object knows what points to it as a maple node does: maple_node.parent.
+
+        lib/maple_tree.c, mte_set_parent(), mas_root_expand(): the parent's address with its type
+        and slot in the low byte; of the topmost node the maple_tree's, with the lowest bit.
+        """
+        parent, root = self._number(node, self._reader.word), self._offset_of_root
+        if parent is None or not self._reader.struct_size("maple_node"):
+            return False
+        if parent & 1:
+            return root is not None and parent - 1 + root == self._places.own_address(above.holder)
+        inside = above.place is not None and above.place.label in NODES
+        return inside and parent & _MAPLE == above.holder & _MAPLE
+
+    @cached_property
+    def _offset_of_root(self) -> Optional[int]:
+        return self._reader.offset("maple_tree", "ma_root")
 
     def _array(self, head: int) -> str:
         """By struct xarray, which a radix tree is, too; before v4.20 there is none."""

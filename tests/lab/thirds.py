@@ -28,7 +28,8 @@ _TABLE: Dict[str, Row] = {
     "kref-cycle": make_row(_LOST + ", no head"),
     "percpu-ref": make_row("off the list, taken off", "lost"),
     "cancelled": _OFF,
-    "timer-ended": make_row("taken off", "lost"),
+    # Behind sheaves the free pointer does not show that its owner has written.
+    "timer-ended": make_row("taken off", "off the list, lost"),
     "timer-only": make_row("never linked, off the list", "lost"),
     "saturated": _OFF,
     "mid-chain": make_row("lost"),

@@ -160,6 +160,26 @@ def test_a_cache_of_nodes_that_others_were_merged_into_makes_no_tree() -> None:
     assert scene.name() == ""
 
 
+def test_in_such_a_cache_a_maple_node_knows_its_tree_and_the_node_above_it() -> None:
+    scene = Scene("maple_node")
+    scene.image.structs["maple_node"] = parse("parent:p slot:15p", 8)
+    scene.image.structs["maple_tree"] = parse("ma_lock:8 ma_root:p", 8)
+    nodes = scene.pages.heap.caches[-1]
+    scene.image.u32(nodes.address + scene.image.structs["kmem_cache"][1]["refcount"][0], 3)
+    top, tree = scene.holders[0], scene.root - 8
+    scene.put(scene.root, top + 0x0E)
+    scene.put(top + 0x28, scene.objects[0])
+    for parent in (0, tree, tree + 8 + 1, tree + 1):
+        scene.put(top, parent)
+        assert scene.name().startswith("in a maple tree at ") == (parent == tree + 1)
+    # One below: with its parent's address, its slot and type in the low byte.
+    scene.put(top + 0x28, scene.holders[1] + 0x0C)
+    scene.put(scene.holders[1] + 0x10, scene.objects[0])
+    for parent in (top & -256 | 0x1E, (top & -256) + 256):
+        scene.put(scene.holders[1], parent)
+        assert scene.name().startswith("in a maple tree at ") == (parent & -256 == top & -256)
+
+
 def test_a_pointer_in_an_object_alone_is_no_tree() -> None:
     scene = Scene()
     scene.put(scene.root, scene.holders[0])
