@@ -587,4 +587,7 @@ def _most(item: _Opened) -> str:
         whose = "Of those that were looked at, "
     elif item.left:
         whose = "Of the others, "
-    return f" {whose}{first.number} of {first.of} have one kind of holder: {first.text}."
+    text = f" {whose}{first.number} of {first.of} have one kind of holder: {first.text}."
+    if item.left and first.number == first.of and not item.case.mixed:
+        text += " The lost ones were never there, or have left it."
+    return text

@@ -432,3 +432,16 @@ def test_who_has_many_of_a_live_cache_s_objects_is_named(held: int) -> None:
     text = next(each for each in conclusion(scene.done(), "slabwhy slab_test") if "in use:" in each)
     named = f" {held} of {TWINS} have one kind of holder: conn_list."
     assert text.endswith(named) == (held * 3 >= TWINS)
+
+
+def test_where_all_others_are_the_lost_ones_have_left_or_never_were() -> None:
+    scene = Scene()
+    scene.ring(scene.variables["conn_list"], living(scene)[2:])
+    for at in living(scene)[:2]:
+        scene.empty(at)
+    scene.point(scene.variables["last_conn"], 0)
+    text = next(each for each in conclusion(scene.done(), "slabwhy slab_test") if "in use:" in each)
+    assert (
+        f" Of the others, {TWINS - 2} of {TWINS - 2} have one kind of holder: conn_list. The lost"
+        " ones were never there, or have left it." in text
+    )
