@@ -391,7 +391,8 @@ class Reach:
                 self._progress(min(done, total), total)
                 states, slab = decoded.states, decoded.slab
                 length = decoded.length or cache.object_size
-                pages = -(-(decoded.first - slab.base + len(states) * cache.size) // size)
+                # A red zone on the left is a part of each object's size, the first one's, too.
+                pages = -(-len(states) * cache.size // size)
                 unknown = states.count(UNKNOWN)
                 self.unknown += unknown
                 self.use.put(slab.base, max(1, pages), pageuse.MAYBE if unknown else pageuse.SLAB)

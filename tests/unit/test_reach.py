@@ -8,6 +8,7 @@ from typing import Tuple
 
 import pytest
 
+from crash_ext.kernel import pageuse
 from crash_ext.kernel.image import KernelImage
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
@@ -20,6 +21,8 @@ from mocks.structs import parse
 from tests.unit.asked import session
 from tests.unit.test_pageuse import Pages
 from tests.unit.test_stacks import Machine
+
+RED_ZONE = 0x400
 
 
 def reach(pages: Pages) -> Reach:
@@ -81,6 +84,24 @@ def test_a_page_s_physical_address_counts_beside_those_of_others(others: int) ->
     objects = array("Q", [slab.object(0), slab.object(1)])
     found = {each.address for each in find_hidden(session(pages.heap), reach(pages), objects)}
     assert found == (set(objects) if others else set())
+
+
+def test_a_slab_that_red_zones_fill_does_not_take_the_page_behind_it() -> None:
+    """The red zone on the left is a part of each object's size."""
+    pages = Pages()
+    image = pages.image
+    sizes = range(16, 1024, 8)
+    caches = [pages.heap.cache(f"red_{n}", n, flags=RED_ZONE) for n in sizes]
+    slabs = [pages.heap.slab(cache, {1}) for cache in caches]
+    full = [s for s in slabs if s.objects * s.cache.size % image.page_size == 0]
+    assert full
+    use = reach(pages).use
+    for slab in full:
+        assert slab.object(0) > slab.va
+        behind = slab.va + slab.objects * slab.cache.size
+        owners = [s for s in slabs if s.va <= behind < s.va + s.objects * s.cache.size]
+        assert use.of(behind - image.page_size) == pageuse.SLAB
+        assert owners or use.of(behind) != pageuse.SLAB
 
 
 def test_free_objects_and_free_pages_lead_nowhere() -> None:
