@@ -316,9 +316,11 @@ def _find_bereft(explainer: Words, case: Case) -> None:
 def _was_head(explainer: Words, address: int) -> bool:
     """Whether a list may have had its head there, in memory that was given back.
 
-    At the start of an area a buffer begins, to which several words may point.
+    At the start of an area or an object a buffer begins, to which several words may point.
     """
     place = _place(explainer, address)
+    if place is not None and place.kind == OBJECT and place.offset == 0:
+        return False
     buffer = place is not None and place.kind == FREED_VMALLOC and not place.label
     starts = address % explainer.places.session.reader.page_size == 0
     return is_gone(place) and not (buffer and starts)

@@ -90,7 +90,10 @@ def _older_than_slab(holders: List[Held]) -> bool:
     """
     places = [held.place for held in holders if held.place is not None]
     offsets = {place.offset for place in places}
-    return len(places) > 1 and len(offsets) > max(1, len(places) // 2)
+    sizes = {place.cache.object_size for place in places if place.cache is not None}
+    # At each word of the objects: whoever had an object did not fill it so.
+    whole = len(offsets) >= ENOUGH and max(sizes, default=0) <= 8 * len(offsets)
+    return len(places) > 1 and (whole or len(offsets) > max(1, len(places) // 2))
 
 
 def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:

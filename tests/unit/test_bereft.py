@@ -99,3 +99,14 @@ def test_bits_and_what_is_far_from_any_area_are_no_head(
     scene.land.area([scene.pages.page(2)])
     scene.lone(1, first + 8 * scene.pages.image.page_size + inside)
     assert "no head" not in scene.causes()
+
+
+@pytest.mark.parametrize(("offset", "cause"), [(0, "lost"), (0x10, "no head")])
+def test_two_pointers_to_the_start_of_a_freed_object_are_a_buffer_s(
+    offset: int, cause: str
+) -> None:
+    """rd and wr of a receive buffer that was freed; of a freed parent the head is a member."""
+    scene = Scene()
+    freed = scene.pages.heap.slab(scene.pages.heap.cache("buffers", 64), {1}).object(2)
+    scene.lone(3, freed + offset)
+    assert scene.slab.object(3) in scene.causes()[cause]

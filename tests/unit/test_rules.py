@@ -911,3 +911,17 @@ def test_no_object_is_in_two_findings_and_no_finding_is_stronger_than_its_rule()
     assert len(allowed) == len(RULES)
     for finding in found:
         assert finding.strength in allowed[finding.cause]
+
+
+@pytest.mark.parametrize(("words", "cause"), [(3, "lost"), (2, "held by freed")])
+def test_pointers_at_each_word_of_freed_objects_are_of_an_array_that_was_there_before(
+    words: int, cause: str
+) -> None:
+    """Buckets of a table: the page has small objects now, of which none was an owner."""
+    small = OTHER._replace(object_size=24)
+    by = [
+        FREED._replace(cache=small, object=0x7000 + 24 * n, offset=8 * (n % words))
+        for n in range(12)
+    ]
+    made = case(*(subject(n + 1, by=[held(each, DEAD)]) for n, each in enumerate(by)), twins=0)
+    assert set(causes(made)) == {cause}
