@@ -318,7 +318,8 @@ COMMAND = Command(
 
   Pointers with low bits set and pointers into the middle count.  Free objects,
   free pages, and the dead parts of stacks lead nowhere.  An object that is kept
-  by a handle which is no pointer (an index, a frame number) looks lost.
+  by a handle which is no pointer (an index, a frame number, an encoded or an
+  unaligned address) looks lost.
 
 EXAMPLES
   What is lost in the whole kernel?

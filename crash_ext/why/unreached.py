@@ -197,7 +197,7 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
         f"{objects(number, 'is', 'are')} lost: nothing in use leads to {it(number)}, so nobody"
         f" can free {it(number)} any more, unless {it(number, True)}"
         f" {'is' if number == 1 else 'are'} kept by a handle that is no pointer (an index, a frame"
-        " number)."
+        " number, an encoded or unaligned address)."
     )
     idle, silent = idle_text(case, chosen), _silent(number)
     outside = _outside(case, chosen)

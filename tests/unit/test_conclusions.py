@@ -403,11 +403,13 @@ def test_of_a_tree_that_was_lost_the_topmost_node_is_named() -> None:
 
 LOST_ONE = (
     "1 object is lost: nothing in use leads to it, so nobody can free it any more, unless it is"
-    " kept by a handle that is no pointer (an index, a frame number)."
+    " kept by a handle that is no pointer (an index, a frame number, an encoded or unaligned"
+    " address)."
 )
 LOST_TWO = (
     "2 objects are lost: nothing in use leads to them, so nobody can free them any more, unless"
-    " they are kept by a handle that is no pointer (an index, a frame number)."
+    " they are kept by a handle that is no pointer (an index, a frame number, an encoded or"
+    " unaligned address)."
 )
 
 
