@@ -32,7 +32,8 @@ from crash_ext.slub.mutex import slab_mutex_held
 from crash_ext.slub.session import Session
 from crash_ext.why.case import Case, Evidence
 from crash_ext.why.chosen import Asked, Chosen
-from crash_ext.why.finding import LIKELY, Finding
+from crash_ext.why.conclusion import conclusion_of
+from crash_ext.why.finding import Finding
 from crash_ext.why.gather import (
     allocated,
     compare_with,
@@ -44,25 +45,23 @@ from crash_ext.why.lists import Alive
 from crash_ext.why.log.kernellog import read_log
 from crash_ext.why.log.match import (
     NOT_LISTED_LOST,
-    NOT_LISTED_SINCE,
     NOT_LISTED_SLAB,
     OFFSETS,
-    LogEvidence,
     fitting_reports,
     match_reports,
     reported_caches,
 )
 from crash_ext.why.log.tell import (
     boot_evidence,
-    callers_of,
     destroyed_by,
     log_evidence,
     memory_evidence,
     module_of,
 )
 from crash_ext.why.makers import makers_of
+from crash_ext.why.opened import Opened
 from crash_ext.why.owners import owners
-from crash_ext.why.rules import conclude, unexplained
+from crash_ext.why.rules import conclude
 from crash_ext.why.running import UNFINISHED, who_destroys
 from crash_ext.why.tell_ages import likely_ages
 from crash_ext.why.tell_children import children_evidence, held_by_each
@@ -74,10 +73,6 @@ from crash_ext.why.tell_objects import (
 from crash_ext.why.tell_owners import owner_evidence, owner_sentence
 from crash_ext.why.tell_types import type_evidence
 from crash_ext.why.users import UserNames, Users, sample
-
-_SHARE, _SEVERAL = 3, 3
-"""The holder of one in so many objects of a live cache, and of so many at least, is named in the
-conclusion."""
 
 
 class Diagnosis(NamedTuple):
@@ -103,33 +98,6 @@ class Diagnosis(NamedTuple):
     findings: List[Finding]
     conclusion: List[str]
     """Paragraphs."""
-    problems: List[str]
-
-
-class _Opened(NamedTuple):
-    """A cache before memory is searched: what its slabs and the kernel log say of it."""
-
-    case: Case
-    state: State
-    slabs: List[SlabObjects]
-    allocated: int
-    unknown: int
-    lacking: bool
-    within: List[Held]
-    """What each of its memcg children has of it."""
-    left: int
-    """Of a live cache: the objects that are leaked, or that nothing leads to."""
-    perhaps: int
-    """Of a live cache: those that only memory which may be old leads to."""
-    harmless: Dict[str, int]
-    """Of a live cache: why nothing leads to objects that are no leak -> how many."""
-    asked: List[SlabObjects]
-    """The slabs with only the objects that -w chooses; without it, all of them."""
-    users: List[Users]
-    """Of a live cache: who has its objects."""
-    log: LogEvidence
-    running: str
-    """The task that is still destroying it; "" for none."""
     problems: List[str]
 
 
@@ -227,7 +195,7 @@ class Diagnoser:
             if log.allocated:
                 yield cache
 
-    def _open(self, cache: Cache, reach: Optional[Reach]) -> _Opened:
+    def _open(self, cache: Cache, reach: Optional[Reach]) -> Opened:
         problems: List[str] = []
         children, kin = self._families.children(cache), self._families.kin(cache)
         slabs = self._family(cache, problems)
@@ -286,7 +254,7 @@ class Diagnoser:
             case.reported = len(log.allocated) + len(log.freed)
             case.gone = sum(len(slab.objects_listed) for slab in log.gone)
             case.emptied = whole and state.kind == LEFTOVER and not addresses and not unknown
-        return _Opened(
+        return Opened(
             case=case,
             state=state,
             slabs=slabs,
@@ -387,7 +355,7 @@ class Diagnoser:
         found = for_each_slab_decoded_once(self.session, cache, problems, self._lists_only)
         return list(found)
 
-    def _close(self, item: _Opened) -> Diagnosis:
+    def _close(self, item: Opened) -> Diagnosis:
         case = item.case
         state = f"{item.state.kind}: {item.state.reason}"
         evidence = [Evidence("state", state, case.cache.address)]
@@ -423,7 +391,7 @@ class Diagnoser:
         for finding in findings:
             evidence.extend(finding.evidence)
         searched = self._reach is not None and not self.blind
-        conclusion = _conclusion(item, module, findings, searched)
+        conclusion = conclusion_of(item, module, findings, searched)
         sentence = owner_sentence(self.places, report)
         if sentence:
             conclusion.append(sentence)
@@ -491,103 +459,3 @@ def _lost_of(reach: Optional[Reach], addresses: List[int]) -> Tuple[List[int], i
                 lost.append(address)
             perhaps += level == MAYBE
     return lost, perhaps
-
-
-def _conclusion(
-    item: _Opened, module: Optional[str], findings: List[Finding], searched: bool
-) -> List[str]:
-    case = item.case
-    paragraphs = [
-        ("Likely: " if finding.strength == LIKELY else "") + finding.sentence
-        for finding in sorted(findings, key=lambda found: -found.number)
-    ]
-    looked = len(case.subjects)
-    if looked < case.total and paragraphs:
-        paragraphs.insert(
-            0,
-            f"{looked} of {count(case.total, 'object')}, evenly spread, were examined: the numbers"
-            " that follow are of these.",
-        )
-    if case.live:
-        paragraphs.insert(0, _live(item, searched) + _most(item))
-    elif item.state.kind == LIVE:
-        paragraphs.insert(
-            0,
-            f"The cache is in use, but a destroy of it failed before, and"
-            f" {count(item.left, 'object')} of then"
-            f" {'is' if item.left == 1 else 'are'} still there: the cache was merged into.",
-        )
-    callers = callers_of(item.log)
-    if item.running:
-        by = f", called from {callers[-1]}" if callers else ""
-        paragraphs.append(f"Its destroy is still running, in {item.running}{by}.")
-    elif module is not None and callers and item.state.kind != LIVE:
-        paragraphs.append(f"The destroy that failed was called from {callers[0]}.")
-    since = len(item.log.unlisted.get(NOT_LISTED_SINCE, []))
-    if since and item.state.kind != LIVE and not item.running:
-        paragraphs.append(
-            f"{count(since, 'object')} of these {'was' if since == 1 else 'were'} allocated after"
-            " the destroy had failed: somebody still allocates from the cache."
-        )
-    rest = len(unexplained(case, findings))
-    if rest:
-        many = "is" if rest == 1 else "are"
-        text = f"{count(rest, 'object')} {many} not explained: the evidence fits no rule."
-        if not searched:
-            text = (
-                f"{count(rest, 'object')} {many} not explained: memory was not searched for what"
-                " leads to them."
-            )
-        paragraphs.append(text)
-    if item.unknown:
-        paragraphs.append(
-            f"{count(item.unknown, 'object')} of damaged slabs may be allocated, too."
-        )
-    if item.lacking:
-        paragraphs.append("Slabs of the cache can't be found: their objects may be allocated, too.")
-    if not paragraphs:
-        none = "None fits" if item.allocated else "No allocated object was found"
-        paragraphs.append(f"{none}, so there is none to explain.")
-    return paragraphs
-
-
-def _live(item: _Opened, searched: bool) -> str:
-    """What comes first for a cache that is in use."""
-    lost, total = item.left, item.allocated
-    if not total:
-        return "The cache is in use: no object of it is allocated."
-    text = (
-        f"The cache is in use: {count(total, 'object')} {'is' if total == 1 else 'are'} allocated"
-    )
-    if not searched:
-        return f"{text}. Memory was not searched for what leads to them."
-    old = f"only memory that may be old leads to {item.perhaps} of them" if item.perhaps else ""
-    own = "".join(
-        f" {number} more that nothing leads to {'is' if number == 1 else 'are'} no leak: {reason}."
-        for reason, number in item.harmless.items()
-    )
-    if lost:
-        text += f", and nothing in use leads to {lost} of them"
-        return f"{text}; {old}.{own}" if old else f"{text}.{own}"
-    if old:
-        return f"{text}, and {old}.{own}"
-    if own:
-        reached = total - sum(item.harmless.values())
-        return f"{text}, and memory in use leads to {reached} of them.{own}"
-    return f"{text}, and memory in use leads to {'it' if total == 1 else 'all of them'}."
-
-
-def _most(item: _Opened) -> str:
-    """Who has many of a live cache's objects, if one holder has."""
-    first = item.users[0] if item.users else None
-    if first is None or first.number < _SEVERAL or first.number * _SHARE < first.of:
-        return ""
-    whose = ""
-    if first.of < item.allocated - item.left:
-        whose = "Of those that were looked at, "
-    elif item.left:
-        whose = "Of the others, "
-    text = f" {whose}{first.number} of {first.of} have one kind of holder: {first.text}."
-    if item.left and first.number == first.of and not item.case.mixed:
-        text += " The lost ones were never there, or have left it."
-    return text

@@ -12,7 +12,7 @@ _REPLACED = (
 )
 
 EXPLAINED: Dict[Tuple[str, str], str] = {
-    ("crash_ext/why/diagnose.py", " not explained: the evidence fits no rule."): (
+    ("crash_ext/why/conclusion.py", " not explained: the evidence fits no rule."): (
         "only of a running kernel: an object that was allocated after the pass over memory, of"
         " which it isn't known what leads to it; every other object fits a rule"
     ),
