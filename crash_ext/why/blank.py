@@ -9,6 +9,7 @@ from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.why.case import POISON, ZEROES, Case, Evidence, Subject
 from crash_ext.why.finding import LIKELY, Finding
 from crash_ext.why.phrases import it, lost_ones, no_pointer, objects, of, outer_ones
+from crash_ext.why.twins import has_free_pointer, poisoned_nodes
 
 _SERIES = 3
 """So many different small numbers at one offset look like a count."""
@@ -60,11 +61,23 @@ def not_set_up(case: Case, rest: List[Subject]) -> List[Finding]:
         f" {case.twin_profile.objects} living objects have been written. Nothing in use leads to"
         f" {it(number)}. What else is in {it(number)} may be the last owner's of that memory. Look"
         f" for a way out between the allocation and the write to +{at:#x}; unless objects of"
-        f" {'its' if number == 1 else 'their'} sort are never written there."
+        f" {'its' if number == 1 else 'their'} sort are never written there"
+        f"{_or_taken_off(case, chosen)}."
     )
     text = f"+{at:#x}: the free pointer of before the allocation, in {of(chosen, case)}"
     found = [Evidence("contents", text, chosen[0].address + at), *no_pointer(chosen, case)]
     return [Finding("", LIKELY, [s.address for s in chosen], found, sentence)]
+
+
+def _or_taken_off(case: Case, chosen: List[Subject]) -> str:
+    """What poison in a list node says if its free pointer, elsewhere, stands in any case."""
+    nodes = [at for s in chosen for at in poisoned_nodes(case, s) if not has_free_pointer(case, at)]
+    if not nodes:
+        return ""
+    return (
+        f": then the list node at +{min(nodes):#x}, poisoned by list_del(), may tell that"
+        f" {'it was' if len(chosen) == 1 else 'they were'} taken off and not freed"
+    )
 
 
 def all_zeroes(case: Case, rest: List[Subject]) -> List[Finding]:

@@ -26,9 +26,10 @@ from crash_ext.why.numbers import (
     numbers_text,
 )
 from crash_ext.why.phrases import it, lost_ones, may_be_left, no_pointer, objects, of, outer_ones
-from crash_ext.why.twins import heads_what, poisoned_nodes, unlinked_at
+from crash_ext.why.twins import has_free_pointer, heads_what, poisoned_nodes, unlinked_at
 
 OFF_THE_LIST = "off the list"
+NOT_SET_UP = "not set up"
 _SEVERAL = 2
 """Objects that are alike are no chance."""
 _MANY = 5
@@ -62,6 +63,9 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
     text = f"+{offset:#x} list node: poisoned by list_del() in {of(chosen, case)}"
     evidence = [Evidence("list", text, chosen[0].address + offset)]
     number = len(chosen)
+    within = case.uncleared and has_free_pointer(case, offset)
+    if within and all(subject.untouched for subject in chosen):
+        return _old_poison(case, offset, chosen, evidence)
     changed = changed_numbers(case, chosen)
     evidence += numbers_evidence(case, chosen, changed)
     evidence += [*idle_evidence(chosen), *no_pointer(chosen, case)]
@@ -94,15 +98,38 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
             " chain of their own, they were lost as one."
         )
     who, never = "", f"{'this one' if number == 1 else 'these'} never wrote there"
-    if case.uncleared:
+    # Where the free pointer was in the node, this owner has written the poison over it.
+    written = within and not left
+    if case.uncleared and not written:
         who = " is the last owner's of that memory, which an allocation here need not clear, or"
-    but = f", though at +{case.cache.offset:#x}" if case.uncleared and not left else ""
+    but = f", though at +{case.cache.offset:#x}" if who and not left else ""
     sentence += (
         f" Or the poison{who} was copied from another object, and {never}{but}: then look for a"
         " way out between the allocation and the first write to the node."
         + _untouched(case, chosen)
     )
     return Finding(_off(left), LIKELY, [s.address for s in chosen], evidence, sentence)
+
+
+def _old_poison(
+    case: Case, offset: int, chosen: List[Subject], evidence: List[Evidence]
+) -> Finding:
+    """The poison of a last owner: the node's other word still is the free pointer since then.
+
+    An insertion writes both words, and no removal writes a free pointer.
+    """
+    number, at = len(chosen), case.cache.offset
+    sentence = (
+        f"{objects(number, 'was', 'were')} lost before {'it was' if number == 1 else 'they were'}"
+        f" set up: in the list node at +{offset:#x} the free pointer of when"
+        f" {'it was' if number == 1 else 'they were'} free still stands, at +{at:#x}, beside the"
+        " poison of list_del(). So that is the last owner's of that memory, as much else in"
+        f" {it(number)} may be. Nothing in use leads to {it(number)}. Look for a way out between"
+        " the allocation and the insertion into the list; unless objects of"
+        f" {'its' if number == 1 else 'their'} sort never are on that list."
+    )
+    evidence += no_pointer(chosen, case)
+    return Finding(NOT_SET_UP, LIKELY, [s.address for s in chosen], evidence, sentence)
 
 
 def _off(left: bool) -> str:
@@ -116,11 +143,14 @@ def _untouched(case: Case, chosen: List[Subject]) -> str:
     if not number or not case.uncleared:
         return ""
     which = f"{number} of them have" if number < len(chosen) else "They have"
-    return (
+    still = (
         f" {'It has' if len(chosen) == 1 else which} the allocator's own free pointer at"
-        f" +{case.cache.offset:#x} still: nobody has written there since the allocation, which"
-        " speaks for that."
+        f" +{case.cache.offset:#x} still: nobody has written there since the allocation"
     )
+    if case.twin_untouched:
+        some = count(case.twin_untouched, "living object")
+        return f"{still}, as in {some}, so that speaks neither for nor against it."
+    return f"{still}, which speaks for that where all such objects are written there."
 
 
 def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:

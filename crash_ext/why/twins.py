@@ -65,6 +65,11 @@ def poisoned_nodes(case: Case, subject: Subject) -> List[int]:
     ]
 
 
+def has_free_pointer(case: Case, node: int) -> bool:
+    """Whether the free pointer of an object of the cache lies in its node at an offset."""
+    return node <= case.cache.offset < node + 2 * case.word
+
+
 def unlinked_at(case: Case, rest: List[Subject]) -> Dict[int, List[Subject]]:
     """Offset -> lost objects whose list node there is empty where living ones are linked.
 

@@ -7,13 +7,16 @@ from typing import Optional
 
 import pytest
 
+from crash_ext.contents.words import LIST_DELETED
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.slub.untouched import FreePointers
+from crash_ext.why.case import Case
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
-from tests.golden.scenes import Scene, not_set_up
+from tests.golden.scenes import CONN, Scene, not_set_up
 from tests.unit.asked import session
 from tests.unit.test_histories import findings, living
+from tests.unit.test_rules import AT, case, only, subject
 
 
 def stand(heap: Heap, address: int) -> Optional[bool]:
@@ -56,6 +59,8 @@ def test_one_that_lies_behind_the_object_tells_nothing() -> None:
 def test_what_was_given_up_before_it_was_written_has_the_last_owner_s_marks() -> None:
     (found,) = findings(not_set_up())
     assert (found["cause"], found["strength"]) == ("not set up", "likely")
+    # Objects of a sort that never writes there were taken off, perhaps.
+    assert f"the list node at +{CONN['list']:#x}, poisoned by list_del(), may" in found["text"]
 
 
 def test_where_living_objects_have_theirs_too_it_tells_nothing() -> None:
@@ -67,6 +72,7 @@ def test_where_living_objects_have_theirs_too_it_tells_nothing() -> None:
     (found,) = findings(scene.done())
     assert found["cause"] == "off the list"
     assert "It has the allocator's own free pointer at +0x38 still: nobody has" in found["text"]
+    assert "as in 1 living object, so that speaks neither for nor against it." in found["text"]
 
 
 def test_where_it_is_overwritten_the_owner_has_written() -> None:
@@ -87,3 +93,38 @@ def test_where_an_allocation_clears_no_last_owner_is_spoken_of() -> None:
     assert found["cause"] == "taken off"
     assert "last owner" not in found["text"]
     assert "free pointer" not in found["text"]
+
+
+def poisoned(untouched: Optional[bool], *, at: int) -> Case:
+    """No living ones; a poisoned node, and the cache's free pointers at an offset."""
+    leaked = subject(0x1000, LIST_DELETED)
+    leaked.untouched = untouched
+    made = case(leaked, twins=0)
+    made.cache = made.cache._replace(offset=at)
+    made.uncleared = True
+    return made
+
+
+@pytest.mark.parametrize("at", [AT, AT + 8])
+def test_one_beside_poison_in_the_node_itself_shows_whose_that_is(at: int) -> None:
+    """Who links an object writes both words of the node, and who takes it off no free pointer."""
+    found = only(poisoned(True, at=at))
+    assert (found.cause, found.strength) == ("not set up", "likely")
+    assert f"in the list node at +{AT:#x} the free pointer of when it was free" in found.sentence
+    assert "taken off" not in found.sentence
+
+
+@pytest.mark.parametrize("at", [AT, AT + 8])
+def test_poison_over_it_is_not_the_last_owner_s(at: int) -> None:
+    found = only(poisoned(False, at=at))
+    assert found.cause == "taken off"
+    assert "last owner" not in found.sentence
+    assert "though at" not in found.sentence
+
+
+@pytest.mark.parametrize("at", [AT - 8, AT + 16])
+def test_one_beside_the_node_speaks_for_a_history_only_if_all_are_written_there(at: int) -> None:
+    found = only(poisoned(True, at=at))
+    assert found.cause == "off the list"
+    assert "speaks for that where all such objects are written there." in found.sentence
+    assert "though at" in only(poisoned(False, at=at)).sentence
