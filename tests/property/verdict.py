@@ -229,7 +229,7 @@ def _lost_sheaf(change: Change, now: Told) -> bool:
     Nothing else knew that it is free.
     """
     return change.new == "allocated" and any(
-        row["cache"] in (None, f"{change.cache:x}") and "counted as allocated" in row["text"]
+        _cache_of(row) in (None, change.cache) and "counted as allocated" in row["text"]
         for row in now.problems
     )
 
@@ -260,12 +260,17 @@ def named(touched: Touched, problems: Sequence[Record], cache: int, slab: int) -
     spans += [range(hit.start, hit.start + hit.end) for hit in touched.hits]
     spans.append(range(cache, cache + touched.heap.caches[0].object_size))
     for row in problems:
-        if row["cache"] == f"{cache:x}":
+        if _cache_of(row) == cache:
             return True
         for number in (int(text, 16) for text in _NUMBER.findall(row["text"])):
             if number in wrong or any(number in span for span in spans):
                 return True
     return False
+
+
+def _cache_of(row: Record) -> Optional[int]:
+    """The cache that a problem is of; on s390x its address has zeroes in front."""
+    return None if row["cache"] is None else int(row["cache"], 16)
 
 
 def undetectable(before: Before, touched: Touched, change: Change) -> bool:
