@@ -108,6 +108,7 @@ def test_memory_of_alloc_percpu_is_told_by_the_variable_that_has_its_pointer() -
     assert users(scene) == "dynamic per-CPU memory"
     scene.put(scene.pages.heap._arena.variable("stats"), scene.pointer)
     assert scene.name() == f"by dynamic per-CPU memory, {scene.page}: stats has that memory"
+    assert scene.subject.keeper == "stats (per-CPU)"
     assert users(scene) == "per-CPU memory of stats"
 
 
