@@ -235,3 +235,37 @@ def test_several_that_were_given_up_before_their_nodes_were_written() -> None:
         *(subject(at, values={AT: 0x6B6B6B6B6B6B6B6B}) for at in (1, 2)),
         twins=10,
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "lost", "were", "they", "their"),
+    [
+        (1, "1 object was lost before it was", "it was", "it", "its"),
+        (2, "2 objects were lost before they were", "they were", "them", "their"),
+    ],
+)
+def test_poison_beside_a_free_pointer_and_far_from_it(
+    number: int, lost: str, were: str, they: str, their: str
+) -> None:
+    chosen = [subject(at, LIST_DELETED) for at in range(1, number + 1)]
+    for each in chosen:
+        each.untouched = True
+    made = case(*chosen)
+    made.uncleared = True
+    still = "it still has" if number == 1 else "they still have"
+    assert only(made).sentence == (
+        f"{lost} set up: at +0x58 {still} the free pointer of when {were} free, where all 10 living"
+        f" objects have been written. Nothing in use leads to {they}. What else is in {they} may be"
+        " the last owner's of that memory. Look for a way out between the allocation and the write"
+        f" to +0x58; unless objects of {their} sort are never written there: then the list node at"
+        f" +0x20, poisoned by list_del(), may tell that {were} taken off and not freed."
+    )
+    made = case(*chosen, twins=0)
+    made.uncleared, made.cache = True, made.cache._replace(offset=AT + 8)
+    assert only(made).sentence == (
+        f"{lost} set up: in the list node at +0x20 the free pointer of when {were} free still"
+        " stands, at +0x28, beside the poison of list_del(). So that is the last owner's of that"
+        f" memory, as much else in {they} may be. Nothing in use leads to {they}. Look for a way"
+        " out between the allocation and the insertion into the list; unless objects of"
+        f" {their} sort never are on that list."
+    )
