@@ -157,7 +157,7 @@ class Callbacks:
             runs = not pending and kind == KTHREAD_WORK and self._runs(start, data, base)
             if not pending and not runs:
                 continue
-            due = self._due(data, base) if kind == TIMER else None
+            due = self.due(data, base) if kind == TIMER else None
             seconds = self._seconds(data, base) if kind == HRTIMER else self._clock.seconds(due)
             sure = self._sure(kind, value, name)
             found = Callback(kind, base, name, due, seconds, sure=sure)
@@ -479,12 +479,16 @@ class Callbacks:
     def _tasks(self) -> Dict[int, Task]:
         return {task.address: task for task in self._places.tasks.by_stack.values()}
 
-    def _due(self, data: bytes, base: int) -> Optional[int]:
+    def due(self, data: bytes, base: int) -> Optional[int]:
+        """Ticks from the dump's jiffies until the timer_list at an offset is due."""
         expires = self._reader.offset("timer_list", "expires")
-        jiffies = read_symbol_number(self._reader, "jiffies", self._reader.word)
-        if expires is None or jiffies is None:
+        if expires is None or self._jiffies is None:
             return None
-        return self._word(data, base + expires) - jiffies
+        return self._word(data, base + expires) - self._jiffies
+
+    @cached_property
+    def _jiffies(self) -> Optional[int]:
+        return read_symbol_number(self._reader, "jiffies", self._reader.word)
 
     def _seconds(self, data: bytes, base: int) -> Optional[float]:
         """Until an hrtimer is due: its clock's base tells what that is ahead of the monotonic."""

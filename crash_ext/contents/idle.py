@@ -13,7 +13,6 @@ from typing import Iterator, List, NamedTuple, Optional
 from crash_ext.contents.callbacks import DELAYED_WORK, TIMER, WORK, Callbacks
 from crash_ext.contents.words import second_poisons
 from crash_ext.kernel.clock import Clock
-from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.places.places import Places
 
 OVER = "over"
@@ -77,7 +76,7 @@ class IdleFinder:
         base = self._base("timer_list", "function", data, at)
         if base is None or name.split(" ")[0] == _LATER or not self._was_armed(data, base):
             return
-        due = self._due(data, base)
+        due = self._callbacks.due(data, base)
         state = DELETED if due is not None and due > 0 else OVER
         link = base + (self._reader.offset("timer_list", "entry") or 0)
         yield Idle(TIMER, base, link, name, state, self._clock.seconds(due))
@@ -102,7 +101,11 @@ class IdleFinder:
         if timer is not None and later is not None and later + reader.word <= len(data):
             function = self._callbacks.function(self._word(data, later)) or ""
             if function.split(" ")[0] == _LATER:
-                due = self._due(data, base + timer) if self._was_armed(data, base + timer) else None
+                due = (
+                    self._callbacks.due(data, base + timer)
+                    if self._was_armed(data, base + timer)
+                    else None
+                )
                 if due is not None and due > 0:
                     state = DELETED
                 seconds = self._clock.seconds(due)
@@ -124,18 +127,8 @@ class IdleFinder:
         if 0 not in words or words.isdisjoint(self._poisons):
             return False
         # A deleted hlist_node before NULL, a number and a function looks so, too.
-        due = self._due(data, base)
+        due = self._callbacks.due(data, base)
         return due is None or abs(due) < _FAR
-
-    def _due(self, data: bytes, base: int) -> Optional[int]:
-        expires = self._reader.offset("timer_list", "expires")
-        if expires is None or self._jiffies is None:
-            return None
-        return self._word(data, base + expires) - self._jiffies
-
-    @cached_property
-    def _jiffies(self) -> Optional[int]:
-        return read_symbol_number(self._reader, "jiffies", self._reader.word)
 
     @cached_property
     def _entry(self) -> Optional[int]:

@@ -34,7 +34,7 @@ class _Chunk(NamedTuple):
     start: int
     end: int
     bounds: int
-    """unsigned long *bound_map."""
+    """unsigned long *bound_map; 0 where that isn't known."""
     taken: int
     """unsigned long *alloc_map; 0 where that isn't known."""
 
@@ -86,7 +86,7 @@ class PercpuAllocations:
     def _allocation(self, pointer: int) -> Optional[int]:
         here = pointer - self._shift
         chunk = self._chunks.at(here)
-        if chunk is None:
+        if chunk is None or not chunk.bounds:
             return None
         word = self._reader.word
         bit = (here - chunk.start) // _MIN_ALLOC
@@ -110,24 +110,14 @@ class PercpuAllocations:
 
     @cached_property
     def _chunks(self) -> Ranges[_Chunk]:
-        return Ranges(filter(None, map(self._chunk, for_each_chunk(self._reader))))
-
-    def _chunk(self, address: int) -> Optional[_Chunk]:
-        """The struct pcpu_chunk at an address."""
-        base = self._member(address, "base_addr")
-        pages = self._member(address, "nr_pages", 4)
-        bounds = self._member(address, "bound_map")
-        if not base or not pages or not bounds:
-            return None
-        taken = self._member(address, "alloc_map") or 0
-        return _Chunk(base, base + pages * self._reader.page_size, bounds, taken)
+        return Ranges(_for_each_chunk_read(self._reader))
 
     def _chunk_of(self, address: int) -> Optional[_Chunk]:
         """pcpu_set_page_chunk() keeps it in page.index; v6.16 renamed that."""
         page = self._reader.virt_to_page(address)
         for member in ("index", "__folio_index"):
-            kept = self._member(page, member, struct="page") if page is not None else None
-            chunk = self._chunk(kept) if kept else None
+            kept = None if page is None else _member(self._reader, "page", page, member)
+            chunk = _read_chunk(self._reader, kept) if kept else None
             if chunk is not None and self._areas.units.at(chunk.start) is not None:
                 return chunk
         return None
@@ -150,13 +140,6 @@ class PercpuAllocations:
                     found.append(pointer)
         return found[0] if len(found) == 1 else None
 
-    def _member(
-        self, address: int, member: str, size: int = 0, struct: str = "pcpu_chunk"
-    ) -> Optional[int]:
-        at = self._reader.offset(struct, member)
-        size = size or self._reader.word
-        return None if at is None else try_number(self._reader, address + at, size)
-
 
 def for_each_free(reader: Reader) -> Iterator[Tuple[int, int]]:
     """(start, bytes) of the per-CPU memory that nobody has, of each CPU, in the direct map.
@@ -165,24 +148,43 @@ def for_each_free(reader: Reader) -> Iterator[Tuple[int, int]]:
     elsewhere.
     """
     base = read_symbol_number(reader, "pcpu_base_addr", reader.word)
-    names = ("base_addr", "alloc_map", "nr_pages")
-    base_at, map_at, pages_at = (reader.offset("pcpu_chunk", name) for name in names)
-    if not base or base_at is None or map_at is None or pages_at is None:
+    if not base:
         return
     start = reader.symbol("__per_cpu_start") or 0
     firsts = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
-    for chunk in for_each_chunk(reader):
-        own, taken = (try_number(reader, chunk + at, reader.word) for at in (base_at, map_at))
-        pages = try_number(reader, chunk + pages_at, 4)
-        if not own or not taken or not pages or pages > _MOST_PAGES:
+    for chunk in _for_each_chunk_read(reader):
+        if not chunk.taken or reader.virt_to_page(chunk.start) is None:
             continue
-        data = reader.try_read(taken, pages * reader.page_size // _MIN_ALLOC // 8)
-        if data is None or reader.virt_to_page(own) is None:
+        data = reader.try_read(chunk.taken, (chunk.end - chunk.start) // _MIN_ALLOC // 8)
+        if data is None:
             continue
         free = list(_zeroes(_bits(reader, data), 8 * len(data)))
         for first in firsts:
             for at, number in free if first is not None else ():
-                yield own + (first or 0) - base + at * _MIN_ALLOC, number * _MIN_ALLOC
+                yield chunk.start + (first or 0) - base + at * _MIN_ALLOC, number * _MIN_ALLOC
+
+
+def _for_each_chunk_read(reader: Reader) -> Iterator[_Chunk]:
+    for address in for_each_chunk(reader):
+        chunk = _read_chunk(reader, address)
+        if chunk is not None:
+            yield chunk
+
+
+def _read_chunk(reader: Reader, address: int) -> Optional[_Chunk]:
+    """The struct pcpu_chunk at an address; None for what can't be one."""
+    base = _member(reader, "pcpu_chunk", address, "base_addr")
+    pages = _member(reader, "pcpu_chunk", address, "nr_pages", 4)
+    if not base or not pages or pages > _MOST_PAGES:
+        return None
+    bounds = _member(reader, "pcpu_chunk", address, "bound_map") or 0
+    taken = _member(reader, "pcpu_chunk", address, "alloc_map") or 0
+    return _Chunk(base, base + pages * reader.page_size, bounds, taken)
+
+
+def _member(reader: Reader, struct: str, address: int, member: str, size: int = 0) -> Optional[int]:
+    at = reader.offset(struct, member)
+    return None if at is None else try_number(reader, address + at, size or reader.word)
 
 
 def _bits(reader: Reader, data: bytes) -> int:

@@ -8,7 +8,7 @@ lives. Never raises on bad memory: what can't be read can't be named.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Callable, Dict, List, Optional, Set, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 from crash_ext.hexa import hexa
 from crash_ext.kernel.image import (
@@ -171,14 +171,15 @@ class Places:
     def ended_stack(self, address: int) -> Optional[Place]:
         """The stack of a task that has ended, for an address that lies in one."""
         area = self.vmalloc.areas.at(address)
-        if area is None or area.start not in self._ended_stacks:
+        if area is None or area.start not in self.dead_stacks:
             return None
         text = f"stack of a task that has ended{plus(address - area.start)}"
         return Place(FREED_VMALLOC, text, address, "stack", offset=address - area.start)
 
     @cached_property
-    def _ended_stacks(self) -> Set[int]:
-        return set(find_dead_stacks(self.tasks, self.vmalloc))
+    def dead_stacks(self) -> Dict[int, None]:
+        """Where the vmalloc areas begin that are stacks of no task, in their order."""
+        return dict.fromkeys(find_dead_stacks(self.tasks, self.vmalloc))
 
     def own_address(self, address: int) -> int:
         """The address under which what lies there is known, for one of the direct map.

@@ -20,7 +20,6 @@ from crash_ext.kernel.say import count
 from crash_ext.kernel.search import Summary, Targets
 from crash_ext.kernel.stacks import (
     LiveStack,
-    find_dead_stacks,
     find_idle_stacks,
     for_each_live_stack,
     waiting_stacks,
@@ -447,7 +446,7 @@ class Reach:
         tasks, vmalloc = self._places.tasks, self._places.vmalloc
         size = tasks.stack_size
         pages = size // self._reader.page_size
-        dead = find_dead_stacks(tasks, vmalloc)
+        dead = self._places.dead_stacks
         stacks = [*for_each_live_stack(self._reader, tasks)]
         stacks += find_idle_stacks(self._reader, tasks, vmalloc, dead)
         self._stacks = sorted(stacks, key=lambda one: one.end)

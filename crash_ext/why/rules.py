@@ -25,7 +25,7 @@ from crash_ext.why.finding import CERTAIN, LIKELY, Finding
 from crash_ext.why.headless import no_head
 from crash_ext.why.holding import by_handle, held, perhaps_held, until_grace
 from crash_ext.why.listed import still_listed
-from crash_ext.why.offlist import OFF_THE_LIST, never_linked, off_the_list, taken_off
+from crash_ext.why.offlist import NOT_SET_UP, OFF_THE_LIST, never_linked, off_the_list, taken_off
 from crash_ext.why.phrases import objects
 from crash_ext.why.unreached import held_by_freed, lost, lost_with_others
 
@@ -122,7 +122,7 @@ RULES: Tuple[Rule, ...] = (
         all_zeroes,
     ),
     Rule(
-        "not set up",
+        NOT_SET_UP,
         (LIKELY,),
         "not written since the allocation, as living ones are",
         not_set_up,
