@@ -25,11 +25,11 @@ from crash_ext.contents.words import (
     Word,
     Words,
 )
-from crash_ext.places.place import FREED_VMALLOC, OBJECT, Place
+from crash_ext.places.place import FREED_VMALLOC, MODULE, OBJECT, PERCPU, SYMBOL, Place
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
 from crash_ext.slub.kmalloc import kmalloc_size
-from crash_ext.slub.model import Cache, SlabObjects
+from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
 from crash_ext.slub.session import Session
 from crash_ext.slub.untouched import FreePointers
 from crash_ext.why.case import ANOTHER, OWN, POISON, UNTOLD, ZEROES, Case, Subject, Trace
@@ -272,8 +272,8 @@ def _find_bereft(explainer: Words, case: Case) -> None:
     """Nodes that were alone on a list whose head is gone: next and prev are one address.
 
     Such a pair is common enough elsewhere. It counts where living objects are on a list
-    there, or other leaked ones, or where the address is in memory that was given back. Of a
-    hlist next is NULL, and only living objects tell.
+    there, or other leaked ones, or where the address is in memory that was given back, or is that
+    of an empty list's head. Of a hlist next is NULL, and only living objects tell.
     """
     word = explainer.word
     enough = case.twin_profile.objects >= ENOUGH and not case.mixed
@@ -309,7 +309,8 @@ def _find_bereft(explainer: Words, case: Case) -> None:
             # What a ring buffer's two pointers lead to is data.
             head = head or (at in beside and min(back or 0, forth or 0) >= explainer.lowest)
             alike = head or (usual is not None and linked >= usual)
-            if alike or _was_head(explainer, value):
+            emptied = back == value == forth and _is_member(explainer, value)
+            if alike or emptied or _was_head(explainer, value):
                 subject.lists[at] = LIST_BROKEN
 
 
@@ -324,6 +325,17 @@ def _was_head(explainer: Words, address: int) -> bool:
     buffer = place is not None and place.kind == FREED_VMALLOC and not place.label
     starts = address % explainer.places.session.reader.page_size == 0
     return is_gone(place) and not (buffer and starts)
+
+
+def _is_member(explainer: Words, address: int) -> bool:
+    """Whether only a struct list_head begins there: pointers to a structure lead to its start."""
+    place = _place(explainer, address)
+    if place is None or place.kind not in (OBJECT, SYMBOL, MODULE, PERCPU):
+        return False
+    if place.offset or place.kind == OBJECT:
+        return place.offset > 0 and place.state in (None, ALLOCATED)
+    behind = _place(explainer, address + 2 * explainer.word)
+    return behind is not None and (behind.kind, behind.offset) == (place.kind, 0)
 
 
 def _linked_to(explainer: Words, case: Case) -> Dict[int, Set[int]]:

@@ -110,3 +110,25 @@ def test_two_pointers_to_the_start_of_a_freed_object_are_a_buffer_s(
     freed = scene.pages.heap.slab(scene.pages.heap.cache("buffers", 64), {1}).object(2)
     scene.lone(3, freed + offset)
     assert scene.slab.object(3) in scene.causes()[cause]
+
+
+@pytest.mark.parametrize(
+    ("size", "offset", "cause"), [(16, 0, "no head"), (32, 0, "lost"), (32, 16, "no head")]
+)
+def test_the_head_of_a_list_that_is_empty_now_tells_what_was_alone_on_it(
+    size: int, offset: int, cause: str
+) -> None:
+    """A structure's start isn't told from its first member: many pointers lead there."""
+    scene = Scene()
+    arena = scene.pages.heap._arena
+    head = arena.variable("conn_lists", size) + offset
+    arena.variable("conn_next", 8)
+    scene.lone(3, head)
+    assert scene.causes()["lost"] == {scene.slab.object(3)}
+    scene = Scene()
+    arena = scene.pages.heap._arena
+    head = arena.variable("conn_lists", size) + offset
+    arena.variable("conn_next", 8)
+    scene.lone(3, head)
+    scene.pages.heap.writer.ring(head, [])
+    assert scene.slab.object(3) in scene.causes()[cause]
