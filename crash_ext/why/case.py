@@ -6,7 +6,7 @@ gather.py fills it in, rules.py concludes. Reads nothing.
 
 from __future__ import annotations
 
-from typing import Counter, Dict, List, NamedTuple, Optional, Set
+from typing import Counter, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import Callback
 from crash_ext.contents.idle import Idle
@@ -114,6 +114,8 @@ class Subject:
         """Of an inner one: all that leads to it looks like what RCU leaves of its callbacks."""
         self.orphaned: Dict[int, str] = {}
         """Of a lost one: offset of a pointer to a module that was unloaded -> what is there now."""
+        self.ends: Dict[int, Tuple[str, str]] = {}
+        """Of a lost one: offset of a pointer to what is gone or lost itself -> kind, what."""
         self.idle: List[Idle] = []
         """Its timers and work items that are not pending; of one that nothing leads to."""
         self.values: Dict[int, int] = {}

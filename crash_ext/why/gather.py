@@ -9,15 +9,13 @@ the allocator and the other files of this folder; concludes nothing.
 from __future__ import annotations
 
 from functools import partial
-from typing import Counter, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Counter, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, Callbacks
-from crash_ext.contents.profile import ENOUGH, USUAL, Cell, spread
+from crash_ext.contents.profile import Cell, spread
 from crash_ext.contents.words import (
     HLIST_LINKED,
     LIST_BROKEN,
-    LIST_DELETED,
-    LIST_EMPTY,
     LIST_LINKED,
     POINTER,
     RB_LINKED,
@@ -25,15 +23,16 @@ from crash_ext.contents.words import (
     Word,
     Words,
 )
-from crash_ext.places.place import FREED_VMALLOC, MODULE, OBJECT, PERCPU, SYMBOL, Place
+from crash_ext.places.place import OBJECT
 from crash_ext.reader import ReadError
 from crash_ext.slub.allocator import Slub
-from crash_ext.slub.kmalloc import kmalloc_size
-from crash_ext.slub.model import ALLOCATED, Cache, SlabObjects
+from crash_ext.slub.kmalloc import several_types
+from crash_ext.slub.model import Cache, SlabObjects
 from crash_ext.slub.session import Session
 from crash_ext.slub.untouched import FreePointers
+from crash_ext.why.bereft import LIST_NODES, find_bereft, place_of
 from crash_ext.why.case import ANOTHER, OWN, POISON, UNTOLD, ZEROES, Case, Subject, Trace
-from crash_ext.why.lists import Alive, Lists, is_gone
+from crash_ext.why.lists import Alive, Lists
 from crash_ext.why.lostwith import usual_nodes
 from crash_ext.why.oldlinks import NODE_WORDS
 
@@ -47,7 +46,6 @@ COMPARED_BYTES = 1 << 20
 _FEWEST = 64
 SAMPLES = 4
 """Objects whose words are kept, of the leaked and of the living ones."""
-_LISTS = (LIST_EMPTY, LIST_LINKED, LIST_BROKEN, LIST_DELETED, HLIST_LINKED)
 _HALF = 4
 _SMALL = 255
 """A state or a count of references is a small number."""
@@ -99,7 +97,7 @@ def examine(
         if len(case.samples) < SAMPLES:
             case.samples.append(words)
         case.profile.add(cells(words))
-        subject.lists = {word.offset: word.kind for word in words if word.kind in _LISTS}
+        subject.lists = {word.offset: word.kind for word in words if word.kind in LIST_NODES}
         subject.trees = [word.offset for word in words if word.kind == RB_LINKED]
     return case
 
@@ -137,17 +135,6 @@ def compare_with(
             if len(case.samples) < 2 * SAMPLES:
                 case.samples.append(words)
             case.twin_profile.add(cells(words))
-
-
-def several_types(cache: Cache) -> str:
-    """Why the objects of a cache are of several types, or may be; "" if they are of one."""
-    if kmalloc_size(cache) is not None:
-        return "a kmalloc cache has objects of many types"
-    if cache.refcount > 1:
-        return (
-            f"{cache.refcount} caches were merged into this one: its objects may be of many types"
-        )
-    return ""
 
 
 def _values(slub: Slub, data: bytes, word: int) -> Dict[int, int]:
@@ -243,13 +230,13 @@ def _pattern(word: Word) -> str:
 def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
     """Find the lists that the objects are on. alive: whether what is at an address holds."""
     known = {subject.address: subject for subject in case.subjects}
-    _find_bereft(explainer, case)
+    find_bereft(explainer, case)
     _find_unread(explainer, case)
     lists = Lists(
         *(
             explainer.memory,
             slub.reader.word,
-            partial(_place, explainer),
+            partial(place_of, explainer),
             known.keys(),
             case.kin,
             alive,
@@ -266,99 +253,6 @@ def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
         for offset, starts in by_offset.items():
             for address, found in walk(offset, starts).items():
                 known[address].memberships[offset] = found
-
-
-def _find_bereft(explainer: Words, case: Case) -> None:
-    """Nodes that were alone on a list whose head is gone: next and prev are one address.
-
-    Such a pair is common enough elsewhere. It counts where living objects are on a list
-    there, or other leaked ones, or where the address is in memory that was given back, or is that
-    of an empty list's head. Of a hlist next is NULL, and only living objects tell.
-    """
-    word = explainer.word
-    enough = case.twin_profile.objects >= ENOUGH and not case.mixed
-    usual = USUAL * case.twin_profile.objects if enough else None
-    hashed = [
-        at
-        for at in case.twin_profile.offsets()
-        if usual is not None and case.twin_profile.count_kind(at, HLIST_LINKED) >= usual
-    ]
-    beside = {} if several_types(case.cache) else _linked_to(explainer, case)
-    for subject in case.subjects:
-        for at in hashed:
-            head = subject.values.get(at + word, 0)
-            if at not in subject.lists and subject.values.get(at) == 0 and head > explainer.lowest:
-                subject.lists[at] = HLIST_LINKED
-        for at, value in subject.values.items():
-            if value != subject.values.get(at + word) or value < explainer.lowest:
-                continue
-            if value % word:
-                # Bits, as a cred has them: no pointer.
-                continue
-            here = subject.address + at
-            if at in subject.lists or subject.address <= value < here + case.cache.object_size:
-                continue
-            back, forth = (explainer.memory.word(value + word), explainer.memory.word(value))
-            if here in (back, forth):
-                continue
-            linked = case.twin_profile.count_kind(at, LIST_LINKED)
-            if usual is not None and _in_lists(case, at) <= case.twin_profile.objects - usual:
-                # Two pointers to one object: task_struct's parent and real_parent.
-                continue
-            head = value // explainer.places.session.reader.page_size in beside.get(at, ())
-            # What a ring buffer's two pointers lead to is data.
-            head = head or (at in beside and min(back or 0, forth or 0) >= explainer.lowest)
-            alike = head or (usual is not None and linked >= usual)
-            emptied = back == value == forth and _is_member(explainer, value)
-            if alike or emptied or _was_head(explainer, value):
-                subject.lists[at] = LIST_BROKEN
-
-
-def _was_head(explainer: Words, address: int) -> bool:
-    """Whether a list may have had its head there, in memory that was given back.
-
-    At the start of an area or an object a buffer begins, to which several words may point.
-    """
-    place = _place(explainer, address)
-    if place is not None and place.kind == OBJECT and place.offset == 0:
-        return False
-    buffer = place is not None and place.kind == FREED_VMALLOC and not place.label
-    starts = address % explainer.places.session.reader.page_size == 0
-    return is_gone(place) and not (buffer and starts)
-
-
-def _is_member(explainer: Words, address: int) -> bool:
-    """Whether only a struct list_head begins there: pointers to a structure lead to its start."""
-    place = _place(explainer, address)
-    if place is None or place.kind not in (OBJECT, SYMBOL, MODULE, PERCPU):
-        return False
-    if place.offset or place.kind == OBJECT:
-        return place.offset > 0 and place.state in (None, ALLOCATED)
-    behind = _place(explainer, address + 2 * explainer.word)
-    return behind is not None and (behind.kind, behind.offset) == (place.kind, 0)
-
-
-def _linked_to(explainer: Words, case: Case) -> Dict[int, Set[int]]:
-    """Offset -> the numbers of the pages to which nodes there lead that are on lists."""
-    word, size = explainer.word, explainer.places.session.reader.page_size
-    found: Dict[int, Set[int]] = {}
-    for subject in case.subjects:
-        for at, kind in subject.lists.items():
-            if kind in (LIST_LINKED, LIST_BROKEN):
-                ends = (subject.values.get(at + shift, 0) // size for shift in (0, word))
-                found.setdefault(at, set()).update(ends)
-    return found
-
-
-def _in_lists(case: Case, offset: int) -> int:
-    """Living objects that have a list node at an offset, linked or not."""
-    return sum(case.twin_profile.count_kind(offset, kind) for kind in _LISTS)
-
-
-def _place(explainer: Words, address: int) -> Optional[Place]:
-    """What is at an address, or was: in a stack of a task that has ended, in vfree()'d memory."""
-    places = explainer.places
-    return places.ended_stack(address) or places.name(address) or places.freed_vmalloc(address)
 
 
 def _find_unread(explainer: Words, case: Case) -> None:

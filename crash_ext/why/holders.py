@@ -17,13 +17,12 @@ from crash_ext.contents.words import (
     LIST_DELETED,
     LIST_EMPTY,
     LIST_LINKED,
-    lowest_address,
 )
 from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.pages import Memory
 from crash_ext.kernel.search import Summary, Targets, find_pointers
-from crash_ext.places.place import OBJECT, STACK, UNLOADED, Place, words_of
+from crash_ext.places.place import OBJECT, STACK, Place, words_of
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.hidden import Hidden, find_hidden
@@ -34,6 +33,7 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache
 from crash_ext.why.case import Case, Held, Subject
 from crash_ext.why.containers import Containers
+from crash_ext.why.ends import find_ends
 from crash_ext.why.lostwith import find_lost_with
 from crash_ext.why.oldlinks import OLD_HEAD, is_old_head
 from crash_ext.why.slots import NOT_COUNTED, Slots
@@ -114,7 +114,7 @@ def find_holders(
             subject.level = MAYBE
         _find_queued(callbacks, slub, places, reach, case, subject)
     _find_idle(slub, places, callbacks, cases)
-    _find_orphans(places, cases)
+    find_ends(places, reach, cases)
     show_ways(reach, places, cases, Containers(places, callbacks, blocks, reach.path), blocks)
     find_lost_with(slub, reach, cases)
     _find_hidden(slub, places, reach, cases)
@@ -222,25 +222,6 @@ def _callback(
         if ring is not None and ring.at and not callbacks.may_be_wait_queue(ring.at):
             return None
     return found
-
-
-def _find_orphans(places: Places, cases: List[Case]) -> None:
-    """Of lost objects: their pointers to a module that was unloaded."""
-    reader, lowest = places.session.reader, lowest_address(places)
-    gone: Dict[int, str] = {}
-    for case in cases:
-        for subject in case.subjects:
-            if subject.level != UNREACHED:
-                continue
-            for at, value in subject.values.items():
-                page = value // reader.page_size
-                if value >= lowest and page not in gone:
-                    direct = reader.virt_to_page(value) is not None
-                    place = None if direct or places.image.holds(value) else places.name(value)
-                    told = place is not None and place.kind == UNLOADED
-                    gone[page] = place.text if place is not None and told else ""
-                if gone.get(page):
-                    subject.orphaned[at] = gone[page]
 
 
 def _find_idle(slub: Slub, places: Places, callbacks: Callbacks, cases: List[Case]) -> None:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Counter, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.hexa import hexa
 from crash_ext.reach.model import DEAD, LOST
 from crash_ext.why.case import Case, Evidence, Held, Subject
+from crash_ext.why.ends import ends_evidence, ends_text
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
 from crash_ext.why.idle import idle_evidence, idle_links, idle_text
 from crash_ext.why.lists import LEAKED, OPEN
@@ -207,7 +208,8 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     evidence += [*_open_lists(chosen), *idle_evidence(chosen)]
     sentence += numbers_text(case, changed) + failure(case, chosen)
     sentence += missing_text(case, missing_words(case, chosen, _node_words(case)), number)
-    sentence += _orphans(chosen)
+    sentence += ends_text(case, chosen)
+    evidence += ends_evidence(case, chosen)
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
 
@@ -218,20 +220,6 @@ def _node_words(case: Case) -> Set[int]:
         for at, kind in usual_nodes(case).items()
         for shift in range(0, NODE_WORDS[kind] * case.word, 4)
     }
-
-
-def _orphans(chosen: List[Subject]) -> str:
-    """That many of them point into a module that was unloaded."""
-    counts: Counter[int] = Counter(at for s in chosen for at in s.orphaned)
-    if not counts:
-        return ""
-    at = max(sorted(counts), key=lambda each: counts[each])
-    where = next(s.orphaned[at] for s in chosen if at in s.orphaned)
-    verb = "points" if counts[at] == 1 else "point"
-    return (
-        f" {counts[at]} of {len(chosen)} {verb} at +{at:#x} into the {where}: if that module made"
-        " them, it went without freeing them."
-    )
 
 
 def _open_lists(chosen: List[Subject]) -> Iterator[Evidence]:

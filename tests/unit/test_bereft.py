@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Set
+from typing import Collection, Dict, List, Sequence, Set
 
 import pytest
 
@@ -14,12 +14,12 @@ from tests.unit.test_pageuse import Pages
 
 
 class Scene:
-    """A leftover with three objects; heads of lists are words of a page in use."""
+    """A leftover with some objects; heads of lists are words of a page in use."""
 
-    def __init__(self) -> None:
+    def __init__(self, objects: Collection[int] = (1, 2, 3)) -> None:
         self.pages = Pages()
         self.land = Landscape(self.pages.heap)
-        self.slab = self.pages.zeroed({1, 2, 3})
+        self.slab = self.pages.zeroed(set(objects))
         self.pages.set(0, _refcount=1)
         self.cache = self.slab.cache
         self.pages.heap.leave_behind(self.cache)
@@ -132,3 +132,38 @@ def test_the_head_of_a_list_that_is_empty_now_tells_what_was_alone_on_it(
     scene.lone(3, head)
     scene.pages.heap.writer.ring(head, [])
     assert scene.slab.object(3) in scene.causes()[cause]
+
+
+def _bucketed(scene: Scene, steps: Sequence[int]) -> Set[int]:
+    """Objects that were alone in buckets of a table which vfree() gave back; their addresses."""
+    first, _ = scene.land.area([scene.pages.page(1)])
+    scene.land.area([scene.pages.page(2)])
+    table = first + 8 * scene.pages.image.page_size
+    for index, step in enumerate(steps, 1):
+        scene.pages.image.pointer(scene.node(index) + 8, table + step)
+    return {scene.slab.object(index) for index in range(1, len(steps) + 1)}
+
+
+@pytest.mark.parametrize(
+    ("steps", "cause"),
+    [
+        ([0x1E8, 0x3D0, 0x10, 0x8, 0x5B8], "no head"),
+        ([0x600, 0x1200, 0, 0xC00, 0x1800], "lost"),
+        ([0x1E8, 0x3D0, 0x10], "lost"),
+    ],
+)
+def test_buckets_of_a_hash_table_that_was_freed_lie_at_any_word(
+    steps: List[int], cause: str
+) -> None:
+    """Pieces of a buffer lie at multiples of their size; of few nobody knows."""
+    scene = Scene(set(range(1, len(steps) + 1)))
+    objects = _bucketed(scene, steps)
+    assert scene.causes() == {cause: objects}
+
+
+def test_a_node_with_another_behind_it_in_a_freed_bucket_is_told_too() -> None:
+    scene = Scene(set(range(1, 7)))
+    objects = _bucketed(scene, [0x1E8, 0x3D0, 0x10, 0x8, 0x5B8])
+    scene.pages.image.pointer(scene.node(2), scene.node(6))
+    scene.pages.image.pointer(scene.node(6) + 8, scene.node(2))
+    assert scene.causes() == {"no head": objects | {scene.slab.object(6)}}

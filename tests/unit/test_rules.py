@@ -26,10 +26,10 @@ from crash_ext.reach.model import (
     UNREACHED,
     Step,
 )
+from crash_ext.slub.kmalloc import several_types
 from crash_ext.slub.model import ALLOCATED, FREE, RCU_PENDING
 from crash_ext.why.case import POISON, ZEROES, Case, Held, Subject, Trace
 from crash_ext.why.finding import CERTAIN, LIKELY, Finding
-from crash_ext.why.gather import several_types
 from crash_ext.why.lists import EITHER, HEADED, HEADLESS, LEAKED, OPEN, WAITED, Membership
 from crash_ext.why.rules import RULES, conclude, unexplained
 from tests.unit.plain import CACHE
@@ -760,6 +760,28 @@ def test_lost_objects_of_a_module_that_went_name_it() -> None:
         " 2 of 3 point at +0x8 into the module area, no module loaded there (last unloaded: gone):"
         " if that module made them, it went without freeing them."
     )
+
+
+@pytest.mark.parametrize("kind", ["freed", "lost"])
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (2, " 2 of 3 point at +0x8 to it, perhaps what they belonged to or owned."),
+        (1, " 1 of 1 points at +0x8 to it, perhaps what it belonged to or owned."),
+    ],
+)
+def test_what_lost_objects_point_to_and_is_gone_is_told(kind: str, number: int, text: str) -> None:
+    made = case(*(subject(n) for n in range(1, 2 * number)))
+    for one in made.subjects[:number]:
+        one.ends = {8: (kind, "it"), 16: ("freed", "something else")}
+    made.subjects[0].ends[16] = (kind, "what one of them has")
+    finding = only(made)
+    assert finding.sentence.endswith(text)
+    assert any(e.text == f"+0x8: to it, in {number} of {2 * number - 1}" for e in finding.evidence)
+    for one in made.subjects[:number]:
+        one.ends = {}
+    made.uncleared = True
+    assert not only(made).sentence.endswith(text)
 
 
 def test_nobody_can_free_it_is_never_certain() -> None:
