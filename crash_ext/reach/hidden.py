@@ -151,7 +151,8 @@ def _has(objects: array[int], address: int) -> bool:
 
 def _around(reach: Reach, objects: array[int], address: int) -> Optional[int]:
     """The object that an address lies in, but not at its start, nor where a page begins."""
-    found = reach.object_at(address)
+    # No buffer begins at an odd address; a page table's entry is odd where a page is present.
+    found = None if address & 1 else reach.object_at(address)
     if found is None or address - found <= _FLAGS or not _has(objects, found):
         return None
     return found if address % _PAGE else None

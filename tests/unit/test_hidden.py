@@ -33,3 +33,18 @@ def test_descriptors_of_a_ring_hold_what_begins_with_a_page_too(
         int(at, 16) for row in found if row["cause"] == "held by handle" for at in row["objects"]
     }
     assert held == {slab.object(number) for number in {0, 1, 2} - lost}
+
+
+@pytest.mark.parametrize(("inside", "cause"), [(0x42, "held by handle"), (0x43, "lost")])
+def test_a_page_table_s_entries_are_no_descriptors_of_buffers(inside: int, cause: str) -> None:
+    """Objects of whole pages: the table of early boot has 2 MB pages, each with the same flags."""
+    pages = Pages()
+    image = pages.image
+    slab = pages.heap.slab(pages.heap.cache("rx_buffers", 512), {0, 1, 2})
+    pages.set(0, _refcount=1)
+    for number in (0, 1, 2):
+        image.write(slab.object(number), bytes([number + 1]) * 512)
+        image.pointer(pages.start + 8 * number, slab.object(number) - image.page_offset + inside)
+    whole(pages)
+    found = of_type(records(pages.heap, "slabwhy", f"{slab.cache.address:x}"), "finding")
+    assert [row["cause"] for row in found] == [cause]
