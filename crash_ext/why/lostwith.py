@@ -98,8 +98,6 @@ def _by_node(
         for at, ring in subject.memberships.items()
         if ring.verdict == LEAKED and reach.object_at(ring.at) == target
     }
-    if not nodes and not heads and LIST_DELETED not in subject.lists.values():
-        return False
     pointers = list(reach.pointers(subject.address, target))
     return bool(pointers) and all(
         any(0 <= at - subject.address - head < 2 * word for head in heads)
@@ -116,6 +114,22 @@ def _is_old(memory: Memory, word: int, subject: Subject, nodes: Dict[int, str], 
     for node, kind in nodes.items():
         if node <= offset < node + NODE_WORDS[kind] * word:
             return is_old_node(memory, kind, subject.address + node, at, word)
+    return _is_cleared(memory, word, subject, offset)
+
+
+def _is_cleared(memory: Memory, word: int, subject: Subject, offset: int) -> bool:
+    """Whether a pointer is a child's, of an rb_node that says itself that it is in no tree.
+
+    RB_CLEAR_NODE() writes the parent alone (include/linux/rbtree.h), so the children's pointers
+    stay; they lead to as far inside of the other object.
+    """
+    for node in (offset - word, offset - 2 * word):
+        here = subject.address + node
+        if node < 0 or subject.values.get(node) != here or node in subject.lists:
+            continue
+        child = memory.word(subject.address + offset) or 0
+        parent = memory.word(child) or 0
+        return parent & ~3 != here
     return False
 
 

@@ -328,6 +328,27 @@ def test_nodes_that_were_erased_from_a_tree_do_not_keep_each_other() -> None:
     assert "living objects are in an rb tree, and these are not" in found["text"]
 
 
+def test_a_node_that_was_cleared_keeps_no_children() -> None:
+    """RB_CLEAR_NODE() after rb_erase() leaves the children's pointers; no living object tells."""
+    scene = Scene(twin=False)
+    first, second, third = scene.leaked
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+        scene.point(at + NODE, at + NODE)
+    scene.point(first + NODE + 8, second + NODE)
+    scene.point(first + NODE + 16, third + NODE)
+    (found,) = findings(scene.done())
+    assert (found["cause"], len(found["objects"])) == ("lost", 3)
+    scene = Scene(twin=False)
+    first, second, third = scene.leaked
+    scene.point(first + NODE, 0x10)
+    for number, at in enumerate(scene.leaked):
+        scene.conn(at, serial=7 + number, since=8, state=2)
+    scene.point(first + NODE + 8, second + NODE)
+    scene.point(first + NODE + 16, third + NODE)
+    assert {found["cause"] for found in findings(scene.done())} == {"lost", "lost with others"}
+
+
 def test_a_tree_that_is_lost_as_a_whole_is_lost_together() -> None:
     """There each leads back to what leads to it."""
     scene = Scene()
