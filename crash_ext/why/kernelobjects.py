@@ -27,12 +27,16 @@ BY_KERNEL_OBJECT = (
     "by the handler",
     "by the super_block",
     "by a socket",
+    "by a resource",
 )
 """How these names begin: each object has its own."""
 _PROTOCOLS = ("prot", "proto")
 """How the variables of type struct proto are called."""
 _LARGEST = 1 << 14
 """Bytes of an object in which a device is looked for."""
+_BY_ACTION = "devm_action_release"
+_RESOURCES = 1 << 12
+"""Managed resources of a device at most."""
 
 
 class KernelObjects:
@@ -54,7 +58,7 @@ class KernelObjects:
             found = way(start, offset)
             if found:
                 return found
-        return self._device(place, start, offset)
+        return self._resource(start, offset) or self._device(place, start, offset)
 
     def _file(self, start: int, offset: int) -> str:
         """By file.private_data."""
@@ -121,26 +125,67 @@ class KernelObjects:
             return ""
         return f"by a socket of {found.text}, in its sk_user_data"
 
+    def _resource(self, start: int, offset: int) -> str:
+        """By what a device's driver has to give back: devm_add_action(), devm_kzalloc(), ...
+
+        drivers/base/devres.c: struct devres_node begins each, device.devres_head heads them.
+        """
+        reader = self._reader
+        at, head = reader.offset("devres_node", "entry"), reader.offset("device", "devres_head")
+        release = self._symbol(start, "devres_node", "release")
+        if at is None or head is None or release is None:
+            return ""
+        node: Optional[int] = start + at
+        for _ in range(_RESOURCES):
+            node = try_number(reader, node, reader.word) if node else None
+            if not node or node == start + at:
+                break
+            device = self._device_name(node - head)
+            if device is not None:
+                by = self._action(start + offset) if release.text == _BY_ACTION else None
+                name = release.text if by is None else by.text
+                return f"by a resource of the device {device}, which {name} gives back"
+        return ""
+
+    def _action(self, data: int) -> Optional[Place]:
+        """What devm_add_action() was given, beside struct action_devres.data."""
+        own = self._reader.offset("action_devres", "data")
+        return None if own is None else self._symbol(data - own, "action_devres", "action")
+
     def _device(self, place: Place, start: int, offset: int) -> str:
         """By a structure with a struct device in it, which its kobject's type shows."""
         reader, word = self._reader, self._reader.word
-        kind = reader.symbol("device_ktype")
-        own, at = reader.offset("device", "kobj"), reader.offset("kobject", "ktype")
-        name = reader.offset("kobject", "name")
+        kind, ktype = reader.symbol("device_ktype"), self._of_kobject("ktype")
         size = place.cache.object_size if place.cache is not None else 0
-        if kind is None or own is None or at is None or name is None or size > _LARGEST:
+        if kind is None or ktype is None or size > _LARGEST:
             return ""
         data = reader.try_read(start, size) or b""
         found = data.find(kind.to_bytes(word, reader.byteorder))
-        device = found - at - own
+        device = found - ktype
         if found < 0 or device < 0 or found % word:
             return ""
-        text = self._text(try_number(reader, start + device + own + name, word))
+        text = self._device_name(start + device)
         if text is None:
             return ""
         if offset - device == reader.offset("device", "driver_data"):
             return f"by the device {text}, in its driver_data"
         return f"by the device {text}, at +{offset:#x} of what it lies in, {place.label}"
+
+    def _device_name(self, device: int) -> Optional[str]:
+        """Of a struct device; None where its kobject's type says that it is none."""
+        reader, word = self._reader, self._reader.word
+        ktype, name = self._of_kobject("ktype"), self._of_kobject("name")
+        kind = reader.symbol("device_ktype")
+        if kind is None or ktype is None or name is None:
+            return None
+        if try_number(reader, device + ktype, word) != kind:
+            return None
+        return self._text(try_number(reader, device + name, word))
+
+    def _of_kobject(self, member: str) -> Optional[int]:
+        """Where in a struct device a member of its kobject is."""
+        own, at = self._reader.offset("device", "kobj"), self._reader.offset("kobject", member)
+        return None if own is None or at is None else own + at
 
     @cached_property
     def _open(self) -> Dict[int, Tuple[Task, int]]:

@@ -22,7 +22,9 @@ FORMS = {
     "irqaction": "handler:p dev_id:p irq:4 name:p",
     "sock": "__sk_common:16 sk_user_data:p",
     "sock_common": "skc_family:8 skc_prot:p",
-    "device": "kobj:16 driver_data:p",
+    "device": "kobj:16 driver_data:p devres_head:16",
+    "devres_node": "entry:16 release:p",
+    "action_devres": "data:p action:p",
     "kobject": "name:p ktype:p",
     "files_struct": "count:8 fdt:p",
     "fdtable": "max_fds:8 fd:p",
@@ -149,6 +151,26 @@ def test_a_device_is_told_by_the_type_of_its_kobject(at: int) -> None:
     scene.put(scene.holder + at, scene.objects[0])
     own = "in its driver_data" if at == 64 else "at +0x50 of what it lies in, kmalloc-128"
     assert scene.name() == f"by the device conn.3, {own}"
+    scene.put(device + 8, scene.root)
+    assert scene.name() == ""
+
+
+@pytest.mark.parametrize("by_action", [False, True])
+def test_a_managed_resource_is_named_by_its_device(by_action: bool) -> None:
+    """devm_kzalloc() and devm_add_action(): the way there is by any of the device's neighbours."""
+    scene = Machine()
+    kind = scene.pages.heap._arena.variable("device_ktype")
+    device, action = scene.take("device"), scene.code + CALL
+    scene.put(device, scene.text(b"conn.3"), kind)
+    release = scene.pages.heap._arena.function("devm_action_release" if by_action else "conn_put")
+    scene.set("devres_node", scene.holder, release=release)
+    scene.pages.heap.writer.ring(device + 24, [scene.holder])
+    scene.set("action_devres", scene.holder + 0x20, data=scene.objects[0], action=action)
+    name = "notify [bar]" if by_action else "conn_put"
+    assert scene.name() == f"by a resource of the device conn.3, which {name} gives back"
+    scene.pages.heap.writer.ring(scene.holder, [])
+    assert scene.name() == ""
+    scene.pages.heap.writer.ring(device + 24, [scene.holder])
     scene.put(device + 8, scene.root)
     assert scene.name() == ""
 

@@ -159,7 +159,7 @@ def test_what_is_known_of_slots_and_of_holders_begins_with_these_words() -> None
         "in a slot of a kfifo that was read",
         "in a slot of the reserve of a mempool that was emptied",
     )
-    words = "open file, inode, entry, device, handler, super_block, socket"
+    words = "open file, inode, entry, device, handler, super_block, socket, resource"
     kinds = [name.split(" ", 2)[2] for name in BY_KERNEL_OBJECT]
     assert ", ".join(kinds) == words
     assert {name.split(" ")[0] for name in BY_KERNEL_OBJECT} == {"by"}
