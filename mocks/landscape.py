@@ -71,6 +71,7 @@ class Landscape:
         self._vmap: List[int] = []
         self.pcpu_chunk = 0
         """struct pcpu_chunk * of chunk()."""
+        self._slots = 0
         self._area_base = place.module - (64 << 20)
         if nodes:
             self._vmap_head = self._vmap_nodes()
@@ -239,8 +240,18 @@ class Landscape:
         self.image.set("pcpu_chunk", chunk, base_addr=second, bound_map=bounds, nr_pages=2)
         self.pcpu_chunk = chunk
         self._ring(slots, [])
+        self._slots = slots
         self._ring(slots + 2 * image.word, [self.member("pcpu_chunk", chunk, "list")])
         return second
+
+    def first_chunk(self, start: int, size: int) -> int:
+        """The struct pcpu_chunk of what is left of the first units, from an offset of theirs."""
+        image = self.image
+        chunk = self._annex.take(image.sizeof("pcpu_chunk"))
+        base = image.percpu_offsets[self.heap.cpus[0]] + start
+        self.image.set("pcpu_chunk", chunk, base_addr=base, nr_pages=size // image.page_size)
+        self._ring(self._slots, [self.member("pcpu_chunk", chunk, "list")])
+        return chunk
 
     def bound(self, *offsets: int) -> None:
         """Allocations of chunk()'s begin, or end, at these offsets."""

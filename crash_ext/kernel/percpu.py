@@ -2,13 +2,15 @@
 """Which CPU's per-CPU memory is an address in? The static part, and every other chunk.
 
 All chunks place the units of the CPUs as the first one does: a chunk's base and a unit's
-offset from it are enough.
+offset from it are enough. Of the first chunk's units the kernel gives back at boot what is
+behind the memory that it had asked for (mm/percpu.c, pcpu_embed_first_chunk()): any hash table
+from boot may lie there.
 """
 
 from __future__ import annotations
 
 from itertools import islice
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 from crash_ext.kernel.memory import read_symbol_number, try_number, walk_both_ways
 from crash_ext.kernel.ranges import Ranges
@@ -49,21 +51,31 @@ def _find(reader: Reader) -> Iterator[Unit]:
     start = reader.symbol("__per_cpu_start") or 0
     cpus = [(cpu, reader.percpu(start, cpu)) for cpu in reader.possible_cpus()]
     firsts: List[Tuple[int, int]] = [(cpu, first) for cpu, first in cpus if first is not None]
-    for chunk in [base, *_chunks(reader, base)]:
+    for chunk, length in _chunks(reader, base, size):
         for cpu, first in firsts:
             address = first - base + chunk
             pointer = (start + chunk - base) & ((1 << 8 * reader.word) - 1)
-            yield Unit(address, address + size, cpu, pointer)
+            yield Unit(address, address + length, cpu, pointer)
 
 
-def _chunks(reader: Reader, base: int) -> Iterator[int]:
-    """The base addresses of all chunks but the first."""
-    where, seen = reader.offset("pcpu_chunk", "base_addr"), {base}
+def _chunks(reader: Reader, base: int, unit: int) -> Iterator[Tuple[int, int]]:
+    """(base address, bytes that a unit has of it) of all chunks, the first one first.
+
+    What is left of the first units behind the kernel's variables is a chunk of its own there.
+    """
+    where, pages = reader.offset("pcpu_chunk", "base_addr"), reader.offset("pcpu_chunk", "nr_pages")
+    found: Dict[int, int] = {}
     for chunk in for_each_chunk(reader):
-        found = None if where is None else try_number(reader, chunk + where, reader.word)
-        if found and found not in seen:
-            seen.add(found)
-            yield found
+        start = None if where is None else try_number(reader, chunk + where, reader.word)
+        # Up to v4.13 a chunk doesn't say how large it is.
+        count = None if pages is None else try_number(reader, chunk + pages, 4)
+        if start:
+            found.setdefault(start, min(unit, (count or unit) * reader.page_size))
+    ends = [start + length for start, length in found.items() if base <= start < base + unit]
+    yield base, min(max(ends) - base, unit) if ends else unit
+    for start, length in found.items():
+        if not base <= start < base + unit:
+            yield start, length
 
 
 def for_each_chunk(reader: Reader) -> Iterator[int]:
