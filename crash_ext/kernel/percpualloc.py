@@ -59,10 +59,11 @@ class PercpuAllocations:
     def is_free(self, address: int) -> bool:
         """Whether nobody has the memory at an address any more: free_percpu() leaves its words."""
         pointer = self._pointer_of(address)
-        chunk = None if pointer is None else self._chunks.at(pointer - self._shift)
-        if pointer is None or chunk is None or not chunk.taken:
+        here = 0 if pointer is None else self._wrapped(pointer - self._shift)
+        chunk = self._chunks.at(here)
+        if chunk is None or not chunk.taken:
             return False
-        bit = (pointer - self._shift - chunk.start) // _MIN_ALLOC
+        bit = (here - chunk.start) // _MIN_ALLOC
         bits = 8 * self._reader.word
         data = self._reader.try_read(chunk.taken + bit // bits * self._reader.word, bits // 8)
         return data is not None and not _bits(self._reader, data) >> bit % bits & 1
@@ -71,20 +72,24 @@ class PercpuAllocations:
         """The per-CPU pointer to an address in a CPU's unit, or on a page that a chunk has."""
         unit = self._areas.units.at(address)
         if unit is not None:
-            return unit.pointer + address - unit.start
+            return self._wrapped(unit.pointer + address - unit.start)
         size = self._reader.page_size
         page = address - address % size
         if page not in self._by_page:
             self._by_page[page] = self._pointer_to_page(page)
         pointer = self._by_page[page]
-        return None if pointer is None else pointer + address - page
+        return None if pointer is None else self._wrapped(pointer + address - page)
+
+    def _wrapped(self, value: int) -> int:
+        """As a pointer has it: variables may be linked high, and a chunk lie far above the first."""
+        return value & ((1 << 8 * self._reader.word) - 1)
 
     def is_chunks(self, address: int) -> bool:
         """Whether a page of the direct map is some chunk's, by its page structure."""
         return self._chunk_of(address) is not None
 
     def _allocation(self, pointer: int) -> Optional[int]:
-        here = pointer - self._shift
+        here = self._wrapped(pointer - self._shift)
         chunk = self._chunks.at(here)
         if chunk is None or not chunk.bounds:
             return None
@@ -99,7 +104,8 @@ class PercpuAllocations:
         bits = _bits(self._reader, data) & (2 << (bit - first)) - 1
         if not bits:
             return None
-        return pointer - (here - chunk.start) + (first + bits.bit_length() - 1) * _MIN_ALLOC
+        begins = (first + bits.bit_length() - 1) * _MIN_ALLOC
+        return self._wrapped(pointer - (here - chunk.start) + begins)
 
     @cached_property
     def _shift(self) -> int:
@@ -113,9 +119,9 @@ class PercpuAllocations:
         return Ranges(_for_each_chunk_read(self._reader))
 
     def _chunk_of(self, address: int) -> Optional[_Chunk]:
-        """pcpu_set_page_chunk() keeps it in page.index; v6.16 renamed that."""
+        """pcpu_set_page_chunk() keeps it in page.index; v6.16 renamed that; 7.3: page.private."""
         page = self._reader.virt_to_page(address)
-        for member in ("index", "__folio_index"):
+        for member in ("private", "index", "__folio_index"):
             kept = None if page is None else _member(self._reader, "page", page, member)
             chunk = _read_chunk(self._reader, kept) if kept else None
             if chunk is not None and self._areas.units.at(chunk.start) is not None:
@@ -134,7 +140,7 @@ class PercpuAllocations:
         found = []
         for cpu in cpus:
             for here in range(chunk.start, chunk.end, size):
-                pointer = here + self._shift
+                pointer = self._wrapped(here + self._shift)
                 address = self._reader.percpu(pointer, cpu)
                 if address is not None and self._reader.try_read(address, size) == data:
                     found.append(pointer)

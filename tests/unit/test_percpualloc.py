@@ -38,6 +38,22 @@ def test_the_last_boundary_before_an_address_begins_its_allocation(layout: str) 
     assert known.pointer(first + 0x10) is None
 
 
+def test_a_per_cpu_pointer_wraps_around_where_variables_are_linked_high() -> None:
+    """x86 links them at the kernel's own addresses in 7.3; a chunk may lie above the first one."""
+    heap = Heap(LAYOUTS["6.1"], cpus=2)
+    land = Landscape(heap)
+    second = land.chunk()
+    land.bound(0, 0x40)
+    image, linked = heap.image, (1 << 64) - 0x1000000
+    first = image.percpu_offsets[0]
+    assert second - first + linked + 0x40 >= 1 << 64
+    image.symbols["__per_cpu_start"] = linked
+    for cpu in heap.cpus:
+        offset = image.percpu_offsets[cpu] - linked
+        image.pointer(image.symbols["__per_cpu_offset"] + cpu * 8, offset & ((1 << 64) - 1))
+    assert allocations(heap).pointer(second + 0x48) == second - first + linked + 0x40 - (1 << 64)
+
+
 def test_without_the_allocator_s_map_nothing_is_told() -> None:
     heap = Heap(LAYOUTS["6.1"], cpus=2)
     land = Landscape(heap)
@@ -49,17 +65,35 @@ def test_without_the_allocator_s_map_nothing_is_told() -> None:
     assert allocations(heap).pointer(second + 8) is None
 
 
+def test_behind_what_the_first_chunk_has_the_units_were_given_back_at_boot() -> None:
+    heap = Heap(LAYOUTS["6.1"], cpus=2)
+    land = Landscape(heap)
+    second = land.chunk()
+    first, other = heap.image.percpu_offsets[:2]
+    land.first_chunk(0x6000, 0x2000)
+    areas = PercpuAreas(session(heap).reader)
+    for start in (first, other):
+        assert [areas.units.at(start + at) is not None for at in (0, 0x5FFF, 0x7FFF, 0x8000)] == [
+            True,
+            True,
+            True,
+            False,
+        ]
+    ends = [areas.units.at(second + at) is not None for at in (0x1FFF, 0x2000)]
+    assert ends == [True, False], "a later chunk has as many pages as it says"
+
+
 class OnPage(Scene):
     """A page of the second chunk, which has the only pointer to an object."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: str = "index") -> None:
         super().__init__()
         image = self.image
         self.second = self.land.chunk()
         self.land.bound(0, 0x100, 0x180)
         size, members = image.structs["page"]
-        image.structs["page"] = (size, {**members, "index": (members["lru"][0], 8)})
-        self.pages.set(0, index=self.land.pcpu_chunk)
+        image.structs["page"] = (size, {**members, kept: (members["lru"][0], 8)})
+        self.pages.set(0, **{kept: self.land.pcpu_chunk})
         self.put(self.root, self.objects[0])
         self.show(0)
         self.pointer = self.second - image.percpu_offsets[0] + 0x100
@@ -76,8 +110,9 @@ class OnPage(Scene):
         return allocations(self.pages.heap).pointer(self.root)
 
 
-def test_a_chunk_s_page_in_the_direct_map_is_found_by_what_it_has() -> None:
-    scene = OnPage()
+@pytest.mark.parametrize("kept", ["index", "__folio_index", "private"])
+def test_a_chunk_s_page_in_the_direct_map_is_found_by_what_it_has(kept: str) -> None:
+    scene = OnPage(kept)
     assert scene.told() == scene.pointer
     scene.show(1)
     assert scene.told() is None, "two pages have the same: which one it is can't be told"
