@@ -94,6 +94,10 @@ class Reach:
         self._text = (self._reader.symbol("_stext") or 0, self._reader.symbol("_etext") or 0)
         self._stacks: List[LiveStack] = []
         self._waiting: List[int] = []
+        self._aged: Set[int] = set()
+        """Numbers of objects that old links alone lead to; of caches that were asked about."""
+        self._old_links: Dict[int, str] = {}
+        """Address of such a link -> why it may be old."""
         self._inner: Optional[bytes] = None
         self._lost_edges: Optional[array[int]] = None
         self._find_stacks()
@@ -150,7 +154,21 @@ class Reach:
         None: in none.
         """
         number = self._marks.targets.index(address)
-        return None if number < 0 else self._marks.levels[number]
+        if number < 0:
+            return None
+        return MAYBE if number in self._aged else self._marks.levels[number]
+
+    def age(self, objects: Iterable[int], links: Iterable[int], why: str) -> None:
+        """From now on these objects are MAYBE; and so is what the pointers at links lead to."""
+        self._aged.update(self._marks.targets.index(address) for address in objects)
+        self._old_links.update(dict.fromkeys(links, why))
+
+    def reached_from(self, address: int) -> int:
+        """The start of the object with the pointer by which an object was reached; 0: none."""
+        targets = self._marks.targets
+        holder = self._marks.parent(targets.index(address))
+        owner = targets.index(holder) if holder else -1
+        return targets.starts[owner] if owner >= 0 else 0
 
     def unreached(self) -> Iterator[int]:
         """The starts of all objects that nothing leads to, ascending."""
@@ -275,12 +293,14 @@ class Reach:
 
         holder: an address of the direct map, or another one of memory.
         """
-        number = self._marks.targets.index(holder)
+        number, old = self._marks.targets.index(holder), self._old_links.get(holder, "")
         if number >= 0:
             if self._is_stale(holder):
                 return UNREACHED, "behind the entries of a sheaf"
-            level = self._marks.levels[number]
-            return level, ("" if level == REACHED else "in an object that nothing leads to")
+            level = MAYBE if number in self._aged else self._marks.levels[number]
+            if level == REACHED:
+                return (MAYBE, old) if old else (REACHED, "")
+            return level, "in an object that nothing leads to"
         stack = self._stack_of(holder)
         if stack is not None:
             if holder < stack.start:

@@ -24,6 +24,7 @@ from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.known import Known
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
+from crash_ext.reach.oldchains import OldChains
 from crash_ext.reach.reach import Reach
 from crash_ext.slub.decoded import for_each_slab_decoded_once
 from crash_ext.slub.kmalloc import kmalloc_size
@@ -136,6 +137,7 @@ class Diagnoser:
         self._user_names: Optional[UserNames] = None
         self._blocks: Optional[Blocks] = None
         """One for all cases: it reads all variables."""
+        self._chains: Optional[OldChains] = None
         self.fitting: List[Chosen] = []
         """What -w has chosen, of each cache that was diagnosed; empty without it."""
 
@@ -146,6 +148,16 @@ class Diagnoser:
     @cached_property
     def _callbacks(self) -> Callbacks:
         return Callbacks(self.places)
+
+    def _age(self, reach: Optional[Reach], cache: Cache, objects: List[int]) -> None:
+        """Tell the reach which of a cache's objects old links alone lead to."""
+        if reach is not None:
+            if self._chains is None:
+                function = self.places.function
+                self._chains = OldChains(
+                    self.session.reader, reach, lambda address: function(address) is not None
+                )
+            self._chains.age(objects, cache.object_size)
 
     def _blocks_of(self, reach: Reach) -> Blocks:
         if self._blocks is None:
@@ -200,6 +212,7 @@ class Diagnoser:
         children, kin = self._families.children(cache), self._families.kin(cache)
         slabs = self._family(cache, problems)
         addresses = sorted(allocated(slabs))
+        self._age(reach, cache, addresses)
         asked = self._fitting(cache, slabs)
         # Of a cache of ten million objects each list takes 400 MB.
         chosen = addresses if asked is slabs else sorted(allocated(asked))
