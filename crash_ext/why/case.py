@@ -63,6 +63,8 @@ class Trace(NamedTuple):
     """The value that all of them have; None where they differ."""
     pointer: bool
     """It is an address in at least one of them."""
+    small: bool = False
+    """At least one of them has a small number, as an index or a count: 0 may be one, too."""
 
 
 class Subject:

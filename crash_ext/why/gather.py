@@ -195,7 +195,9 @@ def _narrow(case: Case, explainer: Words, values: Dict[int, int], words: Sequenc
                 values.pop(at, None)
     if not case.twin_profile.objects:
         case.twin_traces = {
-            at: Trace(value, value >= lowest) for at, value in values.items() if value
+            at: Trace(value, value >= lowest, value <= _SMALL)
+            for at, value in values.items()
+            if value
         }
         return
     kept: Dict[int, Trace] = {}
@@ -203,7 +205,8 @@ def _narrow(case: Case, explainer: Words, values: Dict[int, int], words: Sequenc
         value = values.get(at)
         if value:
             constant = trace.constant if value == trace.constant else None
-            kept[at] = Trace(constant, trace.pointer or value >= lowest)
+            small = trace.small or value <= _SMALL
+            kept[at] = Trace(constant, trace.pointer or value >= lowest, small)
     case.twin_traces = kept
 
 

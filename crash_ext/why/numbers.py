@@ -62,10 +62,13 @@ def missing_text(case: Case, missing: Sequence[int], number: int) -> str:
     if not missing:
         return ""
     named = ", ".join(f"+{at:#x}" for at in missing[:EXAMPLES])
+    traces = ((at, case.twin_traces[at]) for at in missing[:EXAMPLES])
+    counts = [at for at, trace in traces if trace.small and trace.constant is None]
+    first = f"; or +{counts[0]:#x} is an index or a count, and begins with 0" if counts else ""
     return (
         f" In {it(number)} {named} {'is' if len(missing) == 1 else 'are'} zero, where all"
         f" {case.twin_profile.objects} living objects have a value: not written yet, or"
-        " cleared since."
+        f" cleared since{first}."
     )
 
 

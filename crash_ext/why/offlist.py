@@ -348,15 +348,14 @@ def _tells(case: Case, missing: Set[int]) -> bool:
     """Whether words are missing that an insertion writes, and that removals leave alone.
 
     A pointer and a state are often cleared by who takes an object off; a number that is
-    another one in each object (a time, a serial number) is not.
+    another one in each object (a time, a serial number) is not. Of an index 0 is the first.
     """
     return _unlike(case, missing) and len(missing) > 1 and case.twin_profile.objects >= _MANY
 
 
 def _unlike(case: Case, missing: Set[int]) -> bool:
-    return any(
-        case.twin_traces[at].constant is None and not case.twin_traces[at].pointer for at in missing
-    )
+    traces = [case.twin_traces[at] for at in missing]
+    return any(each.constant is None and not each.pointer and not each.small for each in traces)
 
 
 def _has_every_trace(case: Case, chosen: List[Subject]) -> bool:

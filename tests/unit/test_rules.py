@@ -182,6 +182,20 @@ def test_an_owner_that_is_missing_alone_tells_nothing(values: Dict[int, int]) ->
     assert set(causes(case(subject(1, LIST_EMPTY, values=values)))) == {"off the list"}
 
 
+def test_an_index_that_is_zero_and_a_cleared_owner_tell_nothing() -> None:
+    """The first of a row has the number 0; the owner's pointer is cleared by a removal."""
+    made = case(subject(1, LIST_EMPTY, values=of(since=8, state=2)))
+    made.twin_traces[SERIAL] = Trace(None, False, True)
+    finding = only(made)
+    assert finding.cause == "off the list"
+    lost = case(subject(1, values=of(since=8, state=2)))
+    lost.twin_traces = made.twin_traces
+    assert only(lost).sentence.endswith(
+        " In it +0x40, +0x50 are zero, where all 10 living objects have a value: not written yet,"
+        " or cleared since; or +0x40 is an index or a count, and begins with 0."
+    )
+
+
 def test_each_object_of_a_leftover_has_its_own_history() -> None:
     made = case(
         subject(1, LIST_EMPTY, values=of()),
