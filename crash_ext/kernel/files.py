@@ -31,15 +31,29 @@ class Files:
         return self.of_dentry(found) if found else None
 
     def of_inode(self, inode: int) -> Optional[str]:
-        """The same for an inode, by the first of its dentries."""
-        first, alias = self._offset("inode", "i_dentry"), self._offset("dentry", "d_u")
+        """The same for an inode, by the first of its dentries; else its number: "2 of proc"."""
+        # 7.3 has it in a union without a name; before that was d_u.
+        first, alias = self._offset("inode", "i_dentry"), self._offset("dentry", "d_alias")
+        alias = self._offset("dentry", "d_u") if alias is None else alias
         node = None if first is None or alias is None else self._word(inode + first)
         if not node:
-            return None
+            return self._number_of(inode) if node == 0 and self.is_inode(inode) else None
         dentry, own = node - (alias or 0), self._offset("dentry", "d_inode")
         if own is None or self._word(dentry + own) != inode:
             return None
         return self.of_dentry(dentry)
+
+    def is_inode(self, inode: int) -> bool:
+        """Whether there is an inode: its own pages know it as theirs (address_space.host)."""
+        pages, host = self._offset("inode", "i_data"), self._offset("address_space", "host")
+        return None not in (pages, host) and self._word(inode + (pages or 0) + (host or 0)) == inode
+
+    def _number_of(self, inode: int) -> Optional[str]:
+        number, block = self._offset("inode", "i_ino"), self._offset("inode", "i_sb")
+        if number is None or block is None:
+            return None
+        kind = self.file_system(self._word(inode + block) or 0)
+        return f"number {self._word(inode + number) or 0} of {kind}" if kind else None
 
     def of_dentry(self, dentry: int) -> Optional[str]:
         """The same for a dentry."""

@@ -445,7 +445,8 @@ class Containers:
             return f"by way of {place.text}{way}: {who} has that memory"
         before = self._blocks.before(path[0].holder, place)
         if before:
-            return f"by way of {place.text}{way}, from boot, behind what {before} points to"
+            boot = f"by way of {place.text}, from boot, behind what {before} points to"
+            return f"{boot},{way}" if way else boot
         subject.adrift = self._blocks.has_beginning(path[0].holder, place)
         return ""
 

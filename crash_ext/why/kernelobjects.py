@@ -76,11 +76,16 @@ class KernelObjects:
         return f"by an open file, {name}: file {number} of task {task.text}"
 
     def _inode(self, start: int, offset: int) -> str:
-        """By inode.i_private."""
-        if offset != self._reader.offset("inode", "i_private"):
+        """By inode.i_private; a file system's own structure may have the inode inside."""
+        own = self._reader.offset("inode", "i_private")
+        inode = start + offset - (own or 0)
+        if own is None or inode < start or (inode > start and not self._files.is_inode(inode)):
             return ""
-        name = self._files.of_inode(start)
-        return "" if name is None else f"by the inode of {name}, in its i_private"
+        name = self._files.of_inode(inode)
+        if name is None:
+            return ""
+        which = f", {name}," if name.startswith("number ") else f" of {name},"
+        return f"by the inode{which} in its i_private"
 
     def _entry(self, start: int, offset: int) -> str:
         """By proc_dir_entry.data."""

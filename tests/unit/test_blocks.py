@@ -89,3 +89,8 @@ def test_a_table_from_boot_is_told_by_the_variable_before_it(reserved: bool) -> 
     words = "from boot, behind what conn_hashtable points to"
     assert scene.name() == (f"by way of {page}, {words}" if reserved else "")
     assert users(scene) == (f"memory {words}" if reserved else "a page of no slab")
+    holder = scene.holders[0]
+    scene.put(scene.root, holder)
+    scene.put(holder + 0x20, scene.objects[0])
+    way = f", and kmalloc-128 {holder:x}+0x20, allocated"
+    assert scene.name() == (f"by way of {page}, {words}{way}" if reserved else "")

@@ -17,7 +17,8 @@ FORMS = {
     "qstr": "hash:8 name:p",
     "super_block": "s_type:p s_op:p s_fs_info:p",
     "file_system_type": "name:p",
-    "inode": "i_mode:8 i_dentry:p i_private:p",
+    "inode": "i_mode:8 i_dentry:p i_private:p i_ino:p i_sb:p i_data:16",
+    "address_space": "host:p flags:8",
     "proc_dir_entry": "data:p parent:p name:p",
     "irqaction": "handler:p dev_id:p irq:4 name:p",
     "sock": "__sk_common:16 sk_user_data:p",
@@ -105,6 +106,42 @@ def test_an_inode_is_named_by_a_dentry_that_has_it(own: bool) -> None:
     node = dentry + scene.image.structs["dentry"][1]["d_u"][0]
     scene.set("inode", scene.holder, i_dentry=node, i_private=scene.objects[0])
     assert scene.name() == ("by the inode of /state of tmpfs, in its i_private" if own else "")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_inode_in_a_file_system_s_own_structure_is_told_by_its_pages(whole: bool) -> None:
+    scene = Machine()
+    _, members = scene.image.structs["inode"]
+    inode = scene.holder + 0x10
+    node = scene.dentry(b"state", scene.dentry(b"/", None), inode)
+    node += scene.image.structs["dentry"][1]["d_u"][0]
+    scene.set("inode", inode, i_dentry=node, i_private=scene.objects[0])
+    if whole:
+        scene.image.pointer(inode + members["i_data"][0], inode)
+    assert scene.name() == ("by the inode of /state of tmpfs, in its i_private" if whole else "")
+
+
+def test_the_list_of_an_inode_s_dentries_is_in_no_union_of_a_name_any_more() -> None:
+    scene = Machine()
+    size, members = scene.image.structs["dentry"]
+    del members["d_u"]
+    scene.image.structs["dentry"] = (size, {**members, "d_alias": (size - 16, 16)})
+    dentry = scene.dentry(b"state", scene.dentry(b"/", None), scene.holder)
+    scene.set("inode", scene.holder, i_dentry=dentry + size - 16, i_private=scene.objects[0])
+    assert scene.name() == "by the inode of /state of tmpfs, in its i_private"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_inode_without_a_dentry_has_a_number(whole: bool) -> None:
+    """One that is busy though its file is gone, or was never open by name."""
+    scene = Machine()
+    kind = scene.set("file_system_type", scene.take("file_system_type"), name=scene.text(b"tmpfs"))
+    block = scene.set("super_block", scene.take("super_block"), s_type=kind)
+    scene.set("inode", scene.holder, i_private=scene.objects[0], i_ino=901, i_sb=block)
+    if whole:
+        scene.set("inode", scene.holder, i_data=scene.holder)
+    told = "by the inode, number 901 of tmpfs, in its i_private"
+    assert scene.name() == (told if whole else "")
 
 
 def test_an_entry_of_proc_is_named_by_its_path() -> None:
