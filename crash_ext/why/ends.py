@@ -18,6 +18,7 @@ from crash_ext.why.case import Case, Evidence, Subject
 from crash_ext.why.phrases import it, may_be_left
 
 FREED, LOST = "freed", "lost"
+_AREA = "vmalloc memory that was freed (an hlist_node points back to its bucket)"
 _SAMPLE = 64
 """Lost objects of a cache that say where such pointers are; then all are asked there."""
 
@@ -85,7 +86,7 @@ def _end(
     place = places.name(value)
     if place is None:
         gone = places.freed_vmalloc(value)
-        return (FREED, gone.text) if gone is not None else None
+        return (FREED, _AREA) if gone is not None else None
     if place.kind != OBJECT or place.object is None or place.cache is None:
         return None
     if place.state == FREE:

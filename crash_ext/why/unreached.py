@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.hexa import hexa
-from crash_ext.reach.model import DEAD, LOST
+from crash_ext.reach.model import DEAD, LOST, REACHED
 from crash_ext.why.case import Case, Evidence, Held, Subject
 from crash_ext.why.ends import ends_evidence, ends_text
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
@@ -266,6 +266,9 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
                     f" {'this is' if number == 1 else 'these are'} not: never inserted, or taken"
                     f" out again ({ways})."
                 )
+    beside = _unlike_others(case, chosen) if known else ""
+    if beside:
+        return beside
     called = idle_links(chosen)
     empty = [at for at, kind in sorted(chosen[0].lists.items()) if kind == LIST_EMPTY]
     empty = [at for at in empty if at not in called]
@@ -294,6 +297,41 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
             " that list_del_init() took off a list; or an empty list of the object's own."
         )
     return _silent(number)
+
+
+def _unlike_others(case: Case, chosen: List[Subject]) -> str:
+    """That they are in no tree or hash list where the other objects of a leftover are.
+
+    Where living objects tell nothing. An empty list_head may be one of an object's own.
+    """
+    held = [s for s in case.subjects if s.level == REACHED]
+    if case.twin_profile.objects >= ENOUGH or len(held) < ENOUGH or case.mixed:
+        return ""
+    for kind, what, way in (
+        (RB_LINKED, "in an rb tree", "rb_erase()"),
+        (HLIST_LINKED, "in a hash list", "hlist_del_init()"),
+    ):
+        counts: Counter[int] = Counter()
+        for s in held:
+            counts.update(_nodes_of(s, kind))
+        for at, number in sorted(counts.items()):
+            inside = any(at in _nodes_of(s, kind) or at in s.unread for s in chosen)
+            alone = kind == RB_LINKED and any(s.values.get(at) == 1 for s in chosen)
+            if number >= USUAL * len(held) and not inside and not alone:
+                return (
+                    f" At +{at:#x} {number} of {len(held)} objects of this cache to which"
+                    f" something leads are {what}, and"
+                    f" {'this is' if len(chosen) == 1 else 'these are'} not: never inserted, or"
+                    f" taken out again ({way}); or another sort of object."
+                )
+    return ""
+
+
+def _nodes_of(subject: Subject, kind: str) -> List[int]:
+    """Where an object has nodes of that kind."""
+    if kind == RB_LINKED:
+        return subject.trees
+    return [at for at, found in subject.lists.items() if found == kind]
 
 
 def _silent(number: int) -> str:

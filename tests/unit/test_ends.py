@@ -14,7 +14,7 @@ from tests.unit.test_pageuse import Pages
 
 LOST = "to memory of parents that nothing in use leads to, either, perhaps what"
 FREED = "to freed memory of parents, perhaps what"
-AREA = "to vmalloc memory that was freed, perhaps what"
+AREA = "to vmalloc memory that was freed (an hlist_node points back to its bucket), perhaps what"
 
 
 def told(target: str, objects: Sequence[int] = (1, 2, 3)) -> List[Tuple[str, str]]:

@@ -12,7 +12,13 @@ import pytest
 
 from crash_ext.contents.callbacks import KTHREAD_WORK, TIMER, WAIT, Callback
 from crash_ext.contents.profile import Cell, Profile
-from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
+from crash_ext.contents.words import (
+    HLIST_LINKED,
+    LIST_DELETED,
+    LIST_EMPTY,
+    LIST_LINKED,
+    RB_LINKED,
+)
 from crash_ext.hexa import hexa
 from crash_ext.places.place import OBJECT, PAGE_STRUCT, STACK, SYMBOL, VMALLOC, Place
 from crash_ext.reach.model import (
@@ -796,6 +802,30 @@ def test_what_lost_objects_point_to_and_is_gone_is_told(kind: str, number: int, 
         one.ends = {}
     made.uncleared = True
     assert not only(made).sentence.endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "way"),
+    [
+        (RB_LINKED, "in an rb tree", "rb_erase()"),
+        (HLIST_LINKED, "in a hash list", "hlist_del_init()"),
+    ],
+)
+def test_without_living_ones_those_of_the_leftover_that_are_held_tell(
+    kind: str, what: str, way: str
+) -> None:
+    made = case(subject(1), *(subject(n, level=REACHED, by=[held(VARIABLE)]) for n in range(2, 12)))
+    made.twin_profile = Profile()
+    for one in made.subjects[1:]:
+        one.trees, one.lists = ([8], {}) if kind == RB_LINKED else ([], {8: kind})
+    lost = next(each for each in conclude(made) if each.cause == "lost")
+    told = (
+        f" At +0x8 10 of 10 objects of this cache to which something leads are {what}, and this is"
+        f" not: never inserted, or taken out again ({way}); or another sort of object."
+    )
+    assert lost.sentence.endswith(told)
+    made.subjects[0].unread = {8}
+    assert told not in next(each for each in conclude(made) if each.cause == "lost").sentence
 
 
 def test_nobody_can_free_it_is_never_certain() -> None:
