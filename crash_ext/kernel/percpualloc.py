@@ -81,7 +81,7 @@ class PercpuAllocations:
         return None if pointer is None else self._wrapped(pointer + address - page)
 
     def _wrapped(self, value: int) -> int:
-        """As a pointer has it: variables may be linked high, and a chunk lie far above the first."""
+        """As a pointer has it: variables may be linked high, a chunk lie far above the first."""
         return value & ((1 << 8 * self._reader.word) - 1)
 
     def is_chunks(self, address: int) -> bool:

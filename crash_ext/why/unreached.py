@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, Optional, Set, Tuple
+from typing import Counter, Dict, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_LINKED

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Optional
 
 import pytest
 
@@ -48,7 +48,7 @@ class Chain:
         chains.age([self.object(index) for index in range(1, 6)], self.slab.cache.object_size)
         return found
 
-    def levels(self) -> List[object]:
+    def levels(self) -> List[Optional[int]]:
         found = self.aged()
         return [found.level(self.object(index)) for index in (1, 2, 3, 4)]
 
