@@ -17,7 +17,7 @@ UNLOADED = "unloaded module"
 """Where modules lie, but no loaded module does."""
 FREED_INIT = "freed init code"
 """Where a loaded module's init code was, which is freed when it has run."""
-FREED_VMALLOC = "freed vmalloc"
+FREED_VMALLOC = "vfreed"
 """Among the areas of vmalloc(), and in none: vfree() gave it back. Or in a stack that no task has:
 then with a label."""
 STACK = "stack"

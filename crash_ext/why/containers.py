@@ -8,7 +8,6 @@ a tree or a chain hold nothing: named is what has the root.
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import Callable, Dict, List, Optional, Tuple
 
@@ -36,6 +35,7 @@ from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
 from crash_ext.why.case import Case, Held, Subject
 from crash_ext.why.kernelobjects import KernelObjects
+from crash_ext.why.notifiers import Notifiers
 from crash_ext.why.phrases import is_kin
 from crash_ext.why.slots import FIFO, POOL, Slots
 
@@ -47,10 +47,6 @@ _GFP = 0x007FFFC0
 """Bits of xa_flags that only a radix tree has: its gfp mask."""
 _DEAD = 1
 """lib/klist.c, KNODE_DEAD: the low bit of klist_node.n_klist."""
-_NOTIFIES = re.compile("chain|notif")
-"""In the names of the kernel's own heads of notifier chains."""
-_CHAIN = 64
-"""Notifiers of a chain at most."""
 _DEEPEST = 128
 """Levels of an rb tree at most: twice the logarithm of its nodes."""
 _MOST = 1 << 16
@@ -61,8 +57,6 @@ _MAPLE = -1 << 8
 
 IN_KLIST = "in a klist"
 IN_KERNFS = "of sysfs or another kernfs"
-_CALLS = "in a notifier chain or the like"
-"""Others have a function and a next, too: struct ftrace_ops."""
 
 
 class Containers:
@@ -83,6 +77,7 @@ class Containers:
         self._callbacks = callbacks
         self._slots = Slots(places.session.reader, callbacks)
         self._own = KernelObjects(places)
+        self._chains = Notifiers(places, callbacks, blocks)
         self._reader = places.session.reader
 
     def name(self, case: Case, subject: Subject, held: Optional[Held]) -> str:
@@ -107,7 +102,8 @@ class Containers:
         slot = self._slot(path)
         if slot:
             return slot
-        return self._kept_by_callback(path) or self._memory(subject)
+        kept = self._kept_by_callback(path) or self._kept_by_notifier(path)
+        return kept or self._memory(subject)
 
     # --- trees of nodes ---
 
@@ -276,40 +272,23 @@ class Containers:
     # --- a notifier chain ---
 
     def _notifiers(self, subject: Subject, held: Optional[Held]) -> str:
-        """The chain that a notifier_block of the object is in, by what has its head.
+        """The chain that a notifier_block of the object is in."""
+        if held is None:
+            return ""
+        return self._chains.chain_of(held.value, held.holder, subject.path[0].holder)
 
-        A function, a next and a priority are three words as others: another notifier has to be
-        before or behind it.
-        """
-        next_at = self._reader.offset("notifier_block", "next")
-        call_at = self._reader.offset("notifier_block", "notifier_call")
-        if held is None or next_at is None or call_at is None:
-            return ""
-        function = self._function(held.value + call_at)
-        if function is None:
-            return ""
-        following = self._number(held.value + next_at, self._reader.word)
-        holder = self._places.own_address(subject.path[0].holder)
-        above = self._function(self._places.own_address(held.holder) - next_at + call_at)
-        if not above and not (following and self._function(following + call_at)):
-            return ""
-        what = f"{_CALLS}, for {function}"
-        for _ in range(_CHAIN):
-            if self._function(holder - next_at + call_at) is None:
-                place = self._places.name(holder)
-                if place is not None and place.kind == SYMBOL and _NOTIFIES.search(place.label):
-                    what = f"in a notifier chain, for {function}"
-                return f"{what}: {words_of(place)} has its head"
-            # A notifier before it in the chain.
-            found = self._blocks.variables_with(holder - next_at)
-            if not found:
-                break
-            holder = found[0]
-        return what
+    def _kept_by_notifier(self, path: List[Step]) -> str:
+        """By an object that is in such a chain: the way there is by those before it."""
+        for step in reversed(path[:-1]):
+            node = step.target + step.offset
+            chain = self._chains.chain_of(node, step.holder, path[0].holder)
+            if chain:
+                return f"by {self._object_at(step.target)}, {chain}"
+        return ""
 
-    def _function(self, at: int) -> Optional[str]:
-        value = self._number(at, self._reader.word)
-        return None if not value else self._callbacks.function(value)
+    def _object_at(self, address: int) -> str:
+        place = self._places.name(address)
+        return f"an object of {place.label if place is not None else 'memory'}, {hexa(address)}"
 
     # --- an array with counters ---
 
@@ -388,11 +367,9 @@ class Containers:
             step = path[at]
             found = self._callback(path[: at + 1], step)
             if found is not None:
-                holder = self._places.name(step.target)
-                what = holder.label if holder is not None else "memory"
                 return (
-                    f"by an object of {what}, {hexa(step.target)}, whose {found.kind}"
-                    f" {found.function} is still to be called"
+                    f"by {self._object_at(step.target)}, whose {found.kind} {found.function}"
+                    " is still to be called"
                 )
         return ""
 

@@ -19,16 +19,15 @@ from crash_ext.reach.model import Step
 from crash_ext.reader import ReadError
 from crash_ext.report.text import text_of
 
-BY_KERNEL_OBJECT = (
-    "by an open file",
-    "by the inode",
-    "by the entry",
-    "by the device",
-    "by the handler",
-    "by the super_block",
-    "by a socket",
-    "by a resource",
-)
+_FILE = "by an open file"
+_INODE = "by the inode"
+_ENTRY = "by the entry"
+_DEVICE = "by the device"
+_HANDLER = "by the handler"
+_BLOCK = "by the super_block"
+_SOCKET = "by a socket"
+_RESOURCE = "by a resource"
+BY_KERNEL_OBJECT = (_FILE, _INODE, _ENTRY, _DEVICE, _HANDLER, _BLOCK, _SOCKET, _RESOURCE)
 """How these names begin: each object has its own."""
 _PROTOCOLS = ("prot", "proto")
 """How the variables of type struct proto are called."""
@@ -71,9 +70,9 @@ class KernelObjects:
             return ""
         user = self._open.get(start)
         if user is None:
-            return f"by an open file that no task has in its table, {name}"
+            return f"{_FILE} that no task has in its table, {name}"
         task, number = user
-        return f"by an open file, {name}: file {number} of task {task.text}"
+        return f"{_FILE}, {name}: file {number} of task {task.text}"
 
     def _inode(self, start: int, offset: int) -> str:
         """By inode.i_private; a file system's own structure may have the inode inside."""
@@ -85,14 +84,14 @@ class KernelObjects:
         if name is None:
             return ""
         which = f", {name}," if name.startswith("number ") else f" of {name},"
-        return f"by the inode{which} in its i_private"
+        return f"{_INODE}{which} in its i_private"
 
     def _entry(self, start: int, offset: int) -> str:
         """By proc_dir_entry.data."""
         if offset != self._reader.offset("proc_dir_entry", "data"):
             return ""
         name = self._files.of_proc(start)
-        return "" if name is None else f"by the entry {name}, in its data"
+        return "" if name is None else f"{_ENTRY} {name}, in its data"
 
     def _handler(self, start: int, offset: int) -> str:
         """By irqaction.dev_id."""
@@ -104,7 +103,7 @@ class KernelObjects:
         if handler is None or name is None:
             return ""
         irq = try_number(self._reader, start + number, 4)
-        return f"by the handler {handler.text} of interrupt {irq}, {name}"
+        return f"{_HANDLER} {handler.text} of interrupt {irq}, {name}"
 
     def _block(self, start: int, offset: int) -> str:
         """By super_block.s_fs_info."""
@@ -113,7 +112,7 @@ class KernelObjects:
         if self._symbol(start, "super_block", "s_op") is None:
             return ""
         name = self._files.file_system(start)
-        return "" if name is None else f"by the super_block of {name}, in its s_fs_info"
+        return "" if name is None else f"{_BLOCK} of {name}, in its s_fs_info"
 
     def _socket(self, start: int, offset: int) -> str:
         """By sock.sk_user_data."""
@@ -128,7 +127,7 @@ class KernelObjects:
         found = self._static(start + common + protocol)
         if found is None or not found.label.split(" ")[0].endswith(_PROTOCOLS):
             return ""
-        return f"by a socket of {found.text}, in its sk_user_data"
+        return f"{_SOCKET} of {found.text}, in its sk_user_data"
 
     def _resource(self, start: int, offset: int) -> str:
         """By what a device's driver has to give back: devm_add_action(), devm_kzalloc(), ...
@@ -149,7 +148,7 @@ class KernelObjects:
             if device is not None:
                 by = self._action(start + offset) if release.text == _BY_ACTION else None
                 name = release.text if by is None else by.text
-                return f"by a resource of the device {device}, which {name} gives back"
+                return f"{_RESOURCE} of the device {device}, which {name} gives back"
         return ""
 
     def _action(self, data: int) -> Optional[Place]:
@@ -173,8 +172,8 @@ class KernelObjects:
         if text is None:
             return ""
         if offset - device == reader.offset("device", "driver_data"):
-            return f"by the device {text}, in its driver_data"
-        return f"by the device {text}, at +{offset:#x} of what it lies in, {place.label}"
+            return f"{_DEVICE} {text}, in its driver_data"
+        return f"{_DEVICE} {text}, at +{offset:#x} of what it lies in, {place.label}"
 
     def _device_name(self, device: int) -> Optional[str]:
         """Of a struct device; None where its kobject's type says that it is none."""

@@ -26,7 +26,10 @@ _LONGEST = 1 << 12
 _INDEX = 0xFFFFFFFF
 
 FIFO, POOL = "a kfifo", "the reserve of a mempool"
-_WHY = {FIFO: f"in a slot of {FIFO} that was read", POOL: f"in a slot of {POOL} that was emptied"}
+_WHY = {
+    FIFO: "in a slot of a kfifo that was read",
+    POOL: "in a slot of the reserve of a mempool that was emptied",
+}
 NOT_COUNTED = tuple(_WHY.values())
 """What makes a slot no pointer in use."""
 

@@ -32,6 +32,11 @@ class Scene:
         for at in (0, 8):
             self.pages.image.pointer(self.node(index) + at, head)
 
+    def evidence(self, topic: str) -> str:
+        """What is told of it after causes()."""
+        rows = of_type(records(self.pages.heap, "slabwhy", f"{self.cache.address:x}"), "evidence")
+        return "\n".join(str(row["text"]) for row in rows if row["topic"] == topic)
+
     def causes(self) -> Dict[str, Set[int]]:
         whole(self.pages)
         rows = of_type(records(self.pages.heap, "slabwhy", f"{self.cache.address:x}"), "finding")
@@ -78,6 +83,20 @@ def test_a_head_in_memory_that_vfree_gave_back_tells(number: int) -> None:
             scene.pages.image.pointer(node + 8, before)
     found = scene.causes()
     assert found["no head"] == {scene.slab.object(index) for index in range(1, number + 1)}
+    assert f"head was at {gone:x}, which doesn't lead back: vmalloc memory that was freed" in (
+        scene.evidence("list")
+    )
+
+
+def test_a_head_in_the_stack_of_a_task_that_has_ended_is_told() -> None:
+    scene = Scene()
+    caller = scene.pages.heap.function("dup_task_struct")
+    alive, vm = scene.land.area([scene.pages.page(n) for n in range(4, 8)], caller, guard=False)
+    scene.land.image.set("task_struct", scene.land.task(7, b"alive", alive), stack_vm_area=vm)
+    ended, _ = scene.land.area([scene.pages.page(n) for n in range(8, 12)], caller, guard=False)
+    scene.lone(1, ended + 0x840)
+    assert scene.slab.object(1) in scene.causes()["no head"]
+    assert "doesn't lead back: stack of a task that has ended+0x840" in scene.evidence("list")
 
 
 def test_two_pointers_to_a_buffer_that_vfree_gave_back_are_no_node_of_a_list() -> None:

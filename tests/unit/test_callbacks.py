@@ -11,10 +11,8 @@ from pytest_mock import MockerFixture
 from crash_ext.contents.callbacks import (
     ALARM,
     DELAYED_WORK,
-    KTHREAD_DELAYED_WORK,
     KTHREAD_WORK,
     RCU,
-    RCU_WORK,
     TIMER,
     WAIT,
     WORK,
@@ -402,7 +400,7 @@ def test_of_what_only_passes_on_the_function_called_at_last_is_named() -> None:
     scene.put(AT + 32, 0, scene.code + EXPIRE)
     found = scene.at(AT + 32)
     assert found is not None
-    assert (found.kind, found.offset, found.function) == (RCU_WORK, AT, "conn_flush [bar]")
+    assert (found.kind, found.offset, found.function) == ("RCU work item", AT, "conn_flush [bar]")
 
 
 def test_an_alarms_own_function_is_named() -> None:
@@ -489,7 +487,7 @@ def test_delayed_kthread_work_has_a_timer_and_needs_a_thread(thread: bool) -> No
     scene.image.pointer(scene.outside, own + 32)
     found = scene.at(AT + 32)
     assert found is not None
-    assert found.kind == (KTHREAD_DELAYED_WORK if thread else TIMER)
+    assert found.kind == ("delayed kthread work item" if thread else TIMER)
     expected = "conn_flush [bar]" if thread else "kthread_delayed_work_timer_fn [bar]"
     assert found.function == expected
 

@@ -59,6 +59,14 @@ class Scene:
         for number, value in enumerate(values):
             self.image.pointer(address + 8 * number, value)
 
+    def use_variables(self) -> None:
+        """The kernel's variables are memory in use."""
+        image, size = self.image, self.image.page_size
+        data = self.pages.heap.layout.place.kernel + 0x40000 + self.land.show_image_again()
+        offset, length = image.structs["page"][1]["_refcount"]
+        for address in range(data, data + 0x10000, size):
+            image.put(image.virt_to_page(address) + offset, length, 1)
+
     def name(
         self,
         number: int = 0,
@@ -263,6 +271,26 @@ def test_a_notifier_chain_needs_another_notifier_beside_it() -> None:
     assert found == f"{CHAIN}: {page} has its head"
     scene.put(first, scene.code + CALL, 0)
     assert scene.name(0, scene.root) == ""
+    scene.put(first, scene.code + CALL, second)
+    chain = scene.pages.heap._arena.variable("conn_chain")
+    scene.put(chain, first)
+    scene.put(scene.root, 0)
+    scene.use_variables()
+    found = scene.name(0, chain)
+    assert found == "in a notifier chain, for notify [bar]: conn_chain has its head"
+
+
+def test_an_object_of_a_notifier_is_kept_by_that() -> None:
+    """The way there is by the notifiers before it, which are others'."""
+    scene = Scene()
+    before, own = scene.holders
+    scene.put(scene.root, before)
+    scene.put(before, scene.code + CALL, own)
+    scene.put(own, scene.code + CALL, 0, scene.objects[0])
+    page = f"page {scene.pages.start:x}, of no slab"
+    assert scene.name() == f"by an object of kmalloc-128, {own:x}, {CHAIN}: {page} has its head"
+    scene.put(before, 0)
+    assert CHAIN not in scene.name()
 
 
 def kset(scene: Scene, linked: bool) -> None:

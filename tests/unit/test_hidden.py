@@ -48,3 +48,5 @@ def test_a_page_table_s_entries_are_no_descriptors_of_buffers(inside: int, cause
     whole(pages)
     found = of_type(records(pages.heap, "slabwhy", f"{slab.cache.address:x}"), "finding")
     assert [row["cause"] for row in found] == [cause]
+    text = f" a physical address in it stands at {pages.start:x}, "
+    assert (text in found[0]["text"]) == (cause == "held by handle")

@@ -25,11 +25,7 @@ AT = 0x20
 
 def users(scene: Scene) -> List[Tuple[str, int]]:
     """The holders of all objects of slab_test; variables are in use."""
-    image, size = scene.image, scene.image.page_size
-    data = scene.pages.heap.layout.place.kernel + 0x40000 + scene.land.show_image_again()
-    offset, length = image.structs["page"][1]["_refcount"]
-    for address in range(data, data + 0x10000, size):
-        image.put(image.virt_to_page(address) + offset, length, 1)
+    scene.use_variables()
     kernel = session(scene.pages.heap)
     caches = all_caches(kernel, [])
     places = Places(kernel, lambda: caches)
