@@ -191,11 +191,9 @@ def _one(offsets: Iterable[Optional[int]]) -> Optional[int]:
 
 
 def _what(place: Optional[Place]) -> str:
-    """The same words for like places: an object by its cache, an array or a stack as a whole."""
+    """The same words for like places: an array or a stack as a whole."""
     if place is None:
         return UNNAMED
-    if place.kind == OBJECT:
-        return f"objects of {place.label}"
     if place.kind == VMALLOC:
         return f"vmalloc area made by {place.label}" if place.label else "a vmalloc area"
     if place.kind == STACK:

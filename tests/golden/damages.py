@@ -166,6 +166,9 @@ def sheaves() -> FakeCrash:
         made.image.symbols["rcu_free_sheaf"],
     )
     made.set("slub_percpu_sheaves", made.percpu(caches[9].cpu_sheaves, 0), main=NOWHERE)
+    objects = made.member("slab_sheaf", held[10].address, "objects")
+    made.image.pointer(objects, NOWHERE)
+    made.image.pointer(objects + 8, NOWHERE + 8)
     return made.done()
 
 

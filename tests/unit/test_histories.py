@@ -25,6 +25,7 @@ from crash_ext.why.case import ANOTHER, OWN, UNTOLD
 from crash_ext.why.holders import _is_uncleared
 from crash_ext.why.lists import EITHER, HEADLESS, Membership
 from crash_ext.why.rules import conclude
+from crash_ext.why.users import sample
 from mocks.crash_module import FakeCrash
 from mocks.landscape import Landscape
 from tests.golden.scenes import CONN, LIST_POISON, SIZE, TWINS, Scene
@@ -459,6 +460,17 @@ def test_who_has_many_of_a_live_cache_s_objects_is_named(held: int) -> None:
     text = next(each for each in conclusion(scene.done(), "slabwhy slab_test") if "in use:" in each)
     named = f" {held} of {TWINS} have one kind of holder: conn_list."
     assert text.endswith(named) == (held * 3 >= TWINS)
+
+
+def test_of_many_objects_those_that_were_asked_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crash_ext.why.users._ASKED", 3)
+    scene = Scene()
+    scene.ring(scene.variables["conn_list"], living(scene))
+    text = next(each for each in conclusion(scene.done(), "slabwhy slab_test") if "in use:" in each)
+    asked = len(sample(living(scene)))
+    assert text.endswith(
+        f" Of those that were looked at, {asked} of {asked} have one kind of holder: conn_list."
+    )
 
 
 def test_where_all_others_are_the_lost_ones_have_left_or_never_were() -> None:

@@ -36,13 +36,18 @@ ALLOCATED = (1, 2, 3)
 class Scene:
     """A cache of objects as struct object of test_btf.py has them: lists empty, one pointer."""
 
-    def __init__(self, name: str, own: int = 0, size: int = 88, refcount: int = 1) -> None:
-        """own: how many such structures the module `one` declares; 0: it has no BTF."""
+    def __init__(
+        self, name: str, own: int = 0, size: int = 88, refcount: int = 1, made: bool = False
+    ) -> None:
+        """own: how many such structures the module `one` declares; 0: it has no BTF. made: the
+        cache's constructor is that module's.
+        """
         self.name = name
         self.heap = Heap(LAYOUTS["6.1"], seed=4)
         image = self.heap.image
         self.ops = Landscape(self.heap).module(b"one", {b"one_ops": (OPS, 64)}) + OPS
-        cache = self.heap.cache(name, size, refcount=refcount)
+        ctor = self.ops if made else 0
+        cache = self.heap.cache(name, size, refcount=refcount, ctor=ctor)
         slab = self.heap.slab(cache, set(ALLOCATED))
         for at in map(slab.object, ALLOCATED):
             image.write(at, bytes(size))
@@ -133,6 +138,15 @@ def test_size_alone_proposes_nothing_and_names_nothing() -> None:
     larger = Scene("unrelated", size=400)
     assert larger.evidence("-T") == ["no structure in the debug information fits"]
     assert not any("members as in" in line for line in scene.noted())
+
+
+def test_a_search_takes_in_what_the_host_alone_knows_of_a_module(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After `mod -s one FILE`: a kernel built without BTF of its modules."""
+    monkeypatch.setattr("crash_ext.host.typeinfo.module_files", lambda crash: {"one": True})
+    (line,) = Scene("unrelated", made=True).evidence()
+    assert line.endswith("-T searches all of its size, one's too")
 
 
 def test_a_like_name_of_another_size_names_nothing() -> None:

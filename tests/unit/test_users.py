@@ -53,6 +53,18 @@ def test_all_entries_of_a_list_are_its_head_s() -> None:
     assert users(scene) == [("conn_list", 5)]
 
 
+def test_a_per_cpu_variable_is_told_without_its_cpu() -> None:
+    scene = Scene()
+    pointer = scene.pages.heap._arena.percpu(64)
+    scene.land.chunk()
+    scene.image.symbols["__per_cpu_end"] = pointer + 64
+    scene.image.symbols["conn_of_cpu"] = pointer
+    for cpu, one in enumerate(scene.objects[:2]):
+        scene.put(scene.image.percpu_offsets[cpu] + pointer, one)
+    # The areas have no page structures here, so no count of references.
+    assert users(scene) == [("per-CPU conn_of_cpu (may be old)", 2)]
+
+
 def test_a_list_in_an_object_is_told_with_what_leads_to_that() -> None:
     scene = Scene(objects=5)
     scene.put(variable(scene, "server"), scene.holders[0])
