@@ -10,6 +10,7 @@ from typing import List, Optional
 
 from crash_ext.kernel.say import count
 from crash_ext.leak.state import LIVE
+from crash_ext.slub.model import RCU_PENDING
 from crash_ext.why.finding import LIKELY, Finding
 from crash_ext.why.log.match import NOT_LISTED_SINCE
 from crash_ext.why.log.tell import callers_of
@@ -37,7 +38,7 @@ def conclusion_of(
             " that follow are of these.",
         )
     if case.live:
-        paragraphs.insert(0, _live(item, searched) + _most(item))
+        paragraphs.insert(0, _live(item, searched) + _waiting(item) + _most(item))
     elif item.state.kind == LIVE:
         paragraphs.insert(
             0,
@@ -103,6 +104,15 @@ def _live(item: Opened, searched: bool) -> str:
         reached = total - sum(item.harmless.values())
         return f"{text}, and memory in use leads to {reached} of them.{own}"
     return f"{text}, and memory in use leads to {'it' if total == 1 else 'all of them'}."
+
+
+def _waiting(item: Opened) -> str:
+    """That some wait for RCU: kfree_rcu() has them in a sheaf from Linux 6.18 on."""
+    number = sum(slab.states.count(RCU_PENDING) for slab in item.slabs)
+    if not number:
+        return ""
+    many = "object waits" if number == 1 else "objects wait"
+    return f" {number} freed {many} for an RCU grace period."
 
 
 def _most(item: Opened) -> str:

@@ -27,7 +27,9 @@ from crash_ext.why.lists import EITHER, HEADLESS, Membership
 from crash_ext.why.rules import conclude
 from crash_ext.why.users import sample
 from mocks.crash_module import FakeCrash
+from mocks.heap import Heap
 from mocks.landscape import Landscape
+from mocks.layouts import LAYOUTS
 from tests.golden.scenes import CONN, LIST_POISON, SIZE, TWINS, Scene
 from tests.replay import run_line
 from tests.unit.asked import session
@@ -471,6 +473,19 @@ def test_of_many_objects_those_that_were_asked_are_told(monkeypatch: pytest.Monk
     assert text.endswith(
         f" Of those that were looked at, {asked} of {asked} have one kind of holder: conn_list."
     )
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 2])
+def test_what_waits_for_rcu_in_a_sheaf_is_told_of_a_live_cache(waiting: int) -> None:
+    """kfree_rcu() puts it there; it is not allocated any more."""
+    heap = Heap(LAYOUTS["7.3"], seed=19)
+    cache = heap.cache("slab_test", 84)
+    slab = heap.slab(cache, range(cache.objects), where="full-unlisted")
+    objects = [slab.object(index) for index in range(cache.objects)]
+    heap.sheaf(cache, objects[:waiting], where="rcu_free", cpu=0)
+    text = conclusion(FakeCrash(heap.image), f"slabwhy {cache.address:x}")[0]
+    told = {0: "", 1: " 1 freed object waits", 2: " 2 freed objects wait"}[waiting]
+    assert (f".{told} for an RCU grace period." in text) == bool(waiting)
 
 
 def test_where_all_others_are_the_lost_ones_have_left_or_never_were() -> None:
