@@ -9,7 +9,7 @@ a tree or a chain hold nothing: named is what has the root.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, Callback, Callbacks
 from crash_ext.hexa import hexa
@@ -78,6 +78,8 @@ class Containers:
         self._slots = Slots(places.session.reader, callbacks)
         self._own = KernelObjects(places)
         self._chains = Notifiers(places, callbacks, blocks)
+        self._on_lists: Dict[int, Set[int]] = {}
+        """Head of a kset's list -> the nodes on it."""
         self._reader = places.session.reader
 
     def name(self, case: Case, subject: Subject, held: Optional[Held]) -> str:
@@ -308,7 +310,15 @@ class Containers:
     # --- a kset ---
 
     def _kset(self, subject: Subject) -> str:
-        """The kset that a kobject of the object is in: it says so, and its list has it.
+        """The kset that a kobject of the object is in."""
+        for offset in subject.memberships:
+            found = self.kset_of(subject.address, offset)
+            if found:
+                return f"in {found}"
+        return ""
+
+    def kset_of(self, start: int, offset: int) -> str:
+        """The kset whose list a node in an object is on: it says so, and the list has it.
 
         On that list may be kobjects in objects of many kinds.
         """
@@ -323,16 +333,15 @@ class Containers:
         if None in offsets:
             return ""
         entry, owner, members, own, name = (each or 0 for each in offsets)
-        for offset in subject.memberships:
-            kset = subject.values.get(offset - entry + owner)
-            if kset and self._is_on(kset + members, subject.address + offset):
-                at = self._number(kset + own + name, word)
-                try:
-                    text = text_of(read_string(reader, at or 0) or b"")
-                except ReadError:
-                    text = ""
-                return f"in the kset {text or hexa(kset)}, as a kobject at +{offset - entry:#x}"
-        return ""
+        kset = self._number(start + offset - entry + owner, word) if offset >= entry else 0
+        if not kset or start + offset not in self._nodes_on(kset + members):
+            return ""
+        at = self._number(kset + own + name, word)
+        try:
+            text = text_of(read_string(reader, at or 0) or b"")
+        except ReadError:
+            text = ""
+        return f"the kset {text or hexa(kset)}, as a kobject at +{offset - entry:#x}"
 
     def _klist(self, subject: Subject) -> str:
         """The struct klist that a klist_node of the object is in: it says so, and has the head."""
@@ -347,17 +356,18 @@ class Containers:
                 return f"{IN_KLIST} at {words_of(self._places.name(klist))}"
         return ""
 
-    def _is_on(self, head: int, node: int) -> bool:
-        """Whether a node is on the list of that head."""
-        at, word = head, self._reader.word
-        for _ in range(_MOST):
-            following = self._number(at, word)
-            if following == node:
-                return True
-            if not following or following == head or self._number(following + word, word) != at:
-                return False
-            at = following
-        return False
+    def _nodes_on(self, head: int) -> Set[int]:
+        """The nodes on the list of that head, as far as each leads back; each list is read once."""
+        if head not in self._on_lists:
+            at, word, found = head, self._reader.word, self._on_lists.setdefault(head, set())
+            while len(found) < _MOST:
+                following = self._number(at, word)
+                back = self._number(following + word, word) if following else None
+                if not following or following == head or back != at or following in found:
+                    break
+                found.add(following)
+                at = following
+        return self._on_lists[head]
 
     # --- what will be called back, and has the object ---
 

@@ -105,6 +105,10 @@ class UserNames:
         called = self._called_back(way, size)
         if called:
             return Holder(called)
+        kset = self._containers.kset_of(way.address, way.last.offset)
+        if kset:
+            # The way to a kobject is by its neighbours, in objects of any kind.
+            return Holder(kset)
         folder = self._containers.kernfs_folder(way.entry)
         if folder:
             # The way to a node is by any of those below or beside it.

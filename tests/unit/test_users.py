@@ -18,7 +18,7 @@ from tests.golden import scenes
 from tests.replay import run_line
 from tests.unit.asked import session
 from tests.unit.test_callbacks import FORMS
-from tests.unit.test_containers import CALL, Scene, noted
+from tests.unit.test_containers import CALL, Scene, kset, noted
 
 AT = 0x20
 
@@ -234,3 +234,12 @@ def test_what_only_memory_that_may_be_old_leads_to_is_not_said_to_be_held(lost: 
     assert (
         f"{1 if lost else 2} of {9 if lost else 10} objects: a page of no slab (may be old)" in text
     )
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_kobject_is_its_kset_s_though_a_neighbour_on_the_list_leads_to_it(linked: bool) -> None:
+    scene = Scene()
+    kset(scene, linked)
+    scene.put(scene.root + 8, scene.holders[1])
+    (told,) = users(scene)
+    assert (told[0] == "the kset conns, as a kobject at +0x40") == linked
