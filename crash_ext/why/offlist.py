@@ -249,8 +249,8 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
         number = len(without)
         sentence = (
             f"{objects(number, 'was', 'were')} never linked, unless who takes objects off clears"
-            " all that the insertion wrote, or that is written later than the insertion: the list"
-            f" node at +{offset:#x} points to itself, and {named}"
+            " all that the insertion wrote, or that is written later than the"
+            f" insertion{_newer(case)}: the list node at +{offset:#x} points to itself, and {named}"
             f" {'is' if len(words) == 1 else 'are'} zero, where living objects are on a list and"
             " have values."
             " Look first for an error path between the allocation and the insertion into the"
@@ -259,6 +259,12 @@ def never_linked(case: Case, rest: List[Subject]) -> List[Finding]:
         )
         findings.append(Finding("", LIKELY, [s.address for s in without], evidence, sentence))
     return findings
+
+
+def _newer(case: Case) -> str:
+    """That living objects of another cache may be of the module as it was changed since."""
+    others = any(twin.address != case.cache.address for twin in case.twins)
+    return ", or only by a newer build of the module" if others else ""
 
 
 def off_the_list(case: Case, rest: List[Subject]) -> List[Finding]:

@@ -177,6 +177,16 @@ def test_what_looks_never_linked_may_have_been_taken_off_before_its_first_use() 
     assert "then for who has such objects and never links them" in finding.sentence
 
 
+def test_a_module_that_was_built_anew_may_write_what_the_old_one_never_did() -> None:
+    """The living objects are of the next load; of the cache itself they are of the same one."""
+    made = case(subject(1, LIST_EMPTY, values=of()))
+    newer = ", or that is written later than the insertion, or only by a newer build of the module"
+    made.twins = [made.cache._replace(address=0x5000)]
+    assert f"{newer}: the list node at +0x20 points to itself" in only(made).sentence
+    made.twins = [made.cache]
+    assert "newer build" not in only(made).sentence
+
+
 def test_an_error_may_mark_what_was_shut_down() -> None:
     made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=NO_MEMORY)))
     assert "or who ended the object's use put the error there" in only(made).sentence
