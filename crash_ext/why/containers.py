@@ -336,12 +336,17 @@ class Containers:
         kset = self._number(start + offset - entry + owner, word) if offset >= entry else 0
         if not kset or start + offset not in self._nodes_on(kset + members):
             return ""
-        at = self._number(kset + own + name, word)
+        # Both were given a name before they got there: else it is any list with an owner behind.
+        text, fellow = self._name(kset + own + name), self._name(start + offset - entry + name)
+        return f"the kset {text}, as a kobject at +{offset - entry:#x}" if text and fellow else ""
+
+    def _name(self, at: int) -> str:
+        """The text to which the word at an address points."""
         try:
-            text = text_of(read_string(reader, at or 0) or b"")
+            found = read_string(self._reader, self._number(at, self._reader.word) or 0) or b""
         except ReadError:
-            text = ""
-        return f"the kset {text or hexa(kset)}, as a kobject at +{offset - entry:#x}"
+            return ""
+        return text_of(found) if found.isascii() and text_of(found).isprintable() else ""
 
     def _klist(self, subject: Subject) -> str:
         """The struct klist that a klist_node of the object is in: it says so, and has the head."""

@@ -306,12 +306,22 @@ def kset(scene: Scene, linked: bool) -> None:
     if not linked:
         scene.put(own, own, own)
     scene.put(scene.objects[0] + 0x40 + 32, own)
+    scene.put(scene.objects[0] + 0x40, scene.pages.annex.string(b"conn-0\0"))
 
 
 def test_a_kobject_is_in_its_kset_whoever_else_is_on_the_list() -> None:
     scene = Scene()
     kset(scene, True)
     assert scene.name(0, ring=0x48) == "in the kset conns, as a kobject at +0x40"
+
+
+@pytest.mark.parametrize("whose", ["kset", "kobject"])
+def test_an_owner_with_a_list_is_no_kset(whose: str) -> None:
+    """{.., list_head, .., owner}, and that begins with the list's head: most drivers have such."""
+    scene = Scene()
+    kset(scene, True)
+    scene.put(scene.holders[0] + 24 if whose == "kset" else scene.objects[0] + 0x40, 5)
+    assert "kset" not in scene.name(0, ring=0x48)
 
 
 def test_a_kset_on_whose_list_it_is_not_has_it_not() -> None:
@@ -390,13 +400,6 @@ def test_a_notifier_at_a_chain_s_end_is_in_it_even_where_nothing_has_the_head() 
     scene.put(scene.root - 8, scene.code + CALL)
     scene.put(second, scene.code + CALL)
     assert scene.name(1, scene.root) == CHAIN
-
-
-def test_a_kset_without_a_name_is_told_by_its_address() -> None:
-    scene = Scene()
-    kset(scene, True)
-    scene.put(scene.holders[0] + 24, 0x1238)
-    assert scene.name(0, ring=0x48) == f"in the kset {scene.holders[0]:016x}, as a kobject at +0x40"
 
 
 def test_an_object_of_what_a_timer_will_call_is_kept_by_that() -> None:
