@@ -263,7 +263,10 @@ class Blocks:
         reader = self._reader
         found: List[Tuple[int, bytearray]] = []
         start = reader.symbol("_sdata") or self._places.image.start
-        ranges = [(start, self._places.image.end)]
+        # What is only written at boot lies among the constants: most tables' addresses do, by now.
+        first, end = map(reader.symbol, ("__start_ro_after_init", "__end_ro_after_init"))
+        ranges = [(first, end)] if first and end and first < end <= start else []
+        ranges.append((start, self._places.image.end))
         ranges += [(region.start, region.end) for region in self._places.modules.regions]
         for first, end in ranges:
             for at in range(first, end, reader.page_size):

@@ -27,7 +27,7 @@ _INDEX = 0xFFFFFFFF
 
 FIFO, POOL = "a kfifo", "the reserve of a mempool"
 _WHY = {
-    FIFO: "in a slot of a kfifo that was read",
+    FIFO: "in a slot of a kfifo that was read or reset",
     POOL: "in a slot of the reserve of a mempool that was emptied",
 }
 NOT_COUNTED = tuple(_WHY.values())
@@ -74,8 +74,12 @@ class Slots:
                 return known
         return None
 
-    def _in_fifo(self, slot: int, above: int) -> Optional[Slot]:
-        """By struct __kfifo: the words before the pointer to its slots, if each has a pointer."""
+    def _in_fifo(self, slot: int, above: int, own: bool = False) -> Optional[Slot]:
+        """By struct __kfifo: the words before the pointer to its slots, if each has a pointer.
+
+        own: the slots lie behind the structure. After kfifo_reset() its counters are 0, as two
+        numbers are of many a table with a mask, whose slots lie elsewhere.
+        """
         form, word = self._fifo, self._reader.word
         if form is None:
             return None
@@ -90,7 +94,7 @@ class Slots:
         if not word <= size <= _LONGEST or mask & (mask + 1) or not mask or waiting > mask + 1:
             return None
         index = (slot - data) // size
-        if not 0 <= index <= mask or not put:
+        if not 0 <= index <= mask or not (put or own):
             return None
         return Slot(FIFO, start, above, ((index - got) & mask) < waiting)
 
@@ -104,7 +108,7 @@ class Slots:
         for at in range(_INSIDE - word, -1, -word):
             value = int.from_bytes(data[at : at + word], self._reader.byteorder)
             if value == start + at + word:
-                return self._in_fifo(slot, start + at)
+                return self._in_fifo(slot, start + at, own=True)
         return None
 
     def _in_pool(self, slot: int, above: int) -> Optional[Slot]:

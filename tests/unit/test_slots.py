@@ -42,7 +42,7 @@ def test_of_a_kfifo_what_lies_between_out_and_in_waits(inside: bool) -> None:
     assert [each is not None and each.kind == FIFO for each in found] == [True] * 8
     assert [index for index, each in enumerate(found) if each and each.used] == [1, 2]
     assert found[0] is not None
-    assert found[0].why == "in a slot of a kfifo that was read"
+    assert found[0].why == "in a slot of a kfifo that was read or reset"
 
 
 def test_an_element_of_a_kfifo_may_be_longer_than_a_pointer() -> None:
@@ -63,6 +63,16 @@ def test_numbers_that_are_no_kfifos_count_nothing(
     data = scene.pages.start + 0x800
     above = fifo(scene, scene.pages.start + 0x200, data, put, got, slots=slots, size=size)
     assert slot(scene, data, above) is None
+
+
+def test_a_kfifo_that_was_reset_counts_nothing() -> None:
+    """Its counters are 0 then; that its slots lie behind it tells that they are counters."""
+    scene = Scene()
+    own = scene.pages.start + 0x200
+    fifo(scene, own, own + 24, 0, 0, slots=8)
+    found = slot(scene, own + 24 + 16)
+    assert found is not None
+    assert (found.kind, found.used) == (FIFO, False)
 
 
 def test_what_was_taken_from_a_mempools_reserve_is_not_counted() -> None:

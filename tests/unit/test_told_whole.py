@@ -156,7 +156,7 @@ def test_a_saturated_count() -> None:
 def test_what_is_known_of_slots_and_of_holders_begins_with_these_words() -> None:
     assert (FIFO, POOL) == ("a kfifo", "the reserve of a mempool")
     assert NOT_COUNTED == (
-        "in a slot of a kfifo that was read",
+        "in a slot of a kfifo that was read or reset",
         "in a slot of the reserve of a mempool that was emptied",
     )
     words = "open file, inode, entry, device, handler, super_block, socket, resource"
