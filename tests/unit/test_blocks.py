@@ -76,6 +76,24 @@ def test_a_vmalloc_area_s_own_record_does_not_have_it() -> None:
     assert scene.name().endswith(f": {owner} has that memory")
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_variable_that_only_boot_writes_lies_before_the_others(told: bool) -> None:
+    """With the kernel's constants: __ro_after_init."""
+    scene = Scene()
+    scene.image.enums["PG_reserved"] = 12
+    variable = scene.pages.heap._arena.variable("conn_hashtable")
+    scene.put(variable, scene.pages.start)
+    scene.pages.set(0, _refcount=1, flags=1 << 12)
+    scene.root = scene.pages.start + 0x40
+    scene.put(scene.root, scene.objects[0])
+    page = variable - variable % 4096
+    scene.image.symbols["_sdata"] = page + 4096
+    if told:
+        scene.image.symbols["__start_ro_after_init"] = page
+        scene.image.symbols["__end_ro_after_init"] = page + 4096
+    assert scene.name().endswith("behind what conn_hashtable points to") == told
+
+
 @pytest.mark.parametrize("reserved", [True, False])
 def test_a_table_from_boot_is_told_by_the_variable_before_it(reserved: bool) -> None:
     scene = Scene()
