@@ -834,6 +834,11 @@ def test_without_living_ones_those_of_the_leftover_that_are_held_tell(
         f" not: never inserted, or taken out again ({way}); or another sort of object."
     )
     assert lost.sentence.endswith(told)
+    two = case(subject(21), subject(22))
+    two.subjects += made.subjects[1:]
+    two.twin_profile = Profile()
+    lost = next(each for each in conclude(two) if each.cause == "lost")
+    assert lost.sentence.endswith(told.replace("this is", "these are"))
     made.subjects[0].unread = {8}
     assert told not in next(each for each in conclude(made) if each.cause == "lost").sentence
 
