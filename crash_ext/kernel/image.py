@@ -44,7 +44,16 @@ class KernelImage:
         pairs = (
             (self._reader.symbol(first), self._reader.symbol(last)) for first, last in _GIVEN_BACK
         )
-        return [(start, end) for start, end in pairs if start is not None and end is not None]
+        found = [(start, end) for start, end in pairs if start is not None and end is not None]
+        return [*found, *self._unused_brk()]
+
+    def _unused_brk(self) -> Iterator[Tuple[int, int]]:
+        """What extend_brk() has not handed out: x86, arch/x86/kernel/setup.c, reserve_brk()."""
+        reader = self._reader
+        used = read_symbol_number(reader, "_brk_end", reader.word)
+        limit = reader.symbol("__brk_limit")
+        if used is not None and limit is not None and self.holds(used):
+            yield -(-used // reader.page_size) * reader.page_size, limit
 
     def holds(self, address: int) -> bool:
         """Whether an address lies in the image."""

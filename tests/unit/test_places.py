@@ -342,6 +342,19 @@ def test_the_memory_that_is_given_back_after_booting_is_no_symbols() -> None:
     assert named(heap, head + shift).kind == PAGE
 
 
+def test_the_brk_that_nobody_took_is_no_symbol_s() -> None:
+    """From the page behind what was taken of it on."""
+    heap = Heap(LAYOUTS["6.1"])
+    shift = Landscape(heap).show_image_again()
+    image = heap.image
+    end, size = image.symbols["_end"], image.page_size
+    taken = end - 2 * size
+    image.symbols.update({"__brk_base": taken - size, "__brk_limit": end})
+    image.pointer(heap._arena.variable("_brk_end"), taken - 8)
+    assert named(heap, taken - 8 + shift).text == "__brk_base+0xff8"
+    assert named(heap, taken + shift).kind == PAGE
+
+
 def test_other_pages_and_their_structures_are_told_as_that() -> None:
     heap = Heap(LAYOUTS["6.1"])
     (page,) = pages(heap, 1)
