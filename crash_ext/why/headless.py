@@ -78,6 +78,18 @@ def no_head(case: Case, rest: List[Subject]) -> List[Finding]:
     ]
 
 
+def _is_guess(case: Case, subject: Subject) -> bool:
+    """Whether a node is one by its pprev alone: no living object has one there."""
+    return any(
+        kind == HLIST_LINKED
+        and subject.values.get(at) == 0
+        and not case.twin_profile.count_kind(at, HLIST_LINKED)
+        and at in subject.memberships
+        and subject.memberships[at].verdict == HEADLESS
+        for at, kind in subject.lists.items()
+    )
+
+
 def _on_rings(
     case: Case, chosen: List[Subject], on: Dict[int, List[Membership]], why: str
 ) -> List[Finding]:
@@ -98,6 +110,11 @@ def _on_rings(
         if number > 1 and len({found.at for found in shown.values()}) == 1:
             # Each insertion puts the head on a list of its own.
             sentence += " Or list_add() was given its two arguments in the wrong order."
+    if all(_is_guess(case, s) for s in chosen):
+        sentence += (
+            " Or that is no node of a hash list but a pointer to a word of what was freed (an"
+            " array of numbers)."
+        )
     sentence += or_left(case, chosen)
     off = {at for s in chosen for at in poisoned_nodes(case, s)} or set(unlinked_at(case, chosen))
     if off:

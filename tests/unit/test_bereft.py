@@ -178,6 +178,12 @@ def test_buckets_of_a_hash_table_that_was_freed_lie_at_any_word(
     scene = Scene(set(range(1, len(steps) + 1)))
     objects = _bucketed(scene, steps)
     assert scene.causes() == {cause: objects}
+    rows = of_type(records(scene.pages.heap, "slabwhy", f"{scene.cache.address:x}"), "finding")
+    guess = (
+        " Or that is no node of a hash list but a pointer to a word of what was freed (an array of"
+        " numbers)."
+    )
+    assert [guess in row["text"] for row in rows] == [cause == "no head"]
 
 
 def test_a_node_with_another_behind_it_in_a_freed_bucket_is_told_too() -> None:
