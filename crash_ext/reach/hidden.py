@@ -124,8 +124,8 @@ def _find(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidden]:
 
 
 def _may_hold(reach: Reach, holder: int) -> bool:
-    """Whether a number at an address may be a handle: memory in use, and no instruction."""
-    return reach.holds(holder)[0] == REACHED and not reach.in_text(holder)
+    """Whether a number at an address may be a handle: in memory in use that is written to."""
+    return reach.holds(holder)[0] == REACHED and not reach.is_constant(holder)
 
 
 def _blocks(objects: array[int]) -> List[int]:

@@ -91,7 +91,10 @@ class Reach:
         """Behind the entries of sheaves: ascending, as memory is read."""
         self._blank = self._without_worth()
         self._sheaves = Sheaves(session, self._marks.targets, every, self._kmalloced)
-        self._text = (self._reader.symbol("_stext") or 0, self._reader.symbol("_etext") or 0)
+        self._constant = [
+            (self._reader.symbol(first) or 0, self._reader.symbol(last) or 0)
+            for first, last in (("_stext", "_etext"), ("__start_rodata", "__end_rodata"))
+        ]
         self._stacks: List[LiveStack] = []
         self._waiting: List[int] = []
         self._aged: Set[int] = set()
@@ -322,11 +325,10 @@ class Reach:
             return MAYBE, "in a page that may be free"
         return UNREACHED, _WHY[use]
 
-    def in_text(self, address: int) -> bool:
-        """Whether an address of the direct map shows the kernel's own code."""
+    def is_constant(self, address: int) -> bool:
+        """Whether an address of the direct map shows the kernel's own code or constants."""
         own = self._places.image.alias(address)
-        start, end = self._text
-        return own is not None and start <= own < end
+        return own is not None and any(start <= own < end for start, end in self._constant)
 
     def lost_edges(self) -> Iterator[Tuple[int, int]]:
         """(holder's start, object's start) of the pointers among objects that nothing leads to."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Tuple
+from typing import Sequence, Tuple
 
 import pytest
 
@@ -57,19 +57,20 @@ def test_a_chain_from_a_page_in_use_is_reached_and_its_path_is_told() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", [False, True])
-def test_a_number_in_the_kernels_code_is_no_physical_address(
-    text: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("around", [(), ("_stext", "_etext"), ("__start_rodata", "__end_rodata")])
+def test_a_number_in_the_kernels_code_and_constants_is_no_physical_address(
+    around: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The flags of a struct kernel_param are like one: 01ff0100."""
     pages = Pages()
     slab, image = pages.zeroed({1}), pages.image
     pages.set(0, _refcount=1)
     image.pointer(pages.start + 0x10, slab.object(1) - image.page_offset)
-    if text:
-        image.symbols["_stext"], image.symbols["_etext"] = pages.start, pages.start + 0x100
+    if around:
+        image.symbols.update(zip(around, (pages.start, pages.start + 0x100)))
         monkeypatch.setattr(KernelImage, "alias", lambda self, address: address)
     found = find_hidden(session(pages.heap), reach(pages), array("Q", [slab.object(1)]))
-    assert [each.holder for each in found] == ([] if text else [pages.start + 0x10])
+    assert [each.holder for each in found] == ([] if around else [pages.start + 0x10])
 
 
 @pytest.mark.parametrize("others", [0, 1])
