@@ -11,7 +11,9 @@ from collections import Counter
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, Callbacks
+from crash_ext.contents.rings import RING, Rings
 from crash_ext.kernel.memory import try_number
+from crash_ext.kernel.pages import Memory
 from crash_ext.places.place import (
     MODULE,
     OBJECT,
@@ -87,6 +89,7 @@ class UserNames:
         self._callbacks = callbacks
         self._blocks = blocks
         self._containers = Containers(places, self._callbacks, self._blocks)
+        self._rings = Rings(places, Memory(self._reader), self._reader.word)
 
     def users_of(self, addresses: List[int], size: int) -> List[Users]:
         """Who has these objects, most first; nothing of objects that nothing leads to.
@@ -113,6 +116,9 @@ class UserNames:
         if folder:
             # The way to a node is by any of those below or beside it.
             return Holder(folder)
+        head = self._head_of(way)
+        if head is not None:
+            return Holder(_what(head), head.offset)
         root = way.root.place
         text = self._containers.memory_of(way.root) or _what(root)
         named = root is not None and root.label and root.kind in (SYMBOL, MODULE, PERCPU)
@@ -121,6 +127,23 @@ class UserNames:
         if way.entry == way.root or by is None or by.kind != OBJECT:
             return Holder(text, at)
         return Holder(text, at, by.label, self._offset(way.entry))
+
+    def _head_of(self, way: Way) -> Optional[Place]:
+        """The variable that heads the list by which the way goes from one object to another.
+
+        Who else has one of them, as a variable that points to the first one, has not the others.
+        """
+        if way.entry == way.last:
+            return None
+        owner = self._reach.object_at(way.last.holder)
+        if owner is None:
+            return None
+        node, inside = way.address + way.last.offset, way.last.holder - owner
+        if way.last.offset not in (inside, inside - self._reader.word):
+            return None
+        ring = self._rings.of(node)
+        head = ring.head if ring.kind == RING else None
+        return head if head is not None and head.kind in (SYMBOL, MODULE, PERCPU) else None
 
     def _offset(self, step: Step) -> int:
         """Of a pointer in what it lies in; of both words of a list_head the first one's."""

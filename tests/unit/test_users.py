@@ -53,6 +53,14 @@ def test_all_entries_of_a_list_are_its_head_s() -> None:
     assert users(scene) == [("conn_list", 5)]
 
 
+def test_who_points_to_one_of_a_list_has_not_the_others() -> None:
+    scene = Scene(objects=5)
+    nodes = [each + AT for each in scene.objects]
+    scene.put(variable(scene, "last_conn"), scene.objects[0])
+    ring(scene, variable(scene, "conn_list"), *nodes)
+    assert users(scene) == [("conn_list", 4), ("last_conn", 1)]
+
+
 def test_a_per_cpu_variable_is_told_without_its_cpu() -> None:
     scene = Scene()
     pointer = scene.pages.heap._arena.percpu(64)
