@@ -336,9 +336,19 @@ class Containers:
         kset = self._number(start + offset - entry + owner, word) if offset >= entry else 0
         if not kset or start + offset not in self._nodes_on(kset + members):
             return ""
-        # Both were given a name before they got there: else it is any list with an owner behind.
-        text, fellow = self._name(kset + own + name), self._name(start + offset - entry + name)
-        return f"the kset {text}, as a kobject at +{offset - entry:#x}" if text and fellow else ""
+        # Both have a name and a type before they get there: else any list with an owner behind it
+        # looks alike.
+        kobjects = (kset + own, start + offset - entry)
+        if not all(self._name(each + name) and self._has_type(each) for each in kobjects):
+            return ""
+        return f"the kset {self._name(kset + own + name)}, as a kobject at +{offset - entry:#x}"
+
+    def _has_type(self, kobject: int) -> bool:
+        """Whether a kobject's type is a variable, as far as its structure is known."""
+        at = self._reader.offset("kobject", "ktype")
+        value = None if at is None else self._number(kobject + at, self._reader.word)
+        place = self._places.name(value) if value else None
+        return at is None or (place is not None and place.kind in (SYMBOL, MODULE))
 
     def _name(self, at: int) -> str:
         """The text to which the word at an address points."""

@@ -25,7 +25,7 @@ FORMS = {
     "xarray": "xa_lock:4 xa_flags:4 xa_head:p",
     "notifier_block": "notifier_call:p next:p priority:4",
     "mempool_s": "lock:4 min_nr:4 curr_nr:4 elements:p pool_data:p alloc:p free:p",
-    "kobject": "name:p entry:2p parent:p kset:p",
+    "kobject": "name:p entry:2p parent:p kset:p ktype:p",
     "kset": "list:2p lock:8 kobj:48",
     "klist_node": "n_klist:p n_node:2p n_ref:4",
     "klist": "k_lock:8 k_list:2p get:p put:p",
@@ -307,6 +307,8 @@ def kset(scene: Scene, linked: bool) -> None:
         scene.put(own, own, own)
     scene.put(scene.objects[0] + 0x40 + 32, own)
     scene.put(scene.objects[0] + 0x40, scene.pages.annex.string(b"conn-0\0"))
+    for kobject in (own + 24, scene.objects[0] + 0x40):
+        scene.put(kobject + 40, scene.pages.heap._arena.variable(f"ktype_of_{kobject:x}"))
 
 
 def test_a_kobject_is_in_its_kset_whoever_else_is_on_the_list() -> None:
@@ -316,11 +318,16 @@ def test_a_kobject_is_in_its_kset_whoever_else_is_on_the_list() -> None:
 
 
 @pytest.mark.parametrize("whose", ["kset", "kobject"])
-def test_an_owner_with_a_list_is_no_kset(whose: str) -> None:
-    """{.., list_head, .., owner}, and that begins with the list's head: most drivers have such."""
+@pytest.mark.parametrize("at", [0, 40])
+def test_an_owner_with_a_list_is_no_kset(whose: str, at: int) -> None:
+    """{.., list_head, .., owner}, and that begins with the list's head: most drivers have such.
+
+    Both may have a name there, too, but no type.
+    """
     scene = Scene()
     kset(scene, True)
-    scene.put(scene.holders[0] + 24 if whose == "kset" else scene.objects[0] + 0x40, 5)
+    kobject = scene.holders[0] + 24 if whose == "kset" else scene.objects[0] + 0x40
+    scene.put(kobject + at, 5)
     assert "kset" not in scene.name(0, ring=0x48)
 
 
