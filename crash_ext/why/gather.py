@@ -35,6 +35,7 @@ from crash_ext.why.case import ANOTHER, OWN, POISON, UNTOLD, ZEROES, Case, Subje
 from crash_ext.why.lists import Alive, Lists
 from crash_ext.why.lostwith import usual_nodes
 from crash_ext.why.oldlinks import NODE_WORDS
+from crash_ext.why.waiters import find_waiters
 
 EXAMINED = 20000
 """Leaked objects of a cache whose contents are looked at; of more, evenly spread ones."""
@@ -256,6 +257,7 @@ def walk_lists(slub: Slub, explainer: Words, case: Case, alive: Alive) -> None:
         for offset, starts in by_offset.items():
             for address, found in walk(offset, starts).items():
                 known[address].memberships[offset] = found
+    find_waiters(explainer, case)
 
 
 def _find_unread(explainer: Words, case: Case) -> None:
