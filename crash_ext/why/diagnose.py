@@ -249,7 +249,7 @@ class Diagnoser:
                 leaked = [each for each in left if each in fits]
             case = examine(self.session, self.words, cache, kin, leaked)
             gone = set(left)
-            rest = [each for each in addresses if each not in gone]
+            rest = _in_use(reach, [each for each in addresses if each not in gone])
             compare_with(self.session, self.words, case, [cache], rest, callbacks)
             case.live = not log.allocated
             if log.allocated and not case.mixed:
@@ -454,11 +454,17 @@ def _alive(reach: Optional[Reach]) -> Alive:
 
 
 def _in_use(reach: Optional[Reach], living: List[int]) -> List[int]:
-    """Those of a live cache's objects that are in use: it may have lost some, too."""
+    """Those of a live cache's objects that are in use: it may have lost some, too.
+
+    Surely in use, where those are enough: what only old memory leads to may be lost.
+    """
     if reach is None:
         return living
-    used = [address for address in living if reach.level(address) != UNREACHED]
-    return used if len(used) >= ENOUGH else living
+    for worst in (REACHED, MAYBE):
+        used = [address for address in living if (reach.level(address) or 0) >= worst]
+        if len(used) >= ENOUGH:
+            return used
+    return living
 
 
 def _lost_of(reach: Optional[Reach], addresses: List[int]) -> Tuple[List[int], int]:

@@ -7,7 +7,7 @@ Each claim is a leak that a real kernel was made to have, built here in a few wo
 from __future__ import annotations
 
 import json
-from typing import Any, Counter, Dict, List, Sequence, Set
+from typing import Any, Counter, Dict, List, Sequence, Set, cast
 
 import pytest
 
@@ -20,8 +20,9 @@ from crash_ext.contents.words import (
     LIST_LINKED,
     RB_LINKED,
 )
-from crash_ext.reach.model import LOST, REACHED
+from crash_ext.reach.model import LOST, MAYBE, REACHED, UNREACHED
 from crash_ext.why.case import ANOTHER, OWN, UNTOLD
+from crash_ext.why.diagnose import _in_use
 from crash_ext.why.holders import _is_uncleared
 from crash_ext.why.lists import EITHER, HEADLESS, Membership
 from crash_ext.why.rules import conclude
@@ -434,6 +435,25 @@ def test_what_a_live_cache_has_lost_itself_is_no_living_object(lost: int, compar
     rows = [json.loads(each) for each in run_line(scene.done(), "slabwhy -j").splitlines()]
     told = [row["text"] for row in rows if row["type"] == "evidence" and row["topic"] == "twin"]
     assert f"{compared} living objects compared" in told
+
+
+@pytest.mark.parametrize(
+    ("levels", "compared"),
+    [
+        ((REACHED, REACHED, REACHED, MAYBE, UNREACHED), 3),
+        ((REACHED, REACHED, MAYBE, UNREACHED, UNREACHED), 3),
+        ((REACHED, MAYBE, UNREACHED, UNREACHED, UNREACHED), 5),
+    ],
+)
+def test_what_only_old_memory_leads_to_is_a_living_object_in_need_alone(
+    levels: Sequence[int], compared: int
+) -> None:
+    class Known:
+        def level(self, address: int) -> int:
+            return levels[address]
+
+    assert len(_in_use(cast(Any, Known()), list(range(5)))) == compared
+    assert len(_in_use(None, list(range(5)))) == 5
 
 
 # --- of very many objects, and of those in use ---
