@@ -72,6 +72,10 @@ class Marks:
         for target in to:
             self._edges.extend((number, target))
 
+    def lead(self, number: int, holder: int) -> None:
+        """Take this pointer for the one that an object was marked by. After finish()."""
+        self._parents[number] = holder
+
     def finish(self, read: Read) -> None:
         """Follow what is left, after the last scan or mark by hand."""
         self._spread()

@@ -48,27 +48,48 @@ class OldChains:
         self._is_function = is_function
         self._memory = Memory(reader)
         self._word = reader.word
+        self._above: Dict[int, int] = {}
+        """Of objects of other kinds: the one of the kind in question by which they were reached."""
 
     def age(self, objects: List[int], size: int) -> None:
         """Tell the reach which of a cache's objects old links alone lead to.
 
         objects: all allocated ones, ascending; size: of each.
         """
+        self._above.clear()
         own = set(objects)
         if len(objects) > _MOST or not any(self._suspects(own)):
             return
         links, others = self._pointers(own, size)
         used = _in_use(links, {(other.target, other.offset) for other in others})
-        first = {other.target for other in others if not other.owner}
-        first.update(each for each in objects if self._is_led_to_from_outside(each, own))
+        first = {each: 0 for each in objects if self._is_led_to_from_outside(each, own)}
+        for other in others:
+            if not other.owner:
+                first.setdefault(other.target, other.holder)
         kept = _reached(first, [*(other for other in others if other.owner), *used])
-        aged = {each for each in own - kept if self._reach.level(each) == REACHED}
+        aged = {each for each in own - kept.keys() if self._reach.level(each) == REACHED}
         self._reach.age(aged, {link.holder for link in links if link not in used}, OLD_LINK)
+        for each, holder in kept.items():
+            if holder:
+                # The way that was met first may be by an old link.
+                self._reach.lead(each, holder)
 
     def _is_led_to_from_outside(self, address: int, own: Set[int]) -> bool:
-        """Whether the first pointer to an object that was seen lies in no object of its kind."""
-        reached = self._reach.level(address) == REACHED
-        return reached and self._reach.reached_from(address) not in own
+        """Whether the first pointer to an object that was seen lies in no object of its kind, nor
+        in another one that those lead to: a child that points back."""
+        if self._reach.level(address) != REACHED:
+            return False
+        return not self._own_above(self._reach.reached_from(address), own)
+
+    def _own_above(self, start: int, own: Set[int]) -> int:
+        """The object of the kind by which another one was reached, or which it is; 0: by none."""
+        passed: List[int] = []
+        while start and start not in own and start not in self._above:
+            passed.append(start)
+            start = self._reach.reached_from(start)
+        found = start if start in own else self._above.get(start, 0)
+        self._above.update(dict.fromkeys(passed, found))
+        return found
 
     def _suspects(self, own: Set[int]) -> Iterator[_Link]:
         """The links by which objects were reached for the first time."""
@@ -107,8 +128,11 @@ class OldChains:
                 continue
             if owner == hit.start or (owner and self._reach.level(owner) != REACHED):
                 continue
-            owner = owner if owner in own else 0
-            link = self._link(hit.holder, owner, hit.start, hit.value) if owner else None
+            link = None
+            if owner in own:
+                link = self._link(hit.holder, owner or 0, hit.start, hit.value)
+            elif owner:
+                owner = self._own_above(owner, own)
             if link is not None:
                 links.append(link)
             else:
@@ -138,15 +162,15 @@ def _in_use(links: List[_Link], heads: Set[Tuple[int, int]]) -> Set[_Link]:
     return found
 
 
-def _reached(first: Set[int], edges: List[_Link]) -> Set[int]:
-    """What the first ones lead to by the edges, and they themselves."""
-    leads: Dict[int, List[int]] = defaultdict(list)
+def _reached(first: Dict[int, int], edges: List[_Link]) -> Dict[int, int]:
+    """What the first ones lead to by the edges, and they themselves -> the pointer to each."""
+    leads: Dict[int, List[_Link]] = defaultdict(list)
     for edge in edges:
-        leads[edge.owner].append(edge.target)
-    found, front = set(first), list(first)
-    while front:
-        for target in leads[front.pop()]:
-            if target not in found:
-                found.add(target)
-                front.append(target)
+        leads[edge.owner].append(edge)
+    found, front = dict(first), list(first)
+    for owner in front:
+        for edge in leads[owner]:
+            if edge.target not in found:
+                found[edge.target] = edge.holder
+                front.append(edge.target)
     return found

@@ -166,6 +166,10 @@ class Reach:
         self._aged.update(self._marks.targets.index(address) for address in objects)
         self._old_links.update(dict.fromkeys(links, why))
 
+    def lead(self, address: int, holder: int) -> None:
+        """From now on the way to an object that something leads to is by this pointer."""
+        self._marks.lead(self._marks.targets.index(address), holder)
+
     def reached_from(self, address: int) -> int:
         """The start of the object with the pointer by which an object was reached; 0: none."""
         targets = self._marks.targets

@@ -101,6 +101,31 @@ def test_what_an_object_leads_to_that_is_perhaps_held_is_so_too() -> None:
     assert [found.level(chain.object(n)) for n in (2, 5)] == [MAYBE, MAYBE]
 
 
+def test_a_child_that_points_back_keeps_nobody() -> None:
+    """What it is reached by is the object itself."""
+    chain = Chain()
+    child = chain.pages.heap.slab(chain.pages.heap.cache("children", 64), {1})
+    chain.image.write(child.object(1), bytes(64))
+    chain.image.pointer(chain.object(2) + 8, child.object(1))
+    chain.image.pointer(child.object(1) + 0x20, chain.object(2))
+    assert chain.levels() == OLD
+    chain.image.pointer(child.object(1) + 0x28, chain.object(5))
+    assert chain.aged().level(chain.object(5)) == MAYBE
+    chain.image.pointer(chain.pages.start + 0x200, child.object(1))
+    assert chain.levels()[1] == REACHED
+
+
+def test_the_way_to_what_is_held_is_not_by_an_old_link() -> None:
+    chain = Chain()
+    head = chain.pages.start + 0x200
+    chain.image.pointer(chain.object(4) + 0x30, chain.object(2) + 0x30)
+    chain.image.pointer(head, chain.object(4) + 0x30)
+    found = chain.aged()
+    assert [found.level(chain.object(n)) for n in (1, 2, 3, 4)] == [REACHED] * 4
+    holders = [step.holder for step in found.path(chain.object(2))]
+    assert holders == [head, chain.object(4) + 0x30]
+
+
 def test_two_links_to_one_object_are_no_chain() -> None:
     """A callback has one before it, a parent has several children."""
     chain = Chain()
