@@ -150,7 +150,7 @@ class Callbacks:
             if kind == RCU and value and value in (base, start):
                 name = "kfree"
             if name is None and kind in (TIMER, HRTIMER, WORK):
-                name = self._gone(value)
+                name = self.gone(value, self._sure(kind, value, ""))
             if name is None:
                 continue
             pending = self._pending(kind, start, data, base, offset)
@@ -329,7 +329,7 @@ class Callbacks:
                 # Without a thread nothing is called but the timer's function.
                 return found
         value = self._word(data, found.offset - own + at + called)
-        name = self.function(value) or self._gone(value)
+        name = self.function(value) or self.gone(value, False)
         return found._replace(kind=kind, offset=found.offset - own, function=name or found.function)
 
     def _pending(self, kind: str, start: int, data: bytes, base: int, link: int) -> bool:
@@ -512,12 +512,19 @@ class Callbacks:
         place = self._places.function(address)
         return None if place is None else place.text
 
-    def _gone(self, address: int) -> Optional[str]:
-        """What is called, where the module that had the function was unloaded."""
+    def gone(self, address: int, sure: bool) -> Optional[str]:
+        """What is called, where the module that had the function was unloaded.
+
+        sure: it is a function by what else is known. Then another module may have been loaded
+        there, one that has no function at that address.
+        """
         direct = self._reader.virt_to_page(address) is not None
         place = None if direct else self._places.name(address)
-        if place is None or place.kind not in (UNLOADED, FREED_INIT):
+        if place is None or place.kind not in (UNLOADED, FREED_INIT, MODULE):
             return None
+        if place.kind == MODULE:
+            known = not sure or self.function(address)
+            return None if known else hexa(address) + UNLOADED_CODE
         if place.kind == FREED_INIT:
             return f"{hexa(address)} [{place.label}]"
         init = self._places.modules.freed_init(address)
