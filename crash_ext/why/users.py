@@ -120,7 +120,7 @@ class UserNames:
         if head is not None:
             return Holder(_what(head), head.offset)
         root = way.root.place
-        text = self._containers.memory_of(way.root) or _what(root)
+        text = self._containers.areas.owner_of(way.root) or _what(root)
         named = root is not None and root.label and root.kind in (SYMBOL, MODULE, PERCPU)
         at = self._offset(way.root) if named else 0
         by = way.entry.place
