@@ -150,7 +150,7 @@ class Callbacks:
             if kind == RCU and value and value in (base, start):
                 name = "kfree"
             if name is None and kind in (TIMER, HRTIMER, WORK):
-                name = self.gone(value, self._sure(kind, value, ""))
+                name = self._gone(value)
             if name is None:
                 continue
             pending = self._pending(kind, start, data, base, offset)
@@ -329,7 +329,7 @@ class Callbacks:
                 # Without a thread nothing is called but the timer's function.
                 return found
         value = self._word(data, found.offset - own + at + called)
-        name = self.function(value) or self.gone(value, False)
+        name = self.function(value) or self._gone(value)
         return found._replace(kind=kind, offset=found.offset - own, function=name or found.function)
 
     def _pending(self, kind: str, start: int, data: bytes, base: int, link: int) -> bool:
@@ -512,19 +512,12 @@ class Callbacks:
         place = self._places.function(address)
         return None if place is None else place.text
 
-    def gone(self, address: int, sure: bool) -> Optional[str]:
-        """What is called, where the module that had the function was unloaded.
-
-        sure: it is a function by what else is known. Then another module may have been loaded
-        there, one that has no function at that address.
-        """
+    def _gone(self, address: int) -> Optional[str]:
+        """What is called, where the module that had the function was unloaded."""
         direct = self._reader.virt_to_page(address) is not None
         place = None if direct else self._places.name(address)
-        if place is None or place.kind not in (UNLOADED, FREED_INIT, MODULE):
+        if place is None or place.kind not in (UNLOADED, FREED_INIT):
             return None
-        if place.kind == MODULE:
-            known = not sure or self.function(address)
-            return None if known else hexa(address) + UNLOADED_CODE
         if place.kind == FREED_INIT:
             return f"{hexa(address)} [{place.label}]"
         init = self._places.modules.freed_init(address)
