@@ -44,6 +44,8 @@ BY_RCU = (RCU, RCU_WORK)
 UNLOADED_CODE = " [an unloaded module]"
 UNTOLD_CODE = " [an unloaded module, or freed init code]"
 """Behind the address of a function that isn't there any more."""
+TAKEN_CODE = ", where no known function begins"
+"""Behind such an address in a loaded module. Modules are loaded where others were."""
 _OFFSET_FUNCTIONS = 4096
 """kfree_rcu() puts the offset of the rcu_head into the object in place of a function; since v6.3
 the object's address."""
@@ -80,6 +82,7 @@ _PENDING_PWQ = 4
 """include/linux/workqueue.h, WORK_STRUCT_PWQ: the word has a pool_workqueue's address."""
 _PWQ_MASKS = (-1 << 8, -1 << 9)
 """Its low bits are flags: 8, and 9 with CONFIG_DEBUG_OBJECTS_WORK."""
+_WHEEL, _ON_STACK = "wheel", "stack"
 _WAKES = re.compile(r"wake|wait|poll")
 """In the names of the kernel's own functions that wake up who waits."""
 _NANOSECONDS = 1_000_000_000
@@ -121,8 +124,8 @@ class Callbacks:
         self._clock = Clock(self._reader)
         self._forms: List[Tuple[str, int, int, int]] = []
         """(kind, offset of the link that is pointed to, of the function, bytes)"""
-        self._in_wheel: Dict[int, bool] = {}
-        """Entry of a hash list that may be a timer's -> whether it is in a wheel."""
+        self._in_wheel: Dict[int, str] = {}
+        """Entry of a hash list that may be a timer's -> what has it: "" is no wheel."""
         for kind, struct, link, function in (
             (TIMER, "timer_list", "entry", "function"),
             (HRTIMER, "hrtimer", "node", "function"),
@@ -151,6 +154,9 @@ class Callbacks:
                 name = "kfree"
             if name is None and kind in (TIMER, HRTIMER, WORK):
                 name = self._gone(value)
+            if name is None and kind in (TIMER, WORK):
+                taken = self._taken(value)
+                name = taken if taken and self._told_by_queue(kind, start + offset) else None
             if name is None:
                 continue
             pending = self._pending(kind, start, data, base, offset)
@@ -180,6 +186,15 @@ class Callbacks:
             place = self._places.name(function)
             return place is not None and place.kind == SYMBOL and bool(_WAKES.search(name))
         return True
+
+    def _told_by_queue(self, kind: str, link: int) -> bool:
+        """Whether a structure is told by what it is in alone, whatever stands as its function.
+
+        A list on a stack may be any; and whether work is queued is asked in any case.
+        """
+        if kind == TIMER:
+            return bool(self._wheels) and self._wheel_of(link) == _WHEEL
+        return self._knows_queues
 
     def queued(self, start: int, size: int) -> Optional[Tuple[int, Callback]]:
         """(who has it, what) for an object that is in one of the kernel's own queues, or runs."""
@@ -329,7 +344,7 @@ class Callbacks:
                 # Without a thread nothing is called but the timer's function.
                 return found
         value = self._word(data, found.offset - own + at + called)
-        name = self.function(value) or self._gone(value)
+        name = self.function(value) or self._gone(value) or self._taken(value)
         return found._replace(kind=kind, offset=found.offset - own, function=name or found.function)
 
     def _pending(self, kind: str, start: int, data: bytes, base: int, link: int) -> bool:
@@ -339,7 +354,7 @@ class Callbacks:
             # timer_pending(): entry.pprev, or entry.next up to v4.1; and that points back.
             pprev = self._word(data, link + word)
             back = pprev != 0 and self._read(pprev) == start + link
-            return back and (not self._wheels or self._is_in_wheel(start + link))
+            return back and (not self._wheels or self._wheel_of(start + link) != "")
         if kind == HRTIMER:
             state = reader.offset("hrtimer", "state")
             if state is None:
@@ -372,20 +387,20 @@ class Callbacks:
         areas = [reader.percpu(start, cpu) for cpu in reader.possible_cpus()]
         return [(area, area + BASES * size) for area in areas if area is not None]
 
-    def _is_in_wheel(self, node: int) -> bool:
-        """Whether a hash list is one of a wheel's, or of those that a CPU is about to call."""
-        at, passed, found = node, [node], False
+    def _wheel_of(self, node: int) -> str:
+        """What has a hash list: a wheel, or a stack, as of those that a CPU is about to call."""
+        at, passed, found = node, [node], ""
         while len(passed) < _MOST:
             known = self._in_wheel.get(at)
             pprev = self._read(at + self._reader.word) if known is None else None
             if known is not None or not pprev or self._read(pprev) != at:
-                found = bool(known)
+                found = known or ""
                 break
             if any(start <= pprev < end for start, end in self._wheels):
-                found = True
+                found = _WHEEL
                 break
             if self._on_stack(pprev) or any(stack.own(pprev) for stack in self._irq_stacks):
-                found = True
+                found = _ON_STACK
                 break
             if pprev == node:
                 # A ring of list_heads.
@@ -522,6 +537,13 @@ class Callbacks:
             return f"{hexa(address)} [{place.label}]"
         init = self._places.modules.freed_init(address)
         return hexa(address) + (UNLOADED_CODE if init is None else UNTOLD_CODE)
+
+    def _taken(self, address: int) -> Optional[str]:
+        """What is called, where a loaded module may lie in place of the one that had it."""
+        region = self._places.modules.regions.at(address)
+        if region is None or not self._places.was_code(address):
+            return None
+        return f"{hexa(address)} [{text_of(region.name)}{TAKEN_CODE}]"
 
     def _word(self, data: bytes, at: int) -> int:
         return int.from_bytes(data[at : at + self._reader.word], self._reader.byteorder)

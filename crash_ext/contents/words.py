@@ -275,7 +275,7 @@ class Words:
             # A node before a pointer to somebody's data is no timer.
             if called >= whole or values[zero] or not self._may_be_time(values[entry + 2]):
                 continue
-            if self.places.function(values[called]):
+            if self.places.function(values[called]) or self.places.was_code(values[called]):
                 return True
         return False
 

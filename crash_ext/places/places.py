@@ -256,6 +256,18 @@ class Places:
             return None
         return place
 
+    def was_code(self, address: int) -> bool:
+        """Whether an address may be a function's of a module that was unloaded.
+
+        Another one may lie there by now; but nothing of that one's own begins there.
+        """
+        if self.image.holds(address) or self._reader.virt_to_page(address) is not None:
+            return False
+        place = self._module(address) or self.name(address)
+        if place is None or place.kind != MODULE:
+            return place is not None and place.kind == UNLOADED
+        return bool(place.offset) or place.label.startswith("[")
+
     def _module_text(self, address: int) -> Tuple[Optional[int], Optional[int]]:
         """(start, end) of the code of the module that has an address: tables look like code."""
         reader = self._reader

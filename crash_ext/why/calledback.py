@@ -8,6 +8,7 @@ from typing import Dict, List, Tuple
 from crash_ext.contents.callbacks import (
     HRTIMER,
     KTHREAD_WORK,
+    TAKEN_CODE,
     UNLOADED_CODE,
     UNTOLD_CODE,
     WAIT,
@@ -67,6 +68,8 @@ def _waiting(members: List[Tuple[Subject, Held]], lent: bool) -> Finding:
         sentence += " The module that had that function is gone: the call will crash."
     elif callback.function.endswith(UNTOLD_CODE):
         sentence += " The code of that function is gone: the call will crash."
+    elif callback.function.endswith(f"{TAKEN_CODE}]"):
+        sentence += " If that is of a module that was unloaded, the call will crash."
     if callback.kind == DISABLED_TASKLET:
         sentence += " That waits for tasklet_enable()."
     if not callback.sure:

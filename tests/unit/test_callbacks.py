@@ -181,6 +181,52 @@ def test_a_function_of_a_module_that_went_is_told_as_that(kind: str) -> None:
     assert (found.kind, found.function) == (kind, f"{gone:016x} [an unloaded module]")
 
 
+@pytest.mark.parametrize("head", ["wheel", "stack"])
+def test_a_function_of_a_module_in_whose_place_another_lies_is_told_by_the_wheel(
+    head: str,
+) -> None:
+    """A module is loaded again, a bit larger: no function of the new one begins there. A list
+    that lies on a stack is no wheel, and what lies behind a node on it may be any pointer.
+    """
+    scene = Scene()
+    bucket = scene.wheel()
+    if head == "stack":
+        stack = scene.pages.start + 0x4000
+        scene.land.task(77, b"walker", stack)
+        bucket = stack + 0x3000
+    called = scene.code + INSIDE
+    scene.put(AT, 0, bucket, 5000, called)
+    scene.image.pointer(bucket, scene.object + AT)
+    found = scene.at(AT)
+    if head == "stack":
+        assert found is None
+        return
+    assert found is not None
+    assert (found.kind, found.sure) == (TIMER, True)
+    assert found.function == f"{called:016x} [bar, where no known function begins]"
+
+
+@pytest.mark.parametrize("queued", [True, False])
+def test_work_with_such_a_function_is_told_by_its_workqueue(queued: bool) -> None:
+    scene = Scene()
+    called = scene.code + INSIDE
+    scene.put(AT, scene.queued() if queued else 1, scene.outside, scene.outside, called)
+    found = scene.at(AT + 8)
+    expected = f"{called:016x} [bar, where no known function begins]" if queued else None
+    assert (found and found.function) == expected
+
+
+def test_delayed_work_with_such_a_function_is_told_by_its_timers() -> None:
+    scene = Scene(b"delayed_work_timer_fn")
+    bucket, called = scene.wheel(), scene.code + INSIDE
+    scene.put(AT, 1, 0, 0, called)
+    scene.put(AT + 32, 0, bucket, 5000, scene.code + EXPIRE)
+    scene.image.pointer(bucket, scene.object + AT + 32)
+    found = scene.at(AT + 32)
+    expected = (DELAYED_WORK, f"{called:016x} [bar, where no known function begins]")
+    assert (found and (found.kind, found.function)) == expected
+
+
 @pytest.mark.parametrize("back", [0, 0x1234])
 def test_a_timer_to_whose_entry_nothing_points_back_is_not_armed(back: int) -> None:
     scene = Scene()

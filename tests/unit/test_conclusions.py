@@ -13,6 +13,7 @@ from crash_ext.contents.callbacks import (
     HRTIMER,
     KTHREAD_WORK,
     RCU,
+    TAKEN_CODE,
     TIMER,
     UNLOADED_CODE,
     UNTOLD_CODE,
@@ -115,6 +116,17 @@ def test_a_function_of_a_module_or_of_freed_init_code_will_crash_either_way() ->
     sentence = only(waits(Callback(TIMER, 0x28, gone, None), 0x100)).sentence
     assert "[an unloaded module, or freed init code] is still to be called" in sentence
     assert sentence.endswith(" The code of that function is gone: the call will crash.")
+
+
+def test_a_function_in_whose_place_another_module_lies_may_crash() -> None:
+    taken = f"ffffffffc026e000 [slab_test{TAKEN_CODE}]"
+    finding = only(waits(Callback(TIMER, 0x28, taken, None), 0x100))
+    assert finding.sentence == (
+        "1 object waits for a timer: ffffffffc026e000 [slab_test, where no known function begins]"
+        " is still to be called for it. It was not cancelled or waited for before"
+        " kmem_cache_destroy(), or was set up after that. If that is of a module that was"
+        " unloaded, the call will crash."
+    )
 
 
 def test_who_will_call_is_named() -> None:

@@ -34,7 +34,7 @@ from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.place import SYMBOL, Place
 from crash_ext.places.places import Places
 from mocks.heap import Heap
-from mocks.landscape import Landscape
+from mocks.landscape import REGION, Landscape
 from mocks.layouts import LAYOUTS
 from mocks.model import Cache, Slab
 from mocks.structs import parse
@@ -224,6 +224,26 @@ def test_a_deleted_hlist_node_before_a_pointer_to_data_is_no_timer() -> None:
     image.symbols.update({"_stext": data + 0x1000, "_etext": data + 0x2000})
     scene.write(1, 1, scene.at(2, 1), poison, 0, 77, data)
     assert LIST_DELETED in {word.kind for word in scene.explain().values()}
+
+
+@pytest.mark.parametrize("code", ["unloaded", "inside", "data", "elsewhere"])
+@pytest.mark.parametrize("before", [0, 4321], ids=["end", "odd"])
+def test_a_timer_that_ended_was_one_of_a_module_that_is_gone(before: int, code: str) -> None:
+    """An odd number before its poison looks like the end of a hlist_nulls list. Of a pointer to
+    what a loaded module has there, as its operations, that is a node.
+    """
+    scene = Scene()
+    image = scene.heap.image
+    image.structs["timer_list"] = parse("entry:2p expires:p function:p", image.word)
+    land = Landscape(scene.heap, "mem")
+    data = 2 * REGION + 0x80
+    symbols = {b"bar_exit": (0x40, 256), b"bar_ops": (data, 64)}
+    module = land.module(b"bar", symbols, regions=2)
+    value = {"unloaded": module + (64 << 20), "inside": module + 0x88, "data": module + data}
+    poison = scene.heap.layout.place.poison[1]
+    scene.write(1, 1, before, poison, 0, 77, value.get(code, 78))
+    deleted = LIST_DELETED in {word.kind for word in scene.explain().values()}
+    assert deleted == (code in ("data", "elsewhere"))
 
 
 def test_two_small_numbers_are_no_poison_on_a_64_bit_machine() -> None:
