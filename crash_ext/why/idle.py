@@ -36,7 +36,10 @@ def idle_text(case: Case, chosen: List[Subject]) -> str:
                 " cancelled."
             )
         elif states == {NEVER}:
-            texts.append(f"{what} is not queued: it never was, or was cancelled.")
+            texts.append(
+                f"{what} is not queued: it never was, or was cancelled, before or after it was"
+                " called."
+            )
     if texts and may_be_left(case, chosen):
         texts.append(" Or those are words of the last owner of that memory.")
     return "".join(texts)

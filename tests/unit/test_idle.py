@@ -115,7 +115,9 @@ TEXTS: Dict[str, Idle] = {
         TIMER, 8, 8, "expire", OVER, -2.0
     ),
     "was queued and is over: it was called": Idle(WORK, 8, 16, "flush", OVER),
-    "is not queued: it never was, or was cancelled": Idle(WORK, 8, 16, "flush", NEVER),
+    "is not queued: it never was, or was cancelled, before or after it was called.": Idle(
+        WORK, 8, 16, "flush", NEVER
+    ),
 }
 
 
