@@ -344,7 +344,7 @@ class Callbacks:
                 # Without a thread nothing is called but the timer's function.
                 return found
         value = self._word(data, found.offset - own + at + called)
-        name = self.function(value) or self._gone(value) or self._taken(value)
+        name = self.function(value) or self.lost(value)
         return found._replace(kind=kind, offset=found.offset - own, function=name or found.function)
 
     def _pending(self, kind: str, start: int, data: bytes, base: int, link: int) -> bool:
@@ -537,6 +537,10 @@ class Callbacks:
             return f"{hexa(address)} [{place.label}]"
         init = self._places.modules.freed_init(address)
         return hexa(address) + (UNLOADED_CODE if init is None else UNTOLD_CODE)
+
+    def lost(self, address: int) -> Optional[str]:
+        """A function that isn't there any more, of what is known to have had one."""
+        return self._gone(address) or self._taken(address)
 
     def _taken(self, address: int) -> Optional[str]:
         """What is called, where a loaded module may lie in place of the one that had it."""

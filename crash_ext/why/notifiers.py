@@ -41,12 +41,14 @@ class Notifiers:
         call_at = self._reader.offset("notifier_block", "notifier_call")
         if next_at is None or call_at is None:
             return ""
-        function = self._function(node + call_at)
-        if function is None:
-            return ""
         following = self._number(node + next_at)
         above = self._function(self._places.own_address(before) - next_at + call_at)
-        if not above and not (following and self._function(following + call_at)):
+        behind = self._function(following + call_at) if following else None
+        function = self._function(node + call_at)
+        if function is None and above and behind:
+            # The module that had it was unloaded.
+            function = self._callbacks.lost(self._number(node + call_at) or 0)
+        if function is None or not (above or behind):
             return ""
         what = f"in a notifier chain or the like, for {function}"
         holder = self._places.own_address(root)

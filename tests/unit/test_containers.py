@@ -280,6 +280,21 @@ def test_a_notifier_chain_needs_another_notifier_beside_it() -> None:
     assert found == "in a notifier chain, for notify [bar]: conn_chain has its head"
 
 
+def test_a_notifier_of_a_module_that_went_is_told_by_those_beside_it() -> None:
+    scene = Scene()
+    first, second, third = scene.objects
+    scene.put(scene.root, first)
+    scene.put(first, scene.code + CALL, second)
+    scene.put(second, scene.code + CALL + 4, third)
+    scene.put(third, scene.code + CALL)
+    gone = f"{scene.code + CALL + 4:016x} [bar, where no known function begins]"
+    page = f"page {scene.pages.start:x}, of no slab"
+    found = scene.name(1, first + 8)
+    assert found == f"in a notifier chain or the like, for {gone}: {page} has its head"
+    scene.put(third, 0)
+    assert scene.name(1, first + 8) == ""
+
+
 def test_an_object_of_a_notifier_is_kept_by_that() -> None:
     """The way there is by the notifiers before it, which are others'."""
     scene = Scene()
