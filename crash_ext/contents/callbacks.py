@@ -153,7 +153,7 @@ class Callbacks:
             if kind == RCU and value and value in (base, start):
                 name = "kfree"
             if name is None and kind in (TIMER, HRTIMER, WORK):
-                name = self._gone(value)
+                name = self.gone(value, kind == HRTIMER)
             if name is None and kind in (TIMER, WORK):
                 taken = self._taken(value)
                 name = taken if taken and self._told_by_queue(kind, start + offset) else None
@@ -344,7 +344,7 @@ class Callbacks:
                 # Without a thread nothing is called but the timer's function.
                 return found
         value = self._word(data, found.offset - own + at + called)
-        name = self.function(value) or self.lost(value)
+        name = self.function(value) or self.gone(value, True)
         return found._replace(kind=kind, offset=found.offset - own, function=name or found.function)
 
     def _pending(self, kind: str, start: int, data: bytes, base: int, link: int) -> bool:
@@ -527,23 +527,26 @@ class Callbacks:
         place = self._places.function(address)
         return None if place is None else place.text
 
-    def _gone(self, address: int) -> Optional[str]:
-        """What is called, where the module that had the function was unloaded."""
+    def gone(self, address: int, sure: bool) -> Optional[str]:
+        """What is called, where the module that had the function was unloaded.
+
+        sure: it is a function by what else is known. Then another module may have been loaded
+        there, one that has no function at that address.
+        """
         direct = self._reader.virt_to_page(address) is not None
         place = None if direct else self._places.name(address)
         if place is None or place.kind not in (UNLOADED, FREED_INIT):
-            return None
+            return self._taken(address) if sure else None
         if place.kind == FREED_INIT:
             return f"{hexa(address)} [{place.label}]"
         init = self._places.modules.freed_init(address)
         return hexa(address) + (UNLOADED_CODE if init is None else UNTOLD_CODE)
 
-    def lost(self, address: int) -> Optional[str]:
-        """A function that isn't there any more, of what is known to have had one."""
-        return self._gone(address) or self._taken(address)
-
     def _taken(self, address: int) -> Optional[str]:
-        """What is called, where a loaded module may lie in place of the one that had it."""
+        """What is called, where a loaded module may lie in place of the one that had it.
+
+        Or it is a function of that one's own which has no name in the dump.
+        """
         region = self._places.modules.regions.at(address)
         if region is None or not self._places.was_code(address):
             return None

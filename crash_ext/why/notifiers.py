@@ -47,7 +47,7 @@ class Notifiers:
         function = self._function(node + call_at)
         if function is None and above and behind:
             # The module that had it was unloaded.
-            function = self._callbacks.lost(self._number(node + call_at) or 0)
+            function = self._callbacks.gone(self._number(node + call_at) or 0, True)
         if function is None or not (above or behind):
             return ""
         what = f"in a notifier chain or the like, for {function}"

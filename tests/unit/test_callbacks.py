@@ -181,6 +181,23 @@ def test_a_function_of_a_module_that_went_is_told_as_that(kind: str) -> None:
     assert (found.kind, found.function) == (kind, f"{gone:016x} [an unloaded module]")
 
 
+@pytest.mark.parametrize("wheels", [True, False])
+def test_where_another_module_lies_now_a_timer_is_told_by_its_wheel(wheels: bool) -> None:
+    """The one that had its function was unloaded, and loaded again somewhere else."""
+    scene = Scene()
+    scene.image.structs["timer_base"] = parse("lock:8 vectors:4p", 8)
+    wheel = scene.pages.heap._arena.percpu(3 * 40)
+    if wheels:
+        scene.image.symbols["timer_bases"] = wheel
+    head = scene.image.percpu_offsets[0] + wheel + 8
+    scene.put(AT, 0, head, 5000, scene.code + EXPIRE + 4)
+    scene.image.pointer(head, scene.object + AT)
+    found = scene.at(AT)
+    assert (found is not None) == wheels
+    gone = f"{scene.code + EXPIRE + 4:016x} [bar, where no known function begins]"
+    assert found is None or (found.kind, found.function, found.sure) == (TIMER, gone, True)
+
+
 @pytest.mark.parametrize("head", ["wheel", "stack"])
 def test_a_function_of_a_module_in_whose_place_another_lies_is_told_by_the_wheel(
     head: str,
