@@ -165,7 +165,7 @@ class Callbacks:
                 continue
             due = self.due(data, base) if kind == TIMER else None
             seconds = self._seconds(data, base) if kind == HRTIMER else self._clock.seconds(due)
-            sure = self._sure(kind, value, name)
+            sure = self._sure(kind, value, name, start + offset)
             found = Callback(kind, base, name, due, seconds, sure=sure)
             if name.split(" ")[0] in _PASSING:
                 return self._passed_on(data, found)
@@ -174,10 +174,10 @@ class Callbacks:
             return found._replace(queue=self._queue(data, base)) if kind == WORK else found
         return None
 
-    def _sure(self, kind: str, function: int, name: str) -> bool:
+    def _sure(self, kind: str, function: int, name: str, link: int) -> bool:
         """Whether a structure that looks pending is surely one of that kind."""
         if kind == TIMER:
-            return bool(self._wheels)
+            return self._told_by_queue(kind, link)
         if kind == WORK:
             return self._knows_queues
         if kind == WAIT:
@@ -388,7 +388,10 @@ class Callbacks:
         return [(area, area + BASES * size) for area in areas if area is not None]
 
     def _wheel_of(self, node: int) -> str:
-        """What has a hash list: a wheel, or a stack, as of those that a CPU is about to call."""
+        """What has a hash list: a wheel, or a stack, as of those that a CPU is about to call.
+
+        On an interrupt's stack it is nothing else.
+        """
         at, passed, found = node, [node], ""
         while len(passed) < _MOST:
             known = self._in_wheel.get(at)
@@ -399,7 +402,10 @@ class Callbacks:
             if any(start <= pprev < end for start, end in self._wheels):
                 found = _WHEEL
                 break
-            if self._on_stack(pprev) or any(stack.own(pprev) for stack in self._irq_stacks):
+            if any(stack.own(pprev) for stack in self._irq_stacks):
+                found = _WHEEL
+                break
+            if self._on_stack(pprev):
                 found = _ON_STACK
                 break
             if pprev == node:

@@ -208,8 +208,9 @@ def test_a_function_of_a_module_in_whose_place_another_lies_is_told_by_the_wheel
     scene = Scene()
     bucket = scene.wheel()
     if head == "stack":
-        stack = scene.pages.start + 0x4000
-        scene.land.task(77, b"walker", stack)
+        task = scene.land.task(77, b"walker", 0)
+        stack = scene.land.stack(task, [scene.pages.page(number) for number in range(4, 8)])
+        scene.image.map(stack, bytes(4 * scene.image.page_size))
         bucket = stack + 0x3000
     called = scene.code + INSIDE
     scene.put(AT, 0, bucket, 5000, called)
@@ -217,6 +218,10 @@ def test_a_function_of_a_module_in_whose_place_another_lies_is_told_by_the_wheel
     found = scene.at(AT)
     if head == "stack":
         assert found is None
+        scene.put(AT, 0, bucket, 5000, scene.code + EXPIRE)
+        perhaps = scene.at(AT)
+        assert perhaps is not None
+        assert (perhaps.kind, perhaps.sure) == (TIMER, False)
         return
     assert found is not None
     assert (found.kind, found.sure) == (TIMER, True)
