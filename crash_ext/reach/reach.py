@@ -39,6 +39,7 @@ from crash_ext.reach.extents import Extents
 from crash_ext.reach.inner import find_inner
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step, Way
+from crash_ext.reach.pagewords import PageWords
 from crash_ext.reach.sheaves import Sheaves, may_have_sheaves
 from crash_ext.reach.slots import for_each_unused
 from crash_ext.slub.decoded import decoded_before
@@ -90,6 +91,9 @@ class Reach:
         self._stale = Extents()
         """Behind the entries of sheaves: ascending, as memory is read."""
         self._blank = self._without_worth()
+        largest = max((cache.order for cache in every), default=0)
+        self._page_words = PageWords(session, self.use, self._marks.targets, 1 << largest)
+        self._unused = (self._stale, self._blank, self._page_words.extents)
         self._sheaves = Sheaves(session, self._marks.targets, every, self._kmalloced)
         self._constant = [
             (self._reader.symbol(first) or 0, self._reader.symbol(last) or 0)
@@ -546,6 +550,8 @@ class Reach:
                         marks.scan_objects(start, self._without_stale(start, data))
                     else:
                         sure = REACHED if kind == pageuse.USED else MAYBE
+                        if sure == REACHED:
+                            self._page_words.meet(start, data)
                         marks.scan_root(start, self._without_stale(start, data), sure)
                 done += pages
                 if done - told >= _TELL_PAGES:
@@ -595,7 +601,7 @@ class Reach:
     def _without_stale(self, address: int, data: bytes) -> bytes:
         """Memory with the old entries of sheaves, and what else holds nothing, blanked."""
         end = address + len(data)
-        old = [*self._stale.of(address, end), *self._blank.of(address, end)]
+        old = [span for extents in self._unused for span in extents.of(address, end)]
         if not old:
             return data
         blanked = bytearray(data)
@@ -605,7 +611,7 @@ class Reach:
         return bytes(blanked)
 
     def _is_stale(self, address: int) -> bool:
-        return any(extents.of(address, address + 1) for extents in (self._stale, self._blank))
+        return any(extents.of(address, address + 1) for extents in self._unused)
 
     def _offset(self, holder: int, start: int) -> int:
         """Where in the object the pointer at an address points."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import pytest
 
@@ -337,3 +337,42 @@ def test_the_stack_of_a_task_that_has_ended_holds_nothing() -> None:
     land.area([pages.page(n) for n in range(8, 12)], caller, guard=False)
     at = pages.start + 9 * pages.image.page_size
     assert reach(pages).holds(at) == (UNREACHED, "in the stack of a task that has ended")
+
+
+def test_words_that_former_owners_left_in_page_structures_hold_nothing() -> None:
+    """Of a free page, of a slab's tail, and the freelist of a slab that lay beside this one."""
+    pages = Pages()
+    image = pages.heap.image
+    slab = pages.zeroed({0, 1, 2, 3, 4, 5})
+    large = pages.heap.slab(pages.heap.cache("large", 3000, order=3), {0})
+    member, size = image.structs["page"][1], image.page_size
+
+    def leave(page: int, name: str, number: int) -> int:
+        """A pointer to that object in a page structure; where a page of memory shows it."""
+        at = page + member[name][0]
+        image.pointer(at, slab.object(number))
+        shown.append(at)
+        return at
+
+    shown: List[int] = []
+    behind = image.virt_to_page(slab.object(0) // size * size ^ size)
+    leave(pages.page(20), "index", 1)
+    image.put(pages.page(20) + member["_mapcount"][0], 4, -129 & 0xFFFFFFFF)
+    leave(large.page + 64, "index", 2)
+    leave(behind, "index", 3)
+    leave(pages.page(21), "index", 4)
+    leave(pages.page(22), "private", 5)
+    for page in (behind, pages.page(21), pages.page(22)):
+        image.put(page + member["_refcount"][0], 4, 1)
+    at = {}
+    for number, own in enumerate(sorted({where & -size for where in shown})):
+        pages.set(number, _refcount=1)
+        at[own] = pages.start + number * size
+    session(pages.heap)  # writes the slabs' own structures
+    for own, copy in at.items():
+        image.write(copy, image.read(own, size))
+    found = reach(pages)
+    levels = [found.level(slab.object(index)) for index in range(6)]
+    assert levels == [UNREACHED, UNREACHED, UNREACHED, UNREACHED, REACHED, REACHED]
+    holders = [at[where & -size] + where % size for where in shown]
+    assert [found.holds(holder)[0] for holder in holders] == [UNREACHED] * 3 + [REACHED] * 2
