@@ -102,7 +102,7 @@ class Blocks:
         """Whether an address lies in alloc_percpu()'s memory, and in no variable."""
         if place.kind == PERCPU:
             return not place.label
-        return place.kind == PAGE and self._percpu.is_chunks(holder)
+        return place.kind == PAGE and self.percpu.is_chunks(holder)
 
     def was_given_back(self, holder: int, place: Optional[Place]) -> bool:
         """Whether an address lies in alloc_percpu()'s memory that nobody has any more.
@@ -112,8 +112,8 @@ class Blocks:
         return (
             place is not None
             and place.kind == PAGE
-            and self._percpu.is_chunks(holder)
-            and self._percpu.is_free(holder)
+            and self.percpu.is_chunks(holder)
+            and self.percpu.is_free(holder)
         )
 
     def has_beginning(self, holder: int, place: Place) -> bool:
@@ -173,7 +173,7 @@ class Blocks:
         if place is None or place.kind not in (OBJECT, PERCPU, STACK):
             return ""
         known = self._places.own_address(holder) if place.kind == STACK else holder
-        if self._reach.holds(known)[0] != REACHED or self._is_record(place, start):
+        if self._reach.holds(known)[0] != REACHED or self.is_record(place, start):
             return ""
         if place.kind != OBJECT:
             return place.text
@@ -191,8 +191,8 @@ class Blocks:
         found = {int.from_bytes(data[at : at + word], order) for at in range(0, len(data), word)}
         return any(self._reach.object_at(value) == owner for value in found)
 
-    def _is_record(self, place: Place, start: int) -> bool:
-        """Whether it is the kernel's own note of a vmalloc area."""
+    def is_record(self, place: Place, start: int) -> bool:
+        """Whether a place is the kernel's own note of the vmalloc area that begins there."""
         area = self._places.vmalloc.areas.at(start)
         if area is None or place.object is None or place.cache is None:
             return False
@@ -213,17 +213,19 @@ class Blocks:
             area = self._places.vmalloc.areas.at(self._places.own_address(holder))
             return [] if area is None else [area.start]
         if self.is_percpu(holder, place):
-            pointer = self._percpu.pointer(self._places.own_address(holder))
+            pointer = self.percpu.pointer(self._places.own_address(holder))
             return [] if pointer is None or pointer < _SMALLEST else [pointer]
         page = {PAGE: holder, PAGE_STRUCT: place.object}.get(place.kind)
-        if page is None:
-            return []
-        own = page - page % self._reader.page_size
+        return [] if page is None else self.starts(page)
+
+    def starts(self, address: int) -> List[int]:
+        """[where pages that were had at once begin, the first's struct page *]; [] if unknown."""
+        own = address - address % self._reader.page_size
         if own not in self._starts:
-            self._starts[own] = self._blocks(own)
+            self._starts[own] = self._beginning(own)
         return self._starts[own]
 
-    def _blocks(self, own: int) -> List[int]:
+    def _beginning(self, own: int) -> List[int]:
         """Of several pages at once the first is known: behind it none has a reference.
 
         Each page of memory from boot has one: nothing says where that begins.
@@ -252,7 +254,7 @@ class Blocks:
         return []
 
     @cached_property
-    def _percpu(self) -> PercpuAllocations:
+    def percpu(self) -> PercpuAllocations:
         return PercpuAllocations(self._reader, self._places.percpu)
 
     # --- variables, and memory from before the page allocator ---

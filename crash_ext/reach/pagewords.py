@@ -5,7 +5,7 @@ A page that is given back keeps what its owners wrote into its structure (index,
 freelist of a slab), and alloc_pages() clears no more than it needs. So nothing counts in the
 structure of a free page, nor in those of a slab's tail pages: the allocator writes the first's.
 And where a page has another owner now, a word in the place of the freelist that points into the
-page's own block is what a slab that lay there left.
+page's own block is what a slab that lay there left. Nor does a page directory hold its mm.
 
 Knows page structures by the array that they are in; what the direct map shows of that it knows
 again by its bytes.
@@ -17,6 +17,7 @@ from itertools import compress
 from typing import Dict, Iterator, List, Set, Tuple
 
 from crash_ext.kernel import pageuse
+from crash_ext.kernel.backpointers import for_each_directorys_mm
 from crash_ext.kernel.pagestructs import for_each_chunk
 from crash_ext.kernel.pageuse import PageUse, Span
 from crash_ext.kernel.search import Targets, pointer_finder
@@ -68,6 +69,8 @@ class PageWords:
         for span in use.spans:
             for word in self._of_span(span):
                 found.setdefault(word - word % size, set()).add(word % size)
+        for word in for_each_directorys_mm(self._reader):
+            found.setdefault(word - word % size, set()).add(word % size)
         for own, offsets in found.items():
             start = self._reader.try_read(own, _KEY)
             if start is not None:

@@ -14,6 +14,7 @@ from itertools import compress
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.kernel import pageuse
+from crash_ext.kernel.backpointers import MEMBERS
 from crash_ext.kernel.pageuse import PageUse
 from crash_ext.kernel.runtimeconst import for_each_text_piece
 from crash_ext.kernel.say import count
@@ -71,7 +72,6 @@ class Reach:
         self._reader = session.reader
         self._places = places
         self._progress = progress
-        self.summary = Summary()
         self.use = PageUse(session.reader)
         self.unknown = 0
         """Objects of damaged slabs: they may hold what they point to."""
@@ -87,14 +87,15 @@ class Reach:
         """Allocated objects of each of the caches."""
         self.problems: Dict[int, List[str]] = {}
         """What is wrong with some of the caches, by their number."""
-        self._marks = Marks(session.reader, self._objects())
+        self._targets = self._objects()
         self._stale = Extents()
         """Behind the entries of sheaves: ascending, as memory is read."""
         self._blank = self._without_worth()
         largest = max((cache.order for cache in every), default=0)
-        self._page_words = PageWords(session, self.use, self._marks.targets, 1 << largest)
-        self._unused = (self._stale, self._blank, self._page_words.extents)
-        self._sheaves = Sheaves(session, self._marks.targets, every, self._kmalloced)
+        self._page_words = PageWords(session, self.use, self._targets, 1 << largest)
+        self._sunk = Extents()
+        """What was left out, for nothing but what it leads to has it."""
+        self._sheaves = Sheaves(session, self._targets, every, self._kmalloced)
         self._constant = [
             (self._reader.symbol(first) or 0, self._reader.symbol(last) or 0)
             for first, last in (("_stext", "_etext"), ("__start_rodata", "__end_rodata"))
@@ -107,13 +108,10 @@ class Reach:
         """Address of such a link -> why it may be old."""
         self._inner: Optional[bytes] = None
         self._lost_edges: Optional[array[int]] = None
-        self._find_stacks()
         self._registers: Dict[int, Place] = {}
+        self._find_stacks()
         self._in_registers = self._reader.registers()
-        self._scan()
-        self._marks.finish(self._read)
-        if self._take_registers():
-            self._marks.finish(self._read)
+        self._mark()
 
     # --- answers ---
 
@@ -143,16 +141,16 @@ class Reach:
     @property
     def objects(self) -> int:
         """Allocated objects of all caches."""
-        return len(self._marks.targets.starts)
+        return len(self._targets.starts)
 
     def object_at(self, address: int) -> Optional[int]:
         """The start of the allocated object that an address lies in."""
-        number = self._marks.targets.index(address)
-        return None if number < 0 else self._marks.targets.starts[number]
+        number = self._targets.index(address)
+        return None if number < 0 else self._targets.starts[number]
 
     def cache_at(self, address: int) -> int:
         """The number in `caches` of the cache whose allocated object an address lies in; -1."""
-        number = self._marks.targets.index(address)
+        number = self._targets.index(address)
         return -1 if number < 0 else self._owner(number)
 
     def level(self, address: int) -> Optional[int]:
@@ -160,30 +158,30 @@ class Reach:
 
         None: in none.
         """
-        number = self._marks.targets.index(address)
+        number = self._targets.index(address)
         if number < 0:
             return None
         return MAYBE if number in self._aged else self._marks.levels[number]
 
     def age(self, objects: Iterable[int], links: Iterable[int], why: str) -> None:
         """From now on these objects are MAYBE; and so is what the pointers at links lead to."""
-        self._aged.update(self._marks.targets.index(address) for address in objects)
+        self._aged.update(self._targets.index(address) for address in objects)
         self._old_links.update(dict.fromkeys(links, why))
 
     def lead(self, address: int, holder: int) -> None:
         """From now on the way to an object that something leads to is by this pointer."""
-        self._marks.lead(self._marks.targets.index(address), holder)
+        self._marks.lead(self._targets.index(address), holder)
 
     def reached_from(self, address: int) -> int:
         """The start of the object with the pointer by which an object was reached; 0: none."""
-        targets = self._marks.targets
+        targets = self._targets
         holder = self._marks.parent(targets.index(address))
         owner = targets.index(holder) if holder else -1
         return targets.starts[owner] if owner >= 0 else 0
 
     def unreached(self) -> Iterator[int]:
         """The starts of all objects that nothing leads to, ascending."""
-        levels, starts = self._marks.levels, self._marks.targets.starts
+        levels, starts = self._marks.levels, self._targets.starts
         at = levels.find(UNREACHED)
         while at >= 0:
             yield starts[at]
@@ -194,7 +192,7 @@ class Reach:
 
         An object, that is, which nothing leads to, or only memory that may be old.
         """
-        levels, targets = self._marks.levels, self._marks.targets
+        levels, targets = self._marks.levels, self._targets
         found: Dict[int, List[int]] = {}
         for level in (UNREACHED, MAYBE):
             at = levels.find(level)
@@ -212,7 +210,7 @@ class Reach:
 
     def numbers(self, start: int, end: int) -> range:
         """The numbers of the objects that begin between two addresses."""
-        starts = self._marks.targets.starts
+        starts = self._targets.starts
         return range(bisect_left(starts, start), bisect_left(starts, end))
 
     def levels(self, numbers: range) -> bytes:
@@ -221,7 +219,7 @@ class Reach:
 
     def starts(self, numbers: range) -> array[int]:
         """The addresses of objects by their numbers."""
-        return self._marks.targets.starts[numbers.start : numbers.stop]
+        return self._targets.starts[numbers.start : numbers.stop]
 
     def path(self, address: int) -> List[Step]:
         """The pointers from memory in use to the object that an address lies in.
@@ -229,7 +227,7 @@ class Reach:
         The first step lies in a root. Empty for an object that nothing leads to; of a very
         long one the middle is left out.
         """
-        targets, marks = self._marks.targets, self._marks
+        targets, marks = self._targets, self._marks
         number = targets.index(address)
         way: List[int] = []
         seen: Set[int] = set()
@@ -245,7 +243,7 @@ class Reach:
 
     def pointer_to(self, address: int) -> Optional[Step]:
         """The last step of path(), without the way to there; None where nothing leads to it."""
-        number = self._marks.targets.index(address)
+        number = self._targets.index(address)
         return self._step(number) if number >= 0 and self._marks.levels[number] else None
 
     def ways(self, addresses: Iterable[int]) -> Iterator[Way]:
@@ -253,7 +251,7 @@ class Reach:
 
         A path may be as long as the list is: what is common to several is walked once.
         """
-        index, levels = self._marks.targets.index, self._marks.levels
+        index, levels = self._targets.index, self._marks.levels
         asked = [(address, index(address)) for address in addresses]
         numbers = [number for _, number in asked if number >= 0 and levels[number]]
         roots = self._walk_up(numbers, lambda at, above: True)
@@ -268,7 +266,7 @@ class Reach:
 
         on: whether to go on from an object to the one that points to it.
         """
-        index, levels, parent = self._marks.targets.index, self._marks.levels, self._marks.parent
+        index, levels, parent = self._targets.index, self._marks.levels, self._marks.parent
         found = dict.fromkeys(numbers, -1)
         for number in list(found):
             passed: List[int] = []
@@ -287,14 +285,14 @@ class Reach:
 
     def _owner(self, number: int) -> int:
         """Whose an object is: a number in `caches`."""
-        return self._owners[bisect_right(self._slabs, self._marks.targets.starts[number]) - 1]
+        return self._owners[bisect_right(self._slabs, self._targets.starts[number]) - 1]
 
     def _step(self, number: int) -> Step:
         """The pointer that an object was marked by."""
-        start, holder = self._marks.targets.starts[number], self._marks.parent(number)
+        start, holder = self._targets.starts[number], self._marks.parent(number)
         if not holder:
             return Step(0, self._registers[number], start, 0)
-        owner = self._marks.targets.index(holder)
+        owner = self._targets.index(holder)
         if owner >= 0:
             holder = self._pointer_in(owner, number)
         return Step(holder, self._places.name(holder), start, self._offset(holder, start))
@@ -304,7 +302,7 @@ class Reach:
 
         holder: an address of the direct map, or another one of memory.
         """
-        number, old = self._marks.targets.index(holder), self._old_links.get(holder, "")
+        number, old = self._targets.index(holder), self._old_links.get(holder, "")
         if number >= 0:
             if self._is_stale(holder):
                 return UNREACHED, "behind the entries of a sheaf"
@@ -320,6 +318,8 @@ class Reach:
                 return MAYBE, "left in the frame of kthread(), maybe old"
             whose = "a running task" if stack.task.address else "an idle task"
             return (REACHED, "") if stack.sure else (MAYBE, f"on the stack of {whose}")
+        if self._sunk.of(holder, holder + 1):
+            return UNREACHED, "in memory that nothing has but what it leads to"
         if self._is_stale(holder):
             return UNREACHED, "in a slot, a part of a stack or per-CPU memory that is not in use"
         use = self.use.of(holder)
@@ -340,7 +340,7 @@ class Reach:
 
     def lost_edges(self) -> Iterator[Tuple[int, int]]:
         """(holder's start, object's start) of the pointers among objects that nothing leads to."""
-        starts, edges = self._marks.targets.starts, self._edges()
+        starts, edges = self._targets.starts, self._edges()
         for one, other in zip(edges[::2], edges[1::2]):
             yield starts[one], starts[other]
 
@@ -349,8 +349,8 @@ class Reach:
 
         Only of objects that nothing leads to; through any number of them.
         """
-        starts = self._marks.targets.starts
-        front = [self._marks.targets.index(address) for address in addresses]
+        starts = self._targets.starts
+        front = [self._targets.index(address) for address in addresses]
         if not front:
             return
         edges = self._edges()
@@ -371,9 +371,7 @@ class Reach:
 
     def pointers(self, owner: int, target: int) -> Iterator[int]:
         """Addresses of the words of one object that point into another; both by their starts."""
-        return self._pointers_in(
-            self._marks.targets.index(owner), self._marks.targets.index(target)
-        )
+        return self._pointers_in(self._targets.index(owner), self._targets.index(target))
 
     def inner(self, numbers: range) -> bytes:
         """For objects by their numbers a byte: 1 if a lost one leads to that one, which is lost.
@@ -386,7 +384,7 @@ class Reach:
 
     def is_inner(self, address: int) -> bool:
         """Whether a lost object leads to the one, which is lost, that an address lies in."""
-        number = self._marks.targets.index(address)
+        number = self._targets.index(address)
         return number >= 0 and self.inner(range(number, number + 1)) == b"\1"
 
     def _edges(self) -> array[int]:
@@ -399,7 +397,47 @@ class Reach:
         data = self._reader.try_read(address, size)
         return None if data is None else self._without_stale(address, data)
 
+    # --- what the pass is told ---
+
+    def leave_out(self, pieces: Iterable[Tuple[int, int]]) -> None:
+        """Go through memory once more, without these (address, bytes) of the direct map."""
+        self._sunk = Extents()
+        for start, size in pieces:
+            self._sunk.add(start, size)
+        self._sunk.sort()
+        self._mark()
+
+    def take_back(self, left: Iterable[Tuple[int, int]], back: Iterable[Tuple[int, int]]) -> None:
+        """Let these count after all that were left out; `left` are those that still don't."""
+        self._sunk = Extents()
+        for start, size in left:
+            self._sunk.add(start, size)
+        self._sunk.sort()
+        for start, size in back:
+            data = self._read(start, size)
+            if data is not None:
+                self._marks.scan_root(start, data, REACHED)
+        self._finish()
+
     # --- the pass ---
+
+    def _mark(self) -> None:
+        self.summary = Summary()
+        self._stale = Extents()
+        self._page_words.extents = Extents()
+        self._marks = Marks(self._reader, self._targets)
+        self._scan()
+        self._finish()
+
+    def _finish(self) -> None:
+        self._registers, self._inner, self._lost_edges = {}, None, None
+        self._marks.finish(self._read)
+        if self._take_registers():
+            self._marks.finish(self._read)
+
+    @property
+    def _unused(self) -> Tuple[Extents, ...]:
+        return (self._stale, self._blank, self._page_words.extents, self._sunk)
 
     def _objects(self) -> Targets:
         """The allocated objects; the pages of their slabs count as slabs'."""
@@ -469,8 +507,20 @@ class Reach:
             found.add(address, self._reader.word)
         for start, length in for_each_unused(self._reader):
             found.add(start, length)
+        for name, member in MEMBERS:
+            offset = self._reader.offset(name, member)
+            for start in self.starts_of(name) if offset is not None else ():
+                found.add(start + (offset or 0), self._reader.word)
         found.sort()
         return found
+
+    def starts_of(self, name: str) -> Iterator[int]:
+        """The starts of the allocated objects of caches of that name."""
+        for slab, owner in enumerate(self._owners):
+            if self.caches[owner].name == name.encode():
+                last = slab + 1 == len(self._slabs)
+                end = self._targets.high if last else self._slabs[slab + 1]
+                yield from self.starts(self.numbers(self._slabs[slab], end))
 
     def _find_stacks(self) -> None:
         tasks, vmalloc = self._places.tasks, self._places.vmalloc
@@ -621,11 +671,11 @@ class Reach:
 
     def _pointer_in(self, owner: int, target: int) -> int:
         """Address of a word of one object that points into another; the object's where none is."""
-        return next(self._pointers_in(owner, target), self._marks.targets.starts[owner])
+        return next(self._pointers_in(owner, target), self._targets.starts[owner])
 
     def _pointers_in(self, owner: int, target: int) -> Iterator[int]:
         targets, word, order = (
-            self._marks.targets,
+            self._targets,
             self._reader.word,
             self._reader.byteorder,
         )

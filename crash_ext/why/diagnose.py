@@ -22,6 +22,7 @@ from crash_ext.leak.state import LEFTOVER, LIVE, Held, State, judge
 from crash_ext.places.callers import logged_caller_text
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
+from crash_ext.reach.islands import FEW, Islands
 from crash_ext.reach.known import Known
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED
 from crash_ext.reach.oldchains import OldChains
@@ -138,6 +139,7 @@ class Diagnoser:
         self._blocks: Optional[Blocks] = None
         """One for all cases: it reads all variables."""
         self._chains: Optional[OldChains] = None
+        self._islands: Optional[Islands] = None
         self.fitting: List[Chosen] = []
         """What -w has chosen, of each cache that was diagnosed; empty without it."""
 
@@ -172,6 +174,10 @@ class Diagnoser:
             self.blind = reach.blind
             if self.blind:
                 reach = None
+        if reach is not None:
+            if self._islands is None:
+                self._islands = Islands(self.places, self._blocks_of(reach), reach)
+            self._islands.sink(self._few(chosen))
         opened = [self._open(cache, reach) for cache in chosen]
         cases = [item.case for item in opened if item.case.subjects]
         for case in cases:
@@ -181,6 +187,15 @@ class Diagnoser:
             find_holders(self.session, self.places, cases, reach, self._callbacks, blocks, progress)
         for item in opened:
             yield self._close(item)
+
+    def _few(self, caches: Sequence[Cache]) -> List[int]:
+        """The allocated objects of those caches that have few."""
+        found: List[int] = []
+        for cache in caches:
+            addresses = sorted(allocated(self._family(cache, [])))
+            if len(addresses) <= FEW:
+                found += addresses
+        return found
 
     def leftovers(self) -> Iterator[Cache]:
         """What failed destroys have left behind. A memcg child is seen with its root."""

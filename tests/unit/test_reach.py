@@ -376,3 +376,30 @@ def test_words_that_former_owners_left_in_page_structures_hold_nothing() -> None
     assert levels == [UNREACHED, UNREACHED, UNREACHED, UNREACHED, REACHED, REACHED]
     holders = [at[where & -size] + where % size for where in shown]
     assert [found.holds(holder)[0] for holder in holders] == [UNREACHED] * 3 + [REACHED] * 2
+
+
+def test_an_area_of_a_process_and_a_page_directory_do_not_hold_the_mm() -> None:
+    """Page 0 has the area; page 3 shows the directories' page structures, which are on a list."""
+    pages = Pages()
+    image, heap = pages.heap.image, pages.heap
+    size, member = image.page_size, image.structs["page"][1]
+    image.structs["vm_area_struct"] = parse("vm_start:p vm_end:p vm_mm:p other:p", image.word)
+    image.structs["page"] = (image.structs["page"][0], {**member, "pt_mm": member["index"]})
+    areas = heap.slab(heap.cache("vm_area_struct", 32), {1})
+    mms = heap.slab(heap.cache("mm_struct", 64), {1, 2, 3})
+    for start, length in ((areas.object(1), 32), *((mms.object(n), 64) for n in (1, 2, 3))):
+        image.write(start, bytes(length))
+    for number in (0, 3):
+        pages.set(number, _refcount=1)
+    image.pointer(pages.start, areas.object(1))
+    image.pointer(areas.object(1) + 16, mms.object(1))
+    image.pointer(areas.object(1) + 24, mms.object(2))
+    head = pages.annex.variable("pgd_list", 2 * image.word)
+    heap.writer.ring(head, [pages.page(number) + member["lru"][0] for number in (5, 6)])
+    pages.set(5, index=mms.object(3), _refcount=1)
+    own = pages.page(0) // size * size
+    session(heap)
+    image.write(pages.start + 3 * size, image.read(own, size))
+    found = reach(pages)
+    levels = [found.level(mms.object(number)) for number in (1, 2, 3)]
+    assert levels == [UNREACHED, REACHED, UNREACHED]
