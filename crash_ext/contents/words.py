@@ -76,7 +76,7 @@ _LOW = 1 << 40
 """Where memory is mapped to its physical addresses (s390x), any number below is an address:
 of those a pointer is aligned, and to more than just some page."""
 
-_MAX_ERRNO = 4095
+MAX_ERRNO = 4095
 _SMALL = 1 << 16
 _NAMED_ERRORS = 34
 """Up to here an errno is the same on every architecture."""
@@ -224,7 +224,7 @@ class Words:
         if size < self.word:
             return None
         negative = self._wrap - value
-        if 1 < negative <= _MAX_ERRNO:
+        if 1 < negative <= MAX_ERRNO:
             name = errno.errorcode.get(negative) if negative <= _NAMED_ERRORS else None
             return ERROR, f"error -{negative}" + (f" ({name})" if name else "")
         if negative < _SMALL:

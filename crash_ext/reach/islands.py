@@ -40,6 +40,9 @@ _EACH = 64
 _SMALL = 1 << 12
 """Per-CPU pointers below this may be any number."""
 
+_LOW = 32
+"""Addresses have more bits than this; the per-CPU pointers of the first chunk may not."""
+
 _Piece = Tuple[int, int]
 """(address, bytes)."""
 
@@ -123,10 +126,7 @@ class Islands:
             root = way.root
             if root.place is None:
                 continue
-            key = (root.place.kind, root.holder // self._unit(root.place))
-            if key not in self._known:
-                self._known[key] = self._block(root.holder, root.place)
-            block = self._known[key]
+            block = self._block_at(root.holder, root.place)
             if block is None:
                 continue
             given_up = block.start in self._judged and block.start not in self._candidates
@@ -141,11 +141,18 @@ class Islands:
         self._judged.update(new)
         owners = self._find_owners(new)
         for start, block in new.items():
-            if owners.get(start):
+            if start in owners and all(map(self._may_be_lost, owners[start])):
                 self._candidates[start] = block
                 self._owners[start] = owners[start]
                 changed = True
         return changed
+
+    def _may_be_lost(self, owner: int) -> bool:
+        """Whether nothing leads to an object but some block, so far as that is known."""
+        root = next((way.root for way in self._reach.ways([owner])), None)
+        return root is None or (
+            root.place is not None and self._block_at(root.holder, root.place) is not None
+        )
 
     def _pieces(self, starts: Iterable[int]) -> List[_Piece]:
         """What the direct map shows of the blocks."""
@@ -184,14 +191,15 @@ class Islands:
         owners: Dict[int, Set[int]] = {}
         begun: Set[int] = set()
         outside: Set[int] = set()
-        summary = Summary()
         pieces = self._reach.used()
-        for hit in find_pointers(self._reader, targets, summary, cap=_EACH + 1, pieces=pieces):
+        for hit in find_pointers(self._reader, targets, Summary(), cap=_EACH + 1, pieces=pieces):
             block = blocks[by_range[hit.start]]
+            if not hit.value >> _LOW and hit.value % self._reader.word:
+                continue  # some number, where a per-CPU pointer is a small one
             owner = self._reach.object_at(hit.holder)
             if owner is None and self._reach.use.of(hit.holder) == pageuse.SLAB:
                 continue  # a free object
-            if self._is_own(block, hit.holder):
+            if self._is_own(block, hit.holder, hit.value):
                 continue
             found = owners.setdefault(block.start, set())
             if owner is None or len(found) > _EACH:
@@ -211,8 +219,12 @@ class Islands:
         links = [try_number(self._reader, value + at, word) for at in (0, word)]
         return holder not in links and holder - word not in links
 
-    def _is_own(self, block: _Block, holder: int) -> bool:
-        """Whether an address lies in a block, in its page structures or the allocator's records."""
+    def _is_own(self, block: _Block, holder: int, value: int) -> bool:
+        """Whether a word is the block's own, or left over: nobody has the block by it.
+
+        It lies in the block, in its page structures or vmalloc()'s records; or it is what a list
+        of free pages left in another page's structure, to which that list doesn't lead back.
+        """
         first, size = block.array
         if _lies_in(block.pieces, holder) or first <= holder < first + size:
             return True
@@ -220,10 +232,26 @@ class Islands:
         if place is None:
             return False
         if place.kind == PAGE_STRUCT and place.object is not None:
-            return _lies_in(block.pieces, place.object)
+            return _lies_in(block.pieces, place.object) or self._is_old_link(place, value)
         return place.kind == OBJECT and self._blocks.is_record(place, block.start)
 
+    def _is_old_link(self, place: Place, value: int) -> bool:
+        """Whether a word in a page structure is its lru's, which links it to nothing now."""
+        link, word = self._reader.offset("page", "lru"), self._reader.word
+        page = self._reader.virt_to_page(place.object or 0)
+        if link is None or page is None or place.offset not in (link, link + word):
+            return False
+        back = value + word if place.offset == link else value
+        return try_number(self._reader, back, word) != page + link
+
     # --- what a block is ---
+
+    def _block_at(self, holder: int, place: Place) -> Optional[_Block]:
+        """_block(), asked once for each piece of memory."""
+        key = (place.kind, holder // self._unit(place))
+        if key not in self._known:
+            self._known[key] = self._block(holder, place)
+        return self._known[key]
 
     def _unit(self, place: Place) -> int:
         """Bytes of memory of that kind that lie in the same block."""

@@ -65,6 +65,8 @@ class Trace(NamedTuple):
     """It is an address in at least one of them."""
     small: bool = False
     """At least one of them has a small number, as an index or a count: 0 may be one, too."""
+    pointers: bool = False
+    """It is an address in all of them."""
 
 
 class Subject:

@@ -19,6 +19,10 @@ from crash_ext.why.phrases import it, may_be_left
 
 FREED, LOST = "freed", "lost"
 _AREA = "vmalloc memory that was freed (an hlist_node points back to its bucket)"
+_FAR = 32 << 20
+"""Modules lie from the beginning of their area on, one beside the other."""
+_ROUND = 1000000
+"""A negative number of whole milliseconds in ns is no address: SK_DEFAULT_STAMP is -1 s."""
 _SAMPLE = 64
 """Lost objects of a cache that say where such pointers are; then all are asked there."""
 
@@ -45,9 +49,15 @@ def ends_text(case: Case, chosen: List[Subject]) -> str:
     text = _orphans(chosen)
     for (at, what), number in _most(case, chosen):
         verb = "points" if number == 1 else "point"
+        # rcu_do_batch() clears the function, and leaves where the next callback was.
+        behind = [
+            s.values.get(at + case.word) for s in chosen if s.ends.get(at, ("", ""))[0] == FREED
+        ]
+        done = bool(behind) and set(behind) == {0}
         text += (
             f" {number} of {len(chosen)} {verb} at +{at:#x} to {what}, perhaps"
-            f" what {it(number, True)} belonged to or owned."
+            f" what {it(number, True)} belonged to or owned"
+            f"{', or what RCU left in a callback that has run' if done else ''}."
         )
     return text
 
@@ -108,6 +118,7 @@ def _in_node(case: Case, subject: Subject, at: int) -> bool:
 def _find_orphans(places: Places, lost: List[Subject]) -> None:
     """Their pointers to a module that was unloaded."""
     reader, lowest = places.session.reader, lowest_address(places)
+    wrap = 1 << 8 * reader.word
     gone: Dict[int, str] = {}
     for subject in lost:
         for at, value in subject.values.items():
@@ -115,10 +126,16 @@ def _find_orphans(places: Places, lost: List[Subject]) -> None:
             if value >= lowest and page not in gone:
                 direct = reader.virt_to_page(value) is not None
                 place = None if direct or places.image.holds(value) else places.name(value)
-                told = place is not None and place.kind == UNLOADED
+                told = place is not None and place.kind == UNLOADED and _near(places, value)
                 gone[page] = place.text if place is not None and told else ""
-            if gone.get(page):
+            if gone.get(page) and (value - wrap) % _ROUND:
                 subject.orphaned[at] = gone[page]
+
+
+def _near(places: Places, address: int) -> bool:
+    """Whether modules lie there that are loaded, where any are: the area is larger by far."""
+    regions = places.modules.regions
+    return not regions.span[1] or regions.any_start_in(address - _FAR, address + _FAR)
 
 
 def _orphans(chosen: List[Subject]) -> str:

@@ -17,6 +17,7 @@ from crash_ext.contents.words import (
     HLIST_LINKED,
     LIST_BROKEN,
     LIST_LINKED,
+    MAX_ERRNO,
     POINTER,
     RB_LINKED,
     TEXT,
@@ -189,15 +190,16 @@ def _who_heads(explainer: Words, case: Case, address: int, offset: int) -> str:
 
 def _narrow(case: Case, explainer: Words, values: Dict[int, int], words: Sequence[Word]) -> None:
     """Keep as traces what this living object has, too; no text, which may be a shorter one."""
-    lowest = explainer.lowest
+    lowest, errors = explainer.lowest, (1 << 8 * case.word) - MAX_ERRNO
     for word in words:
         if word.kind == TEXT:
             for at in range(word.offset - word.offset % 8, word.offset + word.size, 4):
                 values.pop(at, None)
     if not case.twin_profile.objects:
         case.twin_traces = {
-            at: Trace(value, value >= lowest, value <= _SMALL)
+            at: Trace(value, address, value <= _SMALL, address)
             for at, value in values.items()
+            for address in [lowest <= value < errors]
             if value
         }
         return
@@ -207,7 +209,8 @@ def _narrow(case: Case, explainer: Words, values: Dict[int, int], words: Sequenc
         if value:
             constant = trace.constant if value == trace.constant else None
             small = trace.small or value <= _SMALL
-            kept[at] = Trace(constant, trace.pointer or value >= lowest, small)
+            address = lowest <= value < errors
+            kept[at] = Trace(constant, trace.pointer or address, small, trace.pointers and address)
     case.twin_traces = kept
 
 

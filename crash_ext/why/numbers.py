@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Set
 
+from crash_ext.contents.words import MAX_ERRNO
 from crash_ext.why.case import Case, Evidence, Subject
 from crash_ext.why.finding import EXAMPLES
 from crash_ext.why.phrases import it
@@ -14,8 +15,6 @@ _SMALL = 255
 """A state is a small number."""
 SATURATED = 0xC0000000
 """include/linux/refcount.h, REFCOUNT_SATURATED: INT_MIN / 2."""
-_ERRORS = 4095
-"""include/linux/err.h, MAX_ERRNO: an error as a pointer is one of the last addresses."""
 
 
 def error_pointers(case: Case, chosen: List[Subject]) -> Dict[int, int]:
@@ -25,10 +24,10 @@ def error_pointers(case: Case, chosen: List[Subject]) -> Dict[int, int]:
     found: Dict[int, int] = {}
     for at, trace in case.twin_traces.items():
         values = {subject.values.get(at, 0) for subject in chosen}
-        value = values.pop() if len(values) == 1 and trace.pointer else 0
+        value = values.pop() if len(values) == 1 and trace.pointers else 0
         # A 32-bit number, a status, is no pointer of 64 bits.
         error = (1 << 8 * case.word) - value
-        if 0 < error <= _ERRORS:
+        if 0 < error <= MAX_ERRNO:
             found[at] = error
     return found
 

@@ -13,6 +13,7 @@ from crash_ext.contents.words import LIST_EMPTY
 from crash_ext.kernel.say import count
 from crash_ext.reach.model import LOST
 from crash_ext.why.case import UNTOLD, Case, Evidence, Subject
+from crash_ext.why.ends import ends_evidence, ends_text
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
 from crash_ext.why.idle import idle_evidence, idle_text
 from crash_ext.why.numbers import (
@@ -83,7 +84,8 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
     else:
         sentence = (
             f"{objects(number, 'was', 'were')} taken off a list and not freed: {poison} Look at"
-            " who takes them off the list: one of its ways does not free them."
+            f" who takes {it(number)} off the list: one of its ways does not free"
+            f" {it(number)}, or somebody else had a reference and did not drop it."
         )
     others = unlinked_at(case, chosen)
     if others:
@@ -107,7 +109,9 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
         f" Or the poison{who} was copied from another object, and {never}{but}: then look for a"
         " way out between the allocation and the first write to the node."
         + _untouched(case, chosen)
+        + ends_text(case, chosen)
     )
+    evidence += ends_evidence(case, chosen)
     return Finding(_off(left), LIKELY, [s.address for s in chosen], evidence, sentence)
 
 
@@ -195,7 +199,8 @@ def _taken_off_again(case: Case, rest: List[Subject]) -> List[Finding]:
                 " This fits an object that was taken off and not freed: look at who takes objects"
                 " off the list."
                 if off
-                else " Look at who takes objects off the list: one of its ways does not free them."
+                else f" Look at who takes objects off the list: one of its ways does not free"
+                f" {it(number)}, or somebody else had a reference and did not drop it."
             )
             + f" It also fits {'one that was' if number == 1 else 'objects that were'} never"
             f" linked, if {it(number, True)} got that before an insertion which failed"
@@ -310,8 +315,8 @@ def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int
     if later or whole:
         sentence += (
             " This fits an object that was taken off (list_del_init()) and not freed: look at"
-            " who takes objects off. It also fits one that was never linked, if it gets what"
-            f" it has before its insertion{_or_left(case)}."
+            " who takes objects off, and at who else had a reference. It also fits one that was"
+            f" never linked, if it gets what it has before its insertion{_or_left(case)}."
         )
     else:
         sentence += (
@@ -320,7 +325,8 @@ def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int
             " at who takes objects off."
         )
     sentence += _perhaps_own(case, offset, number)
-    evidence += [*idle_evidence(chosen), *no_pointer(chosen, case)]
+    sentence += ends_text(case, chosen)
+    evidence += [*idle_evidence(chosen), *no_pointer(chosen, case), *ends_evidence(case, chosen)]
     return Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)
 
 

@@ -39,6 +39,12 @@ _TABLE: Dict[str, Row] = {
     "skb-lost": make_row("lost with others", "lost", "skbuff_head_cache"),
     "half-words": make_row("held by handle", "lost"),
     "shifted": make_row("held by handle", "lost"),
+    "own-page": make_row(_LOST),
+    # Memory that isn't cleared may have the pages of an array that was there before.
+    "own-areas": make_row(_LOST, "held")._replace(lie=_SURE),
+    "own-private": make_row(_LOST),
+    "own-percpu": make_row(_LOST),
+    "common-page": make_row(_LOST),
     # A word is left.
     "kfifo-out": _STALE,
     "ring-stale": _STALE,
@@ -67,6 +73,7 @@ _TABLE: Dict[str, Row] = {
     "read-only": held(r"constant \[slabtest\]"),
     "middle": held(r"hooks \[slabtest\]"),
     "in-page": held("page"),
+    "page-cursor": held("page"),
     "bio-private": held("bios"),
     "reboot-notifier": held("on_reboot|reboot_notifier_list"),
     "third-list": held("dying_list"),

@@ -269,7 +269,7 @@ class _Stop(Exception):
 
 def test_a_signal_stops_a_long_chain_in_c() -> None:
     """Where one word leads to a million objects, Ctrl-C is seen before the last is marked."""
-    count, size = 3_000_000, 8
+    count, size = 5_000_000, 8
     words = array("Q", range(BASE + size, BASE + size * (count + 1), size))
     words[-1] = 0
     reader = cast(Reader, SimpleNamespace(word=8, byteorder="little", native=native_module()))
@@ -285,7 +285,7 @@ def test_a_signal_stops_a_long_chain_in_c() -> None:
     before = signal.signal(signal.SIGPROF, stop)
     try:
         # Of this process's own time: another one's doesn't count.
-        signal.setitimer(signal.ITIMER_PROF, 0.01)
+        signal.setitimer(signal.ITIMER_PROF, 0.001)
         with pytest.raises(_Stop):
             marks.scan_root(ROOTS, BASE.to_bytes(8, "little"), REACHED)
     finally:

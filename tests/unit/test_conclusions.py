@@ -336,7 +336,8 @@ def test_what_was_taken_off_is_told_with_what_others_never_got() -> None:
         "1 object was taken off a list and not freed: the list node at +0x20 points to "
         "itself, as list_del_init() leaves it, and it has what living objects have and "
         "2 leaked objects never got (+0x40, +0x48, +0x50). Nothing in use leads to it. "
-        "Look at who takes objects off the list: one of its ways does not free them. "
+        "Look at who takes objects off the list: one of its ways does not free it, or "
+        "somebody else had a reference and did not drop it. "
         "It also fits one that was never linked, if it got that before an insertion which "
         "failed: then look at the ways out before the insertion."
     )
@@ -360,7 +361,7 @@ def test_several_numbers_that_differ_are_one_sentence() -> None:
         "objects are on a list, and nothing in use leads to it. +0x58 is 1 where all "
         "10 living objects have 2, +0x60 is 1 where these have 4. This fits an object "
         "that was taken off (list_del_init()) and not freed: look at who takes objects "
-        "off. It also fits one that was never linked, if it gets what it has before "
+        "off, and at who else had a reference. It also fits one that was never linked, if it gets what it has before "
         "its insertion."
     )
 

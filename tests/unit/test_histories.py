@@ -414,14 +414,19 @@ def test_a_node_of_a_tree_is_not_judged_where_living_objects_have_none() -> None
     assert "rb tree" not in only(made).sentence
 
 
-def test_a_pointer_to_where_a_module_was_is_told() -> None:
+@pytest.mark.parametrize("value", ["near", "far", "stamp"])
+def test_a_pointer_to_where_a_module_was_is_told(value: str) -> None:
+    """Not so a number that is an address far from all modules, nor SK_DEFAULT_STAMP."""
     scene = Scene()
     base = Landscape(scene.heap).module(b"other", {})
+    near = base + (16 << 20)
+    stamp = near - (near - (1 << 64)) % 1000000
     for at in scene.leaked:
         scene.conn(at, serial=7, since=8, state=2)
-        scene.point(at + LIST, base + (64 << 20))
+        scene.point(at + LIST, {"near": near, "far": base + (64 << 20), "stamp": stamp}[value])
     (found,) = findings(scene.done())
-    assert " 3 of 3 point at +0x20 into the module area, no module loaded there:" in found["text"]
+    told = " 3 of 3 point at +0x20 into the module area, no module loaded there:" in found["text"]
+    assert told == (value == "near")
 
 
 @pytest.mark.parametrize(("lost", "compared"), [(2, TWINS - 2), (TWINS, TWINS)])

@@ -52,7 +52,7 @@ OLD = Place(STACK, "stack of 1 init", 0x8000, "1 init")
 TRACES = {
     SERIAL: Trace(None, False),
     SINCE: Trace(None, False),
-    OWNER_AT: Trace(0xFFFF0000, True),
+    OWNER_AT: Trace(0xFFFF0000, True, pointers=True),
     STATE: Trace(2, False),
 }
 """What living objects have in these words: none is ever zero."""
@@ -1006,3 +1006,10 @@ def test_pointers_at_each_word_of_freed_objects_are_of_an_array_that_was_there_b
     ]
     made = case(*(subject(n + 1, by=[held(each, DEAD)]) for n, each in enumerate(by)), twins=0)
     assert set(causes(made)) == {cause}
+
+
+def test_minus_one_in_living_objects_is_no_pointer() -> None:
+    """A file's prev_pos is -1 in all of them: no error, for nothing else could be there."""
+    made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=(1 << 64) - 1)))
+    made.twin_traces[OWNER_AT] = Trace((1 << 64) - 1, True)
+    assert "the error" not in only(made).sentence

@@ -206,7 +206,8 @@ def test_what_rcu_leaves_of_its_callbacks() -> None:
     told(
         "2 objects were taken off a list and not freed: list_del(), hlist_del() or an _rcu form has"
         " poisoned the list node at +0x20, and nothing in use leads to them. Look at who takes them"
-        " off the list: one of its ways does not free them. Some point to others, as RCU leaves its"
+        " off the list: one of its ways does not free them, or somebody else had a reference and"
+        " did not drop it. Some point to others, as RCU leaves its"
         " callbacks when they have run; if that is a chain of their own, they were lost as one. Or"
         " the poison was copied from another object, and these never wrote there: then look for a"
         " way out between the allocation and the first write to the node.",

@@ -4,7 +4,9 @@
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/skbuff.h>
+#include <linux/vmalloc.h>
 #include "third.h"
 
 static LIST_HEAD(conns);
@@ -314,6 +316,79 @@ static void shifted(struct leak *l, void **objs)
 		WRITE_ONCE(links[i], (void *)((unsigned long)objs[i] << 16 | 0x17));
 }
 
+/* Each has a page of its own, which leads back to it; nobody has either. */
+static void own_page(struct leak *l, void **objs)
+{
+	int i;
+
+	for (i = 0; i < l->n; i++) {
+		void **ring = (void **)get_zeroed_page(GFP_KERNEL);
+
+		((struct desc *)objs[i])->words[0] = (unsigned long)ring;
+		ring[4] = objs[i];
+		ring[6] = objs[i];
+	}
+}
+
+/* Two areas of vmalloc()'s each, and a large kmalloc(). */
+static void own_areas(struct leak *l, void **objs)
+{
+	int i, j;
+
+	for (i = 0; i < l->n; i++)
+		for (j = 0; j < 3; j++) {
+			void **ring = j < 2 ? vzalloc(3 * PAGE_SIZE) : kzalloc(32768, GFP_KERNEL);
+
+			((struct desc *)objs[i])->words[j] = (unsigned long)ring;
+			ring[600 + i] = objs[i];
+		}
+}
+
+/* In the private of a page of its own. */
+static void own_private(struct leak *l, void **objs)
+{
+	int i;
+
+	for (i = 0; i < l->n; i++) {
+		struct page *page = alloc_page(GFP_KERNEL);
+
+		((struct desc *)objs[i])->words[3] = (unsigned long)page;
+		SetPagePrivate(page);
+		set_page_private(page, (unsigned long)objs[i]);
+	}
+}
+
+struct counts {
+	void *of;
+	u64 bytes, packets;
+};
+
+/* Each CPU counts for it, and knows for whom. */
+static void own_percpu(struct leak *l, void **objs)
+{
+	int i, cpu;
+
+	for (i = 0; i < l->n; i++) {
+		struct counts __percpu *counts = alloc_percpu(struct counts);
+
+		((struct desc *)objs[i])->words[5] = (unsigned long)counts;
+		for_each_possible_cpu(cpu)
+			per_cpu_ptr(counts, cpu)->of = objs[i];
+	}
+}
+
+/* One page has all of them, and each has the page. */
+static void common_page(struct leak *l, void **objs)
+{
+	void **ring = (void **)get_zeroed_page(GFP_KERNEL);
+	int i;
+
+	for (i = 0; i < l->n; i++) {
+		((struct desc *)objs[i])->words[7] = (unsigned long)ring;
+		ring[8 + i] = objs[i];
+	}
+}
+
 struct leak lost_leaks[] = {
 	{ "put-missing", CONN, 3, true, put_missing, live_conns },
 	{ "error-path", REQ, 5, true, error_path, live_reqs },
@@ -334,5 +409,10 @@ struct leak lost_leaks[] = {
 	{ "skb-lost", DESC, 3, false, skb_lost },
 	{ "half-words", DESC, 3, false, half_words },
 	{ "shifted", DESC, 3, false, shifted },
+	{ "own-page", DESC, 3, false, own_page },
+	{ "own-areas", DESC, 3, false, own_areas },
+	{ "own-private", DESC, 3, false, own_private },
+	{ "own-percpu", DESC, 3, false, own_percpu },
+	{ "common-page", DESC, 5, false, common_page },
 	{ }
 };

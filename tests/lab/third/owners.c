@@ -25,6 +25,7 @@ static struct net_device *netdev;
 static struct file *watched;
 static struct bio_list bios;
 static struct page *table_page;
+static void *cursors[3];
 static void *constant __ro_after_init;
 static void *hooks[4];
 static LIST_HEAD(idle_list);
@@ -180,6 +181,20 @@ static void middle(struct leak *l, void **objs)
 		WRITE_ONCE(hooks[i], &((struct req *)objs[i])->retry);
 }
 
+/* Each has a page of its own, which leads back to it; what is next to be filled is known. */
+static void page_cursor(struct leak *l, void **objs)
+{
+	int i;
+
+	for (i = 0; i < l->n; i++) {
+		void **ring = (void **)get_zeroed_page(GFP_KERNEL);
+
+		((struct desc *)objs[i])->words[0] = (unsigned long)ring;
+		ring[4] = objs[i];
+		WRITE_ONCE(cursors[i], ring + 12);
+	}
+}
+
 /* In a page that a variable has by its struct page: table_page. */
 static void in_page(struct leak *l, void **objs)
 {
@@ -302,6 +317,7 @@ struct leak owner_leaks[] = {
 	{ "read-only", DESC, 1, false, read_only },
 	{ "middle", REQ, 3, true, middle, live_reqs },
 	{ "in-page", DESC, 3, false, in_page },
+	{ "page-cursor", DESC, 3, false, page_cursor },
 	{ "bio-private", DESC, 3, false, bio_private },
 	{ "reboot-notifier", NODE, 1, false, reboot_notifier },
 	{ "third-list", CONN, 40, true, third_list, live_conns },
