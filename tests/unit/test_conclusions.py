@@ -361,8 +361,8 @@ def test_several_numbers_that_differ_are_one_sentence() -> None:
         "objects are on a list, and nothing in use leads to it. +0x58 is 1 where all "
         "10 living objects have 2, +0x60 is 1 where these have 4. This fits an object "
         "that was taken off (list_del_init()) and not freed: look at who takes objects "
-        "off, and at who else had a reference. It also fits one that was never linked, if it gets what it has before "
-        "its insertion."
+        "off, and at who else had a reference. It also fits one that was never linked, if it "
+        "gets what it has before its insertion."
     )
 
 
