@@ -11,9 +11,9 @@ Of a task that has ended, all words with flags in their low bits are left out, t
 their owner so, and none holds a reference to it (kernel/locking: a rw_semaphore has who read it
 last until the next one does).
 
-A block of which no address is found anywhere stays in use: its owner may have it by a physical
-address, by a frame's number, on a device. So does one that a variable, a stack or another page
-points to, whatever those words are worth.
+A block of which no address is found anywhere stays in use: its owner may have it by a frame's
+number, on a device. So does one that a variable, a stack, a register or another page points to,
+whatever those words are worth, and one whose physical address stands somewhere.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ _ROUNDS = 8
 """So often memory is gone through, at most: an object may have several blocks."""
 _EACH = 64
 """Pointers to a block that are looked at: one that more have is in use."""
+_FLAGS = 7
+"""Low bits of an address that may be flags."""
+_LOW_FRAMES = 20
+"""A physical address of fewer bits than this may be any number."""
 _SMALL = 1 << 12
 """Per-CPU pointers below this may be any number."""
 
@@ -191,10 +195,14 @@ class Islands:
         owners: Dict[int, Set[int]] = {}
         begun: Set[int] = set()
         outside: Set[int] = set()
+        for registers in self._reader.registers().values():
+            numbers = map(targets.index, registers.values())
+            outside |= {by_range[targets.starts[number]] for number in numbers if number >= 0}
         pieces = self._reach.used()
         for hit in find_pointers(self._reader, targets, Summary(), cap=_EACH + 1, pieces=pieces):
             block = blocks[by_range[hit.start]]
-            if not hit.value >> _LOW and hit.value % self._reader.word:
+            small = block.start < 1 << _LOW
+            if small and hit.value % self._reader.word:
                 continue  # some number, where a per-CPU pointer is a small one
             owner = self._reach.object_at(hit.holder)
             if owner is None and self._reach.use.of(hit.holder) == pageuse.SLAB:
@@ -286,7 +294,13 @@ class Islands:
             pages += 1
         length = pages * self._places.session.layout.page_size
         whole = (start, pages * size)
-        return _Block(start, (start, page), (whole, (page, length)), (whole,), (0, 0))
+        known = (whole, (page, length), *self._physical(start))
+        return _Block(start, (start, page), known, (whole,), (0, 0))
+
+    def _physical(self, start: int) -> List[_Piece]:
+        """The physical address of a page of the direct map, with flags."""
+        shift = self._reader.phys_to_virt(0)
+        return [(start - shift, _FLAGS + 1)] if shift and start - shift >> _LOW_FRAMES else []
 
     def _area(self, holder: int) -> Optional[_Block]:
         vmalloc, reader = self._places.vmalloc, self._reader

@@ -63,7 +63,9 @@ def test_a_page_that_only_its_object_has_is_lost_with_it() -> None:
     assert scene.levels(4) == [UNREACHED, UNREACHED, UNREACHED, REACHED]
 
 
-@pytest.mark.parametrize("known", ["page", "middle", "struct page", "object"])
+@pytest.mark.parametrize(
+    "known", ["page", "middle", "struct page", "object", "register", "physical"]
+)
 def test_a_page_that_something_else_has_holds_what_it_leads_to(known: str) -> None:
     scene = Scene()
     image, objects = scene.image, scene.objects
@@ -77,7 +79,12 @@ def test_a_page_that_something_else_has_holds_what_it_leads_to(known: str) -> No
     elif known == "object":
         image.pointer(scene.block(1), objects[1])
         holder = objects[1] + 16
-    image.pointer(holder, value)
+    elif known == "physical":
+        value -= image.page_offset
+    if known == "register":
+        image.commands["help -r"] = f"CPU 0:\n  RIP: 0000000000000000  RAX: {value:016x}\n"
+    else:
+        image.pointer(holder, value)
     assert scene.levels(1) == [REACHED]
 
 
