@@ -260,6 +260,7 @@ def _closing(
             f"{counts['lost']} of {of} lost{fits} in {plural(counts['caches'], 'cache')},"
             f" {counts['bytes']} bytes; {searched >> 20} MB in use searched"
         )
+        yield "an index, a frame number or an encoded address may still keep what is lost"
     yield from (text for text in out.limits if text not in out.told)
 
 

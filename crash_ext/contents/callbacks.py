@@ -38,7 +38,8 @@ KTHREAD_WORK = "kthread work item"
 KTHREAD_DELAYED_WORK = "delayed kthread work item"
 RCU = "RCU callback"
 WAIT = "wait queue entry"
-BY_RCU = (RCU, RCU_WORK)
+SRCU = "SRCU callback"
+BY_RCU = (RCU, RCU_WORK, SRCU)
 """Kinds that RCU's own lists have to have."""
 
 UNLOADED_CODE = " [an unloaded module]"
@@ -233,6 +234,12 @@ class Callbacks:
             if not freed and self.function(called) is None:
                 return False
         return True
+
+    def by_srcu(self, path: Sequence[Step], value: int) -> bool:
+        """Whether a pointer that is in_rcu_chain() is in one of a struct srcu_struct."""
+        if value in self._rcu_heads or not path or path[0].place is None:
+            return False
+        return self._is_srcu(self._places.own_address(path[0].holder))
 
     def rcu_root(self, step: Step) -> bool:
         """Whether a way begins in RCU's own lists: any two words look like an rcu_head."""

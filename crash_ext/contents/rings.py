@@ -26,6 +26,8 @@ OPEN = "open"
 
 _KEPT = 1 << 20
 """Nodes that are walked and remembered, of all lists together: some 130 MB."""
+_STATIC = 64
+"""Nodes of a list, at most, that are in no object: each is to be named."""
 _HEADS = (SYMBOL, MODULE, PERCPU, STACK, VMALLOC)
 
 
@@ -105,11 +107,20 @@ class Rings:
     def _only_static(
         self, nodes: List[int], first: Dict[object, int], often: Dict[object, int]
     ) -> Optional[Place]:
-        """Of two nodes, or of objects of several kinds: the only node that is in none."""
-        if often.get(None) != 1 or len(nodes) < 2:
+        """Of two nodes, or of objects of several kinds: the only node that is in none.
+
+        Of several variables the one that begins with its node: the others are entries, too.
+        """
+        if often.get(None, 0) not in range(1, _STATIC + 1) or len(nodes) < 2:
             return None
-        place = self._places.name(first[None])
-        return place if place is not None and place.kind in _HEADS else None
+        if often[None] == 1:
+            place = self._places.name(first[None])
+            return place if place is not None and place.kind in _HEADS else None
+        outside = (node for node in nodes if self._places.decoded(node) is None)
+        named = [self._places.name(node) for node in outside]
+        begun = [each for each in named if each is not None and not each.offset]
+        alone = len(begun) == 1 and begun[0].kind in (SYMBOL, MODULE, PERCPU)
+        return begun[0] if alone else None
 
 
 def describe(ring: Ring) -> str:

@@ -48,6 +48,8 @@ _BESIDE = 4
 """Pages on both sides of one that shows page structures: they are mapped in large pieces."""
 _SOME = 1024
 """Pages for which those beside them are looked at, too: that takes half a millisecond each."""
+_EMPTY = "__key."
+"""Lock classes' keys have no bytes without lockdep: what lies there is another variable."""
 
 
 class Places:
@@ -215,6 +217,8 @@ class Places:
         if found is None or found[1] > address - self.image.start:
             return Place(SYMBOL, f"the kernel's image, {hexa(address)}", address, "")
         name, offset = found
+        if name.startswith(_EMPTY):
+            return Place(SYMBOL, f"the kernel's image, {hexa(address)}", address, "")
         return Place(SYMBOL, f"{name}{plus(offset)}", address, name, offset=offset)
 
     def _module(self, address: int) -> Optional[Place]:
@@ -251,7 +255,7 @@ class Places:
         if place.kind == SYMBOL:
             start, end = self._reader.symbol("_stext"), self._reader.symbol("_etext")
         else:
-            start, end = self._module_text(address)
+            start, end = self.module_text(address)
         if start is None or end is None or not start <= address < end:
             return None
         return place
@@ -268,7 +272,7 @@ class Places:
             return place is not None and place.kind == UNLOADED
         return bool(place.offset) or place.label.startswith("[")
 
-    def _module_text(self, address: int) -> Tuple[Optional[int], Optional[int]]:
+    def module_text(self, address: int) -> Tuple[Optional[int], Optional[int]]:
         """(start, end) of the code of the module that has an address: tables look like code."""
         reader = self._reader
         region = self.modules.regions.at(address)

@@ -51,11 +51,13 @@ class Areas:
         way = "" if len(path) == 1 else f" and {words_of(path[-1].place)}"
         who = self._blocks.owner(path[0].holder, place)
         if self._blocks.is_percpu(path[0].holder, place):
-            subject.keeper = who and f"{who} (per-CPU)"
+            subject.keeper = who and f"{who.rstrip(',')} (per-CPU)"
+            beginning = self._blocks.has_beginning(path[0].holder, place)
+            subject.adrift = not who and not place.label and beginning
             has = f": {who} has that memory" if who else ""
             return f"by dynamic per-CPU memory, {place.text}{way}{has}"
         if who:
-            subject.keeper = who
+            subject.keeper = who.rstrip(",")
             return f"by way of {place.text}{way}: {who} has that memory"
         before = self._blocks.before(path[0].holder, place)
         if before:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import reduce
 from math import gcd
-from typing import Dict, List, Optional, Set
+from typing import Counter, Dict, List, Optional, Set
 
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import (
@@ -38,7 +38,8 @@ def find_bereft(explainer: Words, case: Case) -> None:
 
     Such a pair is common enough elsewhere. It counts where living objects are on a list
     there, or other leaked ones, or where the address is in memory that was given back, or is that
-    of an empty list's head. Of an hlist next is NULL, and living objects tell, or a table.
+    of an empty list's head. Of an hlist next is NULL, and living objects tell, others that leaked,
+    or a table.
     """
     for at in _in_freed_tables(explainer, case):
         for subject in case.subjects:
@@ -47,11 +48,13 @@ def find_bereft(explainer: Words, case: Case) -> None:
     word = explainer.word
     enough = case.twin_profile.objects >= ENOUGH and not case.mixed
     usual = USUAL * case.twin_profile.objects if enough else None
-    hashed = [
+    hashed = {
         at
         for at in case.twin_profile.offsets()
         if usual is not None and case.twin_profile.count_kind(at, HLIST_LINKED) >= usual
-    ]
+    }
+    if not several_types(case.cache):
+        hashed |= _in_hash_lists(case)
     beside = {} if several_types(case.cache) else _linked_to(explainer, case)
     for subject in case.subjects:
         for at in hashed:
@@ -81,6 +84,14 @@ def find_bereft(explainer: Words, case: Case) -> None:
             emptied = back == value == forth and _is_member(explainer, value)
             if alike or emptied or _was_head(explainer, value):
                 subject.lists[at] = LIST_BROKEN
+
+
+def _in_hash_lists(case: Case) -> Set[int]:
+    """Where several of the leaked objects themselves are in a hash list."""
+    counts = Counter(
+        at for s in case.subjects for at, kind in s.lists.items() if kind == HLIST_LINKED
+    )
+    return {at for at, number in counts.items() if number >= ENOUGH}
 
 
 def _in_freed_tables(explainer: Words, case: Case) -> List[int]:

@@ -8,6 +8,7 @@ from typing import Dict, List, Tuple
 from crash_ext.contents.callbacks import (
     HRTIMER,
     KTHREAD_WORK,
+    SRCU,
     TAKEN_CODE,
     UNLOADED_CODE,
     UNTOLD_CODE,
@@ -70,6 +71,8 @@ def _waiting(members: List[Tuple[Subject, Held]], lent: bool) -> Finding:
         sentence += " The code of that function is gone: the call will crash."
     elif callback.function.endswith(f"{TAKEN_CODE}]"):
         sentence += " If that is of a module that was unloaded, the call will crash."
+    if callback.kind == SRCU:
+        sentence += " That is srcu_barrier()'s to wait for: rcu_barrier() does not."
     if callback.kind == DISABLED_TASKLET:
         sentence += " That waits for tasklet_enable()."
     if not callback.sure:
@@ -140,4 +143,4 @@ def _due(callback: Callback) -> str:
 
 
 def _article(kind: str) -> str:
-    return f"{'an' if kind[0] in 'aiR' or kind == HRTIMER else 'a'} {kind}"
+    return f"{'an' if kind[0] in 'aiRS' or kind == HRTIMER else 'a'} {kind}"

@@ -69,6 +69,26 @@ class Trace(NamedTuple):
     """It is an address in all of them."""
 
 
+class Kobject(NamedTuple):
+    """A struct kobject in an object."""
+
+    at: int
+    """Where."""
+    words: range
+    """Where its pointers are."""
+    node: range
+    """Its list_head's words, for the kset that it is in."""
+    kind: str
+    """Its struct kobj_type *, in words."""
+    release: str
+    """That one's function, in words."""
+    name: str
+    references: int
+    """Of its kref."""
+    shown: bool
+    """It has a node of sysfs."""
+
+
 class Subject:
     """One allocated object."""
 
@@ -120,6 +140,16 @@ class Subject:
         """Of a lost one: offset of a pointer to a module that was unloaded -> what is there now."""
         self.ends: Dict[int, Tuple[str, str]] = {}
         """Of a lost one: offset of a pointer to what is gone or lost itself -> kind, what."""
+        self.addresses: Dict[int, str] = {}
+        """Of a lost one: offset of the address of a function or variable -> its name."""
+        self.alone: Dict[int, str] = {}
+        """Of a lost one: offset of two words that are one address -> the cache it lies in."""
+        self.was_before: Dict[int, str] = {}
+        """Of a lost one: offset of a node that an _rcu form deleted -> the variable behind it."""
+        self.kobject: Optional[Kobject] = None
+        """Of a lost one: the first kobject in it."""
+        self.cleared: Dict[int, bool] = {}
+        """Of a lost one: offset of what looks like RB_CLEAR_NODE()'s -> a child is left in it."""
         self.idle: List[Idle] = []
         """Its timers and work items that are not pending; of one that nothing leads to."""
         self.values: Dict[int, int] = {}
@@ -139,6 +169,8 @@ class Case:
         """Allocated objects."""
         self.subjects: List[Subject] = []
         """Those that were examined."""
+        self.leaders: Dict[int, str] = {}
+        """Address of an object that some were lost with -> what it is, in words."""
         self.unreadable = 0
         """Of those, whose contents aren't in the dump."""
         self.profile = Profile()

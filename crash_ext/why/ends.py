@@ -91,9 +91,11 @@ def _end(
 ) -> Optional[Tuple[str, str]]:
     """(kind, what) of a pointer to freed memory or to a lost object of another cache."""
     value = subject.values.get(at, 0)
-    if value < lowest_address(places) or _in_node(case, subject, at):
+    if value < lowest_address(places):
         return None
-    place = places.name(value)
+    place, in_node = places.name(value), _in_node(case, subject, at)
+    if in_node and (place is None or place.state != ALLOCATED):
+        return None
     if place is None:
         gone = places.freed_vmalloc(value)
         return (FREED, _AREA) if gone is not None else None
@@ -108,7 +110,7 @@ def _end(
 
 
 def _in_node(case: Case, subject: Subject, at: int) -> bool:
-    """Whether a word is of a list's or a tree's node: those have causes of their own."""
+    """Whether a word is of a list's or a tree's node: gone lists have causes of their own."""
     word = case.word
     return any(0 <= at - node < 2 * word for node in subject.lists) or any(
         0 <= at - node < 3 * word for node in subject.trees

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
-from crash_ext.contents.callbacks import BY_RCU, WAIT, Callback, Callbacks
+from crash_ext.contents.callbacks import BY_RCU, SRCU, WAIT, Callback, Callbacks
 from crash_ext.contents.idle import IdleFinder
 from crash_ext.contents.words import (
     HLIST_LINKED,
@@ -34,8 +34,10 @@ from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache
 from crash_ext.why.case import Case, Held, Subject
 from crash_ext.why.containers import Containers
 from crash_ext.why.ends import find_ends
+from crash_ext.why.leaders import name_leaders
 from crash_ext.why.lostwith import find_lost_with
 from crash_ext.why.oldlinks import OLD_HEAD, is_old_head
+from crash_ext.why.shapes import find_shapes
 from crash_ext.why.slots import NOT_COUNTED, Slots
 from crash_ext.why.ways import show_ways
 
@@ -102,9 +104,9 @@ def find_holders(
             held = held._replace(worth=PERHAPS, why=GIVEN_BACK)
         if held.worth == IN_USE:
             found = _callback(callbacks, slub, case, subject, hit.value)
-            if found is not None and (
-                found.kind not in BY_RCU or _waits_for_rcu(callbacks, reach, subject, hit.value)
-            ):
+            if found is not None and found.kind in BY_RCU:
+                found = _waiting_for_rcu(callbacks, reach, subject, hit.value, found)
+            if found is not None:
                 held = held._replace(callback=found)
             else:
                 held = _by_counters(slots, places, reach, held)
@@ -115,9 +117,11 @@ def find_holders(
         _find_queued(callbacks, slub, places, reach, case, subject)
     _find_idle(slub, places, callbacks, cases)
     find_ends(places, reach, cases)
+    find_shapes(places, reach, cases)
     show_ways(reach, places, cases, Containers(places, callbacks, blocks, reach.path), blocks)
     find_lost_with(slub, reach, cases)
-    _find_hidden(slub, places, reach, cases)
+    name_leaders(places, cases)
+    _find_hidden(slub, places, reach, cases, blocks)
     in_use, other = reach.summary.bytes, max(0, summary.bytes - reach.summary.bytes)
     text = f"{in_use >> 20} MB in use and {other >> 20} MB of other memory"
     for case in cases:
@@ -206,8 +210,14 @@ def _find_queued(
         subject.held.append(Held(holder, at, places.name(holder), IN_USE, "", found))
 
 
-def _waits_for_rcu(callbacks: Callbacks, reach: Reach, subject: Subject, value: int) -> bool:
-    return callbacks.in_rcu_chain(reach.path(subject.address), value)
+def _waiting_for_rcu(
+    callbacks: Callbacks, reach: Reach, subject: Subject, value: int, found: Callback
+) -> Optional[Callback]:
+    """What may be a callback of RCU's as what it is; None for one that isn't on its lists."""
+    path = reach.path(subject.address)
+    if not callbacks.in_rcu_chain(path, value):
+        return None
+    return found._replace(kind=SRCU) if callbacks.by_srcu(path, value) else found
 
 
 def _callback(
@@ -233,13 +243,17 @@ def _find_idle(slub: Slub, places: Places, callbacks: Callbacks, cases: List[Cas
                 subject.idle = finder.of(subject.address, data or b"")
 
 
-def _find_hidden(slub: Slub, places: Places, reach: Reach, cases: List[Case]) -> None:
+def _find_hidden(
+    slub: Slub, places: Places, reach: Reach, cases: List[Case], blocks: Blocks
+) -> None:
     """The two more looks at objects that nothing leads to: by physical address, by page."""
     lost = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
-    for found in find_hidden(slub, reach, array("Q", sorted(lost))):
+    handles = list(find_hidden(slub, reach, array("Q", sorted(lost))))
+    blocks.look_for((found.holder, places.name(found.holder)) for found in handles)
+    for found in handles:
         subject = lost[found.address]
         if not found.round or not subject.hidden:
-            subject.hidden = _hidden_text(places, found)
+            subject.hidden = _hidden_text(places, reach, blocks, found)
     _find_led_by_hidden(reach, lost)
 
 
@@ -256,10 +270,14 @@ def _find_led_by_hidden(reach: Reach, lost: Dict[int, Subject]) -> None:
             lost[address].hidden = f"{who}, and of that one {texts[root]}"
 
 
-def _hidden_text(places: Places, found: Hidden) -> str:
+def _hidden_text(places: Places, reach: Reach, blocks: Blocks, found: Hidden) -> str:
     place = places.name(found.holder)
-    where = words_of(place)
-    return f"{found.text} at {hexa(found.holder)}, {where}"
+    who = "" if place is None else blocks.owner(found.holder, place).rstrip(",")
+    owned = f" ({who} has that memory)" if who else ""
+    if place is not None and place.kind == OBJECT:
+        root = next((step.place for step in reach.path(found.holder)), None)
+        owned = f" (to which {words_of(root)} leads)" if root is not None else ""
+    return f"{found.text} at {hexa(found.holder)}, {words_of(place)}{owned}"
 
 
 def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -> bool:

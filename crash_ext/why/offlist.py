@@ -27,6 +27,7 @@ from crash_ext.why.numbers import (
     numbers_text,
 )
 from crash_ext.why.phrases import it, lost_ones, may_be_left, no_pointer, objects, of, outer_ones
+from crash_ext.why.tell_shapes import shapes_text
 from crash_ext.why.twins import has_free_pointer, heads_what, poisoned_nodes, unlinked_at
 
 OFF_THE_LIST = "off the list"
@@ -60,8 +61,13 @@ def taken_off(case: Case, rest: List[Subject]) -> List[Finding]:
     return [*(_deleted(case, offset, chosen) for (offset, _), chosen in groups.items()), *again]
 
 
+_POISONS_APART = {0x22, 0x100, 0x100100}
+"""LIST_POISON2 - LIST_POISON1: since v5.3, v4.3, and before (include/linux/poison.h)."""
+
+
 def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
-    text = f"+{offset:#x} list node: poisoned by list_del() in {of(chosen, case)}"
+    by = _poisoner(case, offset, chosen)
+    text = f"+{offset:#x} list node: poisoned by {by} in {of(chosen, case)}"
     evidence = [Evidence("list", text, chosen[0].address + offset)]
     number = len(chosen)
     within = case.uncleared and has_free_pointer(case, offset)
@@ -71,8 +77,8 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
     evidence += numbers_evidence(case, chosen, changed)
     evidence += [*idle_evidence(chosen), *no_pointer(chosen, case)]
     poison = (
-        f"list_del(), hlist_del() or an _rcu form has poisoned the list node at +{offset:#x}, and"
-        f" nothing in use leads to {it(number)}.{numbers_text(case, changed)}"
+        f"{by} has poisoned the list node at +{offset:#x}, and nothing in use leads to"
+        f" {it(number)}.{_last_list(offset, chosen)}{numbers_text(case, changed)}"
         f"{idle_text(case, chosen)}"
     )
     left = may_be_left(case, chosen)
@@ -109,10 +115,30 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
         f" Or the poison{who} was copied from another object, and {never}{but}: then look for a"
         " way out between the allocation and the first write to the node."
         + _untouched(case, chosen)
+        + shapes_text(case, chosen)
         + ends_text(case, chosen)
     )
     evidence += ends_evidence(case, chosen)
     return Finding(_off(left), LIKELY, [s.address for s in chosen], evidence, sentence)
+
+
+def _poisoner(case: Case, offset: int, chosen: List[Subject]) -> str:
+    """Who poisons a node so: the _rcu forms keep its next."""
+    apart = {s.values.get(offset + case.word, 0) - s.values.get(offset, 0) for s in chosen}
+    if apart <= _POISONS_APART:
+        return "list_del() or hlist_del()"
+    if not apart & _POISONS_APART:
+        return "list_del_rcu() or hlist_del_rcu()"
+    return "list_del(), hlist_del() or an _rcu form"
+
+
+def _last_list(offset: int, chosen: List[Subject]) -> str:
+    """The variable to which a kept next leads: a list's head, unless others were behind it."""
+    names = {s.was_before[offset] for s in chosen if offset in s.was_before}
+    if len(names) != 1:
+        return ""
+    (name,) = names
+    return f" A next that was kept leads to {name}: that was on the list, its head for one."
 
 
 def _old_poison(
@@ -325,7 +351,7 @@ def _off_list(case: Case, offset: int, chosen: List[Subject], missing: Tuple[int
             " at who takes objects off."
         )
     sentence += _perhaps_own(case, offset, number)
-    sentence += ends_text(case, chosen)
+    sentence += shapes_text(case, chosen) + ends_text(case, chosen)
     evidence += [*idle_evidence(chosen), *no_pointer(chosen, case), *ends_evidence(case, chosen)]
     return Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)
 

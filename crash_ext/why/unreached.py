@@ -13,6 +13,7 @@ from crash_ext.why.case import Case, Evidence, Held, Subject
 from crash_ext.why.ends import ends_evidence, ends_text
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
 from crash_ext.why.idle import idle_evidence, idle_links, idle_text
+from crash_ext.why.leaders import lost_holder
 from crash_ext.why.lists import LEAKED, OPEN
 from crash_ext.why.lostwith import usual_nodes
 from crash_ext.why.numbers import (
@@ -36,6 +37,7 @@ from crash_ext.why.phrases import (
     outer_ones,
     pointer,
 )
+from crash_ext.why.tell_shapes import kobject_nodes, shapes_text
 from crash_ext.why.twins import heads_lists, is_own_list, poisoned_nodes, usually_empty
 
 _NODES = (LIST_LINKED, HLIST_LINKED, RB_LINKED)
@@ -137,11 +139,19 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             )
             sentence += _off_a_list(case, chosen)
         if head or ring:
-            sentence += or_left(case, chosen)
+            sentence += or_left(case, chosen) + ends_text(case, chosen)
+            evidence += ends_evidence(case, chosen)
         else:
             sentence += f"only lost objects lead to {it(number)}."
+            beside = first or lost_holder(chosen[0])
+            what = case.leaders.get(beside, "")
+            what = f", {what}," if what else ""
             if first:
-                sentence += f" Look at {hexa(first)} for the reason: nothing points to that one."
+                sentence += (
+                    f" Look at {hexa(first)}{what} for the reason: nothing in use points to it."
+                )
+            elif beside:
+                sentence += f" Look for the reason at {hexa(beside)}{what} and at what leads to it."
             sentence += _left_pointers(case, chosen)
         findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
     return findings
@@ -202,7 +212,8 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     )
     idle, silent = idle_text(case, chosen), _silent(number)
     outside = _outside(case, chosen)
-    sentence += idle if outside == silent and idle else outside + idle
+    shapes = shapes_text(case, chosen)
+    sentence += shapes + idle if outside == silent and shapes + idle else outside + shapes + idle
     changed = changed_numbers(case, chosen)
     evidence = [*numbers_evidence(case, chosen, changed), *no_pointer(chosen, case)]
     evidence += [*_open_lists(chosen), *idle_evidence(chosen)]
@@ -271,7 +282,8 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
         return beside
     called = idle_links(chosen)
     empty = [at for at, kind in sorted(chosen[0].lists.items()) if kind == LIST_EMPTY]
-    empty = [at for at in empty if at not in called]
+    # A kobject's list_head is its kset's: those of classes and buses have none.
+    empty = [at for at in empty if at not in called and at not in kobject_nodes(chosen)]
     same = [at for at in empty if all(s.lists.get(at) == LIST_EMPTY for s in chosen)]
     own = [at for at in same if is_own_list(case, at)]
     same = [at for at in same if at not in own]
@@ -317,6 +329,8 @@ def _unlike_others(case: Case, chosen: List[Subject]) -> str:
         for at, number in sorted(counts.items()):
             inside = any(at in _nodes_of(s, kind) or at in s.unread for s in chosen)
             alone = kind == RB_LINKED and any(s.values.get(at) == 1 for s in chosen)
+            # Neither hlist_del_init() nor who never inserted it leaves a bucket's address.
+            alone |= kind == HLIST_LINKED and any(s.values.get(at + case.word) for s in chosen)
             if number >= USUAL * len(held) and not inside and not alone:
                 return (
                     f" At +{at:#x} {number} of {len(held)} objects of this cache to which"

@@ -116,10 +116,12 @@ class UserNames:
         if folder:
             # The way to a node is by any of those below or beside it.
             return Holder(folder)
-        head = self._head_of(way)
-        if head is not None:
-            return Holder(_what(head), head.offset)
-        root = way.root.place
+        listed = self._on_list(way)
+        if listed is not None:
+            return listed
+        root = self._headed(way.root)
+        if root is not way.root.place and root is not None:
+            way = way._replace(root=way.root._replace(holder=root.address, place=root))
         text = self._containers.areas.owner_of(way.root) or _what(root)
         named = root is not None and root.label and root.kind in (SYMBOL, MODULE, PERCPU)
         at = self._offset(way.root) if named else 0
@@ -128,22 +130,48 @@ class UserNames:
             return Holder(text, at)
         return Holder(text, at, by.label, self._offset(way.entry))
 
-    def _head_of(self, way: Way) -> Optional[Place]:
-        """The variable that heads the list by which the way goes from one object to another.
+    def _on_list(self, way: Way) -> Optional[Holder]:
+        """The list by which the way goes from a neighbour on it to the object.
 
-        Who else has one of them, as a variable that points to the first one, has not the others.
+        Who else has one of them, as a variable that points to the first one, has not the others;
+        and what leads to a neighbour has nothing to do with this one.
         """
-        if way.entry == way.last:
-            return None
-        owner = self._reach.object_at(way.last.holder)
-        if owner is None:
-            return None
-        node, inside = way.address + way.last.offset, way.last.holder - owner
-        if way.last.offset not in (inside, inside - self._reader.word):
+        owner, word = self._reach.object_at(way.last.holder), self._reader.word
+        node = way.address + way.last.offset
+        if owner is not None:
+            inside = way.last.holder - owner
+            if way.entry == way.last or way.last.offset not in (inside, inside - word):
+                return None
+        elif not self._is_entry(way.last):
             return None
         ring = self._rings.of(node)
-        head = ring.head if ring.kind == RING else None
-        return head if head is not None and head.kind in (SYMBOL, MODULE, PERCPU) else None
+        if ring.kind != RING:
+            return None
+        head = ring.head
+        if head is None:
+            # A variable's own list is one that it has with these alone.
+            return Holder("a list of theirs, its head unknown") if owner is not None else None
+        if head.kind in (SYMBOL, MODULE, PERCPU):
+            return Holder(_what(head), head.offset)
+        if head.kind == OBJECT:
+            return Holder(f"a list headed in an object of {head.label}", head.offset)
+        return None
+
+    def _is_entry(self, step: Step) -> bool:
+        """Whether a pointer lies within a variable, and is a link of a list that is in use."""
+        place, node, word = step.place, step.target + step.offset, self._reader.word
+        if place is None or not place.offset or place.kind not in (SYMBOL, MODULE):
+            return False
+        own = self._places.own_address(step.holder)
+        return self._word(node) == own - word or self._word(node + word) == own
+
+    def _headed(self, step: Step) -> Optional[Place]:
+        """What a way begins in; where that is a neighbour on a list, the variable that heads it."""
+        if self._is_entry(step):
+            head = self._rings.of(step.target + step.offset).head
+            if head is not None and head.kind in (SYMBOL, MODULE, PERCPU):
+                return head
+        return step.place
 
     def _offset(self, step: Step) -> int:
         """Of a pointer in what it lies in; of both words of a list_head the first one's."""

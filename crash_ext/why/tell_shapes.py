@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lost objects show of their state (shapes.py), in sentences."""
+
+from __future__ import annotations
+
+from typing import List, Set
+
+from crash_ext.contents.words import MAX_ERRNO
+from crash_ext.why.case import Case, Subject
+from crash_ext.why.numbers import SATURATED
+from crash_ext.why.phrases import it, may_be_left
+
+_NAMED = 2
+"""Addresses of functions and variables that are told."""
+_HARDLY = 4
+"""An object has more words than this: of a smaller one each may be all that it has."""
+
+
+def kobject_words(chosen: List[Subject]) -> Set[int]:
+    """Offsets of the words of kobjects in them."""
+    return {at for s in chosen if s.kobject is not None for at in s.kobject.words}
+
+
+def kobject_nodes(chosen: List[Subject]) -> Set[int]:
+    """Offsets of the list nodes that kobjects in them have: a kset's, and nothing of their own."""
+    return {at for s in chosen if s.kobject is not None for at in s.kobject.node}
+
+
+def shapes_text(case: Case, chosen: List[Subject]) -> str:
+    """What all of them show of their state, in sentences."""
+    text = _kobject_text(chosen) + _saturated_text(case, chosen)
+    text += _cleared_text(chosen) + _error_text(case, chosen)
+    text += _alone_text(chosen)
+    text += _named_text(case, chosen) + _hardly_text(case, chosen)
+    if text and may_be_left(case, chosen):
+        text += " Or that is of the last owner of that memory."
+    return text
+
+
+def _kobject_text(chosen: List[Subject]) -> str:
+    found = [s.kobject for s in chosen if s.kobject is not None]
+    first = found[0] if len(found) == len(chosen) else None
+    if first is None or len({(k.at, k.kind, k.references > 0, k.shown) for k in found}) > 1:
+        return ""
+    # Behind the release kobject_cleanup() frees the name.
+    named = f" {first.name!r}" if first.name and first.references else ""
+    each = "it has" if len(chosen) == 1 else "each has"
+    text = f" At +{first.at:#x} {each} a kobject of {first.kind}"
+    text += (f", the first one{named}" if len(chosen) > 1 else named) if named else ""
+    if not first.references:
+        return (
+            f"{text}, without a reference: its release function, {first.release}, was called and"
+            " did not free the object."
+        )
+    if first.shown:
+        return f"{text}."
+    counts = {k.references for k in found}
+    left = f"with {first.references} left" if len(counts) == 1 else "with references left"
+    return f"{text}, out of sysfs and {left}: a kobject_put() is missing, or what calls it."
+
+
+def _saturated_text(case: Case, chosen: List[Subject]) -> str:
+    if case.twin_profile.objects:
+        return ""  # the numbers of living objects are compared with theirs
+    common = set.intersection(
+        *({at for at, value in s.halves.items() if value == SATURATED} for s in chosen)
+    )
+    # The lower half of an address of a module is no count.
+    common = {at for at in common if all(s.halves.get(at + 4) != 0xFFFFFFFF for s in chosen)}
+    if not common:
+        return ""
+    return (
+        f" +{min(common):#x} is {SATURATED:#x} (REFCOUNT_SATURATED): once too many references"
+        " were taken or dropped, no further put frees the object."
+    )
+
+
+def _cleared_text(chosen: List[Subject]) -> str:
+    common = set.intersection(*(set(s.cleared) for s in chosen))
+    if not common:
+        return ""
+    at = min(common)
+    left = [s for s in chosen if s.cleared[at]]
+    text = (
+        f" If +{at:#x} is an rb_node, it says that it is in no tree (RB_CLEAR_NODE()): never"
+        " inserted, or taken out"
+    )
+    if left:
+        some = "" if len(chosen) == 1 else f" of {len(left)} of {len(chosen)}"
+        text += f"; the child{some} that it still points to shows that it was in one"
+    return f"{text}."
+
+
+def _error_text(case: Case, chosen: List[Subject]) -> str:
+    """ERR_PTR() in all of them; -1 is as often a number."""
+    if case.twin_profile.objects:
+        return ""
+    wrap = 1 << 8 * case.word
+    found = [
+        {at: wrap - value for at, value in s.values.items() if 1 < wrap - value <= MAX_ERRNO}
+        for s in chosen
+    ]
+    common = set.intersection(*map(set, found))
+    if not common:
+        return ""
+    at = min(common)
+    errors = sorted({each[at] for each in found})
+    named = f"the error -{errors[0]}" if len(errors) == 1 else "an error"
+    return (
+        f" +{at:#x} is {named}: what belongs there could not be had, so look at the way out after"
+        " that; or who ended the object's use put it there."
+    )
+
+
+def _alone_text(chosen: List[Subject]) -> str:
+    common = set.intersection(*(set(s.alone) for s in chosen))
+    if not common:
+        return ""
+    at = min(common)
+    return (
+        f" If +{at:#x} is a list node, it was alone on a list whose head is gone: both of its words"
+        f" are one address, of memory of {chosen[0].alone[at]} that doesn't lead back."
+    )
+
+
+def _named_text(case: Case, chosen: List[Subject]) -> str:
+    """Functions and variables that all of them have the address of, and living ones have not."""
+    first, told = chosen[0], kobject_words(chosen)
+    found = {
+        at: name
+        for at, name in sorted(first.addresses.items())
+        if all(s.addresses.get(at) == name for s in chosen) and at not in told
+        if at not in case.twin_traces or case.twin_traces[at].constant != first.values[at]
+    }
+    ours = {at: name for at, name in found.items() if name.endswith("]")} or found
+    if not ours:
+        return ""
+    has = "It has" if len(chosen) == 1 else "Each has"
+    named = " and ".join(f"{name} (at +{at:#x})" for at, name in list(ours.items())[:_NAMED])
+    return f" {has} the address of {named}."
+
+
+def _hardly_text(case: Case, chosen: List[Subject]) -> str:
+    if case.twin_profile.objects:
+        return ""  # what they lack is told beside what living objects have
+    written = [[at for at, value in s.values.items() if value] for s in chosen]
+    if any(len(at) != 1 or len(s.values) <= _HARDLY for at, s in zip(written, chosen)):
+        return ""
+    places = sorted({at for each in written for at in each})
+    if len(places) > 1:
+        return ""
+    number = len(chosen)
+    return (
+        f" But for +{places[0]:#x} {it(number, True)} {'is' if number == 1 else 'are'} all zeroes:"
+        " given up before more was set up, or cleared since; or that is all that owners write."
+    )
