@@ -127,7 +127,8 @@ def _poisoner(case: Case, offset: int, chosen: List[Subject]) -> str:
     apart = {s.values.get(offset + case.word, 0) - s.values.get(offset, 0) for s in chosen}
     if apart <= _POISONS_APART:
         return "list_del() or hlist_del()"
-    if not apart & _POISONS_APART:
+    known = all(offset in s.values for s in chosen)
+    if known and not apart & _POISONS_APART:
         return "list_del_rcu() or hlist_del_rcu()"
     return "list_del(), hlist_del() or an _rcu form"
 

@@ -123,8 +123,7 @@ class UserNames:
         if root is not way.root.place and root is not None:
             way = way._replace(root=way.root._replace(holder=root.address, place=root))
         text = self._containers.areas.owner_of(way.root) or _what(root)
-        named = root is not None and root.label and root.kind in (SYMBOL, MODULE, PERCPU)
-        at = self._offset(way.root) if named else 0
+        at = self._named_at(way.root)
         by = way.entry.place
         if way.entry == way.root or by is None or by.kind != OBJECT:
             return Holder(text, at)
@@ -149,21 +148,36 @@ class UserNames:
             return None
         head = ring.head
         if head is None:
-            # A variable's own list is one that it has with these alone.
-            return Holder("a list of theirs, its head unknown") if owner is not None else None
+            linked = owner is None or self._is_link(way.entry)
+            return None if linked else Holder("a list of theirs, its head unknown")
         if head.kind in (SYMBOL, MODULE, PERCPU):
             return Holder(_what(head), head.offset)
-        if head.kind == OBJECT:
-            return Holder(f"a list headed in an object of {head.label}", head.offset)
-        return None
+        entry = way.entry.place
+        if head.object is None or (entry is not None and entry.object == head.object):
+            return None
+        path = self._reach.path(head.object)
+        if not path:
+            return None
+        return Holder(_what(path[0].place), self._named_at(path[0]), head.label, head.offset)
+
+    def _is_link(self, step: Step) -> bool:
+        """Whether a pointer is a link of a list: what it points to leads back."""
+        own, node, word = self._places.own_address(step.holder), step.target, self._reader.word
+        node += step.offset
+        return self._word(node) == own - word or self._word(node + word) == own
 
     def _is_entry(self, step: Step) -> bool:
         """Whether a pointer lies within a variable, and is a link of a list that is in use."""
-        place, node, word = step.place, step.target + step.offset, self._reader.word
+        place = step.place
         if place is None or not place.offset or place.kind not in (SYMBOL, MODULE):
             return False
-        own = self._places.own_address(step.holder)
-        return self._word(node) == own - word or self._word(node + word) == own
+        return self._is_link(step)
+
+    def _named_at(self, step: Step) -> int:
+        """The offset in the variable that a way begins in; 0 where that has no name."""
+        root = step.place
+        named = root is not None and root.label and root.kind in (SYMBOL, MODULE, PERCPU)
+        return self._offset(step) if named else 0
 
     def _headed(self, step: Step) -> Optional[Place]:
         """What a way begins in; where that is a neighbour on a list, the variable that heads it."""

@@ -855,7 +855,7 @@ def test_of_a_chain_the_one_that_nothing_points_to_is_the_one_to_look_at() -> No
     second.inner, second.leader = True, 1
     found = {finding.cause: finding for finding in conclude(case(first, second))}
     assert found["lost with others"].objects == [2]
-    assert f"Look at {hexa(1)} for the reason: nothing points to that one" in (
+    assert f"Look at {hexa(1)} for the reason: nothing in use points to it" in (
         found["lost with others"].sentence
     )
     assert found["lost"].objects == [1]
