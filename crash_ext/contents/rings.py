@@ -99,10 +99,10 @@ class Rings:
                 key = (decoded.cache.address, (node - decoded.start) % decoded.size)
             first.setdefault(key, node)
             often[key] = often.get(key, 0) + 1
-        if len(often) != 2 or len(nodes) < 3:
-            return self._only_static(nodes, first, often)
         rare = min(often, key=lambda key: often[key])
-        return self._places.name(first[rare]) if often[rare] == 1 else None
+        if len(often) != 2 or len(nodes) < 3 or often[rare] > 1:
+            return self._only_static(nodes, first, often)
+        return self._places.name(first[rare])
 
     def _only_static(
         self, nodes: List[int], first: Dict[object, int], often: Dict[object, int]

@@ -440,7 +440,10 @@ def test_an_srcu_struct_is_known_in_the_page_of_its_percpu_memory(same: bool) ->
     if not same:
         image.pointer(page + 16, 5)
     place = Place(PAGE, "page 1000, of no slab", page + 8, "")
-    assert scene.callbacks().rcu_root(Step(page + 8, place, scene.object, AT)) == same
+    step = Step(page + 8, place, scene.object, AT)
+    assert scene.callbacks().rcu_root(step) == same
+    assert scene.callbacks().by_srcu([step], scene.object + AT) == same
+    assert not scene.callbacks().by_srcu([], scene.object + AT)
 
 
 def test_the_middle_of_a_long_rcu_chain_need_not_be_seen() -> None:

@@ -7,10 +7,10 @@ from typing import List, Tuple
 
 import pytest
 
-from crash_ext.contents.callbacks import TIMER, WAIT, WORK, Callback
+from crash_ext.contents.callbacks import SRCU, TIMER, WAIT, WORK, Callback
 from crash_ext.contents.idle import DELETED, NEVER, OVER, Idle
 from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY, LIST_LINKED
-from crash_ext.reach.model import LOST
+from crash_ext.reach.model import LOST, REACHED
 from crash_ext.why.case import Evidence, Subject
 from crash_ext.why.idle import idle_evidence
 from crash_ext.why.kernelobjects import BY_KERNEL_OBJECT
@@ -269,4 +269,14 @@ def test_poison_beside_a_free_pointer_and_far_from_it(
         f" memory, as much else in {they} may be. Nothing in use leads to {they}. Look for a way"
         " out between the allocation and the insertion into the list; unless objects of"
         f" {their} sort never are on that list."
+    )
+
+
+def test_a_callback_of_srcu_is_told_as_that() -> None:
+    waits = Callback(SRCU, 0x48, "conn_free [foo]", None)
+    told(
+        "1 object waits for an SRCU callback: conn_free [foo] is still to be called for it. It was"
+        " not cancelled or waited for before kmem_cache_destroy(), or was set up after that. That"
+        " is srcu_barrier()'s to wait for: rcu_barrier() does not.",
+        subject(1, level=REACHED, by=[held(VARIABLE, callback=waits)]),
     )

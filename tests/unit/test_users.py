@@ -251,3 +251,39 @@ def test_a_kobject_is_its_kset_s_though_a_neighbour_on_the_list_leads_to_it(link
     scene.put(scene.root + 8, scene.holders[1])
     (told,) = users(scene)
     assert (told[0] == "the kset conns, as a kobject at +0x40") == linked
+
+
+def test_a_neighbour_on_a_list_that_a_variable_has_in_it_is_no_holder() -> None:
+    """Two variables are on it: its head begins with its node, the other one is an entry."""
+    scene = Scene(objects=3)
+    head, entry = variable(scene, "conn_list"), variable(scene, "own_conn", 8)
+    nodes = [each + AT for each in scene.objects]
+    ring(scene, head, entry + 0x20, *nodes)
+    assert users(scene) == [("conn_list", 3)]
+
+
+def test_what_a_neighbour_in_a_variable_leads_to_by_an_object_is_the_heads() -> None:
+    scene = Scene(objects=1)
+    head, entry = variable(scene, "conn_list"), variable(scene, "own_conn", 8)
+    ring(scene, head, entry + 0x20, scene.holders[0] + 0x40)
+    scene.put(scene.holders[0] + 0x10, scene.objects[0])
+    scene.put(head, entry + 0x20)
+    assert users(scene) == [("conn_list, by way of objects of kmalloc-128 at +0x10", 1)]
+
+
+def test_who_has_one_of_a_list_headed_in_an_object_has_not_the_others() -> None:
+    """All mm_structs are on a list whose head lies in a memory cgroup."""
+    scene = Scene(objects=5)
+    nodes = [each + AT for each in scene.objects]
+    scene.put(variable(scene, "current_mm"), scene.objects[0])
+    scene.put(variable(scene, "root_group"), scene.holders[0])
+    ring(scene, scene.holders[0] + 0x40, *nodes)
+    found = users(scene)
+    assert found[0] == ("root_group, by way of objects of kmalloc-128 at +0x40", 4)
+
+
+def test_a_list_of_which_no_head_is_seen_names_nobody() -> None:
+    scene = Scene(objects=5)
+    scene.put(variable(scene, "current_mm"), scene.objects[0])
+    ring(scene, *(each + AT for each in scene.objects))
+    assert sorted(users(scene)) == [("a list of theirs, its head unknown", 4), ("current_mm", 1)]
