@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Tuple
 
 import pytest
 
@@ -34,15 +34,18 @@ class Scene:
     def block(self, number: int) -> int:
         return self.pages.start + number * self.size
 
-    def levels(self, number: int) -> List[int]:
-        """Of the first ones, all of which memory in use seems to lead to."""
+    def reached(self) -> Tuple[Reach, Islands]:
         kernel = session(self.pages.heap)
         caches = all_caches(kernel, [])
         places = Places(kernel, lambda: caches)
         found = Reach(kernel, caches, places)
+        return found, Islands(places, Blocks(places, found), found)
+
+    def levels(self, number: int) -> List[int]:
+        """Of the first ones, all of which memory in use seems to lead to."""
+        found, islands = self.reached()
         asked = self.objects[:number]
         assert [found.level(each) for each in asked] == [REACHED] * number
-        islands = Islands(places, Blocks(places, found), found)
         for _ in range(2):
             islands.sink(self.objects)
         return [found.level(each) or UNREACHED for each in asked]
@@ -61,6 +64,10 @@ def test_a_page_that_only_its_object_has_is_lost_with_it() -> None:
     image.pointer(objects[2] + 8, scene.block(2) + 0x40)
     image.pointer(scene.block(3) + 0x20, objects[3])
     assert scene.levels(4) == [UNREACHED, UNREACHED, UNREACHED, REACHED]
+    found, islands = scene.reached()
+    islands.sink(objects)
+    told = "in memory that nothing has but what it leads to"
+    assert found.holds(scene.block(0) + 0x20) == (UNREACHED, told)
 
 
 @pytest.mark.parametrize(

@@ -364,6 +364,16 @@ def test_other_pages_and_their_structures_are_told_as_that() -> None:
     assert (place.kind, place.text) == (PAGE_STRUCT, f"struct page of {base:x}+0x8")
 
 
+def test_a_lock_class_key_has_no_bytes_so_another_variable_lies_there() -> None:
+    heap = Heap(LAYOUTS["6.1"])
+    Landscape(heap)
+    at = heap._arena.variable("mnt")
+    assert named(heap, at).text == "mnt"
+    heap.image.symbols = {"__key.0": at, **heap.image.symbols}
+    del heap.image.symbols["mnt"]
+    assert named(heap, at).text == f"the kernel's image, {at:x}"
+
+
 @pytest.mark.parametrize("address", [-1, 0, 8, 0x7FFF00001000, 1 << 64, 1 << 70])
 def test_what_is_nothing_has_no_name(address: int) -> None:
     assert name(Heap(LAYOUTS["6.1"]), address) is None

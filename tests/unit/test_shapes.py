@@ -25,8 +25,8 @@ FORMS = {
     "mempool_s": "lock:8 min_nr:4 curr_nr:4 elements:p pool_data:p",
 }
 GIVEN_UP = (
-    " lost: nothing in use leads to {it}, so nobody can free {it} any more, unless {they} {kept} by a"
-    " handle that is no pointer (an index, a frame number, an encoded or unaligned address)."
+    " lost: nothing in use leads to {it}, so nobody can free {it} any more, unless {they} {kept} by"
+    " a handle that is no pointer (an index, a frame number, an encoded or unaligned address)."
 )
 ONE = "1 object is" + GIVEN_UP.format(it="it", they="it", kept="is kept")
 TWO = "2 objects are" + GIVEN_UP.format(it="them", they="they", kept="are kept")
@@ -295,3 +295,37 @@ def test_a_mempool_that_was_lost_with_its_reserve_is_named() -> None:
     assert (
         f"Look at {pools.object(1):x}, a mempool of this cache, with its reserve, for the reason:"
     ) in scene.said()
+
+
+def test_one_of_their_own_that_they_were_lost_with_is_named_with_its_variable() -> None:
+    scene = Scene()
+    scene.table()
+    first, second, third = scene.objects
+    scene.put(first, 7, scene.code + DATA + 0x100, second, third)
+    assert (
+        f"Look at {first:x}, an object that has the address of conns [bar], at +0x8, for the reason"
+    ) in scene.said()
+
+
+@pytest.mark.parametrize("where", ["page", "object"])
+def test_who_has_the_memory_with_a_physical_address_is_named(where: str) -> None:
+    """A ring of descriptors in page 0 or in an object; page 1 leads to its owner."""
+    scene = Scene()
+    owners = scene.pages.heap.slab(scene.pages.heap.cache("owners", 64), {1})
+    owner, ring = owners.object(1), scene.pages.start
+    scene.image.write(owner, bytes(64))
+    for number in (0, 1):
+        scene.pages.set(number, _refcount=1)
+    root = scene.pages.start + scene.image.page_size
+    scene.put(root, owner)
+    told = f"(to which page {root:x}, of no slab leads)"
+    if where == "page":
+        scene.put(owner + 8, ring)
+        has = f"owners {owner:x}+0x8, allocated, to which page {root:x}, of no slab leads"
+        told = f"({has} has that memory)"
+    else:
+        ring = owner + 16
+    for number, each in enumerate(scene.objects):
+        scene.put(each, 7)
+        scene.put(ring + 8 * number, each - scene.image.page_offset)
+    assert told in scene.said()

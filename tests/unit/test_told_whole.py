@@ -78,8 +78,8 @@ def test_nodes_that_are_poisoned_where_others_lead_to_the_object() -> None:
     made.inner = True
     begins = (
         "1 object is lost with others: only lost objects lead to it. Look for the reason at"
-        " 0000000000007000 and at what leads to it. Or those pointers are left over (rb_erase(), list_replace() and"
-        " RCU leave a node's own, and an owner may not clear its"
+        " 0000000000007000 and at what leads to it. Or those pointers are left over (rb_erase(),"
+        " list_replace() and RCU leave a node's own, and an owner may not clear its"
     )
     told(
         begins + "), and it was lost by itself. 1 object was taken off a list: +0x20 is poisoned.",
