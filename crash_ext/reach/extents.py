@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from typing import List, Tuple
+from typing import Iterable, List, Tuple
 
 
 class Extents:
@@ -14,6 +14,15 @@ class Extents:
     def __init__(self) -> None:
         self._starts = array("Q")
         self._sizes = array("I")
+
+    @classmethod
+    def made_of(cls, ranges: Iterable[Tuple[int, int]]) -> Extents:
+        """Of (start, bytes) of each, in any order."""
+        made = cls()
+        for start, size in ranges:
+            made.add(start, size)
+        made.sort()
+        return made
 
     def add(self, start: int, size: int) -> None:
         """Put one behind the others."""

@@ -401,18 +401,12 @@ class Reach:
 
     def leave_out(self, pieces: Iterable[Tuple[int, int]]) -> None:
         """Go through memory once more, without these (address, bytes) of the direct map."""
-        self._sunk = Extents()
-        for start, size in pieces:
-            self._sunk.add(start, size)
-        self._sunk.sort()
+        self._sunk = Extents.made_of(pieces)
         self._mark()
 
     def take_back(self, left: Iterable[Tuple[int, int]], back: Iterable[Tuple[int, int]]) -> None:
         """Let these count after all that were left out; `left` are those that still don't."""
-        self._sunk = Extents()
-        for start, size in left:
-            self._sunk.add(start, size)
-        self._sunk.sort()
+        self._sunk = Extents.made_of(left)
         for start, size in back:
             data = self._read(start, size)
             if data is not None:

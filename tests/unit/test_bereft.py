@@ -194,27 +194,28 @@ def test_a_node_with_another_behind_it_in_a_freed_bucket_is_told_too() -> None:
     assert scene.causes() == {"no head": objects | {scene.slab.object(6)}}
 
 
-def test_a_bucket_that_others_of_the_leak_are_in_tells_of_a_table_that_was_freed() -> None:
-    """Three are in a hash list; the bucket of the fourth was in a table that is gone."""
+def three_hashed() -> Scene:
+    """Objects 1 to 3 are in buckets of a page in use, and 4 in none."""
     scene = Scene((1, 2, 3, 4))
     image, start = scene.pages.image, scene.pages.start
     for index in (1, 2, 3):
         bucket = start + 0x100 + 8 * index
         image.pointer(bucket, scene.node(index))
         image.pointer(scene.node(index) + 8, bucket)
+    return scene
+
+
+def test_a_bucket_that_others_of_the_leak_are_in_tells_of_a_table_that_was_freed() -> None:
+    """Three are in a hash list; the bucket of the fourth was in a table that is gone."""
+    scene = three_hashed()
     freed = scene.pages.heap.slab(scene.pages.heap.cache("kmalloc-64", 64), {1})
-    image.pointer(scene.node(4) + 8, freed.object(2) + 0x10)
+    scene.pages.image.pointer(scene.node(4) + 8, freed.object(2) + 0x10)
     found = scene.causes()
     assert found["no head"] == {scene.slab.object(4)}
     assert "never inserted" not in scene.evidence("list")
 
 
 def test_what_is_in_no_hash_list_where_others_of_the_leak_are_is_told() -> None:
-    scene = Scene((1, 2, 3, 4))
-    image, start = scene.pages.image, scene.pages.start
-    for index in (1, 2, 3):
-        bucket = start + 0x100 + 8 * index
-        image.pointer(bucket, scene.node(index))
-        image.pointer(scene.node(index) + 8, bucket)
-    image.pointer(scene.slab.object(4), 7)
+    scene = three_hashed()
+    scene.pages.image.pointer(scene.slab.object(4), 7)
     assert scene.causes()["lost"] == {scene.slab.object(4)}
