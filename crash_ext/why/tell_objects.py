@@ -11,7 +11,7 @@ from typing import Iterator, List
 from crash_ext.contents.profile import differences
 from crash_ext.kernel.say import count
 from crash_ext.why.case import Case, Evidence
-from crash_ext.why.users import SHOWN, Users
+from crash_ext.why.users import SHOWN, TO_CALL, Users
 
 
 def examined_evidence(case: Case, unknown: int) -> Iterator[Evidence]:
@@ -56,9 +56,10 @@ def users_evidence(users: List[Users], asked: int, total: int) -> Iterator[Evide
     """Who has the objects of a live cache, most first; so many of them were asked about."""
     if users and asked < total:
         yield Evidence("held", f"{asked} of {total} objects were looked at, evenly spread")
-    for found in users[:SHOWN]:
+    waiting = [found for found in users[SHOWN:] if TO_CALL in found.text][:SHOWN]
+    for found in (*users[:SHOWN], *waiting):
         text = f"{found.number} of {count(found.of, 'object')}: {found.text}"
         yield Evidence("held", text, found.example)
-    rest = sum(found.number for found in users[SHOWN:])
+    rest = sum(found.number for found in users[SHOWN:] if found not in waiting)
     if rest:
         yield Evidence("held", f"{rest} of {count(users[0].of, 'object')}: other holders")

@@ -35,6 +35,8 @@ from crash_ext.why.containers import Containers
 
 SHOWN = 5
 """Kinds of holders that are told; of more, like ones are told together."""
+TO_CALL = "still to be called"
+"""In the words for what the kernel will call a function of: told of few objects, too."""
 _ASKED = 2000
 
 
@@ -216,7 +218,7 @@ class UserNames:
                 return ""
             found = queued[1]
         queue = f" in workqueue {found.queue}" if found.queue else ""
-        when = "being called" if found.running else "still to be called"
+        when = "being called" if found.running else TO_CALL
         return f"{found.kind}, {when}: {found.function}{queue}"
 
     def _in_chain(self, way: Way, link: int) -> bool:

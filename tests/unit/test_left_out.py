@@ -111,3 +111,13 @@ def test_counters_that_the_freelists_contradict_are_told_behind(large: Heap) -> 
         f"{where}by what was decoded it has 9+ allocated objects of {4 * cache.objects} in 4 slabs;"
         " the line above is by the slabs' counters"
     ) in shown
+
+
+def test_few_objects_of_which_a_function_will_be_called_are_told_beside_many_others() -> None:
+    names = ["a", "b", "c", "d", "e", "f", "timer, still to be called: expire [foo]", "g"]
+    users = [Users(name, 20 - number, 100, number) for number, name in enumerate(names)]
+    texts = [item.text for item in users_evidence(users, 100, 100)]
+    assert texts[5:] == [
+        "14 of 100 objects: timer, still to be called: expire [foo]",
+        "28 of 100 objects: other holders",
+    ]
