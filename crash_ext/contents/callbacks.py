@@ -125,6 +125,8 @@ class Callbacks:
         self._clock = Clock(self._reader)
         self._forms: List[Tuple[str, int, int, int]] = []
         """(kind, offset of the link that is pointed to, of the function, bytes)"""
+        self._srcu_heads: Dict[int, Set[int]] = {}
+        """struct srcu_data * -> the callback_heads on its list."""
         self._in_wheel: Dict[int, str] = {}
         """Entry of a hash list that may be a timer's -> what has it: "" is no wheel."""
         for kind, struct, link, function in (
@@ -218,7 +220,7 @@ class Callbacks:
         behind: a callback_head's next. Objects that wait for RCU point to others as any do. Of
         the CPUs' own lists the way doesn't matter: a shorter one may lead into their middle.
         """
-        if value in self._rcu_heads:
+        if value in self._rcu_heads or self.by_srcu(path, value):
             return True
         if not path or not self.rcu_root(path[0]) or value != path[-1].target + path[-1].offset:
             return False
@@ -236,10 +238,19 @@ class Callbacks:
         return True
 
     def by_srcu(self, path: Sequence[Step], value: int) -> bool:
-        """Whether a pointer that is in_rcu_chain() is in one of a struct srcu_struct."""
+        """Whether a pointer is to a callback on a list of the srcu_struct that a way begins in."""
         if value in self._rcu_heads or not path or path[0].place is None:
             return False
-        return self._is_srcu(self._places.own_address(path[0].holder))
+        start = self._srcu_data(self._places.own_address(path[0].holder))
+        if start is None:
+            return False
+        if start not in self._srcu_heads:
+            own, head = (
+                self._reader.offset("srcu_data", "srcu_cblist"),
+                self._reader.offset("rcu_segcblist", "head"),
+            )
+            self._srcu_heads[start] = self._chain(start + (own or 0) + (head or 0))
+        return value in self._srcu_heads[start]
 
     def rcu_root(self, step: Step) -> bool:
         """Whether a way begins in RCU's own lists: any two words look like an rcu_head."""
@@ -248,7 +259,7 @@ class Callbacks:
         if step.place.label.startswith(_RCU_LISTS):
             return True
         holder = self._places.own_address(step.holder)
-        if step.place.kind in (PERCPU, PAGE) and self._is_srcu(holder):
+        if step.place.kind in (PERCPU, PAGE) and self._srcu_data(holder) is not None:
             return True
         return any(start <= step.holder < start + size for start, size in self._rcu_areas)
 
@@ -262,13 +273,19 @@ class Callbacks:
             if own is None or head is None:
                 continue
             for start in self._rcu_starts(struct):
-                at = self._read(start + own + head) or 0
-                while at and at not in found and len(found) < _MOST:
-                    called = self._read(at + reader.word) or 0
-                    if called >= _OFFSET_FUNCTIONS and self.function(called) is None:
-                        break
-                    found.add(at)
-                    at = self._read(at) or 0
+                found |= self._chain(start + own + head)
+        return found
+
+    def _chain(self, head: int) -> Set[int]:
+        """Addresses of the callback_heads of a list, by the word that leads to the first."""
+        found: Set[int] = set()
+        at = self._read(head) or 0
+        while at and at not in found and len(found) < _MOST:
+            called = self._read(at + self._reader.word) or 0
+            if called >= _OFFSET_FUNCTIONS and self.function(called) is None:
+                break
+            found.add(at)
+            at = self._read(at) or 0
         return found
 
     def _rcu_starts(self, of: str) -> List[int]:
@@ -291,8 +308,8 @@ class Callbacks:
                 found += [(start, size) for start in self._rcu_starts(struct)]
         return found
 
-    def _is_srcu(self, holder: int) -> bool:
-        """Whether a per-CPU address lies in the list of callbacks of a struct srcu_data.
+    def _srcu_data(self, holder: int) -> Optional[int]:
+        """The struct srcu_data in whose list of callbacks a per-CPU address lies.
 
         One of a module, or of another user, has no name: but its srcu_struct has its address;
         or that of a page of alloc_percpu()'s which is the same memory.
@@ -301,7 +318,7 @@ class Callbacks:
         at, size = reader.offset("srcu_data", "srcu_cblist"), reader.struct_size("rcu_segcblist")
         owner, own = reader.offset("srcu_data", "ssp"), reader.offset("srcu_struct", "sda")
         if at is None or owner is None or own is None or not size:
-            return False
+            return None
         for start in range(holder - at, holder - at - size, -reader.word):
             user = self._read(start + owner)
             cookie = self._read(user + own) if user else None
@@ -309,14 +326,14 @@ class Callbacks:
                 continue
             areas = [reader.percpu(cookie, cpu) for cpu in reader.possible_cpus()]
             if start in areas:
-                return True
+                return start
             here = reader.try_read(start, at + size)
             for area in areas:
                 if here is None or area is None or (area - start) % reader.page_size:
                     continue
                 if reader.try_read(area, at + size) == here:
-                    return True
-        return False
+                    return start
+        return None
 
     @property
     def _knows_queues(self) -> bool:

@@ -56,13 +56,13 @@ class PercpuAllocations:
         pointer = self._pointer_of(address)
         return None if pointer is None else self._allocation(pointer)
 
-    def extent(self, address: int) -> Optional[Tuple[int, int]]:
-        """(per-CPU pointer, bytes) of the allocation in which an address lies."""
+    def extent(self, address: int) -> Optional[Tuple[int, int, int]]:
+        """(per-CPU pointer, bytes, how far inside) of the allocation in which an address lies."""
         pointer = self._pointer_of(address)
         begin = None if pointer is None else self._allocation(pointer)
         here = 0 if begin is None else self._wrapped(begin - self._shift)
         chunk = self._chunks.at(here)
-        if begin is None or chunk is None:
+        if pointer is None or begin is None or chunk is None:
             return None
         bit = (here - chunk.start) // _MIN_ALLOC + 1
         word = self._reader.word
@@ -74,7 +74,7 @@ class PercpuAllocations:
             return None
         bits = _bits(self._reader, data) >> bit - first * 8 * word
         size = (bits & -bits).bit_length() * _MIN_ALLOC
-        return (begin, size) if size else None
+        return (begin, size, self._wrapped(pointer - begin)) if size else None
 
     def is_free(self, address: int) -> bool:
         """Whether nobody has the memory at an address any more: free_percpu() leaves its words."""

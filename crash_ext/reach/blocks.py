@@ -61,6 +61,8 @@ class Blocks:
         """Address of a block -> the variable that has it; "" where none has."""
         self._by_memory: Dict[int, str] = {}
         """The same for what else may have it, of blocks that were looked for."""
+        self._by_middle: Dict[int, str] = {}
+        """The same for what has an address in it, or its physical one."""
         self._starts: Dict[int, List[int]] = {}
         self._reserved: Dict[int, int] = {}
         """Start of reserved pages -> where they were seen to end so far."""
@@ -94,9 +96,16 @@ class Blocks:
         """What has the block that an address lies in, in words; "" where nothing is known to."""
         for start in self._addresses(holder, place):
             found = self._by_variable.get(start) or self._by_memory.get(start)
+            found = found or self._by_middle.get(start)
             if found:
                 return found
         return ""
+
+    def note(self, start: int, holder: int) -> None:
+        """A word in memory in use that has some address of the block that begins there."""
+        place = self._places.name(holder)
+        if place is not None and place.kind in (SYMBOL, MODULE, STACK):
+            self._by_middle.setdefault(start, words_of(place))
 
     def is_percpu(self, holder: int, place: Place) -> bool:
         """Whether an address lies in alloc_percpu()'s memory, and in no variable."""
@@ -179,7 +188,11 @@ class Blocks:
             return place.text
         if place.object is None or self._leads_to(start, place.object):
             return ""
-        root = next((step.place for step in self._reach.path(holder)), None)
+        first = next(iter(self._reach.path(holder)), None)
+        root = None if first is None else first.place
+        if first and root and start in self._addresses(first.holder, root):
+            # Only the block itself leads to it: that one has what leads to it.
+            return ""
         named = "" if root is None else root.label if root.kind in (SYMBOL, MODULE) else root.text
         return f"{place.text}, to which {named} leads," if named else place.text
 

@@ -64,6 +64,8 @@ class _Block(NamedTuple):
     """What the direct map shows of it."""
     array: _Piece
     """Where vmalloc() itself keeps which pages it has."""
+    partial: bool = False
+    """There may be more pieces of it."""
 
 
 class Islands:
@@ -84,8 +86,8 @@ class Islands:
         """(kind of place, which piece of memory) -> the block that it lies in."""
         self._locks: List[_Piece] = []
         """Words of locks whose owner has ended."""
-        self._structs: Dict[int, List[_Piece]] = {}
-        """Start -> page structures of the block, where they lead to an object."""
+        self._beside: Dict[int, List[_Piece]] = {}
+        """Start -> its page structures, or further pieces, where they lead to an object."""
         self._owners: Dict[int, List[int]] = {}
         """Start of a block -> the objects that have its address."""
 
@@ -134,9 +136,12 @@ class Islands:
             if block is None:
                 continue
             given_up = block.start in self._judged and block.start not in self._candidates
-            if root.place.kind == PAGE_STRUCT and not given_up:
-                piece = (root.holder - root.place.offset, self._places.session.layout.page_size)
-                known = self._structs.setdefault(block.start, [])
+            beside = root.place.kind == PAGE_STRUCT
+            if (beside or block.partial) and not given_up:
+                piece = block.pieces[0]
+                if beside:
+                    piece = (root.holder - root.place.offset, self._places.session.layout.page_size)
+                known = self._beside.setdefault(block.start, [])
                 if piece not in known:
                     known.append(piece)
                     changed = changed or block.start in self._candidates
@@ -163,7 +168,7 @@ class Islands:
         found = set(self._locks)
         for start in starts:
             found.update(self._candidates[start].pieces)
-            found.update(self._structs.get(start, ()))
+            found.update(self._beside.get(start, ()))
         apart: List[_Piece] = []
         for at, size in sorted(found):
             if not apart or at >= sum(apart[-1]):
@@ -212,6 +217,7 @@ class Islands:
             found = owners.setdefault(block.start, set())
             if owner is None or len(found) > _EACH:
                 outside.add(block.start)
+                self._blocks.note(block.start, hit.holder)
                 continue
             found.add(owner)
             if self._has_beginning(block, hit.holder, hit.value):
@@ -319,17 +325,21 @@ class Islands:
         return _Block(area.start, (area.start,), known, pieces, array)
 
     def _percpu(self, holder: int) -> Optional[_Block]:
+        """Of a later chunk the pages of other CPUs aren't known: what leads to objects is met."""
         extent = self._blocks.percpu.extent(self._places.own_address(holder))
         if extent is None or extent[0] < _SMALL:
             return None
-        pointer, size = extent
-        pieces = []
-        for cpu in self._reader.possible_cpus():
-            own = self._reader.percpu(pointer, cpu)
-            if own is None or self._reader.virt_to_page(own) is None:
-                return None
-            pieces.append((own, size))
-        return _Block(pointer, (pointer,), ((pointer, size),), tuple(pieces), (0, 0))
+        pointer, size, inside = extent
+        known = ((pointer, size),)
+        own = [self._reader.percpu(pointer, cpu) for cpu in self._reader.possible_cpus()]
+        direct = [at for at in own if at is not None and self._reader.virt_to_page(at) is not None]
+        if len(direct) == len(own):
+            pieces = tuple((at, size) for at in direct)
+            return _Block(pointer, (pointer,), known, pieces, (0, 0))
+        page = holder - holder % self._reader.page_size
+        start, end = holder - inside, holder - inside + size
+        start, end = max(start, page), min(end, page + self._reader.page_size)
+        return _Block(pointer, (pointer,), known, ((start, end - start),), (0, 0), True)
 
 
 def _lies_in(pieces: Iterable[_Piece], address: int) -> bool:

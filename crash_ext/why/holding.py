@@ -24,8 +24,8 @@ _LEFT_OVER = (
 """A consumed slot of a ring, one behind an array's count, memory that wasn't cleared: all
 of them look like a pointer that is used."""
 _ADRIFT = (
-    " Nobody was found with the address at which that memory begins: its owner has another one,"
-    " or it was lost itself, with what is in it."
+    " Nobody else in use was found with an address of that memory: its owner has it in another"
+    " form, or it was lost itself, with what is in it."
 )
 """Of a vmalloc area or of pages that somebody may have forgotten."""
 _OLD_ROOT = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Dict, List, Set, Tuple
 
-from crash_ext.contents.words import LIST_EMPTY
+from crash_ext.contents.words import LIST_DELETED, LIST_EMPTY
 from crash_ext.kernel.say import count
 from crash_ext.reach.model import LOST
 from crash_ext.why.case import UNTOLD, Case, Evidence, Subject
@@ -67,7 +67,8 @@ _POISONS_APART = {0x22, 0x100, 0x100100}
 
 def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
     by = _poisoner(case, offset, chosen)
-    text = f"+{offset:#x} list node: poisoned by {by} in {of(chosen, case)}"
+    alike = [s for s in case.subjects if s.lists.get(offset) == LIST_DELETED]
+    text = f"+{offset:#x} list node: poisoned by {by} in {of(alike, case)}"
     evidence = [Evidence("list", text, chosen[0].address + offset)]
     number = len(chosen)
     within = case.uncleared and has_free_pointer(case, offset)

@@ -8,7 +8,7 @@ kobject by its type, struct kobj_type, whose first function is one: release().
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from crash_ext.contents.words import LIST_DELETED, lowest_address
 from crash_ext.kernel.memory import read_string, try_number
@@ -20,6 +20,11 @@ from crash_ext.report.text import text_of
 from crash_ext.why.case import Case, Kobject, Subject
 from crash_ext.why.leaders import variable
 
+_KREF = 4
+"""sizeof(struct kref); the bits of the kobject's state follow."""
+_IN_SYSFS = 2
+_STATES = range(1, 32, 2)
+"""state_initialized, state_in_sysfs and three more (include/linux/kobject.h): the first is set."""
 _NAME = 64
 """Longer names of kobjects are rare; other bytes are no name."""
 
@@ -33,6 +38,8 @@ class _Offsets(NamedTuple):
     sd: int
     kref: int
     release: int
+    pointers: Tuple[int, ...]
+    """Of members that are pointers or 0."""
 
 
 def find_shapes(places: Places, reach: Reach, cases: List[Case]) -> None:
@@ -42,7 +49,12 @@ def find_shapes(places: Places, reach: Reach, cases: List[Case]) -> None:
     found = [reader.offset("kobject", name) for name in members]
     found.append(reader.offset("kobj_type", "release"))
     known = [at for at in found if at is not None]
-    offsets = _Offsets(*known) if len(known) == len(found) else None
+    offsets: Optional[_Offsets] = None
+    others = (reader.offset("kobject", name) for name in ("parent", "kset"))
+    if len(known) == len(found):
+        name, entry, ktype, sd, kref, release = known
+        pointers = (name, sd, *(at for at in others if at is not None))
+        offsets = _Offsets(name, entry, ktype, sd, kref, release, pointers)
     lowest = lowest_address(places)
     names: Dict[int, str] = {}
     for case in cases:
@@ -53,7 +65,7 @@ def find_shapes(places: Places, reach: Reach, cases: List[Case]) -> None:
                 subject.addresses = _named(places, names, subject, lowest)
                 subject.cleared = _cleared(subject, case.word, lowest)
                 if offsets is not None:
-                    subject.kobject = _kobject(places, reach, offsets, subject)
+                    subject.kobject = _kobject(places, reach, offsets, subject, lowest)
 
 
 def _alone(places: Places, case: Case, subject: Subject, lowest: int) -> Dict[int, str]:
@@ -115,7 +127,7 @@ def _cleared(subject: Subject, word: int, lowest: int) -> Dict[int, bool]:
 
 
 def _kobject(
-    places: Places, reach: Reach, offsets: _Offsets, subject: Subject
+    places: Places, reach: Reach, offsets: _Offsets, subject: Subject, lowest: int
 ) -> Optional[Kobject]:
     """The first one: with a list_head, a type that has a release() and then no function."""
     reader = places.session.reader
@@ -126,12 +138,19 @@ def _kobject(
         if not places.image.holds(value) and places.modules.regions.at(value) is None:
             continue
         words = [
-            try_number(reader, value + offsets.release + shift, reader.word)
-            for shift in (0, reader.word)
+            try_number(reader, value + offsets.release + shift, reader.word) or 0
+            for shift in (0, reader.word, 2 * reader.word)
         ]
         function = places.function(words[0]) if words[0] else None
-        # What follows is sysfs_ops; another table of functions has one more of them.
+        # What follows is sysfs_ops and groups; another table of functions has more of these.
         if function is None or (words[1] and places.function(words[1]) is not None):
+            continue
+        pointers = (*words[1:], *(subject.values.get(base + at, 0) for at in offsets.pointers))
+        state = subject.halves.get(base + offsets.kref + _KREF, 0)
+        if any(0 < each < lowest for each in pointers) or state not in _STATES:
+            continue
+        shown = bool(subject.values.get(base + offsets.sd))
+        if bool(state & _IN_SYSFS) != shown:
             continue
         return Kobject(
             base,
@@ -141,7 +160,7 @@ def _kobject(
             words_of(function),
             _name(places, reach, subject.values.get(base + offsets.name, 0)),
             subject.halves[base + offsets.kref],
-            bool(subject.values.get(base + offsets.sd)),
+            shown,
         )
     return None
 

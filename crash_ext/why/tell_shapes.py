@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import List, Set
 
-from crash_ext.contents.words import MAX_ERRNO
 from crash_ext.why.case import Case, Subject
 from crash_ext.why.numbers import SATURATED
 from crash_ext.why.phrases import it, may_be_left
 
 _NAMED = 2
 """Addresses of functions and variables that are told."""
+_ERRORS = {*range(2, 134), *range(512, 532)}
+"""include/uapi/asm-generic/errno.h and include/linux/errno.h; -1 is as often a number."""
 _HARDLY = 4
 """An object has more words than this: of a smaller one each may be all that it has."""
 
@@ -45,7 +46,7 @@ def _kobject_text(chosen: List[Subject]) -> str:
     # Behind the release kobject_cleanup() frees the name.
     named = f" {first.name!r}" if first.name and first.references else ""
     each = "it has" if len(chosen) == 1 else "each has"
-    text = f" At +{first.at:#x} {each} a kobject of {first.kind}"
+    text = f" At +{first.at:#x} {each} what looks like a kobject of {first.kind}"
     text += (f", the first one{named}" if len(chosen) > 1 else named) if named else ""
     if not first.references:
         return (
@@ -70,8 +71,8 @@ def _saturated_text(case: Case, chosen: List[Subject]) -> str:
     if not common:
         return ""
     return (
-        f" +{min(common):#x} is {SATURATED:#x} (REFCOUNT_SATURATED): once too many references"
-        " were taken or dropped, no further put frees the object."
+        f" If +{min(common):#x} is a refcount_t, it is saturated ({SATURATED:#x}): once too many"
+        " references were taken or dropped, no further put frees the object."
     )
 
 
@@ -92,12 +93,12 @@ def _cleared_text(chosen: List[Subject]) -> str:
 
 
 def _error_text(case: Case, chosen: List[Subject]) -> str:
-    """ERR_PTR() in all of them; -1 is as often a number."""
+    """ERR_PTR() in all of them."""
     if case.twin_profile.objects:
         return ""
     wrap = 1 << 8 * case.word
     found = [
-        {at: wrap - value for at, value in s.values.items() if 1 < wrap - value <= MAX_ERRNO}
+        {at: wrap - value for at, value in s.values.items() if wrap - value in _ERRORS}
         for s in chosen
     ]
     common = set.intersection(*map(set, found))
@@ -107,8 +108,8 @@ def _error_text(case: Case, chosen: List[Subject]) -> str:
     errors = sorted({each[at] for each in found})
     named = f"the error -{errors[0]}" if len(errors) == 1 else "an error"
     return (
-        f" +{at:#x} is {named}: what belongs there could not be had, so look at the way out after"
-        " that; or who ended the object's use put it there."
+        f" If +{at:#x} is a pointer, it is {named}: what belongs there could not be had, so look at"
+        " the way out after that; or who ended the object's use put it there."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Counter, Dict, Iterator, List, Optional, Set, Tuple
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_LINKED
 from crash_ext.hexa import hexa
+from crash_ext.places.place import words_of
 from crash_ext.reach.model import DEAD, LOST, REACHED
 from crash_ext.why.case import Case, Evidence, Held, Subject
 from crash_ext.why.ends import ends_evidence, ends_text
@@ -125,6 +126,12 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
                 f"{it(number, True)} {'is' if number == 1 else 'are'} on a list whose head lies in"
                 f" {head}, and nothing in use leads to that. Look for the reason there."
             )
+        elif ring and top is not None and _root_of(chosen, top):
+            sentence += (
+                f"{it(number, True)} {'is' if number == 1 else 'are'} in an rb tree whose root lies"
+                f" in {_root_of(chosen, top)}, and nothing in use leads to that. Look for the"
+                " reason there."
+            )
         elif ring and top is not None:
             sentence += (
                 f"{it(number, True)} and other lost objects are in an rb tree, and nothing in use"
@@ -196,6 +203,14 @@ def _top_of_tree(chosen: List[Subject]) -> Optional[int]:
         if len(tops) == 1:
             return tops[0]
     return None
+
+
+def _root_of(chosen: List[Subject], top: int) -> str:
+    """The lost object that has the pointer to the topmost node of a tree; "" for none."""
+    own = {subject.address for subject in chosen}
+    held = [h for s in chosen if s.address == top for h in s.held if h.worth == LOST]
+    places = [h.place for h in held if h.place is not None and h.place.object not in own]
+    return next((words_of(place) for place in places if place.object), "")
 
 
 def lost(case: Case, rest: List[Subject]) -> List[Finding]:

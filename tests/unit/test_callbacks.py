@@ -444,6 +444,11 @@ def test_an_srcu_struct_is_known_in_the_page_of_its_percpu_memory(same: bool) ->
     assert scene.callbacks().rcu_root(step) == same
     assert scene.callbacks().by_srcu([step], scene.object + AT) == same
     assert not scene.callbacks().by_srcu([], scene.object + AT)
+    # The second on its list, however it was reached from there.
+    image.write(scene.object + AT, bytes(16))
+    image.pointer(scene.object + AT, scene.outside + 0x40)
+    way = [step, Step(scene.object, place, scene.outside + 0x40, 0)]
+    assert scene.callbacks().in_rcu_chain(way, scene.outside + 0x40) == same
 
 
 def test_the_middle_of_a_long_rcu_chain_need_not_be_seen() -> None:

@@ -406,6 +406,11 @@ def test_of_a_tree_that_was_lost_the_topmost_node_is_named() -> None:
         each.trees = [0x18]
         each.values = {0x18: parent}
     assert only(case(top, child)).sentence == (
+        "2 objects are lost with others: they are in an rb tree whose root lies in owners 7000+0x8,"
+        " and nothing in use leads to that. Look for the reason there."
+    )
+    top.held = []
+    assert only(case(top, child)).sentence == (
         "2 objects are lost with others: they and other lost objects are in an rb "
         "tree, and nothing in use leads to any of them. The pointer to its topmost "
         "node, in 0000000000000100, is gone: the tree was lost as a whole; or who went "

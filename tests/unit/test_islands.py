@@ -14,7 +14,8 @@ from crash_ext.reach.islands import Islands
 from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from mocks.landscape import Landscape
-from tests.unit.asked import session
+from tests.unit.asked import of_type, records, session
+from tests.unit.test_lostpage import whole
 from tests.unit.test_pageuse import Pages
 
 
@@ -175,3 +176,23 @@ def test_a_lock_does_not_hold_the_task_that_read_locked_it_last() -> None:
     image.pointer(scene.block(0) + 0x28, scene.objects[1] + 1)
     image.pointer(scene.block(0) + 0x30, scene.objects[2])
     assert scene.levels(3) == [UNREACHED, REACHED, REACHED]
+
+
+@pytest.mark.parametrize("known", ["middle", "physical"])
+def test_a_variable_that_has_the_middle_of_a_page_is_named(known: str) -> None:
+    scene = Scene()
+    image, objects, size = scene.image, scene.objects, scene.size
+    image.pointer(scene.block(0) + 0x20, objects[0])
+    image.pointer(objects[0] + 8, scene.block(0))
+    variable = scene.pages.heap._arena.variable("cursor")
+    value = scene.block(0) + 0x100
+    image.pointer(variable, scene.block(0) - image.page_offset if known == "physical" else value)
+    shown = variable + scene.land.show_image_again()
+    offset, length = image.structs["page"][1]["_refcount"]
+    image.put(image.virt_to_page(shown - shown % size) + offset, length, 1)
+    cache = next(each for each in scene.pages.heap.caches if each.name == b"slab_test")
+    scene.pages.heap.leave_behind(cache)
+    whole(scene.pages)
+    rows = of_type(records(scene.pages.heap, "slabwhy", f"{cache.address:x}"), "finding")
+    texts = [row["text"] for row in rows if row["cause"] == "held"]
+    assert any("of no slab: cursor has that memory." in text for text in texts), rows

@@ -12,7 +12,7 @@ from crash_ext.kernel.percpualloc import PercpuAllocations
 from mocks.heap import Heap
 from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
-from tests.unit.asked import session, text
+from tests.unit.asked import of_type, records, session, text
 from tests.unit.test_blocks import users
 from tests.unit.test_containers import Scene
 from tests.unit.test_lostpage import whole
@@ -165,3 +165,18 @@ def test_what_leads_to_a_cpu_s_own_memory_by_way_of_another_object_is_told() -> 
     way = f"kmalloc-128 {scene.holders[0]:x}+0x20, allocated"
     scene.show(0, again=True)
     assert scene.name() == f"by dynamic per-CPU memory, {scene.page} and {way}"
+
+
+def test_memory_of_a_later_chunk_that_only_its_object_has_is_lost_with_it() -> None:
+    """The page of one CPU is known by what it has; who has the pointer is not asked of itself."""
+    scene = OnPage()
+    for has in (True, False):
+        scene.put(scene.objects[0] + 8, scene.pointer if has else 0)
+        whole(scene.pages)
+        cache = next(each for each in scene.pages.heap.caches if each.name == b"slab_test")
+        if has:
+            scene.pages.heap.leave_behind(cache)
+        rows = of_type(records(scene.pages.heap, "slabwhy", f"{cache.address:x}"), "finding")
+        first = f"{scene.objects[0]:016x}"
+        (found,) = [row for row in rows if first in row["objects"]]
+        assert (found["cause"] == "held") != has

@@ -60,20 +60,20 @@ def holding(*kobjects: Kobject) -> List[Subject]:
     [
         (
             [kobject(1)],
-            " At +0x20 it has a kobject of kind 'first', out of sysfs and with 1 left: a"
-            " kobject_put() is missing, or what calls it.",
+            " At +0x20 it has what looks like a kobject of kind 'first', out of sysfs and with 1"
+            " left: a kobject_put() is missing, or what calls it.",
         ),
         (
             [kobject(1), kobject(2, "")],
-            " At +0x20 each has a kobject of kind, the first one 'first', out of sysfs and with"
-            " references left: a kobject_put() is missing, or what calls it.",
+            " At +0x20 each has what looks like a kobject of kind, the first one 'first', out of"
+            " sysfs and with references left: a kobject_put() is missing, or what calls it.",
         ),
         (
             [kobject(0), kobject(0)],
-            " At +0x20 each has a kobject of kind, without a reference: its release function,"
-            " free_it, was called and did not free the object.",
+            " At +0x20 each has what looks like a kobject of kind, without a reference: its release"
+            " function, free_it, was called and did not free the object.",
         ),
-        ([kobject(3, "", True)], " At +0x20 it has a kobject of kind."),
+        ([kobject(3, "", True)], " At +0x20 it has what looks like a kobject of kind."),
         ([kobject(0), kobject(1)], " The contents do not show where they were lost."),
     ],
 )
@@ -88,8 +88,8 @@ def test_a_count_that_is_saturated_is_told_but_no_half_of_an_address() -> None:
     made = subject(1, values={AT: SATURATED, AT + 8: 1})
     made.halves = {**low, AT + 8: 1}
     text = (
-        " +0x20 is 0xc0000000 (REFCOUNT_SATURATED): once too many references were taken or"
-        " dropped, no further put frees the object."
+        " If +0x20 is a refcount_t, it is saturated (0xc0000000): once too many references were"
+        " taken or dropped, no further put frees the object."
     )
     assert told(made) == text
     assert told(made, uncleared=True) == text + OWNER
@@ -112,17 +112,18 @@ def test_a_node_that_says_it_is_in_no_tree_was_taken_out_or_never_in_one() -> No
 
 
 def test_an_error_in_place_of_a_pointer_is_told_without_living_objects() -> None:
-    """-1 is as often a number."""
+    """-1 is as often a number, and there is no error 2048."""
     made = [subject(number, values={AT: WRAP - 12, AT + 8: 6}) for number in (1, 2)]
     text = (
         ": what belongs there could not be had, so look at the way out after that; or who ended"
         " the object's use put it there."
     )
-    assert told(made[0]) == f" +0x20 is the error -12{text}"
+    assert told(made[0]) == f" If +0x20 is a pointer, it is the error -12{text}"
     made[1].values[AT] = WRAP - 5
-    assert told(*made) == f" +0x20 is an error{text}"
-    made[0].values[AT] = WRAP - 1
-    assert told(made[0]) == " The contents do not show where it was lost."
+    assert told(*made) == f" If +0x20 is a pointer, it is an error{text}"
+    for number in (1, 2048):
+        made[0].values[AT] = WRAP - number
+        assert told(made[0]) == " The contents do not show where it was lost."
 
 
 def test_a_pair_of_one_address_may_be_a_node_whose_head_is_gone() -> None:
@@ -204,11 +205,11 @@ class Scene:
         self.image.map(self.code + DATA, data.ljust(0x200, b"\0"))
         return self.code + DATA
 
-    def kobjects(self, name: int, kind: int, references: int) -> None:
-        """A kobject at +0x10 of each object."""
+    def kobjects(self, name: int, kind: int, references: int, state: int = 1) -> None:
+        """A kobject at +0x10 of each object. state: 1 for initialised, 2 for in sysfs."""
         for at in self.objects:
             node = at + 0x18
-            self.put(at + 0x10, name, node, node, 0, 0, kind, 0, references)
+            self.put(at + 0x10, name, node, node, 0, 0, kind, 0, references | state << 32)
 
 
 def test_a_kobject_is_found_by_its_types_release_function() -> None:
@@ -218,21 +219,25 @@ def test_a_kobject_is_found_by_its_types_release_function() -> None:
     kind = scene.table(scene.code, scene.code + DATA)
     scene.kobjects(names.object(1), kind, 1)
     assert (
-        " At +0x10 each has a kobject of kind [bar], the first one 'conn0', out of sysfs and with 1"
-        " left: a kobject_put() is missing, or what calls it."
+        " At +0x10 each has what looks like a kobject of kind [bar], the first one 'conn0', out of"
+        " sysfs and with 1 left: a kobject_put() is missing, or what calls it."
     ) in scene.said()
 
 
-@pytest.mark.parametrize("why", ["two functions", "no release", "no list"])
+@pytest.mark.parametrize(
+    "why", ["two functions", "no release", "no list", "no groups", "in sysfs", "not initialised"]
+)
 def test_what_only_looks_like_a_kobject_is_none(why: str) -> None:
     """A socket's struct proto begins with functions, too."""
     scene = Scene()
     behind = scene.code + 16 if why == "two functions" else 0
-    scene.kobjects(0, scene.table(0 if why == "no release" else scene.code, behind), 1)
+    release = 0 if why == "no release" else scene.code
+    kind = scene.table(release, behind, 0x60 if why == "no groups" else 0)
+    scene.kobjects(0, kind, 1, {"in sysfs": 3, "not initialised": 0}.get(why, 1))
     if why == "no list":
         for at in scene.objects:
             scene.put(at + 0x18, 5, 6)
-    assert "a kobject" not in scene.said()
+    assert "like a kobject" not in scene.said()
 
 
 def test_a_name_that_others_have_is_not_the_kobject_s() -> None:
@@ -242,7 +247,7 @@ def test_a_name_that_others_have_is_not_the_kobject_s() -> None:
     scene.pages.set(0, _refcount=1)
     scene.put(scene.pages.start, names.object(1))
     scene.kobjects(names.object(1), scene.table(scene.code, 0), 1)
-    assert "a kobject of kind [bar], out of sysfs" in scene.said()
+    assert "like a kobject of kind [bar], out of sysfs" in scene.said()
 
 
 def test_of_an_rb_node_that_is_cleared_the_parent_is_itself() -> None:
