@@ -23,6 +23,7 @@ _LEFT_OVER = (
 )
 """A consumed slot of a ring, one behind an array's count, memory that wasn't cleared: all
 of them look like a pointer that is used."""
+_CPU = re.compile(r" of cpu \d+")
 _ADRIFT = (
     " Nobody else in use was found with an address of that memory: its owner has it in another"
     " form, or it was lost itself, with what is in it."
@@ -55,9 +56,10 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
             each_its_own = _by_page(first) or first.container.endswith(IN_KERNFS)
             each_its_own = each_its_own or first.container.startswith(BY_KERNEL_OBJECT)
             others = len({each.container for each in members}) > 1 and each_its_own
-            sentence += f" {first.container}{', and the others likewise' if others else ''}."
+            container = _of_cpus(first.container, members)
+            sentence += f" {container}{', and the others likewise' if others else ''}."
         else:
-            by = _by(case, best, first)
+            by = _of_cpus(_by(case, best, first), members)
             like = number > 1 and len(_labels(members)) > 1 and not by.endswith(",")
             sentence += f": {by}{' or the like' if like else ''} leads to {it(number)}."
         if ring is None:
@@ -82,6 +84,20 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
         evidence += way(first)
         findings.append(Finding("", LIKELY, [s.address for s in members], evidence, sentence))
     return findings
+
+
+def _of_cpus(text: str, members: List[Subject]) -> str:
+    """A text that names the memory of a CPU, where that of others has some of the objects."""
+    places = {each.root for each in members} | {
+        held.place for held in map(best_held, members) if held is not None
+    }
+    cpus = {
+        found.group()
+        for place in places
+        for found in [_CPU.search(place.text) if place is not None else None]
+        if found is not None and place is not None and place.kind == PERCPU
+    }
+    return _CPU.sub(" of several CPUs", text) if len(cpus) > 1 else text
 
 
 def _has_lent_root(case: Case, subject: Subject) -> bool:

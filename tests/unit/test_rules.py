@@ -20,7 +20,15 @@ from crash_ext.contents.words import (
     RB_LINKED,
 )
 from crash_ext.hexa import hexa
-from crash_ext.places.place import OBJECT, PAGE_STRUCT, STACK, SYMBOL, VMALLOC, Place
+from crash_ext.places.place import (
+    OBJECT,
+    PAGE_STRUCT,
+    PERCPU,
+    STACK,
+    SYMBOL,
+    VMALLOC,
+    Place,
+)
 from crash_ext.reach.model import (
     DEAD,
     IN_USE,
@@ -1013,3 +1021,14 @@ def test_minus_one_in_living_objects_is_no_pointer() -> None:
     made = case(subject(1, LIST_EMPTY, values=of(serial=7, since=8, owner=(1 << 64) - 1)))
     made.twin_traces[OWNER_AT] = Trace((1 << 64) - 1, True)
     assert "the error" not in only(made).sentence
+
+
+def test_of_objects_in_the_memory_of_several_cpus_none_is_all_ones() -> None:
+    """Each CPU's slot has another one."""
+    made = []
+    for cpu in (0, 1):
+        place = Place(PERCPU, f"per-CPU slot of cpu {cpu}", 0x9000 + cpu * 0x100, "slot")
+        made.append(subject(cpu + 1, level=REACHED, by=[held(place)]))
+        made[-1].root = place
+    assert ": per-CPU slot of several CPUs leads to them." in only(case(*made)).sentence
+    assert ": per-CPU slot of cpu 0 leads to it." in only(case(made[0])).sentence
