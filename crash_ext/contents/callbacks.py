@@ -125,6 +125,8 @@ class Callbacks:
         self._clock = Clock(self._reader)
         self._forms: List[Tuple[str, int, int, int]] = []
         """(kind, offset of the link that is pointed to, of the function, bytes)"""
+        self._srcu_at: Dict[int, Optional[int]] = {}
+        """Where a way begins -> the struct srcu_data * that this is in."""
         self._srcu_heads: Dict[int, Set[int]] = {}
         """struct srcu_data * -> the callback_heads on its list."""
         self._in_wheel: Dict[int, str] = {}
@@ -239,17 +241,15 @@ class Callbacks:
 
     def by_srcu(self, path: Sequence[Step], value: int) -> bool:
         """Whether a pointer is to a callback on a list of the srcu_struct that a way begins in."""
-        if value in self._rcu_heads or not path or path[0].place is None:
+        if value in self._rcu_heads or not path:
             return False
-        start = self._srcu_data(self._places.own_address(path[0].holder))
+        start = self._srcu_of(path[0])
         if start is None:
             return False
         if start not in self._srcu_heads:
-            own, head = (
-                self._reader.offset("srcu_data", "srcu_cblist"),
-                self._reader.offset("rcu_segcblist", "head"),
-            )
-            self._srcu_heads[start] = self._chain(start + (own or 0) + (head or 0))
+            own = self._reader.offset("srcu_data", "srcu_cblist") or 0
+            head = self._reader.offset("rcu_segcblist", "head") or 0
+            self._srcu_heads[start] = self._chain(start + own + head)
         return value in self._srcu_heads[start]
 
     def rcu_root(self, step: Step) -> bool:
@@ -258,8 +258,7 @@ class Callbacks:
             return False
         if step.place.label.startswith(_RCU_LISTS):
             return True
-        holder = self._places.own_address(step.holder)
-        if step.place.kind in (PERCPU, PAGE) and self._srcu_data(holder) is not None:
+        if self._srcu_of(step) is not None:
             return True
         return any(start <= step.holder < start + size for start, size in self._rcu_areas)
 
@@ -307,6 +306,15 @@ class Callbacks:
             if size:
                 found += [(start, size) for start in self._rcu_starts(struct)]
         return found
+
+    def _srcu_of(self, step: Step) -> Optional[int]:
+        """The struct srcu_data in whose list a way begins: of many objects it's the same."""
+        if step.place is None or step.place.kind not in (PERCPU, PAGE):
+            return None
+        holder = self._places.own_address(step.holder)
+        if holder not in self._srcu_at:
+            self._srcu_at[holder] = self._srcu_data(holder)
+        return self._srcu_at[holder]
 
     def _srcu_data(self, holder: int) -> Optional[int]:
         """The struct srcu_data in whose list of callbacks a per-CPU address lies.

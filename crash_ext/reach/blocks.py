@@ -40,11 +40,11 @@ _BLOCKS = 256
 """So many are looked for at once, at most: all variables are searched for each."""
 _ASKED = 64
 """So many words are looked at, at most, that have the address of one block."""
-_FLAGS = 7
+FLAGS = 7
 """Low bits of a pointer that may be flags: a genradix has its depth there."""
 _LOW = 24
 """Addresses of the kernel have more bits than this."""
-_SMALLEST = 1 << 12
+SMALLEST = 1 << 12
 """Per-CPU pointers below this may be any number."""
 _RESERVED = 1 << 18
 """Pages from before the page allocator that are looked at, at most: 1 GB in pages of 4k."""
@@ -85,7 +85,7 @@ class Blocks:
         for start in wanted:
             self._by_memory[start] = ""
         # Per-CPU pointers to what boot had are small numbers, as others are.
-        targets = Targets((start, _FLAGS + 1) for start in wanted if start >> _LOW)
+        targets = Targets((start, FLAGS + 1) for start in wanted if start >> _LOW)
         for hit in find_pointers(
             self._reader, targets, Summary(), cap=_ASKED, pieces=self._reach.used()
         ):
@@ -168,7 +168,7 @@ class Blocks:
 
     def _variable(self, start: int) -> str:
         if start not in self._by_variable:
-            found = self.variables_with(start, 0 if start & _FLAGS else _FLAGS)
+            found = self.variables_with(start, 0 if start & FLAGS else FLAGS)
             named = self._places.name(found[0]) if found else None
             self._by_variable[start] = words_of(named) if found else ""
         return self._by_variable[start]
@@ -227,7 +227,7 @@ class Blocks:
             return [] if area is None else [area.start]
         if self.is_percpu(holder, place):
             pointer = self.percpu.pointer(self._places.own_address(holder))
-            return [] if pointer is None or pointer < _SMALLEST else [pointer]
+            return [] if pointer is None or pointer < SMALLEST else [pointer]
         page = {PAGE: holder, PAGE_STRUCT: place.object}.get(place.kind)
         return [] if page is None else self.starts(page)
 

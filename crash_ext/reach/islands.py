@@ -18,14 +18,14 @@ whatever those words are worth, and one whose physical address stands somewhere.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from crash_ext.kernel import pageuse
 from crash_ext.kernel.memory import try_number
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import OBJECT, PAGE, PAGE_STRUCT, VMALLOC, Place
 from crash_ext.places.places import Places
-from crash_ext.reach.blocks import Blocks
+from crash_ext.reach.blocks import FLAGS, SMALLEST, Blocks
 from crash_ext.reach.model import REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 
@@ -37,13 +37,8 @@ _ROUNDS = 8
 """So often memory is gone through, at most: an object may have several blocks."""
 _EACH = 64
 """Pointers to a block that are looked at: one that more have is in use."""
-_FLAGS = 7
-"""Low bits of an address that may be flags."""
 _LOW_FRAMES = 20
 """A physical address of fewer bits than this may be any number."""
-_SMALL = 1 << 12
-"""Per-CPU pointers below this may be any number."""
-
 _LOW = 32
 """Addresses have more bits than this; the per-CPU pointers of the first chunk may not."""
 
@@ -80,8 +75,8 @@ class Islands:
         """Starts of blocks that were asked about."""
         self._candidates: Dict[int, _Block] = {}
         """Start -> a block that only objects have."""
-        self._sunk: Dict[int, _Block] = {}
-        """Start -> a block that only what it leads to has."""
+        self._sunk: Set[int] = set()
+        """Starts of those that only what they lead to has."""
         self._known: Dict[Tuple[str, int], Optional[_Block]] = {}
         """(kind of place, which piece of memory) -> the block that it lies in."""
         self._locks: List[_Piece] = []
@@ -91,7 +86,7 @@ class Islands:
         self._owners: Dict[int, List[int]] = {}
         """Start of a block -> the objects that have its address."""
 
-    def sink(self, objects: List[int]) -> None:
+    def sink(self, objects: Sequence[int]) -> None:
         """Take such blocks out of use, among those that lead to these allocated objects."""
         changed = self._take_locks()
         for _ in range(_ROUNDS):
@@ -99,7 +94,7 @@ class Islands:
             if not changed:
                 return
             # Once more without all of them: one may have been reached by way of another.
-            self._sunk = dict(self._candidates)
+            self._sunk = set(self._candidates)
             self._reach.leave_out(self._pieces(self._sunk))
             self._give_back()
             changed = False
@@ -113,7 +108,7 @@ class Islands:
         alive = {task.address for task in self._places.tasks.by_stack.values()}
         ended = [
             start
-            for start in self._reach.starts_of("task_struct")
+            for start in self._reach.starts_of(self._reach.named("task_struct"))
             if start not in alive
             and self._reach.level(start) == REACHED
             and try_number(reader, start + at, 4)
@@ -124,7 +119,7 @@ class Islands:
             self._locks.append((hit.holder, reader.word))
         return bool(self._locks)
 
-    def _take_new(self, objects: List[int]) -> bool:
+    def _take_new(self, objects: Sequence[int]) -> bool:
         """Whether there are further blocks that only objects have, or more of such a block."""
         new: Dict[int, _Block] = {}
         changed = False
@@ -186,8 +181,7 @@ class Islands:
             if not back:
                 return
             given = self._pieces(back)
-            for start in back:
-                del self._sunk[start]
+            self._sunk.difference_update(back)
             left = self._pieces(self._sunk)
             self._reach.take_back(left, sorted(set(given) - set(left)))
 
@@ -306,7 +300,7 @@ class Islands:
     def _physical(self, start: int) -> List[_Piece]:
         """The physical address of a page of the direct map, with flags."""
         shift = self._reader.phys_to_virt(0)
-        return [(start - shift, _FLAGS + 1)] if shift and start - shift >> _LOW_FRAMES else []
+        return [(start - shift, FLAGS + 1)] if shift and start - shift >> _LOW_FRAMES else []
 
     def _area(self, holder: int) -> Optional[_Block]:
         vmalloc, reader = self._places.vmalloc, self._reader
@@ -327,7 +321,7 @@ class Islands:
     def _percpu(self, holder: int) -> Optional[_Block]:
         """Of a later chunk the pages of other CPUs aren't known: what leads to objects is met."""
         extent = self._blocks.percpu.extent(self._places.own_address(holder))
-        if extent is None or extent[0] < _SMALL:
+        if extent is None or extent[0] < SMALLEST:
             return None
         pointer, size, inside = extent
         known = ((pointer, size),)

@@ -503,15 +503,24 @@ class Reach:
             found.add(start, length)
         for name, member in MEMBERS:
             offset = self._reader.offset(name, member)
-            for start in self.starts_of(name) if offset is not None else ():
+            for start in self.starts_of(self.named(name)) if offset is not None else ():
                 found.add(start + (offset or 0), self._reader.word)
         found.sort()
         return found
 
-    def starts_of(self, name: str) -> Iterator[int]:
-        """The starts of the allocated objects of caches of that name."""
+    def named(self, name: str) -> Set[int]:
+        """struct kmem_cache * of the caches of that name."""
+        return {cache.address for cache in self.caches if cache.name == name.encode()}
+
+    def allocated_of(self, caches: Set[int]) -> int:
+        """Allocated objects of some caches, by their struct kmem_cache *."""
+        pairs = zip(self.caches, self.allocated)
+        return sum(number for cache, number in pairs if cache.address in caches)
+
+    def starts_of(self, caches: Set[int]) -> Iterator[int]:
+        """The starts of their allocated objects, ascending."""
         for slab, owner in enumerate(self._owners):
-            if self.caches[owner].name == name.encode():
+            if self.caches[owner].address in caches:
                 last = slab + 1 == len(self._slabs)
                 end = self._targets.high if last else self._slabs[slab + 1]
                 yield from self.starts(self.numbers(self._slabs[slab], end))

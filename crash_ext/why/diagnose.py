@@ -177,7 +177,7 @@ class Diagnoser:
         if reach is not None:
             if self._islands is None:
                 self._islands = Islands(self.places, self._blocks_of(reach), reach)
-            self._islands.sink(self._few(chosen))
+            self._islands.sink(self._few(reach, chosen))
         opened = [self._open(cache, reach) for cache in chosen]
         cases = [item.case for item in opened if item.case.subjects]
         for case in cases:
@@ -188,14 +188,14 @@ class Diagnoser:
         for item in opened:
             yield self._close(item)
 
-    def _few(self, caches: Sequence[Cache]) -> List[int]:
-        """The allocated objects of those caches that have few."""
-        found: List[int] = []
+    def _few(self, reach: Reach, caches: Sequence[Cache]) -> List[int]:
+        """The allocated objects of those caches, with their memcg children, that have few."""
+        few: Set[int] = set()
         for cache in caches:
-            addresses = sorted(allocated(self._family(cache, [])))
-            if len(addresses) <= FEW:
-                found += addresses
-        return found
+            family = {each.address for each in self._families.with_children(cache)}
+            if reach.allocated_of(family) <= FEW:
+                few |= family
+        return list(reach.starts_of(few))
 
     def leftovers(self) -> Iterator[Cache]:
         """What failed destroys have left behind. A memcg child is seen with its root."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import List, Set
+from typing import Iterable, List, Optional, Set
 
 from crash_ext.why.case import Case, Subject
 from crash_ext.why.numbers import SATURATED
@@ -38,6 +38,11 @@ def shapes_text(case: Case, chosen: List[Subject]) -> str:
     return text
 
 
+def _first_common(offsets: Iterable[Iterable[int]]) -> Optional[int]:
+    """The lowest of the offsets that all objects have. offsets: of each object."""
+    return min(set.intersection(*map(set, offsets)), default=None)
+
+
 def _kobject_text(chosen: List[Subject]) -> str:
     found = [s.kobject for s in chosen if s.kobject is not None]
     first = found[0] if len(found) == len(chosen) else None
@@ -63,24 +68,24 @@ def _kobject_text(chosen: List[Subject]) -> str:
 def _saturated_text(case: Case, chosen: List[Subject]) -> str:
     if case.twin_profile.objects:
         return ""  # the numbers of living objects are compared with theirs
-    common = set.intersection(
-        *({at for at, value in s.halves.items() if value == SATURATED} for s in chosen)
-    )
     # The lower half of an address of a module is no count.
-    common = {at for at in common if all(s.halves.get(at + 4) != 0xFFFFFFFF for s in chosen)}
-    if not common:
+    found = [
+        [at for at, n in s.halves.items() if n == SATURATED and s.halves.get(at + 4) != 0xFFFFFFFF]
+        for s in chosen
+    ]
+    at = _first_common(found)
+    if at is None:
         return ""
     return (
-        f" If +{min(common):#x} is a refcount_t, it is saturated ({SATURATED:#x}): once too many"
+        f" If +{at:#x} is a refcount_t, it is saturated ({SATURATED:#x}): once too many"
         " references were taken or dropped, no further put frees the object."
     )
 
 
 def _cleared_text(chosen: List[Subject]) -> str:
-    common = set.intersection(*(set(s.cleared) for s in chosen))
-    if not common:
+    at = _first_common(s.cleared for s in chosen)
+    if at is None:
         return ""
-    at = min(common)
     left = [s for s in chosen if s.cleared[at]]
     text = (
         f" If +{at:#x} is an rb_node, it says that it is in no tree (RB_CLEAR_NODE()): never"
@@ -101,10 +106,9 @@ def _error_text(case: Case, chosen: List[Subject]) -> str:
         {at: wrap - value for at, value in s.values.items() if wrap - value in _ERRORS}
         for s in chosen
     ]
-    common = set.intersection(*map(set, found))
-    if not common:
+    at = _first_common(found)
+    if at is None:
         return ""
-    at = min(common)
     errors = sorted({each[at] for each in found})
     named = f"the error -{errors[0]}" if len(errors) == 1 else "an error"
     return (
@@ -114,10 +118,9 @@ def _error_text(case: Case, chosen: List[Subject]) -> str:
 
 
 def _alone_text(chosen: List[Subject]) -> str:
-    common = set.intersection(*(set(s.alone) for s in chosen))
-    if not common:
+    at = _first_common(s.alone for s in chosen)
+    if at is None:
         return ""
-    at = min(common)
     return (
         f" If +{at:#x} is a list node, it was alone on a list whose head is gone: both of its words"
         f" are one address, of memory of {chosen[0].alone[at]} that doesn't lead back."

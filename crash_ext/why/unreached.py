@@ -120,16 +120,17 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
         number = len(chosen)
         first = next((s.leader for s in chosen if s.leader), 0)
         top = _top_of_tree(chosen)
+        root = "" if top is None else _root_of(chosen, top)
         sentence = f"{objects(number, 'is', 'are')} lost with others: "
         if head:
             sentence += (
                 f"{it(number, True)} {'is' if number == 1 else 'are'} on a list whose head lies in"
                 f" {head}, and nothing in use leads to that. Look for the reason there."
             )
-        elif ring and top is not None and _root_of(chosen, top):
+        elif ring and root:
             sentence += (
                 f"{it(number, True)} {'is' if number == 1 else 'are'} in an rb tree whose root lies"
-                f" in {_root_of(chosen, top)}, and nothing in use leads to that. Look for the"
+                f" in {root}, and nothing in use leads to that. Look for the"
                 " reason there."
             )
         elif ring and top is not None:
@@ -227,8 +228,8 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     )
     idle, silent = idle_text(case, chosen), _silent(number)
     outside = _outside(case, chosen)
-    shapes = shapes_text(case, chosen)
-    sentence += shapes + idle if outside == silent and shapes + idle else outside + shapes + idle
+    shown = shapes_text(case, chosen) + idle
+    sentence += shown if outside == silent and shown else outside + shown
     changed = changed_numbers(case, chosen)
     evidence = [*numbers_evidence(case, chosen, changed), *no_pointer(chosen, case)]
     evidence += [*_open_lists(chosen), *idle_evidence(chosen)]
@@ -295,10 +296,10 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
     beside = _unlike_others(case, chosen) if known else ""
     if beside:
         return beside
-    called = idle_links(chosen)
-    empty = [at for at, kind in sorted(chosen[0].lists.items()) if kind == LIST_EMPTY]
     # A kobject's list_head is its kset's: those of classes and buses have none.
-    empty = [at for at in empty if at not in called and at not in kobject_nodes(chosen)]
+    told = {*idle_links(chosen), *kobject_nodes(chosen)}
+    empty = [at for at, kind in sorted(chosen[0].lists.items()) if kind == LIST_EMPTY]
+    empty = [at for at in empty if at not in told]
     same = [at for at in empty if all(s.lists.get(at) == LIST_EMPTY for s in chosen)]
     own = [at for at in same if is_own_list(case, at)]
     same = [at for at in same if at not in own]
