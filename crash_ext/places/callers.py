@@ -34,7 +34,7 @@ def caller_text(places: Places, address: int) -> str:
 
 def logged_caller_text(places: Places, frame: str) -> str:
     """A frame of the log's ("alloc+0x15/0x40 [foo]") with its line, where that code is loaded."""
-    address = _address(places, frame)
+    address = logged_address(places, frame)
     return frame if address is None else frame + _line(places.session.reader, address)
 
 
@@ -47,7 +47,7 @@ def _line(reader: Reader, address: int) -> str:
     return f" ({file}:{found.line})"
 
 
-def _address(places: Places, frame: str) -> Optional[int]:
+def logged_address(places: Places, frame: str) -> Optional[int]:
     """The address that the log means; None where the kernel has no such function, or several."""
     parts = _LOGGED.fullmatch(frame)
     if not parts:

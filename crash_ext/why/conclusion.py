@@ -13,7 +13,6 @@ from crash_ext.leak.state import LIVE
 from crash_ext.slub.model import RCU_PENDING
 from crash_ext.why.finding import LIKELY, Finding
 from crash_ext.why.log.match import NOT_LISTED_SINCE
-from crash_ext.why.log.tell import callers_of
 from crash_ext.why.opened import Opened
 from crash_ext.why.rules import unexplained
 
@@ -23,8 +22,13 @@ conclusion."""
 
 
 def conclusion_of(
-    item: Opened, module: Optional[str], findings: List[Finding], searched: bool
+    item: Opened,
+    module: Optional[str],
+    callers: List[str],
+    findings: List[Finding],
+    searched: bool,
 ) -> List[str]:
+    """callers: who called the destroys that failed."""
     case = item.case
     paragraphs = [
         ("Likely: " if finding.strength == LIKELY else "") + finding.sentence
@@ -46,7 +50,6 @@ def conclusion_of(
             f" {count(item.left, 'object')} of then"
             f" {'is' if item.left == 1 else 'are'} still there: the cache was merged into.",
         )
-    callers = callers_of(item.log)
     if item.running:
         by = f", called from {callers[-1]}" if callers else ""
         paragraphs.append(f"Its destroy is still running, in {item.running}{by}.")

@@ -20,6 +20,7 @@ from crash_ext.kernel.say import count
 from crash_ext.leak.family import Families, cgroup_text, children_text
 from crash_ext.leak.state import LEFTOVER, LIVE, Held, State, judge
 from crash_ext.places.callers import logged_caller_text
+from crash_ext.places.calls import between
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
 from crash_ext.reach.islands import FEW, Islands
@@ -55,6 +56,7 @@ from crash_ext.why.log.match import (
 )
 from crash_ext.why.log.tell import (
     boot_evidence,
+    callers_of,
     destroyed_by,
     log_evidence,
     memory_evidence,
@@ -390,7 +392,8 @@ class Diagnoser:
         children = self._families.children(case.cache)
         evidence.extend(children_evidence(self.session.reader, children, item.within))
         with_line = partial(logged_caller_text, self.places)
-        evidence.extend(log_evidence(item.log, self._log.whole, with_line))
+        jumped = partial(between, self.places, callee="kmem_cache_destroy")
+        evidence.extend(log_evidence(item.log, self._log.whole, with_line, jumped))
         evidence.extend(boot_evidence(self._log.boots, case.cache, self._log.elsewhere))
         evidence.extend(
             memory_evidence(
@@ -419,7 +422,7 @@ class Diagnoser:
         for finding in findings:
             evidence.extend(finding.evidence)
         searched = self._reach is not None and not self.blind
-        conclusion = conclusion_of(item, module, findings, searched)
+        conclusion = conclusion_of(item, module, callers_of(item.log, jumped), findings, searched)
         sentence = owner_sentence(self.places, report)
         if sentence:
             conclusion.append(sentence)
@@ -439,7 +442,7 @@ class Diagnoser:
             lacking=item.lacking,
             module=module,
             log=[line for matched in item.log.reports for line in matched.report.lines],
-            destroyed_by=destroyed_by(item.log) if item.state.kind != LIVE else "",
+            destroyed_by=destroyed_by(item.log, jumped) if item.state.kind != LIVE else "",
             evidence=evidence,
             findings=findings,
             conclusion=conclusion,

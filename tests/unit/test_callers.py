@@ -13,10 +13,12 @@ from pytest_mock import MockerFixture
 from crash_ext.host.target import Target
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.callers import caller_text, logged_caller_text
+from crash_ext.places.calls import between
 from crash_ext.places.places import Places
 from crash_ext.slub.session import Session
 from mocks.crash_module import FakeCrash
 from mocks.heap import Heap
+from mocks.image import Image
 from mocks.landscape import Landscape
 from mocks.layouts import LAYOUTS
 
@@ -27,6 +29,7 @@ class Scene(NamedTuple):
     """A kernel with a module, and a gdb that can be told lines of source."""
 
     places: Places
+    image: Image
     fake: FakeCrash
     module: int
     """Its first address."""
@@ -34,6 +37,11 @@ class Scene(NamedTuple):
     """Of the kernel: kmem_cache_free()."""
     following: int
     """The function behind that one."""
+
+    def code(self, data: bytes) -> None:
+        """In the module's leave(), at +0x5."""
+        self.image.unmap(self.module + 0x45, len(data))
+        self.image.map(self.module + 0x45, data)
 
     def line(self, address: int, text: str) -> None:
         self.fake.gdb[f"info line *0x{address:x}"] = text
@@ -52,7 +60,12 @@ def scene_of() -> Scene:
     fake = FakeCrash(heap.image)
     session = Session(Target(fake, heap.image.byteorder))
     return Scene(
-        Places(session, lambda: all_caches(session, [])), fake, module, function, following
+        Places(session, lambda: all_caches(session, [])),
+        heap.image,
+        fake,
+        module,
+        function,
+        following,
     )
 
 
@@ -151,6 +164,55 @@ def test_a_frame_that_fits_no_function_of_the_dump_stays_as_it_is(
 ) -> None:
     mocker.patch.object(scene.fake, "get_GDB_output", return_value=told(41, "slabtest.c"))
     assert logged_caller_text(scene.places, frame) == frame
+
+
+DESTROY = "kmem_cache_free"
+"""In place of kmem_cache_destroy(), which no layout has."""
+
+
+def call(scene: Scene, target: int) -> str:
+    """The frame that a call in the module's leave() is told as, which goes to an address."""
+    at = scene.module + 0x45
+    scene.code(b"\xe8" + ((target - at - 5) & 0xFFFFFFFF).to_bytes(4, "little"))
+    return "leave+0xa/0x20 [slabtest]"
+
+
+def test_the_callers_call_shows_whether_it_called_itself(scene: Scene) -> None:
+    frame = call(scene, scene.function)
+    assert between(scene.places, frame, DESTROY) == ""
+    # x86_64's call depth tracking goes to what is before the function.
+    assert between(scene.places, call(scene, scene.function - 10), DESTROY) == ""
+
+
+def test_a_function_that_jumped_there_is_named(scene: Scene) -> None:
+    frame = call(scene, scene.module)
+    assert between(scene.places, frame, DESTROY) == "alloc [slabtest]"
+    frame = call(scene, scene.following)
+    assert between(scene.places, frame, DESTROY) == "kmem_cache_size"
+
+
+def test_arm64s_call_shows_it_too(scene: Scene) -> None:
+    for target, name in ((scene.module, "alloc [slabtest]"), (scene.module + 0x40, "leave")):
+        at = scene.module + 0x48
+        word = 0x25 << 26 | ((target - at) >> 2) & 0x3FFFFFF
+        scene.code(b"\0\0\0" + word.to_bytes(4, "little"))
+        found = between(scene.places, "leave+0xc/0x20 [slabtest]", DESTROY)
+        assert (found or "").startswith(name)
+
+
+@pytest.mark.parametrize("target", ["middle", "thunk", "nowhere", "no call", "unread"])
+def test_a_call_that_may_go_anywhere_names_nobody(scene: Scene, target: str) -> None:
+    frame = call(scene, scene.module + 4 if target == "middle" else 0xFFFFFFFF40000000)
+    if target == "thunk":
+        scene.image.symbols["__x86_indirect_thunk_rax"] = scene.following + 0x200
+        frame = call(scene, scene.following + 0x200)
+    if target == "no call":
+        scene.code(b"\xff\x15\0\0\0")
+    if target == "unread":
+        frame = "leave+0xb/0x20 [slabtest]"
+    assert between(scene.places, frame, DESTROY) is None
+    assert between(scene.places, "elsewhere+0x5/0x20 [slabtest]", DESTROY) is None
+    assert between(scene.places, frame, "kmem_cache_destroy") is None
 
 
 _SCENE = scene_of()

@@ -25,7 +25,7 @@ from crash_ext.why.log.match import (
     MatchedReport,
 )
 from crash_ext.why.log.parse import Report, parse_reports
-from crash_ext.why.log.tell import calling_module, log_evidence
+from crash_ext.why.log.tell import callers_of, calling_module, destroyed_by, log_evidence
 from crash_ext.why.running import UNFINISHED
 from tests.unit.dresses import DRESSES, Dress, Entry
 
@@ -149,30 +149,72 @@ def test_the_module_is_the_first_that_is_no_wrapper(
     assert calling_module(report) == module
 
 
+def texts_of(*matched: MatchedReport, own: Optional[str] = "") -> List[str]:
+    """own: what the caller's call went to, as calls.between()."""
+    found = LogEvidence(list(matched), [], [], [], [], {})
+    return [item.text for item in log_evidence(found, True, str, lambda _: own)]
+
+
 def test_the_way_to_the_destroy_is_evidence() -> None:
     (report,) = parse_reports((LOGS / f"{BIOSET}.txt").read_text(encoding="utf-8"))
     matched = MatchedReport(report, NAME, [])
-    texts = [
-        item.text for item in log_evidence(LogEvidence([matched], [], [], [], [], {}), True, str)
-    ]
-    assert texts[1:] == [
+    assert texts_of(matched)[1:] == [
         "kmem_cache_destroy() was called from bio_put_slab+0x60/0xa0",
         "on the way: bio_put_slab+0x60/0xa0, bioset_exit+0x54/0x100, tracer_destroy+0x6c/0xb0"
         " [mode], ioctl_destroy+0x31/0x60 [mode]",
         "mode is the first module on the way that is no mere wrapper",
     ]
     nobody = matched._replace(report=report._replace(caller=None, trace=[], mixed=True))
-    (_, text) = log_evidence(LogEvidence([nobody], [], [], [], [], {}), True, str)
-    assert text.text == "its call trace is mixed with another task's: who called can't be told"
+    assert texts_of(nobody)[1:] == [
+        "its call trace is mixed with another task's: who called can't be told"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sure", "own", "words"),
+    [
+        (True, None, "bio_put_slab+0x60/0xa0, or from the end of a function called there"),
+        (False, "", "bio_put_slab+0x60/0xa0, or from the end of a function called there"),
+        (True, "put [mode]", "the end of put [mode], which bio_put_slab+0x60/0xa0 called"),
+    ],
+)
+def test_a_trace_shows_where_the_destroy_returned_to_and_may_lack_who_called(
+    sure: bool, own: Optional[str], words: str
+) -> None:
+    """A function that ends with the destroy jumps there, and has no frame."""
+    (report,) = parse_reports((LOGS / f"{BIOSET}.txt").read_text(encoding="utf-8"))
+    matched = MatchedReport(report._replace(sure=sure), NAME, [])
+    assert texts_of(matched, own=own)[1] == f"kmem_cache_destroy() was called from {words}"
+    found = LogEvidence([matched], [], [], [], [], {}, alone=True)
+    assert callers_of(found, lambda _: own) == ([words] if sure else [])
+
+
+@pytest.mark.parametrize(
+    ("own", "function"),
+    [
+        (None, "foo_exit() [foo]"),
+        ("", "foo_exit() [foo]"),
+        ("foo_free [foo]", "foo_free() [foo]"),
+        ("foo_kmem_cache_destroy [foo]", "foo_exit() [foo]"),
+        ("put [lib]", "foo_exit() [foo]"),
+    ],
+)
+def test_the_destroyer_is_the_function_that_the_callers_call_went_to(
+    own: Optional[str], function: str
+) -> None:
+    """Unless that's a mere wrapper, or another module's."""
+    (report,) = parse_reports((LOGS / f"{BIOSET}.txt").read_text(encoding="utf-8"))
+    frame = "foo_exit+0x1f/0x20 [foo]"
+    matched = MatchedReport(report._replace(caller=frame, trace=[frame]), NAME, [])
+    found = LogEvidence([matched], [], [], [], [], {}, alone=True)
+    assert destroyed_by(found, lambda _: own) == function
 
 
 def test_reports_that_list_nothing_or_are_too_many_are_told_as_such() -> None:
     (report,) = parse_reports((LOGS / f"{BIOSET}.txt").read_text(encoding="utf-8"))
     bare = report._replace(slabs=[], caller=None, trace=[], when=None)
     matched = [MatchedReport(bare, NAME, [])] * 5
-    texts = [
-        item.text for item in log_evidence(LogEvidence(matched, [], [], [], [], {}), True, str)
-    ]
+    texts = texts_of(*matched)
     by_name = "matched by name alone: it may be of another"
     assert set(texts[:-1]) == {
         f"a destroy failed in pid {report.pid} {report.comm}: no object listed ({by_name})"
@@ -192,7 +234,7 @@ def test_reports_that_list_nothing_or_are_too_many_are_told_as_such() -> None:
 def test_why_the_log_lacks_an_object_is_told(reason: str, words: str) -> None:
     (report,) = parse_reports((LOGS / f"{BIOSET}.txt").read_text(encoding="utf-8"))
     found = LogEvidence([MatchedReport(report, NAME, [])], [], [], [], [], {reason: [0x1000]})
-    *_, last = log_evidence(found, True, str)
+    *_, last = log_evidence(found, True, str, lambda _: "")
     assert last.text == f"1 allocated object not in the log: {words}"
     assert last.address == 0x1000
 

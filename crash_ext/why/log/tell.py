@@ -42,11 +42,15 @@ _WAY_SHOWN = 12
 
 
 def log_evidence(
-    found: LogEvidence, searched: bool, with_line: Callable[[str], str]
+    found: LogEvidence,
+    searched: bool,
+    with_line: Callable[[str], str],
+    between: Callable[[str], Optional[str]],
 ) -> Iterator[Evidence]:
     """The reports of this cache, and where they and memory disagree.
 
     searched: there is a log, and it begins at boot. with_line: a frame with its source's line.
+    between: as calls.between(), of the destroy that returned to a frame.
     """
     if not found.reports and not found.others:
         if searched:
@@ -58,7 +62,8 @@ def log_evidence(
         caller = matched.report.caller
         if caller and caller != told:
             shown = with_line if matched.report.sure else str
-            yield Evidence("log", f"kmem_cache_destroy() was called from {shown(caller)}")
+            who = _caller(matched.report, caller, shown(caller), between)
+            yield Evidence("log", f"kmem_cache_destroy() was called from {who}")
             yield from _way(matched.report, shown)
             told = caller
         elif matched.report.mixed:
@@ -143,6 +148,15 @@ def _report(matched: MatchedReport) -> str:
     return f"{text} ({_MATCHED.get(matched.how, 'matched by name alone: it may be of another')})"
 
 
+def _caller(report: Report, frame: str, shown: str, between: Callable[[str], Optional[str]]) -> str:
+    """Who called the destroy that returned to a frame, which is shown so."""
+    # Of another boot the code may lie elsewhere, or be another.
+    name = between(frame) if report.sure else None
+    if name is None:
+        return f"{shown}, or from the end of a function called there"
+    return f"the end of {name}, which {shown} called" if name else shown
+
+
 def _way(report: Report, shown: Callable[[str], str]) -> Iterator[Evidence]:
     """The frames from the destroy up to where the kernel was entered, if they say more."""
     way = list(_up_to_entry(report.trace))
@@ -185,17 +199,31 @@ def module_of(found: LogEvidence) -> Optional[str]:
     return None
 
 
-def callers_of(found: LogEvidence) -> List[str]:
-    """Who called its kmem_cache_destroy(), a line of each report that is surely of this cache."""
-    return [matched.report.caller for matched in _sure(found) if matched.report.caller]
+def callers_of(found: LogEvidence, between: Callable[[str], Optional[str]]) -> List[str]:
+    """Who called its kmem_cache_destroy(), of each report that is surely of this cache.
+
+    between: as log_evidence()'s.
+    """
+    return [
+        _caller(report, report.caller, report.caller, between)
+        for report in (matched.report for matched in _sure(found))
+        if report.caller
+    ]
 
 
-def destroyed_by(found: LogEvidence) -> str:
-    """The function that called it, with its module: "foo_exit() [foo]"; "" as module_of()."""
+def destroyed_by(found: LogEvidence, between: Callable[[str], Optional[str]]) -> str:
+    """The function that called it, with its module: "foo_exit() [foo]"; "" as module_of().
+
+    between: as log_evidence()'s.
+    """
     for matched in _sure(found):
         frame = _calling_frame(matched.report) or matched.report.caller
         if frame:
             name, _, module = frame.partition(" ")
+            if frame == matched.report.caller and matched.report.sure:
+                own = between(frame) or ""
+                if own.endswith(module) and not _WRAPPER.match(own):
+                    name = own.partition(" ")[0] or name
             return f"{name.partition('+')[0]}(){' ' + module if module else ''}"
     return ""
 
