@@ -236,16 +236,16 @@ EXAMPLES
 
     crash> slabdup
     CACHE             OBJSIZE  ALLOCATED  TOTAL  SLABS   ..  STATE     NAME
-    ffff8961022eec00       84        543    704     22   ..  live      slab_test
-    ffff8961022ee000       84          5    160      5   ..  leftover  slab_test
-    ffff8961022ee000 slab_test: leftover: on slab_caches, refcount 0, 5
+    ffff8b47c22edf00       84        543    704     22   ..  live      slab_test
+    ffff8b47c22edd00       84          5    160      5   ..  leftover  slab_test
+    ffff8b47c22edd00 slab_test: leftover: on slab_caches, refcount 0, 5
       allocated objects in 5 slabs
     1 name with several caches, 1 leftover: 5 objects in 5 slabs (20480 bytes)
 
   How does the leftover differ from its living twin?
 
     crash> slabdup slab_test
-       CACHE                 ffff8961022eec00  ffff8961022ee000
+       CACHE                 ffff8b47c22edf00  ffff8b47c22edd00
        name                  slab_test         slab_test
     *  state                 live              leftover
        on slab_caches        yes               yes
@@ -269,7 +269,7 @@ EXAMPLES
     *  node 0 slabs          22                5
     *  node 0 objects        704               160
     *  node 0 allocated      543               5
-    ffff8961022ee000 slab_test: leftover: on slab_caches, refcount 0, 5
+    ffff8b47c22edd00 slab_test: leftover: on slab_caches, refcount 0, 5
       allocated objects in 5 slabs""",
 )
 

@@ -216,71 +216,71 @@ EXAMPLES
   An object that keeps slab_test from being destroyed; its list head at +0x20
   still points to itself, so it was never linked:
 
-    crash> slabobjs -l 1 ffff8961022ee000
+    crash> slabobjs -l 1 ffff8b47c22edd00
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8961022ee000       84          5       160      5     4k  slab_test
+    ffff8b47c22edd00       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
-      fffff67b800a9240  ffff896102a49000     0     32          1    31  partial
-      [ffff896102a49280]
-    ffff896102a49280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
-    ffff896102a49290:  0000003438312d74 0000000000000000   t-184...........
-    ffff896102a492a0:  ffff896102a492a0 ffff896102a492a0   ....a.......a...
-    ffff896102a492b0:  ffff896102a48ac0 ffffffffc044b840   ....a...@.D.....
-    ffff896102a492c0:  00000170000000b8 000002e000000228   ....p...(.......
-    ffff896102a492d0:  00000398                            ....
-    ffff8961022ee000 slab_test: 4 objects left out (-l)
+      fffff8e3400aa100  ffff8b47c2a84000     0     32          1    31  partial
+      [ffff8b47c2a84d00]
+    ffff8b47c2a84d00:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff8b47c2a84d10:  0000003438312d74 0000000000000000   t-184...........
+    ffff8b47c2a84d20:  ffff8b47c2a84d20 ffff8b47c2a84d20    M..G... M..G...
+    ffff8b47c2a84d30:  ffff8b47c2a83580 ffffffffc04e9840   .5..G...@.N.....
+    ffff8b47c2a84d40:  00000170000000b8 000002e000000228   ....p...(.......
+    ffff8b47c2a84d50:  00000398                            ....
+    ffff8b47c22edd00 slab_test: 4 objects left out (-l)
 
   What are its words?
 
-    crash> slabobjs -e -l 1 ffff8961022ee000
+    crash> slabobjs -e -l 1 ffff8b47c22edd00
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8961022ee000       84          5       160      5     4k  slab_test
+    ffff8b47c22edd00       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
-      fffff67b800a9240  ffff896102a49000     0     32          1    31  partial
-      [ffff896102a49280]
-    ffff896102a49280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+      fffff8e3400aa100  ffff8b47c2a84000     0     32          1    31  partial
+      [ffff8b47c2a84d00]
+    ffff8b47c2a84d00:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
                        +0x0 "KCAJ"; +0x8 "slab_test-184"
-    ffff896102a49290:  0000003438312d74 0000000000000000   t-184...........
-    ffff896102a492a0:  ffff896102a492a0 ffff896102a492a0   ....a.......a...
+    ffff8b47c2a84d10:  0000003438312d74 0000000000000000   t-184...........
+    ffff8b47c2a84d20:  ffff8b47c2a84d20 ffff8b47c2a84d20    M..G... M..G...
                        +0x20 list_head, empty
-    ffff896102a492b0:  ffff896102a48ac0 ffffffffc044b840   ....a...@.D.....
-                       +0x30 kmalloc-64 ffff896102a48ac0, allocated
+    ffff8b47c2a84d30:  ffff8b47c2a83580 ffffffffc04e9840   .5..G...@.N.....
+                       +0x30 kmalloc-64 ffff8b47c2a83580, allocated
                        +0x38 slabtest_ops [slabtest]
-    ffff896102a492c0:  00000170000000b8 000002e000000228   ....p...(.......
-    ffff896102a492d0:  00000398                            ....
-    ffff8961022ee000 slab_test: 4 objects left out (-l)
+    ffff8b47c2a84d40:  00000170000000b8 000002e000000228   ....p...(.......
+    ffff8b47c2a84d50:  00000398                            ....
+    ffff8b47c22edd00 slab_test: 4 objects left out (-l)
 
   Which of the objects in both caches are alike?
 
     crash> slabobjs -g -b 48 slab_test
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8961022eec00       84        543       704     22     4k  slab_test
+    ffff8b47c22edf00       84        543       704     22     4k  slab_test
       543 objects of 543 (100.0%), the first:
-      [ffff896102a4d000]
-    ffff896102a4d000:  000188a44a41434b 7365745f62616c73   KCAJ....slab_tes
-    ffff896102a4d010:  3631353030312d74 0000000000000000   t-100516........
-    ffff896102a4d020:  ffff896102a4d2a0 ffff896102a4dc20   ....a... ...a...
+      [ffff8b47c2a90080]
+    ffff8b47c2a90080:  000188a74a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff8b47c2a90090:  3931353030312d74 0000000000000000   t-100519........
+    ffff8b47c2a900a0:  ffff8b47c2a90620 ffff8b47c2a90e20    ...G... ...G...
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8961022ee000       84          5       160      5     4k  slab_test
+    ffff8b47c22edd00       84          5       160      5     4k  slab_test
       5 objects of 5 (100.0%), the first:
-      [ffff896102a49280]
-    ffff896102a49280:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
-    ffff896102a49290:  0000003438312d74 0000000000000000   t-184...........
-    ffff896102a492a0:  ffff896102a492a0 ffff896102a492a0   ....a.......a...
+      [ffff8b47c2a84d00]
+    ffff8b47c2a84d00:  000000b84a41434b 7365745f62616c73   KCAJ....slab_tes
+    ffff8b47c2a84d10:  0000003438312d74 0000000000000000   t-184...........
+    ffff8b47c2a84d20:  ffff8b47c2a84d20 ffff8b47c2a84d20    M..G... M..G...
 
   Which object does an address lie in, and is it allocated?
 
-    crash> slabobjs -b 16 ffff896102a41620
+    crash> slabobjs -b 16 ffff8b47c2a7c2a0
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8961022ee000       84          5       160      5     4k  slab_test
+    ffff8b47c22edd00       84          5       160      5     4k  slab_test
       SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE  LIST
-      fffff67b800a9040  ffff896102a41000     0     32          1    31  partial
-      [ffff896102a41600]  ffff896102a41620 is at +0x20
-    ffff896102a41600:  000000144a41434b 7365745f62616c73   KCAJ....slab_tes
+      fffff8e3400a9f00  ffff8b47c2a7c000     0     32          1    31  partial
+      [ffff8b47c2a7c280]  ffff8b47c2a7c2a0 is at +0x20
+    ffff8b47c2a7c280:  000000144a41434b 7365745f62616c73   KCAJ....slab_tes
 
   Only the addresses, for other commands:
 
-    crash> slabobjs -q ffff8961022ee000 > addresses""",
+    crash> slabobjs -q ffff8b47c22edd00 > addresses""",
 )
 
 if __name__ == "__main__":

@@ -291,23 +291,23 @@ EXAMPLES
 
     crash> slabwhy -F
     CACHE             OBJSIZE  ALLOCATED     TOTAL  SLABS  SSIZE  NAME
-    ffff8961022ee000       84          5       160      5     4k  slab_test
+    ffff8b47c22edd00       84          5       160      5     4k  slab_test
       EVIDENCE    ADDRESS           STATEMENT
-      state       ffff8961022ee000  leftover: on slab_caches, refcount 0, 5
+      state       ffff8b47c22edd00  leftover: on slab_caches, refcount 0, 5
                                     allocated objects in 5 slabs
-      log         -                 at 1.455573 s a destroy failed in pid 90
+      log         -                 at 1.645919 s a destroy failed in pid 91
                                     insmod: 5 objects in 5 slabs listed (its
                                     objects lie as this cache's do)
       log         -                 kmem_cache_destroy() was called from
                                     build_leak+0xad/0xf0 [slabtest]
       log         -                 on the way: build_leak+0xad/0xf0 [slabtest],
                                     slabtest_init+0x86/0x1000 [slabtest]
-      log         ffff896102a49280  5 of 5 listed objects still allocated
+      log         ffff8b47c2a84d00  5 of 5 listed objects still allocated
       owner       -                 to have the allocations noted, boot with
                                     slub_debug=U,slab_test no_hash_pointers
       type        -                 debug information of slabtest isn't loaded:
                                     mod -s slabtest FILE
-      twin        ffff8961022eec00  living cache of the same name
+      twin        ffff8b47c22edf00  living cache of the same name
       twin        -                 543 living objects compared
       twin        -                 +0x20 list linked: in 543 of 543 living
                                     objects; list empty in 5 of 5 leaked

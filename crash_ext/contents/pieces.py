@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Iterable, List
 
-from crash_ext.contents.types import HLIST, LIST, NUMBER, POINTER, TEXT, TREE, ZERO, Piece
+from crash_ext.contents.types import DELETED, HLIST, LIST, NUMBER, POINTER, TEXT, TREE, ZERO, Piece
 from crash_ext.contents.words import (
     ERROR,
     HLIST_LINKED,
@@ -28,7 +28,8 @@ from crash_ext.contents.words import TEXT as CHARACTERS
 from crash_ext.contents.words import ZERO as NOTHING
 
 _KINDS = {
-    **dict.fromkeys((LIST_BROKEN, LIST_DELETED, LIST_EMPTY, LIST_LINKED), LIST),
+    **dict.fromkeys((LIST_BROKEN, LIST_EMPTY, LIST_LINKED), LIST),
+    LIST_DELETED: DELETED,
     HLIST_LINKED: HLIST,
     **dict.fromkeys((RB_CLEAR, RB_LINKED), TREE),
     **dict.fromkeys((OWN, TO), POINTER),

@@ -17,7 +17,9 @@ from crash_ext.reader import Member, Reader
 from crash_ext.report.text import plural
 
 LIST = "list"
-"""A struct list_head, linked, empty or deleted."""
+"""A struct list_head, linked or empty."""
+DELETED = "poisoned list node"
+"""A struct list_head or hlist_node that was taken off its list."""
 HLIST = "hlist"
 """A struct hlist_node."""
 TREE = "tree"
@@ -72,14 +74,16 @@ _SAMPLES = 8
 _ALIGNED = 7
 """A cache may have been created with the size rounded up to a multiple of 8."""
 
+_HLISTS = ("struct hlist_node", "struct hlist_bl_node", "struct hlist_nulls_node")
 _NODES = {
     LIST: ("struct list_head",),
-    HLIST: ("struct hlist_node", "struct hlist_bl_node", "struct hlist_nulls_node"),
+    HLIST: _HLISTS,
+    DELETED: ("struct list_head", *_HLISTS),
     TREE: ("struct rb_node",),
 }
 # What a piece that fits, or doesn't, counts.
-_FITS = {LIST: 3.0, HLIST: 3.0, TREE: 3.0, TEXT: 2.0, POINTER: 1.0, NUMBER: 0.25}
-_SPEAKING = (LIST, HLIST, TREE, TEXT, POINTER)
+_FITS = {LIST: 3.0, HLIST: 3.0, DELETED: 3.0, TREE: 3.0, TEXT: 2.0, POINTER: 1.0, NUMBER: 0.25}
+_SPEAKING = (LIST, HLIST, DELETED, TREE, TEXT, POINTER)
 """Numbers alone prove nothing."""
 _LEAST = 2.0
 """An object's words must speak so much for a structure whose name doesn't: two pointers."""
@@ -216,7 +220,7 @@ def _judge(
     fits, misfits, speaking = _compare(candidate.members(), samples, reasons, against)
     if bonus < _CONTAINED and (not speaking or fits < _LEAST or misfits * 4 > fits):
         return None
-    if misfits > fits:
+    if misfits > fits and (bonus < _EQUAL or size != object_size):
         return None
     score = round(score + fits - 2 * misfits, 2)
     return Proposal(struct, size, score, reasons, against, candidate.structure)
@@ -328,6 +332,8 @@ def _verdict(members: List[Member], piece: Piece) -> Tuple[float, str]:
             within = (piece.offset - member.offset) % max(1, piece.size)
             if not within and member.type.split("[")[0] in _NODES[piece.kind]:
                 return weight, f"{_as_c(member)} {where} is one"
+        if any(member.is_pointer for member in at):
+            return 0.0, ""  # next and prev of its own kind, as struct sk_buff has them
         if all(_is_scalar(member) for member in _leaves(over)):
             return -weight, f"a {piece.kind} {where}, where it has {_as_c(leaf)}"
         return 0.0, ""
@@ -341,7 +347,7 @@ def _verdict(members: List[Member], piece: Piece) -> Tuple[float, str]:
     if piece.kind == TEXT:
         for member in over:
             if _BYTES.fullmatch(member.type):
-                return weight, f"{_as_c(member)} {where} has text"
+                return weight, f"{_as_c(member)} at +{member.offset:#x} has text"
         if any(member.is_pointer for member in _leaves(over)):
             return -weight, f"text {where}, where it has {_as_c(leaf)}"
         if all(_is_scalar(member) for member in _leaves(over)):

@@ -17,6 +17,7 @@ from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from crash_ext.kernel.memory import try_number
 from crash_ext.kernel.percpualloc import PercpuAllocations
+from crash_ext.kernel.say import before_verb
 from crash_ext.kernel.search import Summary, Targets, find_pointers
 from crash_ext.places.place import (
     MODULE,
@@ -194,7 +195,7 @@ class Blocks:
             # Only the block itself leads to it: that one has what leads to it.
             return ""
         named = "" if root is None else root.label if root.kind in (SYMBOL, MODULE) else root.text
-        return f"{place.text}, to which {named} leads," if named else place.text
+        return f"{place.text}, to which {before_verb(named)} leads" if named else place.text
 
     def _leads_to(self, start: int, owner: int) -> bool:
         """Whether a table's beginning leads to an object: that one is in it, and knows its slot."""

@@ -19,7 +19,7 @@ from crash_ext.reach.model import REACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.slub.allocator import Slub
 
-_FLAGS = 7
+FLAGS = 7
 """Low bits of a physical address that may be flags."""
 _PIECE = 4
 """A buffer inside an object begins at a multiple of so many bytes."""
@@ -85,15 +85,15 @@ def _find(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidden]:
             count = (last - first // page_size * page_size) // page_size + 1
             pages.append((page, count, first // page_size * page_size))
             ranges.append((page, count * size))
-        if first - start > _FLAGS:
-            low = first - start & ~_FLAGS
+        if first - start > FLAGS:
+            low = first - start & ~FLAGS
             ranges.append((low, last - start + _LARGEST - low))
     pages.sort()
     firsts = [page for page, _, _ in pages]
     before = Hidden(0, "", 0, False)
     deep = 0
     for hit in find_pointers(reader, Targets(ranges), Summary(), cap=1 << 30, pieces=reach.used()):
-        value = hit.value & ~_FLAGS
+        value = hit.value & ~FLAGS
         at = bisect_right(firsts, hit.value & ~3) - 1
         found: Iterable[int] = []
         page_hit = at >= 0 and hit.value - pages[at][0] < pages[at][1] * size
@@ -119,7 +119,7 @@ def _find(slub: Slub, reach: Reach, objects: array[int]) -> Iterator[Hidden]:
             continue
         text = "its page and its offset stand" if page_hit else "its physical address stands"
         for address in found:
-            at_start = not page_hit and address % page_size <= _FLAGS
+            at_start = not page_hit and address % page_size <= FLAGS
             yield Hidden(address, text, hit.holder, at_start)
 
 
@@ -153,7 +153,7 @@ def _around(reach: Reach, objects: array[int], address: int) -> Optional[int]:
     """The object that an address lies in, but not at its start, nor where a page begins."""
     # No buffer begins at an odd address; a page table's entry is odd where a page is present.
     found = None if address & 1 else reach.object_at(address)
-    if found is None or address - found <= _FLAGS or not _has(objects, found):
+    if found is None or address - found <= FLAGS or not _has(objects, found):
         return None
     return found if address % _PAGE else None
 

@@ -8,9 +8,10 @@ known by its notes.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Dict, List
+from typing import Dict
 
 from crash_ext.kernel.kfreercu import Notes, notes_of_kfree_rcu
+from crash_ext.kernel.say import before_verb
 from crash_ext.places.place import PAGE, PAGE_STRUCT, PERCPU, VMALLOC, Place, words_of
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
@@ -36,7 +37,7 @@ class Areas:
         if self._blocks.is_percpu(step.holder, place):
             return f"per-CPU memory of {who}" if who else "dynamic per-CPU memory"
         if who:
-            return f"{'vmalloc area' if place.kind == VMALLOC else 'memory'} of {who.rstrip(',')}"
+            return f"{'vmalloc area' if place.kind == VMALLOC else 'memory'} of {who}"
         before = self._blocks.before(step.holder, place)
         return f"memory from boot, behind what {before} points to" if before else ""
 
@@ -45,20 +46,20 @@ class Areas:
         path = subject.path
         place = path[0].place
         if place is not None and place.kind == PAGE_STRUCT:
-            return self._page_struct(path, place)
+            return self._page_struct(subject, place)
         if place is None or place.kind not in (PAGE, VMALLOC, PERCPU):
             return ""
         way = "" if len(path) == 1 else f" and {words_of(path[-1].place)}"
         who = self._blocks.owner(path[0].holder, place)
         if self._blocks.is_percpu(path[0].holder, place):
-            subject.keeper = who and f"{who.rstrip(',')} (per-CPU)"
+            subject.keeper = who and f"{who} (per-CPU)"
             beginning = self._blocks.has_beginning(path[0].holder, place)
             subject.adrift = not who and not place.label and beginning
-            has = f": {who} has that memory" if who else ""
+            has = f": {before_verb(who)} has that memory" if who else ""
             return f"by dynamic per-CPU memory, {place.text}{way}{has}"
         if who:
-            subject.keeper = who.rstrip(",")
-            return f"by way of {place.text}{way}: {who} has that memory"
+            subject.keeper = who
+            return f"by way of {place.text}{way}: {before_verb(who)} has that memory"
         before = self._blocks.before(path[0].holder, place)
         if before:
             boot = f"by way of {place.text}, from boot, behind what {before} points to"
@@ -66,11 +67,13 @@ class Areas:
         subject.adrift = self._blocks.has_beginning(path[0].holder, place)
         return ""
 
-    def _page_struct(self, path: List[Step], place: Place) -> str:
+    def _page_struct(self, subject: Subject, place: Place) -> str:
         """What a page structure says of its page, mostly page->private: who has that page?"""
+        path = subject.path
         way = "" if len(path) == 1 else f" and {words_of(path[-1].place)}"
         who = self._blocks.owner(path[0].holder, place)
-        return f"by {place.text}{way}" + (f": {who} has that page" if who else "")
+        subject.adrift = not who and self._blocks.has_beginning(path[0].holder, place)
+        return f"by {place.text}{way}" + (f": {before_verb(who)} has that page" if who else "")
 
     def _is_kfree_rcu(self, holder: int) -> bool:
         """Whether kfree_rcu() has noted there what it is to free.

@@ -136,6 +136,12 @@ class Subject:
         """It and others of the case, which nothing leads to either, lead to each other."""
         self.by_done = False
         """Of an inner one: all that leads to it looks like what RCU leaves of its callbacks."""
+        self.done_at = 0
+        """Where such a callback is, in the object."""
+        self.passed: Dict[int, str] = {}
+        """Of a lost one: offset of a node, of whose list nobody leads to it -> its head."""
+        self.erased: Optional[int] = None
+        """Of a lost one: offset of an rb_node whose neighbours don't lead back."""
         self.orphaned: Dict[int, str] = {}
         """Of a lost one: offset of a pointer to a module that was unloaded -> what is there now."""
         self.ends: Dict[int, Tuple[str, str]] = {}
@@ -171,6 +177,8 @@ class Case:
         """Those that were examined."""
         self.leaders: Dict[int, str] = {}
         """Address of an object that some were lost with -> what it is, in words."""
+        self.no_nodes: Set[int] = set()
+        """Offsets where an object has a number before what else is a node's poison."""
         self.unreadable = 0
         """Of those, whose contents aren't in the dump."""
         self.profile = Profile()

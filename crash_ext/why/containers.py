@@ -115,7 +115,22 @@ class Containers:
         while at and self._node_of(path, at) == kind:
             at -= 1
         what = NODES[kind] or self._array(path[at].holder)
-        return f"in {what} at {self._at(path, at)}"
+        where = self._whole(path[at], self._to_nodes(kind)) + (self._led(path) if at else "")
+        return f"in {what} at {where}"
+
+    def _to_nodes(self, kind: str) -> int:
+        """Where the tree's own structure has the pointer to its nodes."""
+        heads = (("xarray", "xa_head"), ("radix_tree_root", "rnode"))
+        found = [self._reader.offset(*head) for head in heads]
+        if NODES[kind]:
+            found = [self._offset_of_root]
+        return next((offset for offset in found if offset is not None), 0)
+
+    def _whole(self, step: Step, offset: int) -> str:
+        """The place of the structure that has a step's pointer at an offset."""
+        place, whole = step.place, self._places.name(step.holder - offset)
+        same = whole is not None and place is not None and place.label == whole.label != ""
+        return words_of(whole if same else place)
 
     def _node_of(self, path: List[Step], at: int) -> Optional[str]:
         """The cache of the node that a pointer lies in; None for another's object in that cache."""
@@ -211,7 +226,8 @@ class Containers:
         table, work, function = (each or 0 for each in offsets)
         for number, step in enumerate(path[:-1]):
             if self._number(step.holder - table + work + function, reader.word) == worker:
-                return f"in the rhashtable at {self._at(path, number)}"
+                where = self._whole(step, table) + (self._led(path) if number else "")
+                return f"in the rhashtable at {where}"
         return ""
 
     # --- a task ---

@@ -23,6 +23,7 @@ from crash_ext.contents.words import (
     TEXT,
     Word,
     Words,
+    second_poisons,
 )
 from crash_ext.places.place import OBJECT
 from crash_ext.reader import ReadError
@@ -101,7 +102,24 @@ def examine(
         case.profile.add(cells(words))
         subject.lists = {word.offset: word.kind for word in words if word.kind in LIST_NODES}
         subject.trees = [word.offset for word in words if word.kind == RB_LINKED]
+        case.no_nodes.update(_numbers_before_poison(explainer, subject.values))
     return case
+
+
+def _numbers_before_poison(explainer: Words, values: Dict[int, int]) -> Iterator[int]:
+    """Where a number is before LIST_POISON2 that no deletion leaves: no pointer, and no list's end.
+
+    Then the poison is a number, too; in other objects of the cache as well.
+    """
+    poisons = second_poisons(explainer.word)
+    for at, value in values.items():
+        before = values.get(at - explainer.word, 0) if value in poisons else 0
+        if (
+            0 < before < explainer.lowest
+            and not before & 1
+            and before not in explainer.first_poison
+        ):
+            yield at - explainer.word
 
 
 def compare_with(

@@ -7,7 +7,6 @@ reach/ and what the kernel's own queues have; concludes nothing.
 
 from __future__ import annotations
 
-from array import array
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from crash_ext.contents.callbacks import BY_RCU, SRCU, WAIT, Callback, Callbacks
@@ -18,14 +17,12 @@ from crash_ext.contents.words import (
     LIST_EMPTY,
     LIST_LINKED,
 )
-from crash_ext.hexa import hexa
 from crash_ext.kernel.memory import read_symbol_number
 from crash_ext.kernel.pages import Memory
 from crash_ext.kernel.search import Summary, Targets, find_pointers
-from crash_ext.places.place import OBJECT, STACK, Place, words_of
+from crash_ext.places.place import OBJECT, STACK, Place
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
-from crash_ext.reach.hidden import Hidden, find_hidden
 from crash_ext.reach.model import DEAD, IN_USE, LOST, MAYBE, PENDING, PERHAPS, REACHED, UNREACHED
 from crash_ext.reach.reach import Reach
 from crash_ext.reader import ReadError
@@ -34,9 +31,11 @@ from crash_ext.slub.model import ALLOCATED, RCU_PENDING, Cache
 from crash_ext.why.case import Case, Held, Subject
 from crash_ext.why.containers import Containers
 from crash_ext.why.ends import find_ends
+from crash_ext.why.handles import find_handles
 from crash_ext.why.leaders import name_leaders
 from crash_ext.why.lostwith import find_lost_with
 from crash_ext.why.oldlinks import OLD_HEAD, is_old_head
+from crash_ext.why.passed import find_passed
 from crash_ext.why.shapes import find_shapes
 from crash_ext.why.slots import NOT_COUNTED, Slots
 from crash_ext.why.ways import show_ways
@@ -118,10 +117,11 @@ def find_holders(
     _find_idle(slub, places, callbacks, cases)
     find_ends(places, reach, cases)
     find_shapes(places, reach, cases)
+    find_passed(places, cases)
     show_ways(reach, places, cases, Containers(places, callbacks, blocks, reach.path), blocks)
     find_lost_with(slub, reach, cases)
     name_leaders(places, cases)
-    _find_hidden(slub, places, reach, cases, blocks)
+    find_handles(slub, places, reach, cases, blocks)
     in_use, other = reach.summary.bytes, max(0, summary.bytes - reach.summary.bytes)
     text = f"{in_use >> 20} MB in use and {other >> 20} MB of other memory"
     for case in cases:
@@ -241,43 +241,6 @@ def _find_idle(slub: Slub, places: Places, callbacks: Callbacks, cases: List[Cas
             if subject.level == UNREACHED and not subject.blank:
                 data = slub.reader.try_read(subject.address, case.cache.object_size)
                 subject.idle = finder.of(subject.address, data or b"")
-
-
-def _find_hidden(
-    slub: Slub, places: Places, reach: Reach, cases: List[Case], blocks: Blocks
-) -> None:
-    """The two more looks at objects that nothing leads to: by physical address, by page."""
-    lost = {s.address: s for case in cases for s in case.subjects if s.level == UNREACHED}
-    handles = list(find_hidden(slub, reach, array("Q", sorted(lost))))
-    blocks.look_for((found.holder, places.name(found.holder)) for found in handles)
-    for found in handles:
-        subject = lost[found.address]
-        if not found.round or not subject.hidden:
-            subject.hidden = _hidden_text(places, reach, blocks, found)
-    _find_led_by_hidden(reach, lost)
-
-
-def _find_led_by_hidden(reach: Reach, lost: Dict[int, Subject]) -> None:
-    """What an object that is perhaps held leads to is perhaps held, too."""
-    first = {address: address for address, subject in lost.items() if subject.hidden}
-    texts = {address: lost[address].hidden for address in first}
-    for address, holder in reach.led_to(list(first)):
-        root = first[address] = first[holder]
-        if address in lost:
-            who = f"only {hexa(root)} has a pointer"
-            if root != holder:
-                who = f"only what {hexa(root)} leads to has a pointer"
-            lost[address].hidden = f"{who}, and of that one {texts[root]}"
-
-
-def _hidden_text(places: Places, reach: Reach, blocks: Blocks, found: Hidden) -> str:
-    place = places.name(found.holder)
-    who = "" if place is None else blocks.owner(found.holder, place).rstrip(",")
-    owned = f" ({who} has that memory)" if who else ""
-    if place is not None and place.kind == OBJECT:
-        root = next((step.place for step in reach.path(found.holder)), None)
-        owned = f" (to which {words_of(root)} leads)" if root is not None else ""
-    return f"{found.text} at {hexa(found.holder)}, {words_of(place)}{owned}"
 
 
 def _is_link(case: Case, subject: Subject, place: Optional[Place], value: int) -> bool:

@@ -7,6 +7,7 @@ import re
 from typing import Dict, Iterator, List, Optional, Set
 
 from crash_ext.hexa import hexa
+from crash_ext.kernel.say import before_verb
 from crash_ext.places.place import OBJECT, PAGE, PAGE_STRUCT, PERCPU, STACK, VMALLOC, words_of
 from crash_ext.reach.model import IN_USE, MAYBE, PENDING, PERHAPS, REACHED
 from crash_ext.why.case import Case, Evidence, Held, Subject, best_held
@@ -15,7 +16,7 @@ from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
 from crash_ext.why.kernelobjects import BY_KERNEL_OBJECT
 from crash_ext.why.lists import EITHER, OPEN, WAITED, Membership
 from crash_ext.why.phrases import first_held, is_kin, it, kinds, objects, pointer, root_text, way
-from crash_ext.why.twins import usually_empty
+from crash_ext.why.twins import off_a_list, usually_empty
 
 _LEFT_OVER = (
     " Or it is left over: nobody cleared a slot after use, or the words of the last owner of"
@@ -35,6 +36,12 @@ _OLD_ROOT = (
 )
 _OFFSET = re.compile(r"\+0x[0-9a-f]+")
 _PAGE = re.compile(r"(?<=struct page of )[0-9a-f]+")
+
+
+_SHARE = 4
+"""Of more objects than so many times those that fit, these fit by chance."""
+_NEAR = 8
+"""Words between the pointers to the beginning and to the end of a buffer, at most."""
 
 
 def held(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -77,7 +84,8 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
             elif any(_has_lent_root(case, each) for each in members):
                 sentence += _OLD_ROOT
             sentence += _ADRIFT if first.adrift else ""
-            sentence += _by_entry(first, number)
+            sentence += _by_entry(first, number) + _by_end(case, members)
+            sentence += off_a_list(case, members)
         evidence = [pointer(best, first.address)] if best is not None else []
         if ring is not None:
             evidence.append(Evidence("list", ring.text, first.address))
@@ -121,6 +129,33 @@ def _by_entry(subject: Subject, number: int) -> str:
         f" Or what leads to {it(number)} is an entry of a list of {its}, headed at"
         f" +{offset:#x}: that keeps nobody, and {it(number, True)}"
         f" {'was' if number == 1 else 'were'} lost elsewhere."
+    )
+
+
+def _by_end(case: Case, members: List[Subject]) -> str:
+    """That what leads to an object may be the end of the one before it, beside its beginning.
+
+    Where no third object's address is near: that is a table.
+    """
+    if members[0].container.startswith("in "):
+        return ""
+    size, near = case.cache.object_size, _NEAR * case.word
+    held: Dict[int, int] = {h.holder: each.address for each in case.subjects for h in each.held}
+    found = []
+    for each in members:
+        holders = [h.holder for h in each.held if h.worth == IN_USE]
+        if len(holders) == 1:
+            around = range(holders[0] - near, holders[0] + near + 1, case.word)
+            beside = {held[at] for at in around if at in held}
+            if beside == {each.address, each.address - size}:
+                found.append(each.address)
+    if not found or len(found) * _SHARE < len(members):
+        return ""
+    others = " and others" if len(found) > 1 else ""
+    which = it(1) if len(members) == 1 else f"{hexa(found[0])}{others}"
+    return (
+        f" What leads to {which} stands beside what leads to the object before: that may be the end"
+        " of that one, and keeps nobody then."
     )
 
 
@@ -230,12 +265,15 @@ def by_handle(case: Case, rest: List[Subject]) -> List[Finding]:
     if not chosen:
         return []
     number = len(chosen)
+    # Of a chain the one that the holder has.
+    first = min(chosen, key=lambda subject: len(subject.hidden))
     sentence = (
         f"{objects(number, 'is', 'are')} perhaps held without a pointer: of"
-        f" {hexa(chosen[0].address)} {chosen[0].hidden},"
+        f" {hexa(first.address)} {first.hidden},"
         " memory that is in use. A device, a page table or an I/O request may still have"
         f" {it(number)}; or a number is like it by chance."
     )
+    chosen.sort(key=lambda subject: subject is not first)
     evidence = [Evidence("held", s.hidden, s.address) for s in chosen[:EXAMPLES]]
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
 
@@ -286,13 +324,13 @@ def _by(case: Case, best: Optional[Held], subject: Subject) -> str:
     if best is not None and best.place is not None:
         last = kinds([best])
         if root is not None and best.place.kind == OBJECT and root.kind != OBJECT:
-            top, between = root_text(root).rstrip(","), len(subject.path) - 2
+            top, between = root_text(root), len(subject.path) - 2
             if between > 0 and not is_kin(case, best.place):
                 others = "another" if between == 1 else f"{between} others"
-                return f"{last}, which {top} reaches by way of {others},"
+                return f"{last}, which {before_verb(top)} reaches by way of {others},"
             return f"{top}, by way of {last},"
-        return last + ("," if best.place.kind == PAGE else "")
+        return before_verb(last)
     last_place = subject.path[-1].place if subject.path else None
     if root is not None and last_place is not None and last_place.kind == OBJECT:
-        return f"{root_text(root).rstrip(',')}, by way of an object of {last_place.label},"
-    return root_text(root) if root is not None else "memory in use"
+        return f"{root_text(root)}, by way of an object of {last_place.label},"
+    return before_verb(root_text(root)) if root is not None else "memory in use"

@@ -8,6 +8,7 @@ from typing import Dict, List, Tuple
 
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_LINKED
+from crash_ext.kernel.say import before_verb
 from crash_ext.why.case import Case, Evidence, Subject
 from crash_ext.why.containers import IN_KLIST
 from crash_ext.why.finding import CERTAIN, EXAMPLES, LIKELY, Finding
@@ -61,10 +62,10 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
         ways = {_led_to(subject, ring) for subject, ring in members if subject.path}
         led = ways.pop() if len(ways) == 1 else ""
         if led:
-            whose += f", to which {led} leads,"
+            whose += f", to which {before_verb(led)} leads,"
         elif members[0][0].keeper:
             if len({found.head for _, found in members}) > 1:
-                whose = f"memory of {members[0][0].keeper}"
+                whose = before_verb(f"memory of {members[0][0].keeper}")
             else:
                 whose += f", memory of {members[0][0].keeper},"
         sentence = (
@@ -99,7 +100,7 @@ def _led_to(subject: Subject, ring: Membership) -> str:
     first = subject.path[0].place if subject.path else None
     if first is None or not any(0 <= step.holder - ring.at <= _PREV for step in subject.path[1:]):
         return ""
-    return root_text(first).rstrip(",")
+    return root_text(first)
 
 
 def _usually_linked(case: Case, offset: int) -> bool:

@@ -6,10 +6,10 @@ A node's own pointers lead nowhere where its list or tree has gone on without it
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Set
 
 from crash_ext.contents.profile import ENOUGH, USUAL
-from crash_ext.contents.words import LIST_DELETED
+from crash_ext.contents.words import LIST_DELETED, LIST_LINKED, RB_LINKED
 from crash_ext.kernel.pages import Memory
 from crash_ext.reach.model import UNREACHED
 from crash_ext.reach.reach import Reach
@@ -19,6 +19,9 @@ from crash_ext.why.lists import HEADLESS, LEAKED
 from crash_ext.why.oldlinks import NODE_WORDS, is_old_node, is_old_rcu
 from crash_ext.why.together import sort_lost
 
+_BLACK = 1
+"""include/linux/rbtree_augmented.h, RB_BLACK: the colour in the lowest bit of the parent."""
+
 
 def find_lost_with(slub: Slub, reach: Reach, cases: List[Case]) -> None:
     """Of objects that nothing leads to: which are lost only with others, and with which."""
@@ -26,15 +29,21 @@ def find_lost_with(slub: Slub, reach: Reach, cases: List[Case]) -> None:
     if not subjects:
         return
     memory, word = Memory(slub.reader), slub.reader.word
-    nodes = {
-        s.address: kinds for case in cases for kinds in [usual_nodes(case)] for s in case.subjects
-    }
+    nodes: Dict[int, Dict[int, str]] = {}
+    for case in cases:
+        _note_erased(case)
+        kinds = usual_nodes(case)
+        for s in case.subjects:
+            left = dict.fromkeys(s.passed, LIST_LINKED)
+            if s.erased is not None:
+                left[s.erased] = RB_LINKED
+            nodes[s.address] = {**left, **kinds} if left else kinds
     edges = [
         (owner, target)
         for owner, target in reach.lost_edges()
         if owner not in subjects
         or not (
-            _by_old_head(reach, word, subjects[owner], target)
+            _by_old_head(reach, memory, word, subjects[owner], target)
             or _by_node(reach, memory, word, subjects[owner], nodes[owner], target)
         )
     ]
@@ -71,6 +80,43 @@ def find_lost_with(slub: Slub, reach: Reach, cases: List[Case]) -> None:
                 )
                 for owner in led[address]
             )
+            if subject.by_done:
+                owner = led[address][0]
+                subject.done_at = next(iter(reach.pointers(owner, address))) - owner
+
+
+def _note_erased(case: Case) -> None:
+    """Notes in lost objects the rb_node that no tree has any more: rb_erase() leaves it as it was.
+
+    Known by the colour: a parent with the lowest bit set (RB_BLACK), or that bit alone in a root.
+    What a node led to when it was taken out has not led to it since: two that lead to each other
+    are in one tree, or no such nodes.
+    """
+    lost = {s.address: s for s in case.subjects if s.level == UNREACHED}
+    black: Set[int] = set()
+    parents: Set[int] = set()
+    others: Set[int] = set()
+    for s in lost.values():
+        others.update(s.lists)
+        for at, value in s.values.items():
+            peer = (value & ~3) - at
+            if value == _BLACK or (value & 3 == _BLACK and peer in lost):
+                black.add(at)
+            if peer in lost and peer != s.address:
+                parents.add(at)
+    for at in sorted(black & parents - others):
+        led = {
+            s.address: {
+                peer
+                for word in range(at, at + NODE_WORDS[RB_LINKED] * case.word, case.word)
+                for peer in [(s.values.get(word, 0) & ~3) - at]
+                if peer in lost and peer != s.address
+            }
+            for s in lost.values()
+        }
+        for address, peers in led.items():
+            if peers and not any(address in led[peer] for peer in peers):
+                lost[address].erased = at
 
 
 def usual_nodes(case: Case) -> Dict[int, str]:
@@ -133,7 +179,7 @@ def _is_cleared(memory: Memory, word: int, subject: Subject, offset: int) -> boo
     return False
 
 
-def _by_old_head(reach: Reach, word: int, subject: Subject, target: int) -> bool:
+def _by_old_head(reach: Reach, memory: Memory, word: int, subject: Subject, target: int) -> bool:
     """Whether only the node of a list whose head is gone leads there: where the head was.
 
     What lies there now has nothing to do with the object. Of a lone node both words are one.
@@ -143,6 +189,9 @@ def _by_old_head(reach: Reach, word: int, subject: Subject, target: int) -> bool
     if any(m.verdict == HEADLESS and m.at and reach.object_at(m.at) == target for m in rings):
         return True
     found = [at for at, value in values.items() if reach.object_at(value) == target]
+    nodes = {subject.address + at for at in found}
+    if any(memory.word(at) not in nodes for at in reach.pointers(target, subject.address)):
+        return False  # what leads back, and not to a node that leads there, is no chance's
     return bool(found) and all(
         values[at] in (values.get(at + word), values.get(at - word)) for at in found
     )

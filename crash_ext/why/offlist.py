@@ -94,6 +94,11 @@ def _deleted(case: Case, offset: int, chosen: List[Subject]) -> Finding:
             f" who takes {it(number)} off the list: one of its ways does not free"
             f" {it(number)}, or somebody else had a reference and did not drop it."
         )
+    if all(s.values.get(offset, 0) & 1 for s in chosen):
+        sentence += (
+            f" Or +{offset:#x} is a number, not the end of an hlist_nulls list, and what looks like"
+            " poison is its owner's, too."
+        )
     others = unlinked_at(case, chosen)
     if others:
         other = min(others)

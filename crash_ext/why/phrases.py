@@ -11,7 +11,6 @@ from crash_ext.places.place import (
     FREED_INIT,
     MODULE,
     OBJECT,
-    PAGE,
     PERCPU,
     STACK,
     SYMBOL,
@@ -58,9 +57,7 @@ def in_free_object(place: Optional[Place]) -> bool:
 
 
 def root_text(place: Place) -> str:
-    """What a way begins in; memory without a name of its own with a comma behind."""
-    if place.kind == PAGE:
-        return place.text + ","
+    """What a way begins in."""
     return place.label if place.kind in (SYMBOL, MODULE) and place.label else place.text
 
 

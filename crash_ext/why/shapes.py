@@ -20,11 +20,14 @@ from crash_ext.report.text import text_of
 from crash_ext.why.case import Case, Kobject, Subject
 from crash_ext.why.leaders import variable
 
+TASK = "task "
 _KREF = 4
 """sizeof(struct kref); the bits of the kobject's state follow."""
 _IN_SYSFS = 2
 _STATES = range(1, 32, 2)
 """state_initialized, state_in_sysfs and three more (include/linux/kobject.h): the first is set."""
+_FLAGS = 7
+"""include/linux/mutex.h: MUTEX_FLAGS."""
 _NAME = 64
 """Longer names of kobjects are rare; other bytes are no name."""
 
@@ -56,7 +59,8 @@ def find_shapes(places: Places, reach: Reach, cases: List[Case]) -> None:
         pointers = (name, sd, *(at for at in others if at is not None))
         offsets = _Offsets(name, entry, ktype, sd, kref, release, pointers)
     lowest = lowest_address(places)
-    names: Dict[int, str] = {}
+    tasks = places.tasks.by_stack.values()
+    names = {task.address: TASK + task.text for task in tasks}
     for case in cases:
         for subject in case.subjects:
             if subject.level == UNREACHED and not subject.blank:
@@ -90,7 +94,11 @@ def _alone(places: Places, case: Case, subject: Subject, lowest: int) -> Dict[in
 
 
 def _named(places: Places, names: Dict[int, str], subject: Subject, lowest: int) -> Dict[int, str]:
-    """Where it has the address at which a function or a variable begins."""
+    """Where it has the address at which a function, a variable or a living task begins.
+
+    names: address -> what begins there, "" for nothing; has the tasks'. A mutex has flags in the
+    lowest bits of its owner's address.
+    """
     for value in subject.values.values():
         if value >= lowest and value not in names:
             names[value] = ""
@@ -98,7 +106,13 @@ def _named(places: Places, names: Dict[int, str], subject: Subject, lowest: int)
                 place = places.name(value)
                 if place is not None and not place.offset and place.label[:1] != "[":
                     names[value] = words_of(place)
-    return {at: names[v] for at, v in subject.values.items() if names.get(v)}
+    found = {}
+    for at, value in subject.values.items():
+        task = names.get(value & ~_FLAGS, "")
+        name = names.get(value) or (task if task.startswith(TASK) else "")
+        if name:
+            found[at] = name
+    return found
 
 
 def _kept(places: Places, subject: Subject) -> Dict[int, str]:

@@ -8,6 +8,7 @@ from typing import Iterable, List, Optional, Set
 from crash_ext.why.case import Case, Subject
 from crash_ext.why.numbers import SATURATED
 from crash_ext.why.phrases import it, may_be_left
+from crash_ext.why.shapes import TASK
 
 _NAMED = 2
 """Addresses of functions and variables that are told."""
@@ -30,7 +31,12 @@ def kobject_nodes(chosen: List[Subject]) -> Set[int]:
 def shapes_text(case: Case, chosen: List[Subject]) -> str:
     """What all of them show of their state, in sentences."""
     text = _kobject_text(chosen) + _saturated_text(case, chosen)
-    text += _cleared_text(chosen) + _error_text(case, chosen)
+    text += (
+        _cleared_text(chosen)
+        + _erased_text(chosen)
+        + _passed_text(chosen)
+        + _error_text(case, chosen)
+    )
     text += _alone_text(chosen)
     text += _named_text(case, chosen) + _hardly_text(case, chosen)
     if text and may_be_left(case, chosen):
@@ -97,6 +103,32 @@ def _cleared_text(chosen: List[Subject]) -> str:
     return f"{text}."
 
 
+def _erased_text(chosen: List[Subject]) -> str:
+    found = [s for s in chosen if s.erased is not None]
+    if not found or len({s.erased for s in found}) > 1:
+        return ""
+    return (
+        f" If +{found[0].erased:#x} is an rb_node, what it leads to in {len(found)} of"
+        f" {len(chosen)} doesn't lead back: they were taken out of their tree one by one"
+        " (rb_erase()) and not freed."
+    )
+
+
+def _passed_text(chosen: List[Subject]) -> str:
+    at = _first_common(s.passed for s in chosen)
+    if at is None:
+        return ""
+    heads = {s.passed[at] for s in chosen}
+    head = heads.pop() if len(heads) == 1 else ""
+    whose = f"the list headed by {head}" if head else "a list in use"
+    number = len(chosen)
+    return (
+        f" If +{at:#x} is a list node, it leads into {whose}, which leads past {it(number)}: taken"
+        " off with the pointers left as they were (list_replace(), __list_del()), or copied from"
+        " one that was on it."
+    )
+
+
 def _error_text(case: Case, chosen: List[Subject]) -> str:
     """ERR_PTR() in all of them."""
     if case.twin_profile.objects:
@@ -128,7 +160,7 @@ def _alone_text(chosen: List[Subject]) -> str:
 
 
 def _named_text(case: Case, chosen: List[Subject]) -> str:
-    """Functions and variables that all of them have the address of, and living ones have not."""
+    """Functions, variables and tasks that all of them have the address of, and living ones not."""
     first, told = chosen[0], kobject_words(chosen)
     found = {
         at: name
@@ -136,7 +168,7 @@ def _named_text(case: Case, chosen: List[Subject]) -> str:
         if all(s.addresses.get(at) == name for s in chosen) and at not in told
         if at not in case.twin_traces or case.twin_traces[at].constant != first.values[at]
     }
-    ours = {at: name for at, name in found.items() if name.endswith("]")} or found
+    ours = {at: n for at, n in found.items() if n.endswith("]") or n.startswith(TASK)} or found
     if not ours:
         return ""
     has = "It has" if len(chosen) == 1 else "Each has"

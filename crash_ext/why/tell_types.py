@@ -50,7 +50,7 @@ def type_evidence(
         yield Evidence("type", "this host can't search for one" if proposals is None else text)
     elif not unknown:
         more = "".join(f", {each}'s too" for each in searched_modules(types, files, found))
-        text = f"no structure is named like the cache; -T searches all of its size{more}"
+        text = f"no structure named like the cache fits; -T searches all of its size{more}"
         yield Evidence("type", text)
 
 

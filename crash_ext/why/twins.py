@@ -12,7 +12,7 @@ from typing import Counter, Dict, List, Set
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
 from crash_ext.why.case import ANOTHER, OWN, UNTOLD, Case, Subject
-from crash_ext.why.phrases import outer_ones
+from crash_ext.why.phrases import objects, outer_ones
 
 _NODE_KINDS = (LIST_LINKED, LIST_EMPTY, LIST_DELETED, HLIST_LINKED)
 
@@ -62,7 +62,29 @@ def poisoned_nodes(case: Case, subject: Subject) -> List[int]:
         at
         for at, kind in subject.lists.items()
         if kind == LIST_DELETED and profile.count_kind(at, LIST_DELETED) < usual
+        if at not in case.no_nodes or not _ends(subject, at)
     ]
+
+
+def _ends(subject: Subject, node: int) -> bool:
+    """Whether a poisoned node's next is a list's end, as a number may look, too."""
+    following = subject.values.get(node, 0)
+    return not following or bool(following & 1)
+
+
+def off_a_list(case: Case, chosen: List[Subject]) -> str:
+    """That list_del() has poisoned the nodes of some of these, in a sentence; "" for none."""
+    off = [subject for subject in chosen if poisoned_nodes(case, subject)]
+    if not off:
+        return ""
+    at = poisoned_nodes(case, off[0])[0]
+    if case.uncleared:
+        return (
+            f" {objects(len(off), 'is', 'are')} off a list, or"
+            f" {'has' if len(off) == 1 else 'have'} that from the last owner of the memory:"
+            f" +{at:#x} is poisoned."
+        )
+    return f" {objects(len(off), 'was', 'were')} taken off a list: +{at:#x} is poisoned."
 
 
 def has_free_pointer(case: Case, node: int) -> bool:

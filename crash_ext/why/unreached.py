@@ -39,10 +39,12 @@ from crash_ext.why.phrases import (
     pointer,
 )
 from crash_ext.why.tell_shapes import kobject_nodes, shapes_text
-from crash_ext.why.twins import heads_lists, is_own_list, poisoned_nodes, usually_empty
+from crash_ext.why.twins import heads_lists, is_own_list, off_a_list, usually_empty
 
 _NODES = (LIST_LINKED, HLIST_LINKED, RB_LINKED)
 _STRAYS, _MANY = 2, 4
+_LISTS = 4
+"""List_heads that are told."""
 _UNWRITTEN = (0x6B6B6B6B, 0x6B6B6B6B6B6B6B6B)
 """include/linux/poison.h, POISON_FREE: what an allocation leaves where SLAB_POISON is set."""
 
@@ -104,8 +106,9 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
     """Only objects that nothing leads to lead to them: lost with those."""
     findings = []
     groups: Dict[Tuple[bool, str], List[Subject]] = {}
+    apart = {subject.address for subject in _by_done(rest)}
     for subject in lost_ones(rest):
-        if subject.inner or subject.ring:
+        if (subject.inner or subject.ring) and subject.address not in apart:
             on = next((m for m in subject.memberships.values() if m.verdict == LEAKED), None)
             head = on.head if on is not None else ""
             groups.setdefault((subject.ring, head), []).append(subject)
@@ -145,7 +148,7 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
                 f"{it(number, True)} and other lost objects lead to each other, and nothing in"
                 " use leads to any of them. Memory does not show which was lost first."
             )
-            sentence += _off_a_list(case, chosen)
+            sentence += off_a_list(case, chosen)
         if head or ring:
             sentence += or_left(case, chosen) + ends_text(case, chosen)
             evidence += ends_evidence(case, chosen)
@@ -173,21 +176,7 @@ def _left_pointers(case: Case, chosen: List[Subject]) -> str:
         f" and an owner may not clear its{_or_last(case)}), and"
         f" {'it' if number == 1 else 'each'} was lost by itself."
     )
-    return text + _off_a_list(case, chosen)
-
-
-def _off_a_list(case: Case, chosen: List[Subject]) -> str:
-    off = [subject for subject in chosen if poisoned_nodes(case, subject)]
-    if not off:
-        return ""
-    at = poisoned_nodes(case, off[0])[0]
-    if case.uncleared:
-        return (
-            f" {objects(len(off), 'is', 'are')} off a list, or"
-            f" {'has' if len(off) == 1 else 'have'} that from the last owner of the memory:"
-            f" +{at:#x} is poisoned."
-        )
-    return f" {objects(len(off), 'was', 'were')} taken off a list: +{at:#x} is poisoned."
+    return text + off_a_list(case, chosen)
 
 
 def _or_last(case: Case) -> str:
@@ -216,7 +205,8 @@ def _root_of(chosen: List[Subject], top: int) -> str:
 
 def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     """Nothing in use leads to them, and their contents do not show why."""
-    chosen = outer_ones(rest)
+    done = _by_done(rest)
+    chosen = outer_ones(rest) + done
     if not chosen:
         return []
     number = len(chosen)
@@ -228,7 +218,7 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     )
     idle, silent = idle_text(case, chosen), _silent(number)
     outside = _outside(case, chosen)
-    shown = shapes_text(case, chosen) + idle
+    shown = shapes_text(case, chosen) + idle + _done_text(done)
     sentence += shown if outside == silent and shown else outside + shown
     changed = changed_numbers(case, chosen)
     evidence = [*numbers_evidence(case, chosen, changed), *no_pointer(chosen, case)]
@@ -238,6 +228,27 @@ def lost(case: Case, rest: List[Subject]) -> List[Finding]:
     sentence += ends_text(case, chosen)
     evidence += ends_evidence(case, chosen)
     return [Finding("", LIKELY, [s.address for s in chosen], evidence, sentence)]
+
+
+def _by_done(rest: List[Subject]) -> List[Subject]:
+    """Those to which only what may be the next of an RCU callback that has run leads.
+
+    Where the first of them, to which nothing leads, is among the rest, too.
+    """
+    outer = {subject.address for subject in outer_ones(rest)}
+    return [s for s in lost_ones(rest) if s.by_done and not s.ring and s.leader in outer]
+
+
+def _done_text(done: List[Subject]) -> str:
+    if not done:
+        return ""
+    at, leader = done[0].done_at, done[0].leader
+    return (
+        f" At +{at:#x} {'one leads' if len(done) == 1 else 'some lead'} to another's, with a zero"
+        " behind: so RCU leaves an rcu_head whose function it has called, which then did not free"
+        " the object, and hlist_del_init_rcu() a node that it takes off. If that is a chain of"
+        f" their own, they were lost as one: look at {hexa(leader)}, to which nothing points."
+    )
 
 
 def _node_words(case: Case) -> Set[int]:
@@ -319,12 +330,26 @@ def _outside(case: Case, chosen: List[Subject]) -> str:
                     f" objects, and not in {'this' if number == 1 else 'these'}: never started, or"
                     " over."
                 )
+    if len(same) > 1:
+        return (
+            f" The list_heads at {_all_of(same)} point to themselves: nodes that were never linked,"
+            " or that list_del_init() took off a list; or empty lists of the object's own (a wait"
+            " queue, a mutex and a completion have one)."
+        )
     if same:
         return (
             f" The list_head at +{same[0]:#x} points to itself: a node that was never linked, or"
             " that list_del_init() took off a list; or an empty list of the object's own."
         )
     return _silent(number)
+
+
+def _all_of(offsets: List[int]) -> str:
+    """Offsets in words: "+0x8, +0x20 and +0x38"."""
+    shown = [f"+{at:#x}" for at in offsets[:_LISTS]]
+    if len(offsets) > _LISTS:
+        return f"{', '.join(shown)} and {len(offsets) - _LISTS} more"
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _unlike_others(case: Case, chosen: List[Subject]) -> str:
@@ -341,7 +366,9 @@ def _unlike_others(case: Case, chosen: List[Subject]) -> str:
     ):
         counts: Counter[int] = Counter()
         for s in held:
-            counts.update(_nodes_of(s, kind))
+            # What will call them has them, in a timer wheel for one, and takes them out itself.
+            links = {h.value - s.address for h in s.held if h.callback is not None}
+            counts.update(at for at in _nodes_of(s, kind) if at not in links)
         for at, number in sorted(counts.items()):
             inside = any(at in _nodes_of(s, kind) or at in s.unread for s in chosen)
             alone = kind == RB_LINKED and any(s.values.get(at) == 1 for s in chosen)

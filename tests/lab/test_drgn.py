@@ -27,7 +27,7 @@ CRASHES = {"5.10": "8.0.2", "6.1": "8.0.2", "6.12": "8.0.6", "7.3": "9.0.2"}
 
 
 _OF_MODULES = re.compile(
-    "debug information of slabtest isn.*t loaded|no structure is named like the cache"
+    "debug information of slabtest isn.*t loaded|no structure named like the cache"
 ).search
 
 

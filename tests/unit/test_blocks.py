@@ -34,7 +34,7 @@ def owner_of(scene: Scene, at: int, block: int) -> str:
     other = scene.pages.start + 4 * 4096
     scene.put(other + 8, scene.holders[0])
     scene.put(scene.holders[0] + at, block)
-    led = f"to which page {other:x}, of no slab leads,"
+    led = f"to which page {other:x}, of no slab, leads,"
     return f"kmalloc-128 {scene.holders[0]:x}+{at:#x}, allocated, {led}"
 
 

@@ -24,6 +24,7 @@ from crash_ext.contents.callbacks import (
 from crash_ext.contents.profile import Cell
 from crash_ext.contents.queues import DISABLED_TASKLET, IRQ_WORK, TASKLET
 from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_LINKED
+from crash_ext.kernel.say import before_verb
 from crash_ext.places.place import (
     FREED_INIT,
     PAGE,
@@ -479,7 +480,9 @@ def test_a_list_head_that_points_to_itself_has_three_histories(number: int) -> N
 )
 def test_memory_that_was_given_back_is_named_for_what_it_was(place: Place, what: str) -> None:
     made = case(subject(1, level=REACHED, by=[held(place)]))
-    assert only(made).sentence.startswith(f"1 object is still held: {what} leads to it. A")
+    assert only(made).sentence.startswith(
+        f"1 object is still held: {before_verb(what)} leads to it. A"
+    )
 
 
 def test_what_may_be_old_is_told_with_the_reason() -> None:

@@ -363,8 +363,12 @@ def test_a_node_of_a_klist_says_so_and_that_has_the_head(flag: int) -> None:
     assert scene.name(0, ring=0x48, head=klist + 16) == ""
 
 
-def test_a_tree_behind_an_object_is_told_with_what_leads_there() -> None:
+@pytest.mark.parametrize("where", [0x40, 0x38])
+def test_a_tree_behind_an_object_is_told_with_what_leads_there(where: int) -> None:
+    """Where its structure is, not the word in that which leads to its nodes."""
     scene = Scene("maple_node")
+    if where != 0x40:
+        scene.image.structs["maple_tree"] = parse("ma_lock:8 ma_root:p", 8)
     owner = scene.pages.heap.slab(scene.pages.heap.cache("mm_struct", 128), {1}).object(1)
     scene.image.write(owner, bytes(128))
     scene.put(scene.root, owner)
@@ -373,7 +377,7 @@ def test_a_tree_behind_an_object_is_told_with_what_leads_there() -> None:
     page = f"page {scene.pages.start:x}, of no slab"
     assert (
         scene.name()
-        == f"in a maple tree at mm_struct {owner:x}+0x40, allocated, to which {page} leads"
+        == f"in a maple tree at mm_struct {owner:x}+{where:#x}, allocated, to which {page} leads"
     )
 
 
@@ -566,8 +570,10 @@ def test_what_a_page_structure_has_is_told_with_who_has_its_page() -> None:
     show_page_structures(scene)
     struct = f"private of the struct page of {scene.pages.start:016x}"
     assert scene.name() == f"by {struct}"
+    assert scene.subject.adrift
     scene.put(scene.pages.heap._arena.variable("conn_page"), scene.pages.start)
     assert scene.name() == f"by {struct}: conn_page has that page"
+    assert not scene.subject.adrift
     scene.pages.set(0, private=scene.holders[0])
     show_page_structures(scene)
     scene.put(scene.holders[0] + 0x20, scene.objects[0])

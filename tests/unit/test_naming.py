@@ -133,7 +133,9 @@ def test_what_is_free_has_no_members() -> None:
 
 def test_size_alone_proposes_nothing_and_names_nothing() -> None:
     scene = Scene("unrelated")
-    assert scene.evidence() == ["no structure is named like the cache; -T searches all of its size"]
+    assert scene.evidence() == [
+        "no structure named like the cache fits; -T searches all of its size"
+    ]
     assert scene.proposed("-T") == ["maybe struct object"]
     larger = Scene("unrelated", size=400)
     assert larger.evidence("-T") == ["no structure in the debug information fits"]
@@ -176,7 +178,9 @@ def test_of_two_that_fit_alike_none_names_the_members() -> None:
 @pytest.mark.parametrize("name", ["kmalloc-88", "kmalloc-cg-88", "dma-kmalloc-88"])
 def test_a_kmalloc_cache_s_size_is_no_type_s(name: str) -> None:
     scene = Scene(name, own=1)
-    assert scene.proposed() == ["no structure is named like the cache; -T searches all of its size"]
+    assert scene.proposed() == [
+        "no structure named like the cache fits; -T searches all of its size"
+    ]
 
 
 def test_who_allocated_objects_is_a_hint_by_what_it_returns() -> None:

@@ -155,7 +155,7 @@ def test_memory_of_alloc_percpu_is_told_by_the_object_that_has_its_pointer() -> 
     scene.put(scene.holders[0] + 0x18, scene.pointer)
     has = f"kmalloc-128 {scene.holders[0]:x}+0x18, allocated, to which page {other:x}, of no slab"
     told = scene.name()
-    assert told == f"by dynamic per-CPU memory, {scene.page}: {has} leads, has that memory"
+    assert told == f"by dynamic per-CPU memory, {scene.page}: {has}, leads, has that memory"
 
 
 def test_what_leads_to_a_cpu_s_own_memory_by_way_of_another_object_is_told() -> None:

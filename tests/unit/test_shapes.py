@@ -143,6 +143,8 @@ def test_functions_and_variables_tell_whose_objects_are() -> None:
     assert told(*made) == " Each has the address of end_io [bar] (at +0x28)."
     del made[0].addresses[AT + 8]
     assert told(made[0]) == " It has the address of init_net (at +0x20) and own_1 (at +0x30)."
+    made[0].addresses[AT + 8] = "task 7 worker"
+    assert told(made[0]) == " It has the address of task 7 worker (at +0x28)."
 
 
 def test_what_was_hardly_written_was_given_up_early_or_cleared() -> None:
@@ -202,7 +204,7 @@ class Scene:
     def table(self, *words: int) -> int:
         """The module's variable kind, with these words."""
         data = b"".join(word.to_bytes(8, "little") for word in words)
-        self.image.map(self.code + DATA, data.ljust(0x200, b"\0"))
+        self.image.map(self.code + DATA, data.ljust(0x1000, b"\0"))
         return self.code + DATA
 
     def kobjects(self, name: int, kind: int, references: int, state: int = 1) -> None:
@@ -278,6 +280,24 @@ def test_functions_that_lost_objects_have_are_named() -> None:
     assert " Each has the address of show_it [bar] (at +0x10)." in scene.said()
 
 
+@pytest.mark.parametrize("flags", [0, 1, 7])
+def test_a_living_task_that_lost_objects_have_is_named(flags: int) -> None:
+    """A locked mutex has its owner's address, with flags."""
+    scene = Scene()
+    task = scene.land.task(95, b"locked", 0xFFFFC90000100000)
+    for at in scene.objects:
+        scene.put(at + 8, 7, task + flags, scene.code + 17)
+    named = " Each has the address of task 95 locked (at +0x10)."
+    assert named in scene.said()
+
+
+def test_two_that_have_each_other_twice_are_no_nodes_whose_heads_are_gone() -> None:
+    scene = Scene()
+    scene.put(scene.objects[0] + 8, *[scene.objects[1]] * 2)
+    scene.put(scene.objects[1] + 0x20, *[scene.objects[0]] * 2)
+    assert "2 objects are lost with others: they and other lost objects lead" in scene.said()
+
+
 def test_the_object_that_they_were_lost_with_is_named_with_its_variable() -> None:
     scene = Scene()
     nodes = scene.pages.heap.slab(scene.pages.heap.cache("nodes", 64), {1})
@@ -323,10 +343,10 @@ def test_who_has_the_memory_with_a_physical_address_is_named(where: str) -> None
         scene.pages.set(number, _refcount=1)
     root = scene.pages.start + scene.image.page_size
     scene.put(root, owner)
-    told = f"(to which page {root:x}, of no slab leads)"
+    told = f"(to which page {root:x}, of no slab, leads)"
     if where == "page":
         scene.put(owner + 8, ring)
-        has = f"owners {owner:x}+0x8, allocated, to which page {root:x}, of no slab leads"
+        has = f"owners {owner:x}+0x8, allocated, to which page {root:x}, of no slab, leads,"
         told = f"({has} has that memory)"
     else:
         ring = owner + 16

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crash_ext.contents.types import (
+    DELETED,
     HLIST,
     LIST,
     NUMBER,
@@ -283,9 +284,44 @@ def test_names_of_caches_lead_to_names_of_structures(cache: Optional[bytes], str
     assert [proposal.struct for proposal in found or []] == ([struct] if struct else [])
 
 
-def test_a_structure_of_the_caches_name_whose_members_do_not_fit_is_not_proposed() -> None:
+def test_a_structure_of_the_caches_name_whose_members_do_not_fit_has_that_said() -> None:
+    """With another size, too, it is none."""
     text = NUMBERS.replace("compat_statfs64", "slab_test")
-    assert propose_types(reader(text), b"slab_test", 84, [WORDS]) == []
+    (found,) = propose_types(reader(text), b"slab_test", 84, [WORDS]) or []
+    assert found.against
+    assert propose_types(reader(text), b"slab_test", 96, [WORDS]) == []
+
+
+def against(members: str, piece: Piece) -> List[str]:
+    """What speaks against a structure of 84 bytes with these members: lines of gdb's."""
+    text = f"/* offset    |  size */  type = struct slab_test {{\n{members}"
+    (found,) = propose_types(reader(text), b"slab_test", 84, [[piece]]) or []
+    return found.against
+
+
+@pytest.mark.parametrize(
+    ("type_", "fits"), [("list_head", True), ("hlist_node", True), ("conn_key", False)]
+)
+def test_a_poisoned_node_may_be_a_list_head_s_or_an_hlist_node_s(type_: str, fits: bool) -> None:
+    node = f"/*    0      |    16 */    struct {type_} node;\n"
+    key = "/*    0      |    16 */    u64 key[2];\n"
+    told = against(node if fits else key, Piece(0, 16, DELETED))
+    none = "a poisoned list node at +0x0, where it has u64[2] key in 1 of 1 object"
+    assert told == ([] if fits else [none])
+
+
+def test_pointers_to_its_own_kind_may_be_a_list_s() -> None:
+    """struct sk_buff has next and prev where others have a list_head."""
+    members = (
+        "/*    0      |     8 */    struct slab_test *next;\n"
+        "/*    8      |     8 */    struct slab_test *prev;\n"
+    )
+    assert against(members, Piece(0, 16, LIST)) == []
+
+
+def test_text_is_told_with_where_its_member_begins() -> None:
+    (found,) = propose_types(reader(OBJECT), b"slabtest_obj", 84, [[Piece(12, 8, TEXT)]]) or []
+    assert "char[24] name at +0x8 has text in 1 of 1 object" in found.reasons
 
 
 @pytest.mark.parametrize(
