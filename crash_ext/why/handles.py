@@ -86,7 +86,7 @@ def _text(
     if place is not None and place.kind == OBJECT:
         path = reach.path(found.holder)
         first = path[0].place if path else None
-        kernel = kernels.name(path[-1]) if len(path) > 1 else ""
+        kernel = kernels.name(path[-1]) if path else ""
         if first is not None and first.kind == SYMBOL and len(path) > _FAR:
             # A variable of the kernel's leads to many.
             first = path[-1].place

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import List
 
 import pytest
+from pytest_mock import MockerFixture
 
 from crash_ext.contents.callbacks import TIMER, Callback
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY
@@ -239,6 +240,21 @@ def test_a_chain_of_physical_addresses_is_held_by_who_has_the_first() -> None:
     assert texts[2].startswith(
         f"its physical address stands in what is chained like that to {first:x}, and of that one"
     )
+
+
+def test_descriptors_that_a_device_has_are_its(mocker: MockerFixture) -> None:
+    """The way there is by any of the devices, and says little."""
+    scene = Scene()
+    held = "by the device eth0, in its driver_data"
+    mocker.patch("crash_ext.why.handles.KernelObjects.name", return_value=held)
+    owners = scene.pages.heap.slab(scene.pages.heap.cache("owners", 64), {1})
+    scene.image.write(owners.object(1), bytes(64))
+    scene.pages.set(0, _refcount=1)
+    scene.put(scene.pages.start, owners.object(1))
+    for number, at in enumerate(scene.objects):
+        scene.put(at, 7)
+        scene.put(owners.object(1) + 8 * number, at - scene.image.page_offset)
+    assert f"owners {owners.object(1):x}, allocated (held {held})" in scene.said()
 
 
 def test_no_cause_has_an_object_twice() -> None:
