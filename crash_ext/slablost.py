@@ -95,8 +95,8 @@ def main(call: Call) -> Dict[str, object]:
                 out.text(*_possibly(one))
             for problem in one.problems:
                 out.error(problem, one.cache)
-    if reach.unknown:
-        text = f"{plural(reach.unknown, 'object')} of damaged slabs may hold what looks lost"
+    if reach.heap.unknown:
+        text = f"{plural(reach.heap.unknown, 'object')} of damaged slabs may hold what looks lost"
         out.limits.append(text)
     out.limits += reach.not_searched(any(one.number or one.possibly for one in found))
     closing = list(_closing(out, found, reach.objects, reach.summary.bytes, asked is not None))
@@ -122,7 +122,7 @@ def _not_seen(call: Call, reach: Reach, found: List[Lost]) -> Iterator[str]:
     lacking = [
         (cache, texts[0])
         for cache, texts in (
-            (reach.caches[owner], texts) for owner, texts in reach.problems.items()
+            (reach.heap.caches[owner], texts) for owner, texts in reach.heap.problems.items()
         )
         if cache.address not in told and (call.session.lacks(cache) or quiet)
     ]

@@ -108,7 +108,7 @@ class Islands:
         alive = {task.address for task in self._places.tasks.by_stack.values()}
         ended = [
             start
-            for start in self._reach.starts_of(self._reach.named("task_struct"))
+            for start in self._reach.heap.starts_of(self._reach.heap.named("task_struct"))
             if start not in alive
             and self._reach.level(start) == REACHED
             and try_number(reader, start + at, 4)

@@ -9,8 +9,7 @@ nowhere. Says what leads to an object, not what that means.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
-from itertools import compress
+from bisect import bisect_left
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from crash_ext.kernel import pageuse
@@ -18,13 +17,7 @@ from crash_ext.kernel.backpointers import MEMBERS
 from crash_ext.kernel.pageuse import PageUse
 from crash_ext.kernel.runtimeconst import for_each_text_piece
 from crash_ext.kernel.say import count
-from crash_ext.kernel.search import Summary, Targets
-from crash_ext.kernel.stacks import (
-    LiveStack,
-    find_idle_stacks,
-    for_each_live_stack,
-    waiting_stacks,
-)
+from crash_ext.kernel.search import Summary
 from crash_ext.places.place import (
     MODULE,
     PAGE_STRUCT,
@@ -37,15 +30,15 @@ from crash_ext.places.place import (
 )
 from crash_ext.places.places import Places
 from crash_ext.reach.extents import Extents
+from crash_ext.reach.heap import Heap
 from crash_ext.reach.inner import find_inner
+from crash_ext.reach.livestacks import Stacks
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step, Way
 from crash_ext.reach.pagewords import PageWords
-from crash_ext.reach.sheaves import Sheaves, may_have_sheaves
+from crash_ext.reach.sheaves import Sheaves
 from crash_ext.reach.slots import for_each_unused
-from crash_ext.slub.decoded import decoded_before
-from crash_ext.slub.model import ALLOCATED, ONLY_ALLOCATED, UNKNOWN, Cache
-from crash_ext.slub.objects import for_each_decoded_slab
+from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
 
 _CHUNK_PAGES = 64
@@ -73,35 +66,21 @@ class Reach:
         self._places = places
         self._progress = progress
         self.use = PageUse(session.reader)
-        self.unknown = 0
-        """Objects of damaged slabs: they may hold what they point to."""
-        every = list(caches)
-        self._kmalloced = Extents()
-        """Slabs whose objects may be sheaves."""
-        self._slabs = array("Q")
-        """The first object of each slab with allocated ones, ascending."""
-        self._owners = array("I")
-        """Whose each of them is: a number in `caches`."""
-        self.caches = every
-        self.allocated = array("Q", bytes(8)) * len(every)
-        """Allocated objects of each of the caches."""
-        self.problems: Dict[int, List[str]] = {}
-        """What is wrong with some of the caches, by their number."""
-        self._targets = self._objects()
+        self.heap = Heap(session, caches, self.use, progress)
+        self._targets = self.heap.targets
         self._stale = Extents()
         """Behind the entries of sheaves: ascending, as memory is read."""
         self._blank = self._without_worth()
+        every = self.heap.caches
         largest = max((cache.order for cache in every), default=0)
         self._page_words = PageWords(session, self.use, self._targets, 1 << largest)
         self._sunk = Extents()
         """What was left out, for nothing but what it leads to has it."""
-        self._sheaves = Sheaves(session, self._targets, every, self._kmalloced)
+        self._sheaves = Sheaves(session, self._targets, every, self.heap.kmalloced)
         self._constant = [
             (self._reader.symbol(first) or 0, self._reader.symbol(last) or 0)
             for first, last in (("_stext", "_etext"), ("__start_rodata", "__end_rodata"))
         ]
-        self._stacks: List[LiveStack] = []
-        self._waiting: List[int] = []
         self._aged: Set[int] = set()
         """Numbers of objects that old links alone lead to; of caches that were asked about."""
         self._old_links: Dict[int, str] = {}
@@ -109,7 +88,7 @@ class Reach:
         self._inner: Optional[bytes] = None
         self._lost_edges: Optional[array[int]] = None
         self._registers: Dict[int, Place] = {}
-        self._find_stacks()
+        self._stacks = Stacks(session.reader, places, self.use)
         self._in_registers = self._reader.registers()
         self._mark()
 
@@ -151,7 +130,7 @@ class Reach:
     def cache_at(self, address: int) -> int:
         """The number in `caches` of the cache whose allocated object an address lies in; -1."""
         number = self._targets.index(address)
-        return -1 if number < 0 else self._owner(number)
+        return -1 if number < 0 else self.heap.owner(number)
 
     def level(self, address: int) -> Optional[int]:
         """REACHED, MAYBE or UNREACHED of the allocated object that an address lies in.
@@ -192,34 +171,21 @@ class Reach:
 
         An object, that is, which nothing leads to, or only memory that may be old.
         """
-        levels, targets = self._marks.levels, self._targets
+        levels, heap = self._marks.levels, self.heap
         found: Dict[int, List[int]] = {}
         for level in (UNREACHED, MAYBE):
             at = levels.find(level)
             while at >= 0:
-                slab = bisect_right(self._slabs, targets.starts[at]) - 1
-                of_cache = found.setdefault(self._owners[slab], [])
-                if not of_cache or of_cache[-1] != self._slabs[slab]:
-                    of_cache.append(self._slabs[slab])
-                last = slab + 1 == len(self._slabs)
-                if last:
-                    break
-                behind = bisect_left(targets.starts, self._slabs[slab + 1], at)
+                first, behind = heap.slab_of(at)
+                of_cache = found.setdefault(heap.owner(at), [])
+                if not of_cache or of_cache[-1] != first:
+                    of_cache.append(first)
                 at = levels.find(level, behind)
         return found
-
-    def numbers(self, start: int, end: int) -> range:
-        """The numbers of the objects that begin between two addresses."""
-        starts = self._targets.starts
-        return range(bisect_left(starts, start), bisect_left(starts, end))
 
     def levels(self, numbers: range) -> bytes:
         """The levels of objects by their numbers."""
         return bytes(self._marks.levels[numbers.start : numbers.stop])
-
-    def starts(self, numbers: range) -> array[int]:
-        """The addresses of objects by their numbers."""
-        return self._targets.starts[numbers.start : numbers.stop]
 
     def path(self, address: int) -> List[Step]:
         """The pointers from memory in use to the object that an address lies in.
@@ -255,7 +221,9 @@ class Reach:
         asked = [(address, index(address)) for address in addresses]
         numbers = [number for _, number in asked if number >= 0 and levels[number]]
         roots = self._walk_up(numbers, lambda at, above: True)
-        entries = self._walk_up(numbers, lambda at, above: self._owner(at) == self._owner(above))
+        entries = self._walk_up(
+            numbers, lambda at, above: self.heap.owner(at) == self.heap.owner(above)
+        )
         for address, number in asked:
             if number in roots:
                 steps = (self._step(each) for each in (roots[number], entries[number], number))
@@ -283,10 +251,6 @@ class Reach:
             found.update(dict.fromkeys(passed, last))
         return found
 
-    def _owner(self, number: int) -> int:
-        """Whose an object is: a number in `caches`."""
-        return self._owners[bisect_right(self._slabs, self._targets.starts[number]) - 1]
-
     def _step(self, number: int) -> Step:
         """The pointer that an object was marked by."""
         start, holder = self._targets.starts[number], self._marks.parent(number)
@@ -310,7 +274,7 @@ class Reach:
             if level == REACHED:
                 return (MAYBE, old) if old else (REACHED, "")
             return level, "in an object that nothing leads to"
-        stack = self._stack_of(holder)
+        stack = self._stacks.of(holder)
         if stack is not None:
             if holder < stack.start:
                 return UNREACHED, _WHY[pageuse.STACK]
@@ -433,60 +397,6 @@ class Reach:
     def _unused(self) -> Tuple[Extents, ...]:
         return (self._stale, self._blank, self._page_words.extents, self._sunk)
 
-    def _objects(self) -> Targets:
-        """The allocated objects; the pages of their slabs count as slabs'."""
-        size = self._reader.page_size
-        pool = self._session.kfence()
-        guarded = (pool.end_page - pool.first_page) // self._session.layout.page_size
-        # Pages of KFENCE's pool are never given back: what lies in them may be free.
-        self.use.put_page(pool.first_page, pageuse.SLAB, guarded)
-        slabs: List[Tuple[int, int, int, bytes]] = []
-        done = 0
-        total = sum(map(len, self._session.page_index().slabs.values()))
-        for owner, cache in enumerate(self.caches):
-            sheaves = may_have_sheaves(self._session, cache)
-            problems: List[str] = []
-            slabs_of = decoded_before(self._session, cache, False)
-            for decoded in slabs_of or for_each_decoded_slab(self._session, cache, problems):
-                done += 1
-                self._progress(min(done, total), total)
-                states, slab = decoded.states, decoded.slab
-                length = decoded.length or cache.object_size
-                # A red zone on the left is a part of each object's size, the first one's, too.
-                pages = -(-len(states) * cache.size // size)
-                unknown = states.count(UNKNOWN)
-                self.unknown += unknown
-                self.use.put(slab.base, max(1, pages), pageuse.MAYBE if unknown else pageuse.SLAB)
-                if sheaves and ALLOCATED in states:
-                    self._kmalloced.add(slab.base, max(1, pages) * size)
-                if ALLOCATED in states and length:
-                    slabs.append((decoded.first, owner, length, states))
-            if problems:
-                self.problems[owner] = problems
-        self._kmalloced.sort()
-        slabs.sort()
-        starts, sizes = array("Q"), array("I")
-        behind = 0
-        for first, owner, length, states in slabs:
-            if first < behind:
-                # Two caches claim one slab: the first has it.
-                continue
-            stride = self.caches[owner].size
-            behind = first + stride * (len(states) - 1) + length
-            before = len(starts)
-            starts.extend(
-                compress(
-                    range(first, first + stride * len(states), stride),
-                    states.translate(ONLY_ALLOCATED),
-                )
-            )
-            number = len(starts) - before
-            sizes.extend(array("I", (length,)) * number)
-            self._slabs.append(first)
-            self._owners.append(owner)
-            self.allocated[owner] += number
-        return Targets.of_arrays(starts, sizes)
-
     def _without_worth(self) -> Extents:
         """Words that hold nothing: KFENCE's own pointer to each of its objects, unused slots.
 
@@ -503,50 +413,10 @@ class Reach:
             found.add(start, length)
         for name, member in MEMBERS:
             offset = self._reader.offset(name, member)
-            for start in self.starts_of(self.named(name)) if offset is not None else ():
+            for start in self.heap.starts_of(self.heap.named(name)) if offset is not None else ():
                 found.add(start + (offset or 0), self._reader.word)
         found.sort()
         return found
-
-    def named(self, name: str) -> Set[int]:
-        """struct kmem_cache * of the caches of that name."""
-        return {cache.address for cache in self.caches if cache.name == name.encode()}
-
-    def allocated_of(self, caches: Set[int]) -> int:
-        """Allocated objects of some caches, by their struct kmem_cache *."""
-        pairs = zip(self.caches, self.allocated)
-        return sum(number for cache, number in pairs if cache.address in caches)
-
-    def starts_of(self, caches: Set[int]) -> Iterator[int]:
-        """The starts of their allocated objects, ascending."""
-        for slab, owner in enumerate(self._owners):
-            if self.caches[owner].address in caches:
-                last = slab + 1 == len(self._slabs)
-                end = self._targets.high if last else self._slabs[slab + 1]
-                yield from self.starts(self.numbers(self._slabs[slab], end))
-
-    def _find_stacks(self) -> None:
-        tasks, vmalloc = self._places.tasks, self._places.vmalloc
-        size = tasks.stack_size
-        pages = size // self._reader.page_size
-        dead = self._places.dead_stacks
-        stacks = [*for_each_live_stack(self._reader, tasks)]
-        stacks += find_idle_stacks(self._reader, tasks, vmalloc, dead)
-        self._stacks = sorted(stacks, key=lambda one: one.end)
-        self._stack_ends = [stack.end for stack in self._stacks]
-        self._waiting = waiting_stacks(self._reader, dead)
-        for start, kind in (
-            *((stack.task.stack, pageuse.STACK) for stack in self._stacks),
-            *((start, pageuse.DEAD_STACK) for start in dead),
-        ):
-            if vmalloc.areas.at(start) is None:
-                # The first task's lies in the kernel's image.
-                image = self._places.image
-                shown = start + (image.shift or 0) if image.holds(start) else start
-                self.use.put(shown, pages, kind)
-                continue
-            for page in vmalloc.pages(start, start + size):
-                self.use.put_page(page, kind)
 
     def _take_registers(self) -> bool:
         """What a CPU has in a register is held, though no memory has a pointer to it.
@@ -564,17 +434,11 @@ class Reach:
                     self._registers[number] = Place(REGISTER, text, 0, text)
         return bool(self._registers)
 
-    def _stack_of(self, address: int) -> Optional[LiveStack]:
-        at = bisect_right(self._stack_ends, address)
-        if at < len(self._stacks) and self._stacks[at].task.stack <= address:
-            return self._stacks[at]
-        return None
-
     def _scan(self) -> None:
         marks, reader = self._marks, self._reader
         if not marks.targets.starts:
             return
-        for stack in self._stacks:
+        for stack in self._stacks.live:
             data = reader.try_read(stack.start, stack.end - stack.start)
             if data is not None:
                 others = bytearray(data)
@@ -583,7 +447,7 @@ class Reach:
                     marks.scan_root(address, data[at : at + reader.word], MAYBE)
                     others[at : at + reader.word] = bytes(reader.word)
                 marks.scan_root(stack.start, bytes(others), REACHED if stack.sure else MAYBE)
-        for start in self._waiting:
+        for start in self._stacks.waiting:
             # The next one in RCU's line.
             data = reader.try_read(start, reader.word)
             if data is not None:
@@ -614,7 +478,7 @@ class Reach:
 
     def used(self) -> Iterator[Tuple[int, bytes]]:
         """(address, bytes) of the memory that may lead to objects: live stacks, pages in use."""
-        for stack in self._stacks:
+        for stack in self._stacks.live:
             data = self._reader.try_read(stack.start, stack.end - stack.start)
             if data is not None:
                 yield stack.start, data

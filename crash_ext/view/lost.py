@@ -97,7 +97,7 @@ def find_lost(
     parts = {
         owner: set(slabs)
         for owner, slabs in reach.not_reached().items()
-        if reach.caches[owner].address in wanted
+        if reach.heap.caches[owner].address in wanted
     }
     found = []
     for number, (owner, slabs) in enumerate(parts.items()):
@@ -123,7 +123,7 @@ def find_lost(
 def _unreached(reach: Reach, numbers: range, known: Dict[int, str]) -> List[int]:
     """The addresses of those objects that nothing leads to, without the known ones."""
     levels = reach.levels(numbers)
-    starts = reach.starts(numbers)
+    starts = reach.heap.starts(numbers)
     if not any(levels) and not known:
         return starts.tolist()
     return [
@@ -145,14 +145,22 @@ def _look(
 
     owner: the cache's number in the pass; slabs: the first objects of the slabs to look at.
     """
-    cache = reach.caches[owner]
-    found = _Found(cache, reach.allocated[owner], {}, {}, [], [], reach.problems.get(owner, []))
+    cache = reach.heap.caches[owner]
+    found = _Found(
+        cache,
+        reach.heap.allocated[owner],
+        {},
+        {},
+        [],
+        [],
+        reach.heap.problems.get(owner, []),
+    )
     harmless = kmalloc_size(cache) is not None
     for part in _parts(session, reach, cache, slabs, lists_only):
         numbers = part.numbers
         levels = reach.levels(numbers)
         if MAYBE in levels:
-            starts = reach.starts(numbers)
+            starts = reach.heap.starts(numbers)
             perhaps = [address for address, level in zip(starts, levels) if level == MAYBE]
             for address in perhaps:
                 found.possibly[address] = _maybe(reach, address, len(found.possibly))
@@ -209,11 +217,11 @@ def _parts(
             objects = SlabObjects(slab, first, cache.size, free, None, {}, None)
             # Without the red zone: behind the slab another one may begin.
             end = slab.base + slab.objects * cache.size
-            yield _Part(objects, reach.numbers(first, end))
+            yield _Part(objects, reach.heap.numbers(first, end))
     for guarded in session.kfence().of(cache.address):
         if guarded.address in slabs:
             objects = guarded.as_slab()
-            yield _Part(objects, reach.numbers(guarded.address, guarded.address + 1))
+            yield _Part(objects, reach.heap.numbers(guarded.address, guarded.address + 1))
 
 
 def _judge(found: _Found, reach: Reach, hidden: Dict[int, str]) -> Lost:
@@ -231,7 +239,7 @@ def _judge(found: _Found, reach: Reach, hidden: Dict[int, str]) -> Lost:
             lost = [address for address in lost if address not in hidden]
         if any(inner):
             first = numbers.start
-            of = {a: inner[n - first] for a, n in zip(reach.starts(numbers), numbers)}
+            of = {a: inner[n - first] for a, n in zip(reach.heap.starts(numbers), numbers)}
             definitely.extend(address for address in lost if not of[address])
             indirectly.extend(address for address in lost if of[address])
         else:

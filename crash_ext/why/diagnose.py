@@ -195,9 +195,9 @@ class Diagnoser:
         few: Set[int] = set()
         for cache in caches:
             family = {each.address for each in self._families.with_children(cache)}
-            if reach.allocated_of(family) <= FEW:
+            if reach.heap.allocated_of(family) <= FEW:
                 few |= family
-        return list(reach.starts_of(few))
+        return list(reach.heap.starts_of(few))
 
     def leftovers(self) -> Iterator[Cache]:
         """What failed destroys have left behind. A memcg child is seen with its root."""
