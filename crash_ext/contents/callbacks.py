@@ -107,7 +107,7 @@ class Callback(NamedTuple):
     seconds: Optional[float] = None
     """From the dump's clock; None, too, where that or HZ isn't known. Of an hrtimer, too."""
     queue: str = ""
-    """Of a work item: the name of its workqueue, where that is known."""
+    """Of a work item its workqueue's name, of SRCU's its srcu_struct in words; "" for unknown."""
     sure: bool = True
     """It is no other structure with a link and a function in the same places."""
     by: str = ""
@@ -251,6 +251,14 @@ class Callbacks:
             head = self._reader.offset("rcu_segcblist", "head") or 0
             self._srcu_heads[start] = self._chain(start + own + head)
         return value in self._srcu_heads[start]
+
+    def srcu_struct(self, path: Sequence[Step]) -> str:
+        """The struct srcu_struct of such a list, in words; "" where it has no name."""
+        start = self._srcu_of(path[0]) if path else None
+        user = None if start is None else self._reader.offset("srcu_data", "ssp")
+        own = None if start is None or user is None else self._read(start + user)
+        place = self._places.name(own) if own else None
+        return "" if place is None else place.text
 
     def rcu_root(self, step: Step) -> bool:
         """Whether a way begins in RCU's own lists: any two words look like an rcu_head."""

@@ -52,7 +52,10 @@ def _callback_of(members: List[Tuple[Subject, Held]]) -> Callback:
 
 def _waiting(members: List[Tuple[Subject, Held]], lent: bool) -> Finding:
     subject, callback = members[0][0], _callback_of(members)
-    queue = f", in workqueue {callback.queue}" if callback.queue else ""
+    queue = ""
+    if callback.queue:
+        what = "after a grace period of" if callback.kind == SRCU else "in workqueue"
+        queue = f", {what} {callback.queue}"
     queue += f", by {callback.by}" if callback.by else ""
     what = f"{callback.kind} at +{callback.offset:#x}: {callback.function}"
     what += f"{_due(callback)}{queue}"

@@ -217,7 +217,9 @@ def _waiting_for_rcu(
     path = reach.path(subject.address)
     if not callbacks.in_rcu_chain(path, value):
         return None
-    return found._replace(kind=SRCU) if callbacks.by_srcu(path, value) else found
+    if callbacks.by_srcu(path, value):
+        return found._replace(kind=SRCU, queue=callbacks.srcu_struct(path))
+    return found
 
 
 def _callback(

@@ -444,6 +444,9 @@ def test_an_srcu_struct_is_known_in_the_page_of_its_percpu_memory(same: bool) ->
     assert scene.callbacks().rcu_root(step) == same
     assert scene.callbacks().by_srcu([step], scene.object + AT) == same
     assert not scene.callbacks().by_srcu([], scene.object + AT)
+    named = scene.callbacks().srcu_struct([step])
+    assert bool(named) == same
+    assert scene.callbacks().srcu_struct([]) == ""
     # The second on its list, however it was reached from there.
     image.write(scene.object + AT, bytes(16))
     image.pointer(scene.object + AT, scene.outside + 0x40)

@@ -280,3 +280,6 @@ def test_a_callback_of_srcu_is_told_as_that() -> None:
         " is srcu_barrier()'s to wait for: rcu_barrier() does not.",
         subject(1, level=REACHED, by=[held(VARIABLE, callback=waits)]),
     )
+    named = waits._replace(queue="conn_srcu [foo]")
+    (finding,) = conclude(case(subject(1, level=REACHED, by=[held(VARIABLE, callback=named)])))
+    assert "called for it, after a grace period of conn_srcu [foo]. It was" in finding.sentence
