@@ -58,6 +58,13 @@ _TABLE: Dict[str, Row] = {
     "dirty-head": make_row(f"no head, {_LOST}", "still listed, held")._replace(lie=_SURE),
     "mixed-ring": make_row(f"no head, {_LOST}", "still listed, held")._replace(lie=_SURE),
     "end-cursor": _STALE,
+    # A structure has left its links.
+    "rcu-done": make_row("lost", "lost with others", "rcu_head"),
+    "erased": make_row("lost", "lost with others", "rb_erase"),
+    "replaced": make_row("lost", "lost with others", "list_replace"),
+    "taken-init": make_row("lost", "off the list"),
+    "like-poison": make_row("lost"),
+    "descriptor-chain": make_row("held by handle", "lost"),
     # Somebody has them.
     "skb-cb": held("backlog"),
     "sk-user-data": held("tunnel|sock"),
@@ -106,6 +113,10 @@ _TABLE: Dict[str, Row] = {
 }
 _MIXED: Dict[str, List[Row]] = {
     "retry-twice": [make_row("lost"), held("contexts")],
+    "buffer-end": [
+        make_row(_LOST, "held")._replace(lie=r"still held(?!.*the end of that one)"),
+        held("window"),
+    ],
     "realloc-short": [make_row("lost, held by freed"), held("shrunk")],
     "magazine": [held("magazines|per-CPU|cpu 1"), _STALE],
 }

@@ -194,7 +194,7 @@ static int account(struct seq_file *file, void *unused)
 static int __init third_init(void)
 {
 	struct leak *const all[] = { lost_leaks, stale_leaks, owner_leaks, waiting_leaks,
-				     container_leaks };
+				     container_leaks, left_leaks };
 	struct leak *l;
 	int i;
 

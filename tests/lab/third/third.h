@@ -79,6 +79,7 @@ struct item {
 			unsigned long start, last, subtree;
 		};
 		struct rhlist_head rhl;
+		struct rcu_head rcu;
 		struct hlist_bl_node bl;
 		struct llist_node ll;
 		struct percpu_ref ref;
@@ -105,7 +106,7 @@ struct leak {
 #define LEAKS 96
 
 extern struct leak lost_leaks[], stale_leaks[], owner_leaks[], waiting_leaks[],
-	container_leaks[];
+	container_leaks[], left_leaks[];
 extern struct list_head clients[LEAKS];		/* lists of the living, by leak */
 
 void *fresh(struct leak *l, struct kmem_cache *cache);
