@@ -42,5 +42,8 @@ _KINDS = {
 def pieces(words: Iterable[Word]) -> List[Piece]:
     """An object's explained words, in the kinds that a declaration is compared with."""
     return [
-        Piece(word.offset, word.size, _KINDS[word.kind]) for word in words if word.kind in _KINDS
+        Piece(word.offset, word.size, _KINDS[word.kind])
+        for word in words
+        # An odd number ends an hlist_nulls list, and a count of references may be odd.
+        if word.kind in _KINDS and not (word.kind == HLIST_LINKED and word.value & 1)
     ]

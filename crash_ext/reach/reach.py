@@ -36,7 +36,7 @@ from crash_ext.reach.livestacks import Stacks
 from crash_ext.reach.mark import Marks
 from crash_ext.reach.model import MAYBE, REACHED, UNREACHED, Step, Way
 from crash_ext.reach.pagewords import PageWords
-from crash_ext.reach.sheaves import Sheaves
+from crash_ext.reach.sheaves import BEHIND_SHEAF, Sheaves
 from crash_ext.reach.slots import for_each_unused
 from crash_ext.slub.model import Cache
 from crash_ext.slub.session import Session
@@ -269,7 +269,7 @@ class Reach:
         number, old = self._targets.index(holder), self._old_links.get(holder, "")
         if number >= 0:
             if self._is_stale(holder):
-                return UNREACHED, "behind the entries of a sheaf"
+                return UNREACHED, BEHIND_SHEAF
             level = MAYBE if number in self._aged else self._marks.levels[number]
             if level == REACHED:
                 return (MAYBE, old) if old else (REACHED, "")

@@ -17,6 +17,9 @@ from crash_ext.slub.allocator import Slub
 from crash_ext.slub.model import Cache
 from crash_ext.slub.sheaves import SHEAF_BOUND
 
+BEHIND_SHEAF = "behind the entries of a sheaf"
+"""Why a pointer there is worth nothing: the allocator's own word, and of no owner."""
+
 
 def may_have_sheaves(slub: Slub, cache: Cache) -> bool:
     """Whether objects of this cache may be sheaves: those of kmalloc caches, by their flag."""

@@ -204,7 +204,7 @@ def perhaps_held(case: Case, rest: List[Subject]) -> List[Finding]:
     where = f": {words_of(found.place)}, {found.why}" if found is not None else ""
     sentence = (
         f"{objects(number, 'is', 'are')} perhaps held: what leads to {it(number)} may be old"
-        f"{where}. Whether somebody still knows {it(number)} is unknown."
+        f"{where}. Whether somebody still knows {it(number)} is unknown." + off_a_list(case, chosen)
     )
     evidence = [pointer(found, whose)] if found is not None else way(chosen[0])
     return [Finding("", LIKELY, [s.address for s in chosen], list(evidence), sentence)]

@@ -92,17 +92,21 @@ def _note_erased(case: Case) -> None:
     What a node led to when it was taken out has not led to it since: two that lead to each other
     are in one tree, or no such nodes.
     """
-    lost = {s.address: s for s in case.subjects if s.level == UNREACHED}
+    every = {s.address: s for s in case.subjects if not s.away}
+    lost = {address: s for address, s in every.items() if s.level == UNREACHED}
+    if not lost:
+        return
     black: Set[int] = set()
     parents: Set[int] = set()
     others: Set[int] = set()
-    for s in lost.values():
-        others.update(s.lists)
+    for s in every.values():
+        if s.address in lost:
+            others.update(s.lists)
         for at, value in s.values.items():
             peer = (value & ~3) - at
-            if value == _BLACK or (value & 3 == _BLACK and peer in lost):
+            if value == _BLACK or (value & 3 == _BLACK and peer in every):
                 black.add(at)
-            if peer in lost and peer != s.address:
+            if peer in every and peer != s.address:
                 parents.add(at)
     for at in sorted(black & parents - others):
         led = {
@@ -110,13 +114,14 @@ def _note_erased(case: Case) -> None:
                 peer
                 for word in range(at, at + NODE_WORDS[RB_LINKED] * case.word, case.word)
                 for peer in [(s.values.get(word, 0) & ~3) - at]
-                if peer in lost and peer != s.address
+                if peer in every and peer != s.address
             }
-            for s in lost.values()
+            for s in every.values()
         }
-        for address, peers in led.items():
+        for address, subject in lost.items():
+            peers = led[address]
             if peers and not any(address in led[peer] for peer in peers):
-                lost[address].erased = at
+                subject.erased = at
 
 
 def usual_nodes(case: Case) -> Dict[int, str]:

@@ -13,8 +13,8 @@ from typing import Collection, Optional
 from crash_ext.contents.words import HLIST_LINKED, LIST_LINKED, RB_LINKED
 from crash_ext.kernel.pages import Memory
 
-OLD_HEAD = "the head of a list that they were on"
-"""Why the pointers of such a head may be old."""
+OLD_HEAD = "perhaps the head of a list that they were on, or else a table of two"
+"""Why the pointers of what looks like such a head may be old."""
 
 
 def is_old_rcu(memory: Memory, at: int, word: int) -> bool:

@@ -20,6 +20,7 @@ from crash_ext.places.place import (
     words_of,
 )
 from crash_ext.reach.model import DEAD, PERHAPS, UNREACHED
+from crash_ext.reach.sheaves import BEHIND_SHEAF
 from crash_ext.slub.model import FREE
 from crash_ext.why.case import Case, Evidence, Held, Subject
 from crash_ext.why.finding import EXAMPLES
@@ -79,6 +80,7 @@ def no_pointer(chosen: List[Subject], case: Case) -> Iterator[Evidence]:
         text += f", {case.incomplete}"
     yield Evidence("reference", text, chosen[0].address)
     stale = [held for subject in chosen for held in subject.held if held.worth == DEAD]
+    stale.sort(key=lambda held: held.why == BEHIND_SHEAF)
     if stale:
         text = f"{count(len(stale), 'old pointer')}, the first in {words_of(stale[0].place)}"
         yield Evidence("reference", f"{text} ({stale[0].why})", stale[0].holder)

@@ -89,12 +89,14 @@ def _saturated_text(case: Case, chosen: List[Subject]) -> str:
 
 
 def _cleared_text(chosen: List[Subject]) -> str:
-    at = _first_common(s.cleared for s in chosen)
+    found = [s for s in chosen if s.cleared]
+    at = _first_common(s.cleared for s in found) if found else None
     if at is None:
         return ""
-    left = [s for s in chosen if s.cleared[at]]
+    left = [s for s in found if s.cleared[at]]
+    many = "" if len(found) == len(chosen) else f" in {len(found)} of {len(chosen)}"
     text = (
-        f" If +{at:#x} is an rb_node, it says that it is in no tree (RB_CLEAR_NODE()): never"
+        f" If +{at:#x} is an rb_node, it says{many} that it is in no tree (RB_CLEAR_NODE()): never"
         " inserted, or taken out"
     )
     if left:

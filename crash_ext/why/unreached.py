@@ -10,6 +10,7 @@ from crash_ext.contents.words import HLIST_LINKED, LIST_EMPTY, LIST_LINKED, RB_L
 from crash_ext.hexa import hexa
 from crash_ext.places.place import words_of
 from crash_ext.reach.model import DEAD, LOST, REACHED
+from crash_ext.reach.sheaves import BEHIND_SHEAF
 from crash_ext.why.case import Case, Evidence, Held, Subject
 from crash_ext.why.ends import ends_evidence, ends_text
 from crash_ext.why.finding import EXAMPLES, LIKELY, Finding
@@ -55,7 +56,9 @@ def held_by_freed(case: Case, rest: List[Subject]) -> List[Finding]:
     outer = outer_ones(rest)
     for subject in outer:
         freed = [h for h in subject.held if h.worth == DEAD and in_free_object(h.place)]
-        if freed and len(freed) == len([h for h in subject.held if h.worth != LOST]):
+        freed = [h for h in freed if h.why != BEHIND_SHEAF]
+        told = [h for h in subject.held if h.worth != LOST and h.why != BEHIND_SHEAF]
+        if freed and len(freed) == len(told):
             holders[subject.address] = freed[0]
     holders = _without_strays(holders, len(outer) - len(holders))
     if not holders or _older_than_slab(list(holders.values())):

@@ -35,7 +35,8 @@ _TABLE: Dict[str, Row] = {
     "mid-chain": make_row("lost"),
     "rehash-left": make_row("no head", f"{_LOST}, held by freed"),
     "evict-abort": make_row("no head", f"{_LOST}, perhaps held"),
-    "file-lost": make_row("lost with others", "lost", "filp"),
+    # Where an allocation clears nothing, old words may lead to the file.
+    "file-lost": make_row("lost with others", "lost, held", "filp")._replace(lie=_SURE),
     "skb-lost": make_row("lost with others", "lost", "skbuff_head_cache"),
     "half-words": make_row("held by handle", "lost"),
     "shifted": make_row("held by handle", "lost"),

@@ -95,9 +95,10 @@ static void buffer_end(struct leak *l, void **objs)
 	for (i = 0; i < ARRAY_SIZE(more); i++)
 		kmem_cache_free(l->left, more[i]);
 	memzero_explicit(more, sizeof(more));
-	window.head = window.data = objs[0];
-	window.tail = objs[0] + 32;
-	window.end = objs[0] + sizeof(struct desc);
+	WRITE_ONCE(window.head, objs[0]);
+	WRITE_ONCE(window.data, objs[0]);
+	WRITE_ONCE(window.tail, objs[0] + 32);
+	WRITE_ONCE(window.end, objs[0] + sizeof(struct desc));
 	l->told[0] = 2;
 	l->told[1] = 1;
 }
