@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Iterator, List, NamedTuple, Optional
 
-from crash_ext.contents.callbacks import DELAYED_WORK, TIMER, WORK, Callbacks
+from crash_ext.contents.callbacks import DELAYED_WORK, HRTIMER, TIMER, WORK, Callbacks
 from crash_ext.contents.words import second_poisons
 from crash_ext.kernel.clock import Clock
+from crash_ext.places.place import PERCPU
 from crash_ext.places.places import Places
 
 OVER = "over"
@@ -20,7 +21,8 @@ OVER = "over"
 DELETED = "deleted"
 """A timer that was armed, and deleted: it would be due later."""
 NEVER = "never"
-"""Never queued, or cancelled by who waits for it, which clears what the work item says."""
+"""Never queued, or cancelled by who waits for it, which clears what the work item says; of a timer:
+set up and never armed."""
 
 _LATER = "delayed_work_timer_fn"
 """The function of a delayed_work's timer."""
@@ -28,6 +30,8 @@ _FAR = 1 << 31
 """Ticks from the dump's jiffies: no timer's time is farther away."""
 _PENDING, _QUEUED = 1, 4
 """include/linux/workqueue.h: WORK_STRUCT_PENDING, WORK_STRUCT_PWQ."""
+_ARMED = 1 << 22
+"""include/linux/timer.h, TIMER_ARRAYSHIFT: flags from here on are the wheel's, of one armed."""
 _POOLS = 1 << 16
 """More workers' pools there are not."""
 
@@ -36,7 +40,7 @@ class Idle(NamedTuple):
     """A structure that isn't pending."""
 
     kind: str
-    """TIMER, WORK or DELAYED_WORK."""
+    """TIMER, HRTIMER, WORK or DELAYED_WORK."""
     offset: int
     """Of the structure, in the object."""
     link: int
@@ -55,6 +59,7 @@ class IdleFinder:
     """Finds such structures in the bytes of one kernel's objects."""
 
     def __init__(self, places: Places, callbacks: Callbacks) -> None:
+        self._places = places
         self._reader = places.session.reader
         self._callbacks = callbacks
         self._poisons = second_poisons(self._reader.word)
@@ -69,17 +74,52 @@ class IdleFinder:
             name = self._callbacks.function(value) if value else None
             if name is not None:
                 found += self._timer(data, at, name)
+                found += self._hrtimer(start, data, at, name)
                 found += self._work(start, data, at, name)
         return found
 
     def _timer(self, data: bytes, at: int, name: str) -> Iterator[Idle]:
         base = self._base("timer_list", "function", data, at)
-        if base is None or name.split(" ")[0] == _LATER or not self._was_armed(data, base):
+        if base is None or name.split(" ")[0] == _LATER:
+            return
+        if not self._was_armed(data, base):
+            if self._is_new(data, base):
+                link = base + (self._reader.offset("timer_list", "entry") or 0)
+                yield Idle(TIMER, base, link, name, NEVER, sure=False)
             return
         due = self._callbacks.due(data, base)
         state = DELETED if due is not None and due > 0 else OVER
         link = base + (self._reader.offset("timer_list", "entry") or 0)
         yield Idle(TIMER, base, link, name, state, self._clock.seconds(due))
+
+    def _is_new(self, data: bytes, base: int) -> bool:
+        """Whether only timer_setup() has written there, and who set its time perhaps."""
+        reader = self._reader
+        flags = reader.offset("timer_list", "flags")
+        if flags is None or base + flags + 4 > len(data):
+            return False
+        shown = int.from_bytes(data[base + flags : base + flags + 4], reader.byteorder)
+        entry = base + (reader.offset("timer_list", "entry") or 0)
+        expires = base + (reader.offset("timer_list", "expires") or 0)
+        if shown >= _ARMED or any(data[entry : entry + 2 * reader.word]):
+            return False
+        due = self._callbacks.due(data, base)
+        return not self._word(data, expires) or (due is not None and abs(due) < _FAR)
+
+    def _hrtimer(self, start: int, data: bytes, at: int, name: str) -> Iterator[Idle]:
+        """One that says that it is in no queue, and has a CPU's clock."""
+        reader, base = self._reader, self._base("hrtimer", "function", data, at)
+        members = ("node", "_softexpires", "base")
+        offsets = [reader.offset("hrtimer", member) for member in members]
+        if base is None or None in offsets:
+            return
+        node, soft, clock = (base + (offset or 0) for offset in offsets)
+        if self._word(data, node) != start + node:
+            return  # include/linux/timerqueue.h: taken out with RB_CLEAR_NODE()
+        place = self._places.name(self._word(data, clock))
+        if place is not None and place.kind == PERCPU:
+            state = OVER if self._word(data, soft) else NEVER
+            yield Idle(HRTIMER, base, node, name, state)
 
     def _work(self, start: int, data: bytes, at: int, name: str) -> Iterator[Idle]:
         reader = self._reader

@@ -21,10 +21,13 @@ from crash_ext.kernel.say import count
 from crash_ext.reach.model import IN_USE
 from crash_ext.why.case import Case, Evidence, Held, Subject
 from crash_ext.why.finding import CERTAIN, LIKELY, Finding
+from crash_ext.why.lists import HEADED
 from crash_ext.why.phrases import it, objects, way
 
 _ENTRY = 32
 """Bytes of a work_struct or a wait_queue_entry before the end of its list_head, at most."""
+_WHOLE = 96
+"""Bytes of such a structure, at most: a delayed_work has its timer behind the work_struct."""
 
 
 def called_back(case: Case, rest: List[Subject]) -> List[Finding]:
@@ -48,6 +51,21 @@ def _callback_of(members: List[Tuple[Subject, Held]]) -> Callback:
     callback = members[0][1].callback
     assert callback is not None
     return callback
+
+
+def _also_listed(members: List[Tuple[Subject, Held]]) -> str:
+    """That who cancels the call still leaves them on a list in use."""
+    heads = []
+    for subject, held in members:
+        callback = held.callback
+        own = range(callback.offset, callback.offset + _WHOLE) if callback else range(0)
+        rings = [ring for at, ring in subject.memberships.items() if at not in own]
+        heads += [r.head for r in rings if r.verdict == HEADED and r.head and not r.lent][:1]
+    if len(heads) < len(members):
+        return ""
+    more = " and the like" if len(set(heads)) > 1 else ""
+    many = "It is" if len(members) == 1 else "They are"
+    return f" {many} on a list in use, too: {heads[0]}{more} has {it(len(members))}."
 
 
 def _waiting(members: List[Tuple[Subject, Held]], lent: bool) -> Finding:
@@ -76,6 +94,7 @@ def _waiting(members: List[Tuple[Subject, Held]], lent: bool) -> Finding:
         sentence += " If that is of a module that was unloaded, the call will crash."
     if callback.kind == SRCU:
         sentence += " That is srcu_barrier()'s to wait for: rcu_barrier() does not."
+    sentence += _also_listed(members)
     if callback.kind == DISABLED_TASKLET:
         sentence += " That waits for tasklet_enable()."
     if not callback.sure:

@@ -138,6 +138,8 @@ class Subject:
         """Of an inner one: all that leads to it looks like what RCU leaves of its callbacks."""
         self.done_at = 0
         """Where such a callback is, in the object."""
+        self.bucket: Dict[int, str] = {}
+        """Of a lost one: offset of the address of a bucket of a rhashtable -> that, in words."""
         self.passed: Dict[int, str] = {}
         """Of a lost one: offset of a node, of whose list nobody leads to it -> its head."""
         self.erased: Optional[int] = None
@@ -177,6 +179,10 @@ class Case:
         """Those that were examined."""
         self.leaders: Dict[int, str] = {}
         """Address of an object that some were lost with -> what it is, in words."""
+        self.counts: Dict[int, str] = {}
+        """Offsets of counts of references -> type and name, where the objects' type is known."""
+        self.struct = ""
+        """That type."""
         self.no_nodes: Set[int] = set()
         """Offsets where an object has a number before what else is a node's poison."""
         self.unreadable = 0

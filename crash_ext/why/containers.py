@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
-from crash_ext.contents.callbacks import BY_RCU, Callback, Callbacks
+from crash_ext.contents.callbacks import BY_RCU, SRCU, Callback, Callbacks
 from crash_ext.hexa import hexa
 from crash_ext.kernel.kernfs import kernfs_path
 from crash_ext.kernel.kfreercu import given_to_kfree_rcu
@@ -215,6 +215,10 @@ class Containers:
 
     # --- a hash table that grows ---
 
+    def bucket_of(self, address: int) -> str:
+        """The rhashtable in whose table a bucket lies, in words; "" where it's no such."""
+        return self._rhashtable([*self._path_to(address), Step(address, None, 0, 0)])[3:]
+
     def _rhashtable(self, path: List[Step]) -> str:
         """The struct rhashtable whose table the way goes through, by its work's function."""
         reader = self._reader
@@ -406,9 +410,10 @@ class Containers:
             step = path[at]
             found = self._callback(path[: at + 1], step)
             if found is not None:
+                waits = " (srcu_barrier() waits for that, not rcu_barrier())"
                 return (
                     f"by {self._object_at(step.target)}, whose {found.kind} {found.function}"
-                    " is still to be called"
+                    f" is still to be called{waits if found.kind == SRCU else ''}"
                 )
         return ""
 
@@ -423,7 +428,8 @@ class Containers:
         chained = self._callbacks.in_rcu_chain(path, step.target + step.offset)
         if found is None or not found.sure or (found.kind in BY_RCU and not chained):
             return None
-        return found
+        by_srcu = self._callbacks.by_srcu(path, step.target + step.offset)
+        return found._replace(kind=SRCU) if by_srcu else found
 
     # --- what kfree_rcu() itself has ---
 

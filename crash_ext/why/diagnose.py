@@ -75,7 +75,7 @@ from crash_ext.why.tell_objects import (
     users_evidence,
 )
 from crash_ext.why.tell_owners import owner_evidence, owner_sentence
-from crash_ext.why.tell_types import type_evidence
+from crash_ext.why.tell_types import counts_in, proposed, type_evidence
 from crash_ext.why.users import UserNames, Users, sample
 
 
@@ -413,7 +413,9 @@ class Diagnoser:
         module = module_of(item.log)
         makers = list(makers_of(self.places, report))
         whose = related(self.places, case.cache, case.samples, makers, module)
-        evidence.extend(type_evidence(self.session, case.cache, samples, whose, self._all_types))
+        found = proposed(self.session, case.cache, samples, whose, self._all_types)
+        evidence.extend(type_evidence(self.session, samples, whose, self._all_types, found))
+        case.struct, case.counts = counts_in(self.session.reader, case.cache, found)
         if case.live:
             evidence.extend(users_evidence(item.users, len(sample(every)), len(every)))
         if not case.live or case.subjects:

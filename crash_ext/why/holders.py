@@ -118,7 +118,9 @@ def find_holders(
     find_ends(places, reach, cases)
     find_shapes(places, reach, cases)
     find_passed(places, cases)
-    show_ways(reach, places, cases, Containers(places, callbacks, blocks, reach.path), blocks)
+    containers = Containers(places, callbacks, blocks, reach.path)
+    show_ways(reach, places, cases, containers, blocks)
+    _find_buckets(reach, containers, cases)
     find_lost_with(slub, reach, cases)
     name_leaders(places, cases)
     find_handles(slub, places, reach, cases, blocks)
@@ -234,6 +236,26 @@ def _callback(
         if ring is not None and ring.at and not callbacks.may_be_wait_queue(ring.at):
             return None
     return found
+
+
+def _find_buckets(reach: Reach, containers: Containers, cases: List[Case]) -> None:
+    """Of lost objects: an end of a rhashtable's chain, which has the bucket's address.
+
+    include/linux/rhashtable.h, RHT_NULLS_MARKER(): with the lowest bit set; removal leaves it.
+    """
+    tables: Dict[int, str] = {}
+    for case in cases:
+        for subject in case.subjects:
+            if subject.level != UNREACHED or subject.blank:
+                continue
+            for at, value in subject.values.items():
+                table = reach.object_at(value - 1) if value & 1 else None
+                if table is None or reach.level(table) != REACHED:
+                    continue
+                if table not in tables:
+                    tables[table] = containers.bucket_of(table)
+                if tables[table]:
+                    subject.bucket[at] = tables[table]
 
 
 def _find_idle(slub: Slub, places: Places, callbacks: Callbacks, cases: List[Case]) -> None:

@@ -133,15 +133,18 @@ def _by_entry(subject: Subject, number: int) -> str:
 
 
 def _by_end(case: Case, members: List[Subject]) -> str:
-    """That what leads to an object may be the end of the one before it, beside its beginning.
+    """That what leads to an object may be the end of the one before it.
 
-    Where no third object's address is near: that is a table.
+    Beside the pointer to its beginning, where no third object's address is near: that is a
+    table. Or in that one itself.
     """
     if members[0].container.startswith("in "):
         return ""
     size, near = case.cache.object_size, _NEAR * case.word
     held: Dict[int, int] = {h.holder: each.address for each in case.subjects for h in each.held}
-    found = []
+    known = {each.address for each in case.subjects}
+    found: List[int] = []
+    inside: List[int] = []
     for each in members:
         holders = [h.holder for h in each.held if h.worth == IN_USE]
         if len(holders) == 1:
@@ -149,13 +152,17 @@ def _by_end(case: Case, members: List[Subject]) -> str:
             beside = {held[at] for at in around if at in held}
             if beside == {each.address, each.address - size}:
                 found.append(each.address)
+            elif each.address - size in known and each.address - size <= holders[0] < each.address:
+                inside.append(each.address)
+    where = "beside what leads to the object before" if found else "in the object before"
+    found = found or inside
     if not found or len(found) * _SHARE < len(members):
         return ""
     others = " and others" if len(found) > 1 else ""
     which = it(1) if len(members) == 1 else f"{hexa(found[0])}{others}"
     return (
-        f" What leads to {which} stands beside what leads to the object before: that may be the end"
-        " of that one, and keeps nobody then."
+        f" What leads to {which} stands {where}: that may be the end of that one, and keeps nobody"
+        " then."
     )
 
 

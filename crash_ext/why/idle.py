@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from typing import Dict, Iterator, List, Set, Tuple
 
-from crash_ext.contents.callbacks import TIMER
+from crash_ext.contents.callbacks import HRTIMER, TIMER
 from crash_ext.contents.idle import DELETED, NEVER, OVER, Idle
 from crash_ext.why.case import Case, Evidence, Subject
 from crash_ext.why.finding import EXAMPLES
 from crash_ext.why.phrases import may_be_left
+
+_TIMERS = (TIMER, HRTIMER)
 
 
 def idle_text(case: Case, chosen: List[Subject]) -> str:
@@ -25,7 +27,9 @@ def idle_text(case: Case, chosen: List[Subject]) -> str:
                 f"{what} was armed and deleted before it was due: look at who stops it and does not"
                 " free the object."
             )
-        elif states == {OVER} and first.kind == TIMER:
+        elif states == {NEVER} and first.kind in _TIMERS:
+            texts.append(f"{what} was set up and never armed.")
+        elif states == {OVER} and first.kind in _TIMERS:
             texts.append(
                 f"{what} was armed and is over: it was called and did not free the object, or was"
                 " deleted."
@@ -52,7 +56,7 @@ def idle_evidence(chosen: List[Subject]) -> Iterator[Evidence]:
             continue
         text = f"{first.kind} at +{first.offset:#x}: {first.function}, not pending"
         if first.state == NEVER:
-            text += ", as one that was never queued"
+            text += f", as one that was never {'armed' if first.kind in _TIMERS else 'queued'}"
         elif first.seconds is not None:
             text += f", would be due in {first.seconds:.1f} s"
             if first.seconds <= 0:

@@ -8,6 +8,7 @@ from typing import Dict, List, Tuple
 
 from crash_ext.contents.profile import ENOUGH, USUAL
 from crash_ext.contents.words import HLIST_LINKED, LIST_LINKED
+from crash_ext.hexa import hexa
 from crash_ext.kernel.say import before_verb
 from crash_ext.why.case import Case, Evidence, Subject
 from crash_ext.why.containers import IN_KLIST
@@ -73,6 +74,12 @@ def still_listed(case: Case, rest: List[Subject]) -> List[Finding]:
             f" {'it' if len(heads) == 1 else 'them'}. The list was not emptied for good before"
             " kmem_cache_destroy()."
         )
+        freed = next((found.freed for _, found in members if found.freed), 0)
+        if freed:
+            sentence += (
+                f" The object at {hexa(freed)} is on it, too, and is freed: it was not taken off"
+                " before, and who walks the list goes through freed memory."
+            )
         if shown.verdict == EITHER and not sure:
             sentence += (
                 " No other object of this kind is on it, so what seems the head may also be an"

@@ -82,6 +82,8 @@ class Membership(NamedTuple):
     objects may have been taken off, with their pointers left as they were."""
     local: bool = False
     """The head is, or was, on a stack."""
+    freed: int = 0
+    """A freed object whose node is still on it; 0 for none."""
     bare: bool = False
     """The head is a variable, and all of it: an entry would have more behind it."""
 
@@ -142,12 +144,14 @@ class Lists:
         members = [start - offset]
         strangers: Dict[str, Tuple[int, Optional[Place]]] = {}
         often: Dict[str, int] = {}
-        alone = True
+        alone, freed = True, 0
         for node in nodes:
             if node - offset in self._objects:
                 members.append(node - offset)
                 continue
             place = self._name(node)
+            if place is not None and place.offset == offset and _freed(place):
+                freed = freed or node - offset
             if self._is_peer(place, offset):
                 alone = False
             else:
@@ -208,6 +212,7 @@ class Lists:
             *(verdict, count, members, at, text, _label(head), lent),
             local=_is_local(head),
             bare=bare,
+            freed=freed,
         )
 
     def _ends(self, head: Optional[Place], behind: int) -> bool:

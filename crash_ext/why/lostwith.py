@@ -120,7 +120,8 @@ def _note_erased(case: Case) -> None:
         }
         for address, subject in lost.items():
             peers = led[address]
-            if peers and not any(address in led[peer] for peer in peers):
+            here = peers and not any(address in led[peer] for peer in peers)
+            if here and at not in subject.cleared:
                 subject.erased = at
 
 

@@ -14,6 +14,10 @@ _NAMED = 2
 """Addresses of functions and variables that are told."""
 _ERRORS = {*range(2, 134), *range(512, 532)}
 """include/uapi/asm-generic/errno.h and include/linux/errno.h; -1 is as often a number."""
+_KOBJECT = 64
+"""sizeof(struct kobject): its own count is told with it."""
+_MOST = 1 << 16
+"""References: more are no count, or a saturated one."""
 _HARDLY = 4
 """An object has more words than this: of a smaller one each may be all that it has."""
 
@@ -31,14 +35,10 @@ def kobject_nodes(chosen: List[Subject]) -> Set[int]:
 def shapes_text(case: Case, chosen: List[Subject]) -> str:
     """What all of them show of their state, in sentences."""
     text = _kobject_text(chosen) + _saturated_text(case, chosen)
-    text += (
-        _cleared_text(chosen)
-        + _erased_text(chosen)
-        + _passed_text(chosen)
-        + _error_text(case, chosen)
-    )
-    text += _alone_text(chosen)
-    text += _named_text(case, chosen) + _hardly_text(case, chosen)
+    text += _cleared_text(chosen) + _erased_text(chosen)
+    text += _passed_text(chosen) + _bucket_text(chosen)
+    text += _error_text(case, chosen) + _alone_text(chosen)
+    text += _named_text(case, chosen) + _hardly_text(case, chosen) + _counts_text(case, chosen)
     if text and may_be_left(case, chosen):
         text += " Or that is of the last owner of that memory."
     return text
@@ -131,6 +131,19 @@ def _passed_text(chosen: List[Subject]) -> str:
     )
 
 
+def _bucket_text(chosen: List[Subject]) -> str:
+    found = [s for s in chosen if s.bucket]
+    at = _first_common(s.bucket for s in found) if found else None
+    if at is None or len({s.bucket[at] for s in found}) > 1:
+        return ""
+    some = "" if len(found) == len(chosen) else f" of {len(found)} of {len(chosen)}"
+    return (
+        f" If +{at:#x} is a rhash_head, that{some} ends a chain of {found[0].bucket[at]}, which"
+        " does not lead there any more: taken out (rhashtable_remove_fast() leaves the node as it"
+        " was) and not freed."
+    )
+
+
 def _error_text(case: Case, chosen: List[Subject]) -> str:
     """ERR_PTR() in all of them."""
     if case.twin_profile.objects:
@@ -176,6 +189,32 @@ def _named_text(case: Case, chosen: List[Subject]) -> str:
     has = "It has" if len(chosen) == 1 else "Each has"
     named = " and ".join(f"{name} (at +{at:#x})" for at, name in list(ours.items())[:_NAMED])
     return f" {has} the address of {named}."
+
+
+def _counts_text(case: Case, chosen: List[Subject]) -> str:
+    """What is left in their counts of references: a put is missing, or what frees them."""
+    kobjects = [s.kobject.at for s in chosen if s.kobject is not None]
+    parts = []
+    for at, name in sorted(case.counts.items()):
+        values = sorted({s.halves.get(at, SATURATED) for s in chosen})
+        if any(0 <= at - start < _KOBJECT for start in kobjects) or values[-1] > _MOST:
+            continue
+        shown = str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
+        parts.append((f"{name} at +{at:#x} is {shown}", values))
+    if not parts:
+        return ""
+    number = len(chosen)
+    whose = "it is a" if number == 1 else "each is a"
+    text = f" If {whose} struct {case.struct}, its {' and its '.join(part for part, _ in parts)}"
+    zero = all(values == [0] for _, values in parts)
+    if zero:
+        return f"{text}: the last reference was dropped, and that did not free {it(number)}."
+    if any(values[0] == 0 for _, values in parts):
+        return f"{text}."
+    return (
+        f"{text}: a reference was not dropped (look for a get without its put); or who gave"
+        f" {it(number)} up does not go by that count, and did not free {it(number)}."
+    )
 
 
 def _hardly_text(case: Case, chosen: List[Subject]) -> str:

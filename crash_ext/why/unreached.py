@@ -130,8 +130,9 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
         sentence = f"{objects(number, 'is', 'are')} lost with others: "
         if head:
             sentence += (
-                f"{it(number, True)} {'is' if number == 1 else 'are'} on a list whose head lies in"
-                f" {head}, and nothing in use leads to that. Look for the reason there."
+                f"{it(number, True)} {'is' if number == 1 else 'are'} on a list whose head, or"
+                f" another kind of entry, lies in {head}, and nothing in use leads to that. Look"
+                " for the reason there."
             )
         elif ring and root:
             sentence += (

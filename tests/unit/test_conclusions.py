@@ -371,13 +371,13 @@ def test_a_list_whose_head_is_lost_itself_leads_to_that() -> None:
     members = [subject(n, LIST_LINKED, ring=ring(LEAKED, "an object of owners")) for n in (1, 2)]
     members[0].inner = members[1].inner = True
     assert only(case(*members)).sentence == (
-        "2 objects are lost with others: they are on a list whose head lies in an "
-        "object of owners, and nothing in use leads to that. Look for the reason "
-        "there."
+        "2 objects are lost with others: they are on a list whose head, or another kind of"
+        " entry, lies in an object of owners, and nothing in use leads to that. Look for the"
+        " reason there."
     )
     assert only(case(members[0])).sentence == (
-        "1 object is lost with others: it is on a list whose head lies in an object of "
-        "owners, and nothing in use leads to that. Look for the reason there."
+        "1 object is lost with others: it is on a list whose head, or another kind of entry,"
+        " lies in an object of owners, and nothing in use leads to that. Look for the reason there."
     )
 
 

@@ -7,11 +7,12 @@ from typing import Dict, List
 
 import pytest
 
-from crash_ext.contents.callbacks import DELAYED_WORK, TIMER, WORK
+from crash_ext.contents.callbacks import DELAYED_WORK, HRTIMER, TIMER, WORK
 from crash_ext.contents.idle import DELETED, NEVER, OVER, Idle, IdleFinder
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from crash_ext.why.case import Subject
+from mocks.structs import parse
 from tests.unit.asked import session
 from tests.unit.test_callbacks import AT, EXPIRE, FLUSH, Scene
 from tests.unit.test_rules import case, only, subject
@@ -51,9 +52,9 @@ def test_a_timer_that_was_armed_and_is_not_in_a_wheel(due: int, state: str) -> N
     assert found.function == "conn_expire [bar]"
 
 
-def test_what_was_never_armed_or_has_no_function_is_no_such_timer() -> None:
+def test_what_has_no_time_or_no_function_is_no_such_timer() -> None:
     scene = Asked()
-    scene.put(AT, 0, 0, 0, scene.code + EXPIRE)
+    scene.put(AT, 0, 0, NOW + (1 << 32), scene.code + EXPIRE)
     assert scene.found() == []
     scene.put(AT, scene.poison, 0, NOW, scene.code + EXPIRE + 4)
     assert scene.found() == []
@@ -62,6 +63,50 @@ def test_what_was_never_armed_or_has_no_function_is_no_such_timer() -> None:
     # A deleted hlist_node before NULL, a number and a function.
     scene.put(AT, scene.poison, 0, NOW + (1 << 32), scene.code + EXPIRE)
     assert scene.found() == []
+
+
+@pytest.mark.parametrize("due", [0, NOW + 5])
+@pytest.mark.parametrize(("flags", "new"), [(1, True), (0x200003, True), (1 << 22, False)])
+def test_a_timer_that_was_only_set_up_has_no_slot_of_a_wheel(
+    due: int, flags: int, new: bool
+) -> None:
+    scene = Asked()
+    scene.image.structs["timer_list"] = parse("entry:2p expires:p function:p flags:4", 8)
+    scene.put(AT, 0, 0, due, scene.code + EXPIRE, flags)
+    told = [(each.kind, each.state, each.sure) for each in scene.found()]
+    assert told == ([(TIMER, NEVER, False)] if new else [])
+
+
+@pytest.mark.parametrize(
+    ("node", "clock", "soft", "states"),
+    [("own", True, 7, [OVER]), ("own", True, 0, [NEVER]), ("own", False, 7, []), ("", True, 7, [])],
+)
+def test_an_hrtimer_that_is_in_no_queue_and_has_a_cpu_s_clock(
+    node: str, clock: bool, soft: int, states: List[str]
+) -> None:
+    scene = Asked()
+    scene.image.structs["hrtimer"] = parse("node:4p _softexpires:p function:p base:p state:1", 8)
+    own = scene.object + AT if node else scene.outside
+    base = scene.percpu("hrtimer_bases", 64)
+    scene.land.chunk()
+    base = base if clock else scene.outside
+    scene.put(AT, own, 0, 0, 9, soft, scene.code + EXPIRE, base, 0)
+    found = [each for each in scene.found() if each.kind == HRTIMER]
+    assert [each.state for each in found] == states
+
+
+def test_a_timer_that_was_never_armed_is_told() -> None:
+    made = subject(1)
+    made.idle = [Idle(TIMER, AT, AT, "conn_expire [bar]", NEVER, sure=False)]
+    text = only(case(made, twins=0)).sentence
+    assert text.endswith(
+        f" If +{AT:#x} is a timer, of conn_expire [bar], it was set up and never armed."
+    )
+    made.idle = [Idle(HRTIMER, AT, AT, "conn_expire [bar]", NEVER)]
+    found = only(case(made, twins=0))
+    told = f" Its hrtimer at +{AT:#x}, conn_expire [bar], was set up and never armed."
+    assert found.sentence.endswith(told)
+    assert found.evidence[-1].text.endswith(", not pending, as one that was never armed")
 
 
 @pytest.mark.parametrize(("says", "state"), [(3 << SHIFT, OVER), (NO_POOL, NEVER)])

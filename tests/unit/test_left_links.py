@@ -9,14 +9,19 @@ import pytest
 from pytest_mock import MockerFixture
 
 from crash_ext.contents.callbacks import TIMER, Callback
-from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY
-from crash_ext.reach.model import IN_USE, REACHED, UNREACHED
+from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
+from crash_ext.reach.model import DEAD, IN_USE, REACHED, UNREACHED
+from crash_ext.reach.sheaves import BEHIND_SHEAF
+from crash_ext.slub.model import FREE
 from crash_ext.why.case import Held, Subject
+from crash_ext.why.lists import HEADED, Membership
+from crash_ext.why.numbers import SATURATED
 from crash_ext.why.rules import conclude
+from mocks.structs import parse
 from tests.unit.asked import of_type, records
 from tests.unit.test_lostpage import whole
 from tests.unit.test_rules import AT, OWNER, case, only, subject
-from tests.unit.test_shapes import Scene, told
+from tests.unit.test_shapes import Scene, kobject, told
 
 POISON = 0xDEAD000000000122
 NODE = 0x20
@@ -261,3 +266,143 @@ def test_no_cause_has_an_object_twice() -> None:
     made = beside(0x7008, 0x7020)
     found = conclude(case(*made))
     assert sorted(at for each in found for at in each.objects) == [each.address for each in made]
+
+
+# trees and tables in use, counts, lists beside calls ----------------------------------------
+
+
+def test_a_node_that_was_erased_from_a_tree_in_use_leads_there_still() -> None:
+    scene = Scene()
+    scene.pages.set(0, _refcount=1)
+    held, left, erased = scene.objects
+    scene.put(scene.pages.start, held + NODE)
+    scene.put(held + NODE, 1, 0, left + NODE)
+    scene.put(left + NODE, held + NODE, 0, 0)
+    scene.put(erased + NODE, held + NODE + 1, 0, left + NODE)
+    assert sorted(causes(scene)) == ["1 lost", "2 held"]
+    assert "If +0x20 is an rb_node, what it leads to in 1 of 1 doesn't lead back" in scene.said()
+
+
+def test_nodes_that_some_have_cleared_are_told_as_theirs() -> None:
+    made = [subject(number, values={AT: 5}) for number in (1, 2)]
+    made[0].cleared = {AT: False}
+    assert told(*made) == (
+        " If +0x20 is an rb_node, it says in 1 of 2 that it is in no tree (RB_CLEAR_NODE()): never"
+        " inserted, or taken out."
+    )
+
+
+def test_the_end_of_a_chain_names_the_table_that_it_was_in() -> None:
+    made = [subject(number, values={AT: 5}) for number in (1, 2)]
+    made[0].bucket = {AT: "the rhashtable at conns [bar]"}
+    text = (
+        " ends a chain of the rhashtable at conns [bar], which does not lead there any more: taken"
+        " out (rhashtable_remove_fast() leaves the node as it was) and not freed."
+    )
+    assert told(*made) == f" If +0x20 is a rhash_head, that of 1 of 2{text}"
+    assert told(made[0]) == f" If +0x20 is a rhash_head, that{text}"
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_bucket_is_known_by_the_table_that_is_an_rhashtable_s(marked: bool) -> None:
+    scene = Scene()
+    scene.image.structs["rhashtable"] = parse("tbl:p key_len:4 run_work:32", 8)
+    scene.image.structs["work_struct"] = parse("data:p entry:2p func:p", 8)
+    scene.image.symbols["rht_deferred_worker"] = scene.code
+    tables = scene.pages.heap.slab(scene.pages.heap.cache("kmalloc-64", 64), {1})
+    table = tables.object(1)
+    scene.image.write(table, bytes(64))
+    scene.pages.set(0, _refcount=1)
+    scene.put(scene.pages.start, table, 0, 0, 0, 0, scene.code)
+    for at in scene.objects:
+        scene.put(at + 8, table + 0x20 + marked, 7)
+    named = f"of the rhashtable at page {scene.pages.start:x}, of no slab, which does not lead"
+    assert (named in scene.said()) == marked
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        (
+            [1, 1],
+            " is 1: a reference was not dropped (look for a get without its put); or who gave them"
+            " up does not go by that count, and did not free them.",
+        ),
+        ([0, 0], " is 0: the last reference was dropped, and that did not free them."),
+        ([0, 2], " is 0 to 2."),
+        ([SATURATED, 1], ""),
+    ],
+)
+def test_counts_of_references_are_told_where_the_type_is_known(
+    counts: List[int], text: str
+) -> None:
+    made = [subject(number, values={0: 7, 8: 9}) for number in (1, 2)]
+    built = case(*made, twins=0)
+    built.struct, built.counts = "conn [bar]", {AT: "refcount_t refs"}
+    for each, count in zip(made, counts):
+        each.halves = {AT: count}
+    told_so = only(built).sentence.partition(" If each is a struct conn [bar], its ")[2]
+    assert told_so == (f"refcount_t refs at +0x20{text}" if text else "")
+
+
+def test_a_kobject_s_own_count_is_told_with_it_alone() -> None:
+    made = subject(1, values={AT: 7, AT + 8: 9})
+    made.kobject = kobject(1)
+    built = case(made, twins=0)
+    built.struct, built.counts, made.halves = "conn", {AT + 56: "kref kref"}, {AT + 56: 1}
+    assert "kref kref" not in only(built).sentence
+
+
+def test_two_counts_of_one_object() -> None:
+    built = case(subject(1, values={0: 7, 8: 9}), twins=0)
+    built.struct, built.counts = "conn", {AT: "kref refs", AT + 4: "refcount_t users"}
+    built.subjects[0].halves = {AT: 1, AT + 4: 2}
+    assert (
+        " If it is a struct conn, its kref refs at +0x20 is 1 and its refcount_t users at +0x24 is"
+        " 2: a reference was not dropped"
+    ) in only(built).sentence
+
+
+def test_a_list_that_what_is_called_back_is_on_is_told_beside() -> None:
+    ring = Membership(HEADED, 4, [], 0x9000, "head", "conns [bar]")
+    call = Callback(TIMER, AT, "expire [bar]", 7)
+    made = subject(1, level=REACHED, by=[Held(OWNER.address, 1, OWNER, callback=call)])
+    told_of = " on a list in use, too: conns [bar] has it."
+    for at in (0x8, AT, AT + 0x20, AT + 0x80):
+        made.memberships = {at: ring}
+        assert (told_of in only(case(made)).sentence) == (at in (0x8, AT + 0x80)), at
+    made.memberships = {8: ring._replace(lent=True)}
+    assert told_of not in only(case(made)).sentence
+
+
+def test_a_freed_object_that_is_on_the_list_is_told() -> None:
+    ring = Membership(HEADED, 4, [], 0x9000, "head", "conns [bar]", freed=0x7000)
+    made = subject(1, LIST_LINKED, level=REACHED, by=[Held(OWNER.address, 1, OWNER)])
+    made.memberships = {AT: ring}
+    assert (
+        " The object at 0000000000007000 is on it, too, and is freed: it was not taken off before,"
+        " and who walks the list goes through freed memory."
+    ) in only(case(made)).sentence
+
+
+def test_what_is_behind_a_sheaf_s_entries_is_nobody_s_pointer() -> None:
+    """An owner that was freed is found though the allocator has the address, too."""
+    freed = Held(0x7008, 1, OWNER._replace(state=FREE), DEAD, "in a free object")
+    sheaf = Held(0x6008, 1, OWNER._replace(address=0x6008), DEAD, BEHIND_SHEAF)
+    made = subject(1, by=[sheaf, freed])
+    found = only(case(made))
+    assert (found.cause, "a freed object of owners" in found.sentence) == ("held by freed", True)
+    made.held = [sheaf]
+    found = only(case(made, twins=0))
+    assert found.cause == "lost"
+    assert "(behind the entries of a sheaf)" in found.evidence[-1].text
+
+
+def test_a_freed_one_is_found_on_the_list() -> None:
+    scene = Scene()
+    head = scene.table() + 0x100
+    ring = [head, *(at + NODE for at in [*scene.objects, scene.slab.object(5)])]
+    for number, node in enumerate(ring):
+        scene.put(node, ring[(number + 1) % len(ring)], ring[number - 1])
+    said = scene.said()
+    assert f" The object at {scene.slab.object(5):x} is on it, too, and is freed:" in said

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crash_ext.contents.pieces import pieces
 from crash_ext.contents.types import (
     DELETED,
     HLIST,
@@ -22,11 +23,14 @@ from crash_ext.contents.types import (
     Piece,
     propose_types,
 )
+from crash_ext.contents.words import HLIST_LINKED, Word
 from crash_ext.host.target import Target
 from crash_ext.reader import Member
+from crash_ext.why.tell_types import counts_in
 from mocks.crash_module import CrashError, FakeCrash
 from mocks.heap import Heap
 from mocks.layouts import LAYOUTS
+from tests.unit.plain import CACHE
 
 DENTRY = """\
 /* offset    |  size */  type = struct dentry {
@@ -383,3 +387,35 @@ def test_what_a_name_has_in_common_with_the_caches_is_told(cache: bytes, why: st
     found = propose_types(reader(OBJECT), cache, 84, [WORDS])
     assert found is not None
     assert found[0].reasons[1] == why
+
+
+COUNTED = """\
+/* offset    |  size */  type = struct slab_test {
+/*    0      |     4 */    struct kref {
+/*    0      |     4 */        refcount_t refcount;
+
+                               /* total size (bytes):    4 */
+                           } refs;
+/*    4      |     4 */    refcount_t users;
+/*    8      |    76 */    char name[76];
+"""
+
+
+def test_counts_of_references_are_those_of_the_cache_s_own_type() -> None:
+    host = reader(COUNTED)
+    found = propose_types(host, b"slab_test", 84, [[Piece(8, 8, TEXT)]])
+    told = counts_in(host, CACHE._replace(name=b"slab_test", object_size=84), found)
+    assert told == ("slab_test", {0: "kref refs", 4: "refcount_t users"})
+    for name, size in ((b"other", 84), (b"slab_test", 88)):
+        assert counts_in(host, CACHE._replace(name=name, object_size=size), found) == ("", {})
+    (against,) = propose_types(host, b"slab_test", 84, [[Piece(16, 16, LIST)]]) or []
+    assert against.against
+    own = CACHE._replace(name=b"slab_test", object_size=84)
+    assert counts_in(host, own, [against]) == ("", {})
+    assert counts_in(host, own, None) == ("", {})
+
+
+def test_an_odd_number_before_a_node_s_address_is_no_word_against_a_count() -> None:
+    word = Word(0, 16, HLIST_LINKED, "last of a list", 3)
+    assert pieces([word]) == []
+    assert pieces([word._replace(value=0)]) == [Piece(0, 16, HLIST)]
