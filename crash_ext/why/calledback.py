@@ -63,7 +63,7 @@ def _also_listed(members: List[Tuple[Subject, Held]]) -> str:
         heads += [r.head for r in rings if r.verdict == HEADED and r.head and not r.lent][:1]
     if len(heads) < len(members):
         return ""
-    more = " and the like" if len(set(heads)) > 1 else ""
+    more = " or the like" if len(set(heads)) > 1 else ""
     many = "It is" if len(members) == 1 else "They are"
     return f" {many} on a list in use, too: {heads[0]}{more} has {it(len(members))}."
 

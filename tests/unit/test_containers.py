@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Optional, Sequence
 
 import pytest
+from pytest_mock import MockerFixture
 
-from crash_ext.contents.callbacks import Callbacks
+from crash_ext.contents.callbacks import RCU, Callback, Callbacks
 from crash_ext.leak.duplicates import all_caches
 from crash_ext.places.places import Places
 from crash_ext.reach.blocks import Blocks
@@ -31,6 +32,7 @@ FORMS = {
     "klist": "k_lock:8 k_list:2p get:p put:p",
 }
 ALLOC, FREES, CALL = 0x40, 0x80, 0xC0
+CALLED = Callback(RCU, 0x20, "conn_free [bar]", None)
 CHAIN = "in a notifier chain or the like, for notify [bar]"
 
 
@@ -445,6 +447,22 @@ def test_an_object_of_what_a_timer_will_call_is_kept_by_that() -> None:
     scene.put(wheel + 8, conn + 0x20)
     assert scene.name() == (
         f"by an object of kmalloc-128, {conn:016x}, whose timer notify [bar] is still to be called"
+    )
+
+
+def test_what_an_srcu_callback_s_object_keeps_is_srcu_barrier_s_to_wait_for(
+    mocker: MockerFixture,
+) -> None:
+    scene = Scene()
+    mocker.patch("crash_ext.why.containers.Callbacks.at", return_value=CALLED)
+    mocker.patch("crash_ext.why.containers.Callbacks.in_rcu_chain", return_value=True)
+    mocker.patch("crash_ext.why.containers.Callbacks.by_srcu", return_value=True)
+    conn = scene.holders[0]
+    scene.put(scene.root, conn + 0x20)
+    scene.put(conn + 0x60, scene.objects[0])
+    assert scene.name() == (
+        f"by an object of kmalloc-128, {conn:016x}, whose SRCU callback conn_free [bar] is still to"
+        " be called (srcu_barrier() waits for that, not rcu_barrier())"
     )
 
 

@@ -191,6 +191,14 @@ def test_the_end_of_a_buffer_is_where_the_next_object_begins() -> None:
     assert f" What leads to {many[1].address:016x} and others{text}" in only(found).sentence
 
 
+def test_an_object_that_has_its_own_end_does_not_keep_the_next_one() -> None:
+    first, second = beside(0x7008, 0x10000 + 8)
+    built = case(first, second)
+    built.cache = built.cache._replace(object_size=0x60)
+    text = "stands in the object before: that may be the end of that one, and keeps nobody then."
+    assert f" What leads to {second.address:016x} {text}" in only(built).sentence
+
+
 @pytest.mark.parametrize("holders", [(0x7008, 0x7010, 0x7018), (0x7008, 0x7080), (0x7008, 0x9000)])
 def test_a_table_and_what_is_far_away_are_no_ends(holders: List[int]) -> None:
     built = case(*beside(*holders))
@@ -367,12 +375,17 @@ def test_a_list_that_what_is_called_back_is_on_is_told_beside() -> None:
     ring = Membership(HEADED, 4, [], 0x9000, "head", "conns [bar]")
     call = Callback(TIMER, AT, "expire [bar]", 7)
     made = subject(1, level=REACHED, by=[Held(OWNER.address, 1, OWNER, callback=call)])
-    told_of = " on a list in use, too: conns [bar] has it."
+    told_of = " It is on a list in use, too: conns [bar] has it."
     for at in (0x8, AT, AT + 0x20, AT + 0x80):
         made.memberships = {at: ring}
         assert (told_of in only(case(made)).sentence) == (at in (0x8, AT + 0x80)), at
     made.memberships = {8: ring._replace(lent=True)}
     assert told_of not in only(case(made)).sentence
+    made.memberships = {8: ring}
+    other = subject(2, level=REACHED, by=[Held(OWNER.address, 2, OWNER, callback=call)])
+    other.memberships = {8: ring._replace(head="more [bar]")}
+    both = only(case(made, other)).sentence
+    assert " They are on a list in use, too: conns [bar] or the like has them." in both
 
 
 def test_a_freed_object_that_is_on_the_list_is_told() -> None:
