@@ -131,8 +131,7 @@ class IdleFinder:
         if says & (_PENDING | _QUEUED) or pool is None:
             return
         never = pool == self._no_pool
-        if not never and not 0 < pool < _POOLS:
-            # Of the first pool, too: a word of zeroes says nothing.
+        if not never and says and not 0 < pool < _POOLS:
             return
         state = NEVER if never else OVER
         timer = reader.offset("delayed_work", "timer")

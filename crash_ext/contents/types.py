@@ -340,7 +340,7 @@ def _verdict(members: List[Member], piece: Piece) -> Tuple[float, str]:
     if piece.kind == POINTER:
         for member in at:
             if member.is_pointer:
-                return weight, f"{_as_c(member)} {where} is one"
+                return weight, f"{_as_c(member)} {where} has an address"
         if any(member.size >= 8 or not _is_scalar(member) for member in _leaves(over)):
             return 0.0, ""
         return -weight, f"a pointer {where}, where it has {_as_c(leaf)}"

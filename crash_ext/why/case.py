@@ -114,6 +114,8 @@ class Subject:
         """What the way to it begins in; of very many objects, of one that is held alike."""
         self.container: str = ""
         """What kind of thing holds it, and where its root is: "in an XArray at ..."."""
+        self.kobject_name = ""
+        """Of one that a kset has by its kobject: that one's name."""
         self.keeper = ""
         """Who has the memory that the way begins in, where that memory has no name."""
         self.adrift = False

@@ -332,6 +332,9 @@ class Containers:
         for offset in subject.memberships:
             found = self.kset_of(subject.address, offset)
             if found:
+                entry = self._reader.offset("kobject", "entry") or 0
+                name = self._reader.offset("kobject", "name") or 0
+                subject.kobject_name = self._name(subject.address + offset - entry + name)
                 return f"in {found}"
         return ""
 

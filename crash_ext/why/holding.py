@@ -64,7 +64,10 @@ def held(case: Case, rest: List[Subject]) -> List[Finding]:
             each_its_own = each_its_own or first.container.startswith(BY_KERNEL_OBJECT)
             others = len({each.container for each in members}) > 1 and each_its_own
             container = _of_cpus(first.container, members)
-            sentence += f" {container}{', and the others likewise' if others else ''}."
+            called = f", {first.kobject_name!r}" if first.kobject_name else ""
+            if called and number > 1:
+                called = f", the first one{called[1:]}"
+            sentence += f" {container}{called}{', and the others likewise' if others else ''}."
         else:
             by = _of_cpus(_by(case, best, first), members)
             like = number > 1 and len(_labels(members)) > 1 and not by.endswith(",")
@@ -135,8 +138,8 @@ def _by_entry(subject: Subject, number: int) -> str:
 def _by_end(case: Case, members: List[Subject]) -> str:
     """That what leads to an object may be the end of the one before it.
 
-    Beside the pointer to its beginning, where no third object's address is near: that is a
-    table. Or in that one itself.
+    Right behind the pointer to its beginning, which a table in the order of addresses has, too;
+    near that, where no third object's address is; or in that one itself.
     """
     if members[0].container.startswith("in "):
         return ""
@@ -150,7 +153,8 @@ def _by_end(case: Case, members: List[Subject]) -> str:
         if len(holders) == 1:
             around = range(holders[0] - near, holders[0] + near + 1, case.word)
             beside = {held[at] for at in around if at in held}
-            if beside == {each.address, each.address - size}:
+            before = held.get(holders[0] - case.word) == each.address - size
+            if before or beside == {each.address, each.address - size}:
                 found.append(each.address)
             elif each.address - size in known and each.address - size <= holders[0] < each.address:
                 inside.append(each.address)

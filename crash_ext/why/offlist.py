@@ -135,6 +135,11 @@ def _poisoner(case: Case, offset: int, chosen: List[Subject]) -> str:
         return "list_del() or hlist_del()"
     known = all(offset in s.values for s in chosen)
     if known and not apart & _POISONS_APART:
+        # Only a hlist_nulls list has an end that is odd.
+        odd = sum(s.values[offset] & 1 for s in chosen)
+        if odd:
+            others = "" if odd == len(chosen) else "list_del_rcu(), hlist_del_rcu() or "
+            return f"{others}hlist_nulls_del_rcu()"
         return "list_del_rcu() or hlist_del_rcu()"
     return "list_del(), hlist_del() or an _rcu form"
 

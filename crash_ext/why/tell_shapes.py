@@ -140,7 +140,7 @@ def _bucket_text(chosen: List[Subject]) -> str:
     return (
         f" If +{at:#x} is a rhash_head, that{some} ends a chain of {found[0].bucket[at]}, which"
         " does not lead there any more: taken out (rhashtable_remove_fast() leaves the node as it"
-        " was) and not freed."
+        " was) and not freed; or of another table, which had that memory before."
     )
 
 

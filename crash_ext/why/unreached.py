@@ -149,8 +149,9 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             )
         elif ring:
             sentence += (
-                f"{it(number, True)} and other lost objects lead to each other, and nothing in"
-                " use leads to any of them. Memory does not show which was lost first."
+                f"{it(number, True)}{'' if _closed(chosen) else ' and other lost objects'} lead to"
+                " each other, and nothing in use leads to any of them. Memory does not show which"
+                " was lost first."
             )
             sentence += off_a_list(case, chosen)
         if head or ring:
@@ -170,6 +171,13 @@ def lost_with_others(case: Case, rest: List[Subject]) -> List[Finding]:
             sentence += _left_pointers(case, chosen)
         findings.append(Finding("", LIKELY, [s.address for s in chosen], evidence, sentence))
     return findings
+
+
+def _closed(chosen: List[Subject]) -> bool:
+    """Whether none but they themselves lead to them."""
+    own = {subject.address for subject in chosen}
+    places = [h.place for s in chosen for h in s.held if h.worth == LOST]
+    return len(own) > 1 and all(place is not None and place.object in own for place in places)
 
 
 def _left_pointers(case: Case, chosen: List[Subject]) -> str:

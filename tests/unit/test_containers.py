@@ -332,6 +332,7 @@ def test_a_kobject_is_in_its_kset_whoever_else_is_on_the_list() -> None:
     scene = Scene()
     kset(scene, True)
     assert scene.name(0, ring=0x48) == "in the kset conns, as a kobject at +0x40"
+    assert scene.subject.kobject_name == "conn-0"
 
 
 @pytest.mark.parametrize("whose", ["kset", "kobject"])

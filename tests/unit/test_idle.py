@@ -117,7 +117,15 @@ def test_a_work_item_has_the_pool_that_called_it(says: int, state: str) -> None:
     assert (found.kind, found.offset, found.link, found.state) == (WORK, AT, AT + 8, state)
 
 
-@pytest.mark.parametrize("says", [NO_POOL | 1, 0xFFFF8000 | 5, (1 << 40) << SHIFT, 0])
+def test_the_first_pool_s_number_is_zero() -> None:
+    """A zero, an empty list and a function may be other things: "if" is said."""
+    scene = Asked()
+    scene.work(0)
+    (found,) = scene.found()
+    assert (found.kind, found.state, found.sure) == (WORK, OVER, False)
+
+
+@pytest.mark.parametrize("says", [NO_POOL | 1, 0xFFFF8000 | 5, (1 << 40) << SHIFT])
 def test_what_waits_in_a_queue_or_says_something_else_is_not_idle(says: int) -> None:
     scene = Asked()
     scene.work(says)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Sequence
 
 import pytest
 from pytest_mock import MockerFixture
@@ -159,6 +159,21 @@ def test_a_number_before_what_looks_like_poison_makes_it_one_in_others_too() -> 
     ) in scene.said()
 
 
+@pytest.mark.parametrize(
+    ("nexts", "by"),
+    [
+        ((0xB, 0x11, 0x21), "hlist_nulls_del_rcu()"),
+        ((0xB, 0, 0x21), "list_del_rcu(), hlist_del_rcu() or hlist_nulls_del_rcu()"),
+        ((0, 0, 0), "list_del_rcu() or hlist_del_rcu()"),
+    ],
+)
+def test_an_odd_end_is_that_of_a_hlist_nulls_list(nexts: Sequence[int], by: str) -> None:
+    scene = Scene()
+    for following, at in zip(nexts, scene.objects):
+        scene.put(at, following, POISON)
+    assert f" not freed: {by} has poisoned the list node at +0x0" in scene.said()
+
+
 # pointers that keep nobody ------------------------------------------------------------------
 
 
@@ -199,11 +214,18 @@ def test_an_object_that_has_its_own_end_does_not_keep_the_next_one() -> None:
     assert f" What leads to {second.address:016x} {text}" in only(built).sentence
 
 
-@pytest.mark.parametrize("holders", [(0x7008, 0x7010, 0x7018), (0x7008, 0x7080), (0x7008, 0x9000)])
-def test_a_table_and_what_is_far_away_are_no_ends(holders: List[int]) -> None:
+@pytest.mark.parametrize("holders", [(0x7008, 0x7080), (0x7008, 0x9000), (0x7010, 0x7008, 0x7000)])
+def test_what_is_far_away_or_one_of_several_is_no_end(holders: List[int]) -> None:
     built = case(*beside(*holders))
     built.cache = built.cache._replace(object_size=0x60)
     assert "the end of that one" not in only(built).sentence
+
+
+def test_a_table_of_beginnings_and_ends_looks_as_one_of_objects_does() -> None:
+    built = case(*beside(0x7000, 0x7008, 0x7010, 0x7018))
+    built.cache = built.cache._replace(object_size=0x60)
+    second = built.subjects[1].address
+    assert f" What leads to {second:016x} and others stands beside" in only(built).sentence
 
 
 def test_an_object_that_is_held_and_off_its_list_says_so() -> None:
@@ -305,7 +327,8 @@ def test_the_end_of_a_chain_names_the_table_that_it_was_in() -> None:
     made[0].bucket = {AT: "the rhashtable at conns [bar]"}
     text = (
         " ends a chain of the rhashtable at conns [bar], which does not lead there any more: taken"
-        " out (rhashtable_remove_fast() leaves the node as it was) and not freed."
+        " out (rhashtable_remove_fast() leaves the node as it was) and not freed; or of another"
+        " table, which had that memory before."
     )
     assert told(*made) == f" If +0x20 is a rhash_head, that of 1 of 2{text}"
     assert told(made[0]) == f" If +0x20 is a rhash_head, that{text}"

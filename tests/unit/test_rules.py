@@ -546,6 +546,16 @@ def test_a_root_in_memory_that_others_had_may_be_left_over(container: str) -> No
     assert "left over" not in sentence(VARIABLE, OWNER._replace(cache=CACHE))
 
 
+def test_a_kobject_in_a_kset_is_told_by_its_name() -> None:
+    made = [subject(number, level=REACHED, by=[held(OWNER)]) for number in (1, 2)]
+    for each in made:
+        each.container, each.kobject_name = "in the kset devices, as a kobject at +0x8", "conn0"
+    one = only(case(made[0])).sentence
+    assert "held in the kset devices, as a kobject at +0x8, 'conn0'. A reference" in one
+    both = only(case(*made)).sentence
+    assert "as a kobject at +0x8, the first one 'conn0'. A reference" in both
+
+
 def test_a_timer_in_memory_that_is_not_in_use_calls_nobody() -> None:
     waiting = held(FREED, DEAD, Callback(TIMER, 0x48, "conn_expire [foo]", 820))
     assert "called back" not in causes(case(subject(1, by=[waiting])))

@@ -295,7 +295,10 @@ def test_two_that_have_each_other_twice_are_no_nodes_whose_heads_are_gone() -> N
     scene = Scene()
     scene.put(scene.objects[0] + 8, *[scene.objects[1]] * 2)
     scene.put(scene.objects[1] + 0x20, *[scene.objects[0]] * 2)
-    assert "2 objects are lost with others: they and other lost objects lead" in scene.said()
+    assert (
+        "2 objects are lost with others: they lead to each other, and nothing in use"
+        in scene.said()
+    )
 
 
 def test_the_object_that_they_were_lost_with_is_named_with_its_variable() -> None:

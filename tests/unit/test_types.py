@@ -210,8 +210,8 @@ def test_the_structure_whose_members_are_the_words_is_proposed_alone() -> None:
         "its name goes with the cache's, slab_test",
         "char[24] name at +0x8 has text in 2 of 2 objects",
         "struct list_head list at +0x20 is one in 2 of 2 objects",
-        "void *heap at +0x30 is one in 2 of 2 objects",
-        "const void *ops at +0x38 is one in 2 of 2 objects",
+        "void *heap at +0x30 has an address in 2 of 2 objects",
+        "const void *ops at +0x38 has an address in 2 of 2 objects",
     ]
 
 
