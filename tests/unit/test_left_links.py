@@ -10,7 +10,7 @@ from pytest_mock import MockerFixture
 
 from crash_ext.contents.callbacks import TIMER, Callback
 from crash_ext.contents.words import HLIST_LINKED, LIST_DELETED, LIST_EMPTY, LIST_LINKED
-from crash_ext.reach.model import DEAD, IN_USE, REACHED, UNREACHED
+from crash_ext.reach.model import DEAD, IN_USE, LOST, REACHED, UNREACHED
 from crash_ext.reach.sheaves import BEHIND_SHEAF
 from crash_ext.slub.model import FREE
 from crash_ext.why.case import Held, Subject
@@ -442,3 +442,15 @@ def test_a_freed_one_is_found_on_the_list() -> None:
         scene.put(node, ring[(number + 1) % len(ring)], ring[number - 1])
     said = scene.said()
     assert f" The object at {scene.slab.object(5):x} is on it, too, and is freed:" in said
+
+
+def test_a_ring_that_others_are_in_says_so() -> None:
+    made = [subject(number, by=[Held(OWNER.address, number, OWNER, LOST)]) for number in (1, 2)]
+    for each in made:
+        each.inner = each.ring = True
+    text = "2 objects are lost with others: they and other lost objects lead to each other, and"
+    assert only(case(*made)).sentence.startswith(text)
+    for each, other in ((made[0], 2), (made[1], 1)):
+        each.held[0] = each.held[0]._replace(place=OWNER._replace(object=other))
+    text = "2 objects are lost with others: they lead to each other, and"
+    assert only(case(*made)).sentence.startswith(text)
