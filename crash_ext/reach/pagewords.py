@@ -89,23 +89,26 @@ class PageWords:
     def _unowned(self, kinds: bytearray, data: bytes) -> Iterator[int]:
         """Offsets of the words of free pages and of slabs' tail pages that lead into objects."""
         size = self._size
-        numbers = list(compress(range(len(kinds)), kinds.translate(_FREE)))
+        wanted = kinds.translate(_FREE)
         if self._tail is not None:
             low = self._tail
             if self._reader.byteorder == "big":
                 low += self._reader.word - 1
             odd = data[low::size].translate(_ODD)
-            of_slabs = compress(range(len(kinds)), kinds.translate(_SLAB))
-            numbers += [number for number in of_slabs if odd[number]]
-        chosen = b"".join([data[number * size : (number + 1) * size] for number in numbers])
-        for offset, _, _ in self._find(chosen):
-            yield numbers[offset // size] * size + offset % size
+            for number in compress(range(len(kinds)), kinds.translate(_SLAB)):
+                wanted[number] |= odd[number]
+        # All are searched: thousands of small pieces would leave holes in the interpreter's memory.
+        for offset, _, _ in self._find(data):
+            if wanted[offset // size]:
+                yield offset
 
     def _left(self, kinds: bytearray, data: bytes, base: int) -> Iterator[int]:
         """Offsets of the freelists that former slabs left to pages which are none now."""
         size, at, word = self._size, self._freelist, self._reader.word
-        column = b"".join([data[start : start + word] for start in range(at, len(data), size)])
-        for offset, value, _ in self._find(column):
+        column = bytearray(len(data) // size * word)
+        for byte in range(word):
+            column[byte::word] = data[at + byte :: size]
+        for offset, value, _ in self._find(bytes(column)):
             number = offset // word
             page = base + number * self._reader.page_size
             if kinds[number] != pageuse.SLAB and not (page ^ value) & self._block:
